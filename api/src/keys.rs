@@ -1,0 +1,61 @@
+//! Every annotation, label, finalizer and well-known name of the federation.
+//!
+//! The `federation.alpha.kubernetes.io` and `federation.kubernetes.io` keys are those of
+//! Kubernetes Federation v1 and work unchanged.
+
+/// API group of our own kinds.
+pub const GROUP: &str = "federation";
+/// Version of our own kinds.
+pub const VERSION: &str = "v1beta1";
+/// `apiVersion` of our own kinds.
+pub const API_VERSION: &str = "federation/v1beta1";
+
+/// Annotation on everything `kubefed` creates: the federation it belongs to.
+pub const FEDERATION_NAME: &str = "federation.alpha.kubernetes.io/federation-name";
+/// Annotation on everything `kubefed join` creates: the cluster it was created for.
+pub const CLUSTER_NAME: &str = "federation.alpha.kubernetes.io/cluster-name";
+/// Annotation on federated objects: JSON array of label requirements on Cluster labels.
+pub const CLUSTER_SELECTOR: &str = "federation.alpha.kubernetes.io/cluster-selector";
+/// Annotation on federated Deployments: replica preferences as JSON.
+pub const DEPLOYMENT_PREFERENCES: &str = "federation.kubernetes.io/deployment-preferences";
+/// Annotation on federated ReplicaSets: replica preferences as JSON.
+pub const REPLICA_SET_PREFERENCES: &str = "federation.kubernetes.io/replica-set-preferences";
+/// Annotation on federated Jobs: preferences for parallelism and completions as JSON.
+pub const JOB_PREFERENCES: &str = "federation.kubernetes.io/job-preferences";
+/// Annotation on federated Services: addresses per cluster, as v1 wrote them.
+pub const SERVICE_INGRESSES: &str = "federation.kubernetes.io/service-ingresses";
+/// Annotation on a Cluster: the member's service account. The misspelling is v1's wire format.
+pub const SERVICE_ACCOUNT_NAME: &str = "federation.kubernetes.io/servive-account-name";
+/// Annotation on a Cluster: the member's cluster role.
+pub const CLUSTER_ROLE_NAME: &str = "federation.kubernetes.io/cluster-role-name";
+/// Annotation on a federated object: `abort` (default) or `adopt` objects that already exist in a member.
+pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
+
+/// Label on every object the federation writes into a member; the value is the federation's name.
+pub const MANAGED_BY: &str = "federation.kubernetes.io/managed-by";
+/// Annotation on every object the federation writes into a member: uid of the federated object.
+pub const SOURCE_UID: &str = "federation.kubernetes.io/source-uid";
+
+/// Finalizer on federated objects: member copies are deleted before the object goes.
+pub const DELETE_FROM_CLUSTERS: &str = "federation.kubernetes.io/delete-from-underlying-clusters";
+/// Finalizer on federated objects: while present, deletion leaves the member copies in place.
+pub const ORPHAN: &str = "orphan";
+
+/// Field manager of every write into a member.
+pub const FIELD_MANAGER: &str = "federation";
+
+/// Node label with the zone; the beta label is read where this one is missing.
+pub const ZONE_LABEL: &str = "topology.kubernetes.io/zone";
+/// Node label with the region; the beta label is read where this one is missing.
+pub const REGION_LABEL: &str = "topology.kubernetes.io/region";
+/// Zone label of Kubernetes before 1.17.
+pub const ZONE_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/zone";
+/// Region label of Kubernetes before 1.17.
+pub const REGION_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/region";
+
+/// Namespace of the control plane in the host and of our credentials in members.
+pub const DEFAULT_SYSTEM_NAMESPACE: &str = "federation-system";
+/// Label `app` on everything `kubefed init` creates.
+pub const APP: &str = "federated-cluster";
+/// User (certificate common name) of the controller manager at the federation API server.
+pub const CONTROLLER_MANAGER_USER: &str = "federation-controller-manager";

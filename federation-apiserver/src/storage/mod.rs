@@ -1,0 +1,134 @@
+//! etcd's model, twice (design D3): a [`Backend`] is a flat, revisioned key space with watches;
+//! [`store::Store`] puts a watch cache of shared bytes over it (design D1).
+//!
+//! Keys are `/registry/<group>/<resource>/<namespace>/<name>` (no group part for the core group, no
+//! namespace part for cluster-scoped resources). Values are canonical JSON without
+//! `metadata.resourceVersion`; the revision of the last write is the resourceVersion.
+
+pub mod embedded;
+pub mod etcd;
+pub mod object;
+pub mod store;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use thiserror::Error;
+
+/// A value and the revision that wrote it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Versioned {
+    /// Full key.
+    pub key: String,
+    /// The value as stored.
+    pub value: Bytes,
+    /// Revision of the last write.
+    pub revision: u64,
+}
+
+/// What a write expects to find.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Expect {
+    /// Nothing under the key.
+    Absent,
+    /// The value written at this revision.
+    Revision(u64),
+}
+
+/// One page of a key range.
+#[derive(Clone, Debug)]
+pub struct Page {
+    /// In key order.
+    pub items: Vec<Versioned>,
+    /// Revision the page was read at.
+    pub revision: u64,
+    /// Whether keys remain after the last item.
+    pub more: bool,
+}
+
+/// A change, or the news that there was none up to a revision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// A key was written.
+    Put {
+        /// The new state.
+        new: Versioned,
+        /// The value before; `None` when the key is new.
+        old: Option<Bytes>,
+    },
+    /// A key was deleted.
+    Delete {
+        /// Full key.
+        key: String,
+        /// The last value.
+        old: Bytes,
+        /// Revision of the deletion.
+        revision: u64,
+    },
+    /// Every change up to and including this revision has been delivered.
+    Progress(u64),
+}
+
+/// What can go wrong in storage.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// The expectation of a write did not hold; read again and decide anew.
+    #[error("the key is not as expected")]
+    Conflict {
+        /// What is there now, where the backend says so; `None` when the key is absent.
+        current: Option<Versioned>,
+    },
+    /// The revision has been compacted; list again. Answered as 410 Expired.
+    #[error("revision {requested} has been compacted, the oldest is {oldest}")]
+    Compacted {
+        /// Revision asked for.
+        requested: u64,
+        /// Oldest revision there is.
+        oldest: u64,
+    },
+    /// The revision lies in the future.
+    #[error("revision {requested} is newer than the current {current}")]
+    Future {
+        /// Revision asked for.
+        requested: u64,
+        /// Current revision.
+        current: u64,
+    },
+    /// The backend cannot be reached; passing. Answered as 503.
+    #[error("storage is not available: {0}")]
+    Unavailable(String),
+    /// The backend holds something it should not. Needs a person.
+    #[error("storage is corrupt: {0}")]
+    Corrupt(String),
+}
+
+/// A revisioned key space with one global revision, as etcd v3 has it.
+#[async_trait]
+pub trait Backend: Send + Sync + 'static {
+    /// One key, linearizable; also the current revision.
+    async fn get(&self, key: &str) -> Result<(Option<Versioned>, u64), StorageError>;
+
+    /// Keys that start with `prefix` and are greater than `after`, at most `limit` (0: all).
+    /// `revision` 0 reads the newest, linearizable; otherwise exactly that revision.
+    async fn list(&self, prefix: &str, after: Option<&str>, limit: usize, revision: u64) -> Result<Page, StorageError>;
+
+    /// Writes when the expectation holds; answers the new revision once it is durable.
+    /// `ttl` makes the key vanish by itself (events).
+    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError>;
+
+    /// Deletes when the key was last written at `revision`; answers the revision of the deletion.
+    async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError>;
+
+    /// Changes under `prefix` after `revision` (exclusive), in order, without end. The stream ends
+    /// with an error when the revision has been compacted or the backend is lost.
+    async fn watch(&self, prefix: &str, revision: u64) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError>;
+
+    /// The current revision, linearizable. Cheap; concurrent callers may share one round trip.
+    async fn revision(&self) -> Result<u64, StorageError>;
+
+    /// Forgets history before `revision`.
+    async fn compact(&self, revision: u64) -> Result<(), StorageError>;
+}

@@ -1,0 +1,8 @@
+//! Kubernetes API machinery as pure functions over bytes and JSON. Nothing here does IO.
+
+pub mod codec;
+pub mod patch;
+pub mod schema;
+pub mod selector;
+pub mod status;
+pub mod table;

@@ -1,0 +1,2 @@
+//! The one command runner.
+fn main() {}
