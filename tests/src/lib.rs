@@ -1,1 +1,1 @@
-//! Placeholder while the workspace is laid out.
+//! What the end-to-end suites share.

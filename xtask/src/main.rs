@@ -1,2 +1,46 @@
-//! The one command runner.
-fn main() {}
+//! The one command runner: `cargo xtask`.
+
+mod demo;
+mod image;
+mod kit_command;
+mod shell;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Builds, tests and shows the project; sets up what it needs first")]
+struct Cli {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Show a working federation in a minute: no cluster and no root needed
+    Demo(demo::Args),
+    /// Run the tests
+    Test(test::Args),
+    /// Real Kubernetes clusters on this machine (root, Linux)
+    Kit(kit_command::Args),
+    /// Build the static binary `fcp` and an OCI image archive of it
+    Image(image::Args),
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Task::Demo(args) => demo::run(&args),
+        Task::Test(args) => test::run(&args),
+        Task::Kit(args) => kit_command::run(args),
+        Task::Image(args) => image::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
