@@ -80,6 +80,7 @@ impl Held {
     pub fn end(&self) -> Result<()> {
         output(Command::new("kill").arg("-9").arg(std::fs::read_to_string(self.dir.join("pid"))?))?;
         network::unplug(self.index);
+        network::tidy();
         files::remove_cgroups(&self.name);
         Ok(())
     }
@@ -213,9 +214,21 @@ impl Machine {
     pub fn crash(&mut self) {
         if let Some(mut running) = self.running.take() {
             running.kill();
+            self.wait_for_end();
         }
         network::unplug(self.index);
         files::remove_cgroups(&self.name);
+    }
+
+    /// Waits until the kernel has ended the first process, and with it all others of its namespace.
+    fn wait_for_end(&self) {
+        let pid = std::fs::read_to_string(self.dir.join("pid")).unwrap_or_default();
+        for _ in 0..500 {
+            if pid.is_empty() || !Path::new("/proc").join(&pid).exists() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Boots a crashed machine on the state it left.
@@ -232,6 +245,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         self.crash();
+        network::tidy();
     }
 }
 

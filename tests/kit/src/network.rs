@@ -66,10 +66,23 @@ pub(crate) fn mend(index: u8) -> Result<()> {
     routes(index)
 }
 
-/// Removes what a machine left on the host, and the bridge after the last one.
+/// Removes what a machine left on the host. The bridge and its black hole stay: nothing that a test
+/// sends to a crashed machine may leave the host.
 pub(crate) fn unplug(index: u8) {
-    let _ = ip(&format!("link del {}", cable(index)));
+    let cable = cable(index);
+    // The kernel may be taking the cable away with its namespace at this moment; either way it must be gone.
+    for _ in 0..100 {
+        if !exists(&cable) {
+            break;
+        }
+        let _ = ip(&format!("link del {cable}"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
     let _ = ip(&format!("route del 198.18.{}.0/24", 200 + u32::from(index)));
+}
+
+/// Removes the bridge after the last machine.
+pub(crate) fn tidy() {
     let others = std::fs::read_dir(format!("/sys/class/net/{BRIDGE}/brif")).map(|d| d.count()).unwrap_or(0);
     if others == 0 && exists(BRIDGE) {
         let _ = ip("route del blackhole 198.18.0.0/15");
