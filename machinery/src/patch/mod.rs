@@ -1,1 +1,7 @@
-//! Patches: JSON, merge, strategic merge, apply.
+//! Patches: JSON, merge, strategic merge, apply. All of them are pure functions over JSON.
+
+pub mod json;
+pub mod merge;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
