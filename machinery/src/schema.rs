@@ -64,6 +64,8 @@ pub enum Shape {
     Map {
         /// Type of the values.
         values: TypeId,
+        /// Apply treats the map as a whole (`x-kubernetes-map-type: atomic`).
+        atomic: bool,
     },
     /// Named fields.
     Object(Fields),

@@ -1,1 +1,9 @@
-//! Patches: JSON, merge, strategic merge, apply.
+//! Patches: JSON, merge, strategic merge, apply. All of them are pure functions over JSON.
+
+pub mod apply;
+pub mod json;
+pub mod merge;
+pub mod strategic;
+
+#[cfg(test)]
+pub(crate) mod arbitrary;
