@@ -167,6 +167,11 @@ impl Watch {
             return Ok(Event::Progress(revision));
         }
         let key = self.names.key(kv.key())?;
+        let new = event.event_type() == EventType::Put && kv.version() == 1;
+        if event.prev_kv().is_none() && !new {
+            // etcd still tells the change of the very revision it compacted to, but not what was before.
+            return Err(StorageError::Compacted { requested: self.after, oldest: revision });
+        }
         let old = event.prev_kv().map(|kv| kv.value().to_vec().into());
         Ok(match event.event_type() {
             EventType::Put => Event::Put { new: Versioned { key, value: kv.value().to_vec().into(), revision }, old },
