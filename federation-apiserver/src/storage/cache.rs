@@ -148,11 +148,11 @@ impl Cache {
         }
         let mut state = self.write();
         if state.loaded {
-            for change in difference(&state.items, &Sorted::from_ordered(objects), &broken, state.revision, revision) {
+            for change in difference(&state.items, &Sorted::from_ordered(&objects), &broken, state.revision, revision) {
                 state.push(change, &self.tuning);
             }
         } else {
-            state.items = Sorted::from_ordered(objects);
+            state.items = Sorted::from_ordered(&objects);
             state.floor = revision;
         }
         state.broken = broken;

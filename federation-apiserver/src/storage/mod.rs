@@ -84,7 +84,7 @@ pub enum Event {
 }
 
 /// What can go wrong in storage.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// The expectation of a write did not hold; read again and decide anew.

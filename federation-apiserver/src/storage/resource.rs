@@ -178,7 +178,7 @@ impl ResourceStore {
         }
         let page = self.shared.backend.list(&self.cache.prefix, None, 0, revision).await?;
         let parsed = page.items.iter().map(|stored| self.cache.parse(stored).1.map_err(StorageError::Corrupt));
-        Ok(Sorted::from_ordered(parsed.collect::<Result<_, _>>()?))
+        Ok(Sorted::from_ordered(&parsed.collect::<Result<Vec<_>, _>>()?))
     }
 
     /// Waits until the cache has reached a revision; answers how far it is.

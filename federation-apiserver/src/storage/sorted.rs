@@ -21,7 +21,7 @@ pub(super) struct Sorted {
 
 impl Sorted {
     /// From objects already in key order.
-    pub(super) fn from_ordered(objects: Vec<Arc<Object>>) -> Self {
+    pub(super) fn from_ordered(objects: &[Arc<Object>]) -> Self {
         Self { chunks: Arc::new(objects.chunks(CHUNK).map(|c| Arc::new(c.to_vec())).collect()) }
     }
 
