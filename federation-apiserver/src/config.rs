@@ -2,8 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
-use std::str::FromStr;
 use std::time::Duration;
+
+use crate::auth::authz::Mode;
 
 /// Which resources are served.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -32,7 +33,7 @@ pub struct Config {
     /// Passwords.
     pub basic_auth_file: Option<PathBuf>,
     /// Authorizers in the order they are asked.
-    pub authorization: Vec<AuthorizationMode>,
+    pub authorization: Vec<Mode>,
     /// Whether requests without credentials are `system:anonymous`.
     pub anonymous_auth: bool,
     /// Where objects are kept.
@@ -58,7 +59,7 @@ impl Config {
             client_ca_file: None,
             token_auth_file: None,
             basic_auth_file: None,
-            authorization: vec![AuthorizationMode::Rbac],
+            authorization: vec![Mode::Rbac],
             anonymous_auth: false,
             storage: StorageConfig::Memory,
             event_ttl: Duration::from_secs(3600),
@@ -115,30 +116,6 @@ pub struct EtcdConfig {
     pub cert_file: Option<PathBuf>,
     /// Its key.
     pub key_file: Option<PathBuf>,
-}
-
-/// How authorization decides.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum AuthorizationMode {
-    /// By roles and bindings.
-    Rbac,
-    /// Everything is allowed.
-    AlwaysAllow,
-    /// Nothing is allowed but for system:masters.
-    AlwaysDeny,
-}
-
-impl FromStr for AuthorizationMode {
-    type Err = ConfigError;
-
-    fn from_str(s: &str) -> Result<Self, ConfigError> {
-        match s {
-            "RBAC" => Ok(Self::Rbac),
-            "AlwaysAllow" => Ok(Self::AlwaysAllow),
-            "AlwaysDeny" => Ok(Self::AlwaysDeny),
-            _ => Err(ConfigError::new(format!("--authorization-mode: unknown mode {s:?}"), "known modes: RBAC, AlwaysAllow, AlwaysDeny")),
-        }
-    }
 }
 
 /// Requests in flight, watches apart; 0 is without limit. The numbers are kube-apiserver's.

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
-use crate::config::{AuthorizationMode, Config, ConfigError, EtcdConfig, Limits, Profile, StorageConfig, TlsConfig};
+use crate::auth::authz::Mode;
+use crate::config::{Config, ConfigError, EtcdConfig, Limits, Profile, StorageConfig, TlsConfig};
 
 /// Where objects are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
@@ -109,7 +110,8 @@ impl Options {
                 return Err(ConfigError::new(format!("--enable-admission-plugins: unknown plugin {plugin:?}"), "known plugins: NamespaceLifecycle"));
             }
         }
-        let authorization = self.authorization_mode.iter().map(|m| m.parse()).collect::<Result<Vec<AuthorizationMode>, _>>()?;
+        let mode = |m: &String| m.parse::<Mode>().map_err(|e| ConfigError::new(format!("--authorization-mode: {e}"), "for example --authorization-mode=RBAC"));
+        let authorization = self.authorization_mode.iter().map(mode).collect::<Result<Vec<Mode>, _>>()?;
         let files = [
             ("--tls-cert-file", &self.tls_cert_file),
             ("--tls-private-key-file", &self.tls_private_key_file),
@@ -245,7 +247,7 @@ mod tests {
     fn without_flags_it_is_secure_and_embedded() {
         let config = resolve(&[]).unwrap();
         assert_eq!(config.bind.port(), 6443);
-        assert_eq!(config.authorization, [AuthorizationMode::Rbac]);
+        assert_eq!(config.authorization, [Mode::Rbac]);
         assert!(!config.anonymous_auth);
         assert!(matches!(config.storage, StorageConfig::Embedded { .. }));
         assert_eq!(config.event_ttl, Duration::from_secs(3600));
@@ -265,7 +267,7 @@ mod tests {
             (&["--storage=etcd"][..], "--storage=etcd needs --etcd-servers"),
             (&["--storage=embedded", "--etcd-servers=http://a:1"], "--etcd-servers is given"),
             (&["--etcd-servers=nonsense"], "is not a URL"),
-            (&["--authorization-mode=ABAC"], "unknown mode \"ABAC\""),
+            (&["--authorization-mode=ABAC"], "unknown authorization mode `ABAC`"),
             (&["--token-auth-file=/does/not/exist"], "--token-auth-file: cannot read /does/not/exist"),
             (&["--enable-admission-plugins=PodNodeSelector"], "unknown plugin"),
         ] {

@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
+use machinery::schema::metadata::{self, NameRule};
 use machinery::status::FieldError;
 use serde_json::{Value, json};
 
 use super::namespaces::Namespaces;
 use super::resource::{Resource, Strategy, Subresource};
 use super::services::Services;
-use super::{meta, workloads};
+use super::workloads;
 
 const fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
     Resource::namespaced("", "v1", kind, plural, singular)
@@ -204,8 +205,8 @@ impl Strategy for Rbac {
         false
     }
 
-    fn name_rule(&self) -> Option<meta::NameRule> {
-        Some(meta::path_segment)
+    fn name_rule(&self) -> Option<NameRule> {
+        Some(metadata::path_segment)
     }
 }
 

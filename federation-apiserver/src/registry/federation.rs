@@ -1,10 +1,10 @@
 //! Clusters: the members of the federation.
 
 use federation_api::names;
+use machinery::schema::metadata::{self, NameRule};
 use machinery::status::FieldError;
 use serde_json::Value;
 
-use super::meta;
 use super::resource::Strategy;
 
 /// Rules of clusters: a name that fits into DNS names and at least one address.
@@ -30,7 +30,11 @@ impl Strategy for Clusters {
         errors
     }
 
-    fn name_rule(&self) -> Option<meta::NameRule> {
-        Some(meta::dns_label)
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    fn name_rule(&self) -> Option<NameRule> {
+        Some(metadata::dns1035_label)
     }
 }

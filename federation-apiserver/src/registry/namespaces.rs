@@ -1,9 +1,9 @@
 //! Namespaces: finalizers in `spec`, a phase, and names that are labels.
 
+use machinery::schema::metadata::{self, NameRule};
 use machinery::status::FieldError;
 use serde_json::{Value, json};
 
-use super::meta;
 use super::resource::Strategy;
 use crate::auth::UserInfo;
 
@@ -34,7 +34,7 @@ impl Strategy for Namespaces {
     fn validate(&self, new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
         let finalizers = new["spec"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
         finalizers
-            .filter(|f| !meta::is_qualified_name(f) || (!f.contains('/') && *f != KUBERNETES))
+            .filter(|f| metadata::qualified_name(f).is_err() || (!f.contains('/') && *f != KUBERNETES))
             .map(|f| FieldError::invalid("spec.finalizers", f, "must be 'kubernetes' or a name after a DNS subdomain and '/'"))
             .collect()
     }
@@ -43,8 +43,8 @@ impl Strategy for Namespaces {
         false
     }
 
-    fn name_rule(&self) -> Option<meta::NameRule> {
-        Some(meta::label)
+    fn name_rule(&self) -> Option<NameRule> {
+        Some(metadata::dns_label)
     }
 }
 

@@ -157,13 +157,18 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// Whether DELETE answers the deleted object rather than a Status.
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
     /// Whether a status given on creation is kept.
     fn keeps_status_on_create(&self) -> bool {
         false
     }
 
     /// Fixed rule for `metadata.name`; `None` is an RFC 1123 subdomain.
-    fn name_rule(&self) -> Option<fn(&str) -> Result<(), String>> {
+    fn name_rule(&self) -> Option<machinery::schema::metadata::NameRule> {
         None
     }
 }

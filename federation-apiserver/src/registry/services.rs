@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use machinery::schema::metadata::{self, NameRule};
 use machinery::status::FieldError;
 use serde_json::Value;
 
-use super::meta;
 use super::resource::Strategy;
 
 /// Rules of services. Cluster addresses and node ports are given out in members, not here.
@@ -32,7 +32,7 @@ impl Strategy for Services {
             errors.push(not_supported("spec.type", kind, &types));
         }
         let external_name = spec["externalName"].as_str().unwrap_or_default();
-        if kind == "ExternalName" && meta::subdomain(external_name.trim_end_matches('.')).is_err() {
+        if kind == "ExternalName" && metadata::dns_subdomain(external_name.trim_end_matches('.')).is_err() {
             errors.push(FieldError::invalid("spec.externalName", external_name, "must be a DNS name"));
         }
         let ports = spec["ports"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -48,12 +48,16 @@ impl Strategy for Services {
         errors
     }
 
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
     fn counts_generations(&self) -> bool {
         false
     }
 
-    fn name_rule(&self) -> Option<meta::NameRule> {
-        Some(meta::dns_label)
+    fn name_rule(&self) -> Option<NameRule> {
+        Some(metadata::dns1035_label)
     }
 }
 
@@ -79,7 +83,7 @@ fn validate_ports(ports: &[Value], errors: &mut Vec<FieldError>) {
         if name.is_empty() && ports.len() > 1 {
             errors.push(FieldError::required(at("name"), ""));
         } else if !name.is_empty() {
-            if let Err(words) = meta::label(name) {
+            if let Err(words) = metadata::dns_label(name) {
                 errors.push(FieldError::invalid(at("name"), name, words));
             } else if !names.insert(name) {
                 errors.push(duplicate(at("name"), name.into()));

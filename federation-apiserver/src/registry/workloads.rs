@@ -2,10 +2,10 @@
 
 use std::collections::HashSet;
 
+use machinery::schema::metadata::{self, NameRule};
 use machinery::status::FieldError;
 use serde_json::{Value, json};
 
-use super::meta;
 use super::resource::Strategy;
 use super::services::not_supported;
 use crate::auth::UserInfo;
@@ -41,7 +41,7 @@ impl Strategy for Workload {
         errors
     }
 
-    fn name_rule(&self) -> Option<meta::NameRule> {
+    fn name_rule(&self) -> Option<NameRule> {
         None
     }
 }
@@ -118,7 +118,7 @@ fn containers(pod: &Value, at: &str, errors: &mut Vec<FieldError>) {
             let name = container["name"].as_str().unwrap_or_default();
             if name.is_empty() {
                 errors.push(FieldError::required(at("name"), ""));
-            } else if let Err(words) = meta::label(name) {
+            } else if let Err(words) = metadata::dns_label(name) {
                 errors.push(FieldError::invalid(at("name"), name, words));
             } else if !names.insert(name) {
                 let kind = machinery::status::FieldErrorKind::Duplicate;

@@ -117,7 +117,7 @@ fn run(document: &mut Value, operation: Operation) -> Result<(), String> {
 }
 
 /// Equality of RFC 6902 section 4.6: numbers are equal when their values are.
-fn same(a: &Value, b: &Value) -> bool {
+pub(super) fn same(a: &Value, b: &Value) -> bool {
     match (a, b) {
         (Value::Number(x), Value::Number(y)) => x == y || (x.is_f64() != y.is_f64() && x.as_f64() == y.as_f64()),
         (Value::Array(x), Value::Array(y)) => x.len() == y.len() && x.iter().zip(y).all(|(x, y)| same(x, y)),

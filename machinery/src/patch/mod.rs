@@ -1,6 +1,7 @@
 //! Patches: JSON, merge, strategic merge, apply. All of them are pure functions over JSON.
 
 pub mod apply;
+pub mod fields;
 pub mod json;
 pub mod merge;
 pub mod strategic;
