@@ -3,6 +3,7 @@
 //! kubectl reads version 3 as JSON, and version 2 only as protobuf ([`gnostic`]); without the latter
 //! kubectl before 1.28 refuses to apply anything.
 
+mod builtin;
 mod gnostic;
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,8 @@ use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use serde_json::{Value, json};
+
+pub use builtin::Builtin;
 
 use crate::discovery::{answer, etag, fresh, hash, not_acceptable};
 
@@ -29,10 +32,10 @@ const ONE_YEAR: jiff::SignedDuration = jiff::SignedDuration::from_hours(365 * 24
 pub trait Documents: Send + Sync {
     /// Groups (empty: core) and versions served.
     fn versions(&self) -> Vec<(String, String)>;
-    /// OpenAPI 3 document of one group and version.
-    fn v3(&self, group: &str, version: &str) -> Value;
-    /// OpenAPI 2 document of everything.
-    fn v2(&self) -> Value;
+    /// OpenAPI 3 document of one group and version, as JSON.
+    fn v3(&self, group: &str, version: &str) -> Vec<u8>;
+    /// OpenAPI 2 document of everything, as JSON.
+    fn v2(&self) -> Vec<u8>;
 }
 
 /// A document, its hash and entity tag.
@@ -106,7 +109,7 @@ impl OpenApi {
     }
 
     fn document<'a>(&self, part: &'a Part) -> &'a Document {
-        part.document.get_or_init(|| Document::new(self.source.v3(&part.group, &part.version).to_string().into_bytes()))
+        part.document.get_or_init(|| Document::new(self.source.v3(&part.group, &part.version)))
     }
 
     fn part(&self, path: &str, part: &Part, query: &str, headers: &HeaderMap) -> Response<Bytes> {
@@ -137,9 +140,10 @@ impl OpenApi {
     }
 
     fn v2(&self, headers: &HeaderMap) -> Response<Bytes> {
-        let json = || self.v2.get_or_init(|| Document::new(self.source.v2().to_string().into_bytes()));
+        let json = || self.v2.get_or_init(|| Document::new(self.source.v2()));
         if asks_for(headers, V2_PROTOBUF) {
-            let document = self.v2_protobuf.get_or_init(|| Document::new(gnostic::encode(&self.source.v2())));
+            let document =
+                self.v2_protobuf.get_or_init(|| Document::new(gnostic::encode(&serde_json::from_slice(&json().bytes).unwrap_or_default())));
             return serve(document, V2_PROTOBUF_ANSWER, headers);
         }
         if !accepts(headers, JSON) {

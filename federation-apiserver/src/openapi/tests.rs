@@ -7,12 +7,12 @@ impl Documents for Sample {
         vec![(String::new(), "v1".into()), ("apps".into(), "v1".into())]
     }
 
-    fn v3(&self, group: &str, version: &str) -> Value {
-        json!({"openapi": "3.0.0", "info": {"title": group, "version": version}})
+    fn v3(&self, group: &str, version: &str) -> Vec<u8> {
+        json!({"openapi": "3.0.0", "info": {"title": group, "version": version}}).to_string().into_bytes()
     }
 
-    fn v2(&self) -> Value {
-        json!({"swagger": "2.0", "info": {"title": "t", "version": "1"}, "definitions": {"A": {"type": "object"}}})
+    fn v2(&self) -> Vec<u8> {
+        json!({"swagger": "2.0", "info": {"title": "t", "version": "1"}, "definitions": {"A": {"type": "object"}}}).to_string().into_bytes()
     }
 }
 
@@ -139,4 +139,19 @@ fn protobuf_has_every_part_kubectl_reads_in_gnostic_numbers() {
     assert_eq!(at(&thing, &[9]), 1.5f64.to_le_bytes());
     assert_eq!(at(&thing, &[25, 1, 2, 23, 1, 22, 1]), b"string");
     assert_eq!(at(&thing, &[21, 1, 22, 1]), b"integer");
+}
+
+#[test]
+fn the_served_kinds_are_described_in_both_versions() {
+    let api = OpenApi::new(Box::new(Builtin::new(crate::registry::resources(crate::config::Profile::Federation))));
+    let apps: Value = serde_json::from_slice(get(&api, "/openapi/v3/apis/apps/v1", "", None).body()).unwrap();
+    let patch = &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
+    // kubectl trusts the server to validate fields only where it finds this parameter.
+    assert!(patch["parameters"].as_array().unwrap().iter().any(|p| p["name"] == "fieldValidation" && p["in"] == "query"), "{patch}");
+    let federation = get(&api, "/openapi/v3/apis/federation/v1beta1", "", None);
+    assert!(String::from_utf8_lossy(federation.body()).contains("Cluster"));
+    let v2 = get(&api, "/openapi/v2", "", Some(V2_PROTOBUF));
+    let definitions = at(v2.body(), &[9]);
+    let names: Vec<Vec<u8>> = fields(&definitions, 1).iter().map(|pair| at(pair, &[1])).collect();
+    assert!(names.contains(&b"io.k8s.api.apps.v1.Deployment".to_vec()));
 }

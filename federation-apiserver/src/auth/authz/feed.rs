@@ -10,12 +10,12 @@ use thiserror::Error;
 
 use super::aggregate;
 use super::bootstrap::{self, Write};
-use super::object::RbacKind;
+use super::object::{GROUP, RbacKind};
 use super::rbac::{Change, Rbac};
-use crate::storage::StorageError;
 use crate::storage::event::{EventKind, WatchEvent};
 use crate::storage::object::Object;
 use crate::storage::store::{ListOptions, ReadAt, ResourceStore, Store, WatchFrom, WatchOptions};
+use crate::storage::{ROOT, StorageError};
 
 /// Pause after a failed read; the last good roles stay in force meanwhile.
 const RETRY: Duration = Duration::from_millis(500);
@@ -46,7 +46,7 @@ impl std::fmt::Debug for RbacStores {
 impl RbacStores {
     /// The RBAC part of a store.
     pub fn of(store: &Store) -> Self {
-        let open = |kind: RbacKind| store.resource(&format!("/registry/{}/{}/", super::object::GROUP, kind.plural()), &[], None);
+        let open = |kind: RbacKind| store.resource(&format!("{ROOT}{}/{}/", GROUP, kind.plural()), &[], None);
         Self { stores: RbacKind::ALL.map(open) }
     }
 
@@ -176,4 +176,75 @@ async fn update(store: &ResourceStore, object: &Value) -> Result<(), StorageErro
 
 fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::authz::{Authorization, Mode};
+    use crate::auth::{Attributes, UserInfo};
+    use crate::storage::embedded::Embedded;
+
+    fn may_list_secrets(rbac: &Arc<Rbac>, group: &str) -> bool {
+        let user = UserInfo { name: "u".into(), groups: vec![group.into()], ..UserInfo::default() };
+        let wanted = Attributes { verb: "list".into(), version: "v1".into(), resource: "secrets".into(), ..Attributes::default() };
+        Authorization::new(vec![Mode::Rbac], rbac.clone()).allows(&user, &wanted)
+    }
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not within 5 s: {what}");
+    }
+
+    #[tokio::test]
+    async fn decisions_follow_the_store() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        bootstrap(&stores).await.unwrap();
+        let rbac = Rbac::new();
+        let following = tokio::spawn(follow(rbac.clone(), stores.clone()));
+        until("all kinds are listed", || rbac.synced()).await;
+        assert!(!may_list_secrets(&rbac, "auditors"));
+        let binding = serde_json::json!({"metadata": {"name": "auditors"}, "roleRef": {"kind": "ClusterRole", "name": "edit"},
+            "subjects": [{"kind": "Group", "name": "auditors"}]});
+        create(stores.get(RbacKind::ClusterRoleBinding), binding).await.unwrap();
+        until("the new binding grants", || may_list_secrets(&rbac, "auditors")).await;
+        let bindings = stores.get(RbacKind::ClusterRoleBinding);
+        let revision = bindings.get(None, "auditors", ReadAt::Latest).await.unwrap().unwrap().revision;
+        bindings.delete(None, "auditors", revision).await.unwrap();
+        until("the binding is gone", || !may_list_secrets(&rbac, "auditors")).await;
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn bootstrap_is_repeatable_and_rules_of_aggregated_roles_are_written_back() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        let (one, other) = tokio::join!(bootstrap(&stores), bootstrap(&stores));
+        (one.unwrap(), other.unwrap());
+        let before = store.latest().await.unwrap();
+        bootstrap(&stores).await.unwrap();
+        assert_eq!(store.latest().await.unwrap(), before, "a second start writes nothing");
+        let following = tokio::spawn(follow(Rbac::new(), stores.clone()));
+        let roles = stores.get(RbacKind::ClusterRole);
+        let part = serde_json::json!({"metadata": {"name": "mine", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},
+            "rules": [{"verbs": ["get"], "apiGroups": ["mine"], "resources": ["things"]}]});
+        create(roles, part).await.unwrap();
+        let mut admin = Value::Null;
+        for _ in 0..500 {
+            admin = roles.get(None, "admin", ReadAt::Any).await.unwrap().unwrap().value().unwrap();
+            if admin["rules"].to_string().contains("things") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(admin["rules"].to_string().contains("things"), "view is part of edit, edit of admin: {}", admin["rules"]);
+        assert!(admin["metadata"]["uid"].is_string());
+        following.abort();
+    }
 }

@@ -27,11 +27,11 @@ fn wants(line: &str) -> Attributes {
     out
 }
 
-fn role(name: &str, rules: Value) -> Value {
+fn role(name: &str, rules: &Value) -> Value {
     json!({"metadata": {"name": name}, "rules": rules})
 }
 
-fn binding(name: &str, namespace: &str, role: (&str, &str), subject: Value) -> Value {
+fn binding(name: &str, namespace: &str, role: (&str, &str), subject: &Value) -> Value {
     json!({"metadata": {"name": name, "namespace": namespace}, "roleRef": {"apiGroup": object::GROUP, "kind": role.0, "name": role.1},
         "subjects": [subject]})
 }
@@ -46,8 +46,8 @@ fn rbac(objects: Vec<(RbacKind, Value)>) -> Authorization {
     Authorization::new(vec![Mode::Rbac], rbac)
 }
 
-fn with_rules(rules: Value) -> Authorization {
-    rbac(vec![(ClusterRole, role("r", rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), a_user("u")))])
+fn with_rules(rules: &Value) -> Authorization {
+    rbac(vec![(ClusterRole, role("r", &rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), &a_user("u")))])
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn rules_match_as_in_kubernetes() {
         (json!({"verbs": ["get"], "apiGroups": null, "resources": ["pods"], "resourceNames": null}), "get pods x", false),
     ];
     for (rule, line, expected) in cases {
-        assert_eq!(with_rules(json!([rule.clone()])).allows(&user("u", &[]), &wants(line)), expected, "{rule} for {line}");
+        assert_eq!(with_rules(&json!([rule.clone()])).allows(&user("u", &[]), &wants(line)), expected, "{rule} for {line}");
     }
 }
 
@@ -84,17 +84,17 @@ fn rules_match_as_in_kubernetes() {
 fn subjects_and_scopes_match_as_in_kubernetes() {
     let rules = json!([{"verbs": ["get"], "apiGroups": [""], "resources": ["configmaps"]}]);
     let sa = |namespace: &str| json!({"kind": "ServiceAccount", "name": "robot", "namespace": namespace});
-    let mut in_a = role("local", rules.clone());
+    let mut in_a = role("local", &rules);
     in_a["metadata"]["namespace"] = "a".into();
     let authz = rbac(vec![
-        (ClusterRole, role("reader", rules)),
+        (ClusterRole, role("reader", &rules)),
         (Role, in_a),
-        (ClusterRoleBinding, binding("all", "", ("ClusterRole", "reader"), json!({"kind": "Group", "name": "auditors"}))),
-        (ClusterRoleBinding, binding("robot", "", ("ClusterRole", "reader"), sa("ci"))),
-        (ClusterRoleBinding, binding("nowhere", "", ("ClusterRole", "reader"), json!({"kind": "ServiceAccount", "name": "lost"}))),
-        (RoleBinding, binding("one", "a", ("Role", "local"), a_user("sam"))),
-        (RoleBinding, binding("two", "b", ("ClusterRole", "reader"), sa(""))),
-        (RoleBinding, binding("three", "b", ("Role", "local"), a_user("sam"))),
+        (ClusterRoleBinding, binding("all", "", ("ClusterRole", "reader"), &json!({"kind": "Group", "name": "auditors"}))),
+        (ClusterRoleBinding, binding("robot", "", ("ClusterRole", "reader"), &sa("ci"))),
+        (ClusterRoleBinding, binding("nowhere", "", ("ClusterRole", "reader"), &json!({"kind": "ServiceAccount", "name": "lost"}))),
+        (RoleBinding, binding("one", "a", ("Role", "local"), &a_user("sam"))),
+        (RoleBinding, binding("two", "b", ("ClusterRole", "reader"), &sa(""))),
+        (RoleBinding, binding("three", "b", ("Role", "local"), &a_user("sam"))),
     ]);
     let may = |who: &str, groups: &[&str], line| authz.allows(&user(who, groups), &wants(line));
     assert!(may("x", &["auditors"], "get configmaps c -n z"));
@@ -158,11 +158,11 @@ fn changes_take_effect_and_untouched_parts_stay() {
         let line = format!("get secrets s -n {namespace}");
         Authorization::new(vec![Mode::Rbac], rbac.clone()).allows(&user("u", &[]), &wants(&line))
     };
-    rbac.apply([Change::Put(RoleBinding, binding("b", "a", ("ClusterRole", "r"), a_user("u")))]);
+    rbac.apply([Change::Put(RoleBinding, binding("b", "a", ("ClusterRole", "r"), &a_user("u")))]);
     assert!(!may("a"), "the role is not there yet");
-    rbac.apply([Change::Put(ClusterRole, role("r", rules))]);
+    rbac.apply([Change::Put(ClusterRole, role("r", &rules))]);
     assert!(may("a") && !may("b"));
-    rbac.apply([Change::Put(RoleBinding, binding("b", "b", ("ClusterRole", "r"), a_user("u")))]);
+    rbac.apply([Change::Put(RoleBinding, binding("b", "b", ("ClusterRole", "r"), &a_user("u")))]);
     assert!(may("a") && may("b"));
     rbac.apply([Change::Deleted { kind: RoleBinding, namespace: "a".into(), name: "b".into() }]);
     assert!(!may("a") && may("b"));
@@ -185,7 +185,7 @@ fn aggregated_roles_follow_labels_through_each_other() {
         whole("edit", json!({"to": "view"}), "edit"),
     ];
     let mut objects: Vec<_> = roles.iter().map(|r| (ClusterRole, r.clone())).collect();
-    objects.push((ClusterRoleBinding, binding("b", "", ("ClusterRole", "edit"), a_user("u"))));
+    objects.push((ClusterRoleBinding, binding("b", "", ("ClusterRole", "edit"), &a_user("u"))));
     let authz = rbac(objects);
     let may = |line| authz.allows(&user("u", &[]), &wants(line));
     assert!(may("get x y") && may("update x y"), "a cycle of selectors is harmless");
@@ -324,8 +324,8 @@ fn nobody_grants_more_than_they_have() {
     let everything = json!([{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}]);
     let secrets = json!([{"verbs": ["get", "list"], "apiGroups": [""], "resources": ["secrets"]}]);
     let authz = rbac(vec![
-        (ClusterRole, role("all", everything.clone())),
-        (ClusterRole, role("reader", secrets.clone())),
+        (ClusterRole, role("all", &everything)),
+        (ClusterRole, role("reader", &secrets)),
         (
             ClusterRole,
             role(
@@ -333,8 +333,8 @@ fn nobody_grants_more_than_they_have() {
                 json!([{"verbs": ["bind"], "apiGroups": [object::GROUP], "resources": ["clusterroles"], "resourceNames": ["all"]}]),
             ),
         ),
-        (RoleBinding, binding("b", "a", ("ClusterRole", "reader"), a_user("sam"))),
-        (ClusterRoleBinding, binding("g", "", ("ClusterRole", "granter"), a_user("binder"))),
+        (RoleBinding, binding("b", "a", ("ClusterRole", "reader"), &a_user("sam"))),
+        (ClusterRoleBinding, binding("g", "", ("ClusterRole", "granter"), &a_user("binder"))),
     ]);
     let local = |rules: &Value| json!({"metadata": {"name": "new", "namespace": "a"}, "rules": rules});
     let (sam, binder, boss) = (user("sam", &["g"]), user("binder", &[]), user("boss", &[MASTERS]));
@@ -348,7 +348,7 @@ fn nobody_grants_more_than_they_have() {
     let old = local(&everything);
     assert_eq!(escalation::check(&authz, &sam, Role, &labelled(old.clone()), Some(&old)), Ok(()), "rules did not change");
 
-    let bind = |role: &str| binding("new", "a", ("ClusterRole", role), a_user("friend"));
+    let bind = |role: &str| binding("new", "a", ("ClusterRole", role), &a_user("friend"));
     assert_eq!(escalation::check(&authz, &sam, RoleBinding, &bind("reader"), None), Ok(()));
     assert_eq!(escalation::check(&authz, &sam, RoleBinding, &bind("all"), None).unwrap_err().code, 403);
     assert_eq!(escalation::check(&authz, &binder, RoleBinding, &bind("all"), None), Ok(()));
@@ -389,10 +389,10 @@ proptest! {
     fn adding_a_rule_never_removes_a_permission(
         rules in proptest::collection::vec(any_rule(), 0..4), added in any_rule(), request in any_request(), at in 0usize..5,
     ) {
-        let before = with_rules(json!(rules)).allows(&user("u", &[]), &request);
+        let before = with_rules(&json!(rules)).allows(&user("u", &[]), &request);
         let mut more = rules;
         more.insert(at.min(more.len()), added);
-        let after = with_rules(json!(more)).allows(&user("u", &[]), &request);
+        let after = with_rules(&json!(more)).allows(&user("u", &[]), &request);
         prop_assert!(!before || after);
     }
 
