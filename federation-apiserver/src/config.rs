@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::auth::authz::Mode;
+use crate::storage::etcd::EtcdConfig;
 
 /// Which resources are served.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -101,21 +102,6 @@ pub enum StorageConfig {
     },
     /// etcd v3.
     Etcd(EtcdConfig),
-}
-
-/// How to reach etcd.
-#[derive(Clone, Debug, Default)]
-pub struct EtcdConfig {
-    /// Endpoints.
-    pub servers: Vec<String>,
-    /// Prefix of all keys, with a leading and without a trailing slash.
-    pub prefix: String,
-    /// Authority of etcd's certificate.
-    pub ca_file: Option<PathBuf>,
-    /// Our client certificate.
-    pub cert_file: Option<PathBuf>,
-    /// Its key.
-    pub key_file: Option<PathBuf>,
 }
 
 /// Requests in flight, watches apart; 0 is without limit. The numbers are kube-apiserver's.

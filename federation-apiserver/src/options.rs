@@ -8,7 +8,8 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::auth::authz::Mode;
-use crate::config::{Config, ConfigError, EtcdConfig, Limits, Profile, StorageConfig, TlsConfig};
+use crate::config::{Config, ConfigError, Limits, Profile, StorageConfig, TlsConfig};
+use crate::storage::etcd::EtcdConfig;
 
 /// Where objects are kept.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]

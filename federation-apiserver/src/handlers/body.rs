@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header;
-use http_body_util::{BodyExt, LengthLimitError, Limited};
+use http_body_util::BodyExt;
 use machinery::codec::{self, Decoded, FieldValidation, MediaType};
 use machinery::schema::{Gvk, Types};
 use machinery::status::ApiError;
@@ -15,14 +15,17 @@ use crate::server::service::RequestBody;
 const MAX_BODY: usize = 3 * 1024 * 1024;
 
 /// Reads the whole body.
-pub(super) async fn read(body: RequestBody) -> Result<Bytes, ApiError> {
-    match Limited::new(body, MAX_BODY).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
-        Err(e) if e.is::<LengthLimitError>() => {
-            Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}")))
+pub(crate) async fn read(mut body: RequestBody) -> Result<Bytes, ApiError> {
+    let mut out = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|e| ApiError::bad_request(format!("the body could not be read: {e}")))?;
+        let Ok(data) = frame.into_data() else { continue };
+        if out.len() + data.len() > MAX_BODY {
+            return Err(ApiError::new(413, "RequestEntityTooLarge", format!("Request entity too large: limit is {MAX_BODY}")));
         }
-        Err(e) => Err(ApiError::bad_request(format!("the body could not be read: {e}"))),
+        out.extend_from_slice(&data);
     }
+    Ok(out.into())
 }
 
 /// The body's `Content-Type`; empty when there is none.

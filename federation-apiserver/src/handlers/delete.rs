@@ -134,7 +134,10 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
         let current = current.ok_or_else(|| ApiError::not_found(resource.group, resource.plural, name))?;
         wanted.check(resource, &current)?;
         let old = current.value()?;
-        let new = marked(&old, wanted, &write.now);
+        let mut new = marked(&old, wanted, &write.now);
+        if entry.federated && old["kind"] == "Namespace" {
+            remember_copies(&mut new, wanted);
+        }
         let waits = prepare::waits(&new);
         if wanted.dry_run {
             return Ok(Deleted::DryRun(new));
@@ -182,6 +185,27 @@ fn marked(old: &Value, wanted: &DeleteOptions, now: &str) -> Value {
         }
     }
     new
+}
+
+/// Annotation on a namespace that is being deleted: the copies of its contents in members stay.
+const KEEP_COPIES: &str = "federation.kubernetes.io/orphan-contents";
+
+/// Notes on the namespace itself what its deletion asked for, so that whoever empties it later
+/// knows even after a restart. A later DELETE that says so includes the copies.
+fn remember_copies(namespace: &mut Value, wanted: &DeleteOptions) {
+    match wanted.orphan {
+        Some(false) => {
+            if let Some(annotations) = namespace["metadata"].get_mut("annotations").and_then(Value::as_object_mut) {
+                annotations.remove(KEEP_COPIES);
+            }
+        }
+        Some(true) | None => namespace["metadata"]["annotations"][KEEP_COPIES] = "true".into(),
+    }
+}
+
+/// Whether the contents of a namespace that is being deleted stay in the members.
+pub(crate) fn keeps_copies(namespace: &Value) -> bool {
+    namespace["metadata"]["annotations"][KEEP_COPIES] == "true"
 }
 
 pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {

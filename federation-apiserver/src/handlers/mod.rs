@@ -15,7 +15,7 @@ mod watch;
 
 use std::sync::Arc;
 
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{HeaderMap, Response, StatusCode};
 use machinery::status::ApiError;
 
 use crate::auth::authz::{escalation, object::RbacKind};
@@ -29,8 +29,19 @@ use crate::server::service::RequestBody;
 use crate::storage::object::Object;
 use crate::storage::store::{ReadAt, ResourceStore};
 
-pub(crate) use delete::{DeleteOptions, delete_object};
-pub(crate) use prepare::{Change, Write};
+pub(crate) use body::read as read_body;
+pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
+pub(crate) use prepare::{Change, Write, waits};
+
+/// Makes an object of the server's own ready to be stored.
+pub(crate) fn prepare_create(entry: &Entry, object: &mut serde_json::Value, user: &UserInfo, write: &Write) -> Result<(), ApiError> {
+    prepare::create(entry, object, user, write, false)
+}
+
+/// Makes a change of the server's own ready to be stored.
+pub(crate) fn prepare_update(entry: &Entry, new: serde_json::Value, old: &serde_json::Value, write: &Write) -> Result<Change, ApiError> {
+    prepare::update(entry, new, old, None, write, false)
+}
 
 /// One request that may go on.
 #[derive(Clone, Copy)]
@@ -41,7 +52,6 @@ pub(crate) struct Call<'a> {
     pub(crate) user: &'a UserInfo,
     pub(crate) query: &'a Query,
     pub(crate) headers: &'a HeaderMap,
-    pub(crate) method: &'a Method,
 }
 
 /// Answers a request for a resource.

@@ -53,6 +53,8 @@ pub struct Entry {
     pub gvk: Gvk,
     /// Its type.
     pub type_id: TypeId,
+    /// Whether objects have copies in members.
+    pub federated: bool,
     store: Option<Arc<ResourceStore>>,
 }
 
@@ -87,7 +89,7 @@ impl Registry {
             let ttl = resource.ttl.map(|_| event_ttl);
             let opened = resource.stored().then(|| store.resource(&key_prefix(resource), resource.selectable, ttl));
             index.entry(resource.plural).or_default().push(entries.len());
-            entries.push(Arc::new(Entry { resource, gvk, type_id, store: opened }));
+            entries.push(Arc::new(Entry { resource, gvk, type_id, federated: profile == Profile::Federation, store: opened }));
         }
         Self { entries, index }
     }

@@ -13,7 +13,7 @@ pub const KUBERNETES: &str = "kubernetes";
 const NAME_LABEL: &str = "kubernetes.io/metadata.name";
 
 /// Rules of namespaces.
-pub struct Namespaces;
+pub(super) struct Namespaces;
 
 impl Strategy for Namespaces {
     fn prepare_create(&self, object: &mut Value, _user: &UserInfo) {

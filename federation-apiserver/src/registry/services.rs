@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::resource::Strategy;
 
 /// Rules of services. Cluster addresses and node ports are given out in members, not here.
-pub struct Services;
+pub(super) struct Services;
 
 impl Strategy for Services {
     fn prepare_update(&self, new: &mut Value, old: &Value) {

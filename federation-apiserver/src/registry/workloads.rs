@@ -11,7 +11,7 @@ use super::services::not_supported;
 use crate::auth::UserInfo;
 
 /// Rules of deployments, replicasets, daemonsets and statefulsets.
-pub struct Workload;
+pub(super) struct Workload;
 
 impl Strategy for Workload {
     fn validate(&self, new: &Value, old: Option<&Value>) -> Vec<FieldError> {
@@ -52,7 +52,7 @@ impl Strategy for Workload {
 }
 
 /// Rules of jobs: the template cannot change.
-pub struct Jobs;
+pub(super) struct Jobs;
 
 impl Strategy for Jobs {
     fn prepare_create(&self, object: &mut Value, _user: &UserInfo) {
@@ -90,7 +90,7 @@ impl Strategy for Jobs {
 }
 
 /// Rules of pods: what simulators of nodes need, no more.
-pub struct Pods;
+pub(super) struct Pods;
 
 impl Strategy for Pods {
     fn prepare_create(&self, object: &mut Value, _user: &UserInfo) {

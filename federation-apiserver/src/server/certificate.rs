@@ -10,18 +10,18 @@ use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, K
 use crate::config::ConfigError;
 
 /// Certificate and key as PEM.
-pub struct Pem {
+pub(super) struct Pem {
     /// Certificate.
-    pub cert: String,
+    pub(super) cert: String,
     /// Private key.
-    pub key: String,
+    pub(super) key: String,
 }
 
 /// Makes a certificate for `localhost`, the in-cluster names and `addresses`; valid for a year from yesterday.
 ///
 /// # Errors
 /// When the crypto library refuses, which is a defect.
-pub fn self_signed(addresses: &[IpAddr]) -> Result<Pem, rcgen::Error> {
+pub(super) fn self_signed(addresses: &[IpAddr]) -> Result<Pem, rcgen::Error> {
     let key = KeyPair::generate()?;
     let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "federation-apiserver"];
     let mut params = CertificateParams::new(names.map(String::from).to_vec())?;
@@ -41,7 +41,7 @@ pub fn self_signed(addresses: &[IpAddr]) -> Result<Pem, rcgen::Error> {
 ///
 /// # Errors
 /// When the directory cannot be written to, or only one of the two is there.
-pub fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf, PathBuf), ConfigError> {
+pub(super) fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf, PathBuf), ConfigError> {
     let (cert, key) = (dir.join("apiserver.crt"), dir.join("apiserver.key"));
     match (cert.exists(), key.exists()) {
         (true, true) => return Ok((cert, key)),

@@ -17,8 +17,10 @@ use super::tls::Tls;
 use crate::auth::authn::PeerIdentity;
 use crate::config::ConfigError;
 
-/// A client that has not finished its handshake or headers by then is dropped.
+/// A client that has not finished its handshake by then is dropped.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection on which no request has arrived by then is closed; kube-apiserver's idle limit.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// HTTP/2 pings find dead peers; the numbers are Go's defaults for Kubernetes clients.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -86,7 +88,7 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopp
     let peer = current.verified_peer(stream.get_ref().1.peer_certificates());
     let service = service.for_peer(peer.and_then(|der| PeerIdentity::from_der(&der).ok()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(HANDSHAKE_TIMEOUT);
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -95,7 +97,7 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopp
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
-    let service = hyper_util::service::TowerToHyperService::new(service);
+    let service = hyper::service::service_fn(move |request| tower::Service::call(&mut service.clone(), request));
     let served = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(served);
     let outcome = tokio::select! {

@@ -66,10 +66,10 @@ async fn stages(
     server.authz.authorize(user, info)?;
     let _slot = server.inflight.enter(info, user)?;
     if info.resource.is_empty() {
-        return fixed::answer(server, parts, info, query);
+        return fixed::answer(server, parts, body).await;
     }
     let entry = server.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers, method: &parts.method }, body).await
+    handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await
 }
 
 fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {

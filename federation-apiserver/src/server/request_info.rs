@@ -9,7 +9,7 @@ use crate::auth::Attributes;
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
 /// Reads a request's attributes. `resource` stays empty for paths that are no resources.
-pub fn parse(method: &Method, path: &str, query: &Query) -> Attributes {
+pub(super) fn parse(method: &Method, path: &str, query: &Query) -> Attributes {
     let mut info = Attributes { verb: method.as_str().to_ascii_lowercase(), path: path.to_owned(), ..Attributes::default() };
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let rest = match parts.as_slice() {
