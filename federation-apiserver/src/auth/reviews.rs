@@ -81,13 +81,13 @@ impl Reviewer<'_> {
     fn own_access(&self, user: &UserInfo, review: &Value) -> Result<Value, ApiError> {
         let spec = spec("SelfSubjectAccessReview", review)?;
         let errors = spec.errors();
-        self.decide("SelfSubjectAccessReview", &spec, user, errors)
+        self.decide("SelfSubjectAccessReview", &spec, user, &errors)
     }
 
     fn access(&self, review: &Value) -> Result<Value, ApiError> {
         let spec = spec("SubjectAccessReview", review)?;
         let errors = [spec.errors(), spec.subject_errors()].concat();
-        self.decide("SubjectAccessReview", &spec, &spec.subject(), errors)
+        self.decide("SubjectAccessReview", &spec, &spec.subject(), &errors)
     }
 
     fn local_access(&self, namespace: &str, review: &Value) -> Result<Value, ApiError> {
@@ -100,12 +100,12 @@ impl Reviewer<'_> {
             let given = review["spec"]["nonResourceAttributes"].clone();
             errors.push(FieldError::invalid("spec.nonResourceAttributes", given, "disallowed on this kind of request"));
         }
-        self.decide("LocalSubjectAccessReview", &spec, &spec.subject(), errors)
+        self.decide("LocalSubjectAccessReview", &spec, &spec.subject(), &errors)
     }
 
-    fn decide(&self, kind: &str, spec: &Spec, user: &UserInfo, errors: Vec<FieldError>) -> Result<Value, ApiError> {
+    fn decide(&self, kind: &str, spec: &Spec, user: &UserInfo, errors: &[FieldError]) -> Result<Value, ApiError> {
         if !errors.is_empty() {
-            return Err(ApiError::invalid(AUTHORIZATION, kind, "", &errors));
+            return Err(ApiError::invalid(AUTHORIZATION, kind, "", errors));
         }
         let decision = self.authz.decide(user, &spec.attributes());
         let mut status = json!({"allowed": decision.allowed});

@@ -186,16 +186,17 @@ fn add_names(out: &mut Value, r: &Resource) {
     }
 }
 
-struct Sub {
-    name: &'static str,
-    group: &'static str,
-    version: &'static str,
-    kind: &'static str,
-    verbs: &'static [&'static str],
+/// A subresource; group and version are empty where they are those of the resource.
+pub(crate) struct Sub {
+    pub(crate) name: &'static str,
+    pub(crate) group: &'static str,
+    pub(crate) version: &'static str,
+    pub(crate) kind: &'static str,
+    pub(crate) verbs: &'static [&'static str],
 }
 
 /// Subresources by name.
-fn subresources(r: &Resource) -> Vec<Sub> {
+pub(crate) fn subresources(r: &Resource) -> Vec<Sub> {
     const CHANGE: &[&str] = &["get", "patch", "update"];
     let mut out: Vec<Sub> = r
         .subresources

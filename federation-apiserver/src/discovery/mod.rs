@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::registry::resource::Resource;
 use documents::Group;
+pub(crate) use documents::{Sub, subresources};
 use negotiate::Format;
 
 /// Everything discovery answers.

@@ -50,7 +50,8 @@ impl DeleteOptions {
     fn parse(body: &Value, query: &Query) -> Result<Self, ApiError> {
         let text = |v: &Value| v.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
         let policy = text(&body["propagationPolicy"]).or_else(|| query.get("propagationPolicy").map(str::to_owned));
-        let orphan_dependents = body["orphanDependents"].as_bool().or_else(|| query.get("orphanDependents").map(|_| query.flag("orphanDependents")));
+        let orphan_dependents =
+            body["orphanDependents"].as_bool().or_else(|| query.get("orphanDependents").map(|_| query.flag("orphanDependents")));
         let invalid = |e: FieldError| Err(ApiError::invalid("meta.k8s.io", "DeleteOptions", "", &[e]));
         if policy.is_some() && orphan_dependents.is_some() {
             let rule = "orphanDependents and deletionPropagation cannot be both set";

@@ -29,8 +29,12 @@ pub(super) enum Kind {
     Apply,
 }
 
-const ACCEPTED: [&str; 4] =
-    ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json", "application/apply-patch+yaml"];
+const ACCEPTED: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
 
 impl Kind {
     fn of(content_type: &str) -> Result<Self, ApiError> {
@@ -164,7 +168,8 @@ async fn apply_patch(
         };
         match outcome {
             // Somebody created or deleted it in between.
-            Err(e) if attempt < TRIES && matches!(e.reason, "AlreadyExists" | "NotFound") && e.details["name"] == json!(call.info.name) => {}
+            Err(e) if attempt < TRIES && matches!(e.reason, "AlreadyExists" | "NotFound") && e.details["name"] == json!(call.info.name) => {
+            }
             Err(e) => return Err(e),
             Ok((stored, code)) => return Ok(with_warnings(stored.answer(call, code)?, &decoded.warnings)),
         }

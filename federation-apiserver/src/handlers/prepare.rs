@@ -107,7 +107,13 @@ pub(super) fn settle_namespace(object: &mut Value, namespaced: bool, namespace: 
 
 /// Makes a decoded object ready to be created. Its name and namespace are settled already.
 /// `applied`: the managed fields are already settled by server-side apply.
-pub(crate) fn create(entry: &Entry, object: &mut Value, user: &crate::auth::UserInfo, write: &Write, applied: bool) -> Result<(), ApiError> {
+pub(crate) fn create(
+    entry: &Entry,
+    object: &mut Value,
+    user: &crate::auth::UserInfo,
+    write: &Write,
+    applied: bool,
+) -> Result<(), ApiError> {
     let resource = entry.resource;
     let strategy = resource.strategy;
     if !text(object, "resourceVersion").is_empty() {
@@ -161,7 +167,9 @@ pub(crate) fn update(
     if strategy.counts_generations() {
         let counted = |v: &Value| -> Map<String, Value> {
             let root = v.as_object().into_iter().flatten();
-            root.filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status" | "kind" | "apiVersion")).map(|(k, v)| (k.clone(), v.clone())).collect()
+            root.filter(|(k, _)| !matches!(k.as_str(), "metadata" | "status" | "kind" | "apiVersion"))
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect()
         };
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = (generation + i64::from(counted(&new) != counted(old))).into();
@@ -229,14 +237,20 @@ fn carry_over(group: &str, plural: &str, new: &mut Value, old: &Value) -> Result
     let name = text(old, "name").to_owned();
     let uid = text(new, "uid");
     if !uid.is_empty() && uid != text(old, "uid") {
-        let why = format!(
-            "Precondition failed: UID in precondition: {uid}, UID in object meta: {}",
-            text(old, "uid")
-        );
+        let why = format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", text(old, "uid"));
         return Err(ApiError::conflict(group, plural, &name, &why));
     }
     let meta = metadata(new)?;
-    for field in ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation", "name", "namespace", "resourceVersion"] {
+    for field in [
+        "uid",
+        "creationTimestamp",
+        "deletionTimestamp",
+        "deletionGracePeriodSeconds",
+        "generation",
+        "name",
+        "namespace",
+        "resourceVersion",
+    ] {
         match &old["metadata"][field] {
             Value::Null => drop(meta.remove(field)),
             value => drop(meta.insert(field.into(), value.clone())),
@@ -281,13 +295,8 @@ fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiEr
 /// Tracks who wrote which field.
 fn own(entry: &Entry, old: Option<&Value>, new: &mut Value, write: &Write, subresource: &str) {
     let api_version = entry.resource.api_version();
-    let writer = Writer {
-        manager: &write.manager,
-        subresource,
-        api_version: &api_version,
-        now: &write.now,
-        ignored: ignored(entry, subresource),
-    };
+    let writer =
+        Writer { manager: &write.manager, subresource, api_version: &api_version, now: &write.now, ignored: ignored(entry, subresource) };
     apply::update(Types::builtin(), entry.type_id, old, new, &writer);
 }
 

@@ -19,12 +19,7 @@ const fn core(kind: &'static str, plural: &'static str, singular: &'static str) 
 pub(super) static RESOURCES: &[Resource] = &[
     Resource { short_names: &["cm"], strategy: &Immutable(&["data", "binaryData"]), ..core("ConfigMap", "configmaps", "configmap") },
     Resource { short_names: &["ep"], ..core("Endpoints", "endpoints", "endpoints") },
-    Resource {
-        short_names: &["ev"],
-        selectable: EVENT_FIELDS,
-        ttl: Some(Duration::from_secs(3600)),
-        ..core("Event", "events", "event")
-    },
+    Resource { short_names: &["ev"], selectable: EVENT_FIELDS, ttl: Some(Duration::from_secs(3600)), ..core("Event", "events", "event") },
     Resource {
         short_names: &["ns"],
         namespaced: false,
@@ -60,7 +55,14 @@ pub(super) static MEMBER: &[Resource] = &[
         short_names: &["po"],
         categories: &["all"],
         subresources: &[Subresource::Status],
-        selectable: &["spec.nodeName", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "status.phase", "status.podIP"],
+        selectable: &[
+            "spec.nodeName",
+            "spec.restartPolicy",
+            "spec.schedulerName",
+            "spec.serviceAccountName",
+            "status.phase",
+            "status.podIP",
+        ],
         strategy: &workloads::Pods,
         ..core("Pod", "pods", "pod")
     },
@@ -131,7 +133,10 @@ impl Strategy for Immutable {
                 errors.push(FieldError::forbidden("immutable", "field is immutable when `immutable` is set"));
             }
             errors.extend(
-                self.0.iter().filter(|f| new[**f] != old[**f]).map(|f| FieldError::forbidden(*f, "field is immutable when `immutable` is set")),
+                self.0
+                    .iter()
+                    .filter(|f| new[**f] != old[**f])
+                    .map(|f| FieldError::forbidden(*f, "field is immutable when `immutable` is set")),
             );
         }
         if self.is_secret() && new["type"] != old["type"] {

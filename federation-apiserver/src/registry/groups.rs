@@ -23,7 +23,12 @@ const STATUS: &[Subresource] = &[Subresource::Status];
 const STATUS_AND_SCALE: &[Subresource] = &[Subresource::Scale, Subresource::Status];
 
 const fn apps(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
-    Resource { categories: &["all"], subresources: STATUS_AND_SCALE, strategy: &Workload, ..Resource::namespaced("apps", "v1", kind, plural, singular) }
+    Resource {
+        categories: &["all"],
+        subresources: STATUS_AND_SCALE,
+        strategy: &Workload,
+        ..Resource::namespaced("apps", "v1", kind, plural, singular)
+    }
 }
 
 pub(super) static APPS: &[Resource] = &[
@@ -69,11 +74,15 @@ pub(super) static BATCH: &[Resource] = &[Resource {
 
 pub(super) static COORDINATION: &[Resource] = &[Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease")];
 
-pub(super) static DISCOVERY: &[Resource] = &[Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")];
+pub(super) static DISCOVERY: &[Resource] =
+    &[Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")];
 
 pub(super) static FEDERATION: &[Resource] = &[
     Resource { subresources: STATUS, strategy: &Clusters, ..Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster") },
-    Resource { strategy: &SpecOnly, ..Resource::cluster("federation", "v1beta1", "PropagationRecord", "propagationrecords", "propagationrecord") },
+    Resource {
+        strategy: &SpecOnly,
+        ..Resource::cluster("federation", "v1beta1", "PropagationRecord", "propagationrecords", "propagationrecord")
+    },
 ];
 
 pub(super) static NETWORKING: &[Resource] = &[Resource {

@@ -39,7 +39,13 @@ pub struct Resource {
 
 impl Resource {
     /// An ordinary namespaced resource without status, to be adjusted with `..`.
-    pub const fn namespaced(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, singular: &'static str) -> Self {
+    pub const fn namespaced(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
         Self {
             group,
             version,
@@ -58,12 +64,24 @@ impl Resource {
     }
 
     /// An ordinary cluster-scoped resource without status, to be adjusted with `..`.
-    pub const fn cluster(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, singular: &'static str) -> Self {
+    pub const fn cluster(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
         Self { namespaced: false, ..Self::namespaced(group, version, kind, plural, singular) }
     }
 
     /// A resource that is only asked by creating it; nothing is stored.
-    pub const fn question(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, singular: &'static str) -> Self {
+    pub const fn question(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
         Self { verbs: CREATE_ONLY, ..Self::cluster(group, version, kind, plural, singular) }
     }
 

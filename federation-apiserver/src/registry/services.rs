@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn an_update_keeps_addresses_it_does_not_mention() {
-        let old = json!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
+        let old =
+            json!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
         Services.prepare_update(&mut new, &old);
         assert_eq!(new["spec"]["clusterIP"], "10.0.0.1");

@@ -18,7 +18,8 @@ impl Strategy for Workload {
         let spec = &new["spec"];
         let mut errors = Vec::new();
         let selector = &spec["selector"];
-        let terms = selector["matchLabels"].as_object().map_or(0, |m| m.len()) + selector["matchExpressions"].as_array().map_or(0, Vec::len);
+        let terms =
+            selector["matchLabels"].as_object().map_or(0, |m| m.len()) + selector["matchExpressions"].as_array().map_or(0, Vec::len);
         if selector.is_null() {
             errors.push(FieldError::required("spec.selector", ""));
         } else if terms == 0 {
@@ -27,7 +28,11 @@ impl Strategy for Workload {
         let labels = &spec["template"]["metadata"]["labels"];
         let unmatched = selector["matchLabels"].as_object().into_iter().flatten().any(|(k, v)| labels.get(k) != Some(v));
         if unmatched {
-            errors.push(FieldError::invalid("spec.template.metadata.labels", labels.clone(), "`selector` does not match template `labels`"));
+            errors.push(FieldError::invalid(
+                "spec.template.metadata.labels",
+                labels.clone(),
+                "`selector` does not match template `labels`",
+            ));
         }
         if let Some(replicas) = spec["replicas"].as_i64().filter(|r| *r < 0) {
             errors.push(FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0"));

@@ -42,6 +42,9 @@ impl Index {
     }
 }
 
+/// Rules by namespace and role.
+pub(super) type RoleRules = HashMap<(String, String), Arc<[Rule]>>;
+
 /// All roles and bindings at one moment.
 #[derive(Debug, Default)]
 pub(super) struct Snapshot {
@@ -51,8 +54,8 @@ pub(super) struct Snapshot {
     pub namespaces: HashMap<String, Arc<Index>>,
     /// Rules by cluster role, aggregation resolved.
     pub cluster_roles: Arc<HashMap<String, Arc<[Rule]>>>,
-    /// Rules by namespace and role.
-    pub roles: Arc<HashMap<(String, String), Arc<[Rule]>>>,
+    /// Rules of namespaced roles.
+    pub roles: Arc<RoleRules>,
 }
 
 impl Snapshot {
