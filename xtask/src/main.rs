@@ -1,6 +1,7 @@
 //! The one command runner: `cargo xtask`.
 
 mod demo;
+mod generate;
 mod image;
 mod kit_command;
 mod shell;
@@ -27,6 +28,8 @@ enum Task {
     Kit(kit_command::Args),
     /// Build the static binary `fcp` and an OCI image archive of it
     Image(image::Args),
+    /// Derive the table of built-in types from upstream's Go modules again
+    Generate,
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Kit(args) => kit_command::run(args),
         Task::Image(args) => image::run(&args),
+        Task::Generate => generate::run(&shell::root()).map(|done| shell::say(&done)).map_err(anyhow::Error::msg),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
