@@ -1,0 +1,1 @@
+//! From the federation into a member.
