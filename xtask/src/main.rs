@@ -1,5 +1,6 @@
 //! The one command runner: `cargo xtask`.
 
+mod bench;
 mod demo;
 mod image;
 mod kit_command;
@@ -27,6 +28,8 @@ enum Task {
     Kit(kit_command::Args),
     /// Build the static binary `fcp` and an OCI image archive of it
     Image(image::Args),
+    /// Measure speed; with --peer side by side with a real kube-apiserver
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -35,6 +38,7 @@ fn main() -> ExitCode {
         Task::Test(args) => test::run(&args),
         Task::Kit(args) => kit_command::run(args),
         Task::Image(args) => image::run(&args),
+        Task::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -40,7 +40,7 @@ impl Report {
     fn table(&self) -> Table {
         let subjects = self.unique(|f| f.subject);
         let mut table = Table::new();
-        table.load_preset(presets::NOTHING);
+        table.load_style(presets::NOTHING);
         let ratios = subjects.len() > 1;
         let mut head = vec!["".to_owned()];
         head.extend(subjects.iter().map(|s| (*s).to_owned()));

@@ -18,6 +18,7 @@ pub(crate) struct Subject {
     pub(crate) name: &'static str,
     pub(crate) client: Client,
     pub(crate) url: String,
+    pub(crate) token: &'static str,
     pub(crate) pid: u32,
     /// From start to the first ready answer, for ours.
     pub(crate) start: Option<Duration>,
@@ -43,7 +44,9 @@ pub(crate) async fn etcd(fcp: &Path, dir: &Path) -> Result<Subject> {
     let (port, peer) = (free_port()?, free_port()?);
     let mut command = Command::new(programs::find("etcd")?);
     command.arg("--data-dir").arg(dir.join("data"));
-    for (flag, port) in [("listen-client-urls", port), ("advertise-client-urls", port), ("listen-peer-urls", peer), ("initial-advertise-peer-urls", peer)] {
+    for (flag, port) in
+        [("listen-client-urls", port), ("advertise-client-urls", port), ("listen-peer-urls", peer), ("initial-advertise-peer-urls", peer)]
+    {
         command.arg(format!("--{flag}=http://127.0.0.1:{port}"));
     }
     command.arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"));
@@ -72,7 +75,7 @@ async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd
     }
     let start = Some(start.elapsed());
     let pid = server.id();
-    Ok(Subject { name, client, url, pid, start, _processes: Processes::Ours { _server: server, _etcd: etcd } })
+    Ok(Subject { name, client, url, token: TOKEN, pid, start, _processes: Processes::Ours { _server: server, _etcd: etcd } })
 }
 
 /// kube-apiserver with its own etcd, which writes to the disk before it answers.
@@ -80,5 +83,13 @@ pub(crate) fn peer(dir: &Path) -> Result<Subject> {
     let server = ApiServer::start(&dir.join("peer"), Options { fsync: true, controllers: false })?;
     let (_, pid) = server.process_ids();
     let client = connect(&server.url(), server.token())?;
-    Ok(Subject { name: "kube-apiserver", client, url: server.url(), pid, start: None, _processes: Processes::Peer { _server: server } })
+    Ok(Subject {
+        name: "kube-apiserver",
+        client,
+        url: server.url(),
+        token: server.token(),
+        pid,
+        start: None,
+        _processes: Processes::Peer { _server: server },
+    })
 }
