@@ -1,5 +1,6 @@
 //! The one command runner: `cargo xtask`.
 
+mod bench;
 mod demo;
 mod generate;
 mod image;
@@ -30,6 +31,8 @@ enum Task {
     Image(image::Args),
     /// Derive the table of built-in types from upstream's Go modules again
     Generate,
+    /// Measure speed; with --peer side by side with a real kube-apiserver
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -39,6 +42,7 @@ fn main() -> ExitCode {
         Task::Kit(args) => kit_command::run(args),
         Task::Image(args) => image::run(&args),
         Task::Generate => generate::run(&shell::root()).map(|done| shell::say(&done)).map_err(anyhow::Error::msg),
+        Task::Bench(args) => bench::run(&args),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
