@@ -93,6 +93,17 @@ async fn prefixes_keep_federations_apart() {
 }
 
 #[tokio::test]
+async fn tls_is_spoken_with_a_certificate() {
+    let server = EtcdServer::start_tls();
+    let etcd = server.client().await;
+    let revision = etcd.put("/registry/maps/a", "1".into(), Expect::Absent, None).await.unwrap();
+    assert_eq!(etcd.revision().await.unwrap(), revision);
+    let anonymous = EtcdConfig { cert_file: None, key_file: None, ..server.config() };
+    let refused = Etcd::connect(&anonymous).await.unwrap().revision().await;
+    assert!(matches!(refused, Err(StorageError::Unavailable(_))), "{refused:?}");
+}
+
+#[tokio::test]
 async fn wrong_settings_are_explained() {
     let server = || EtcdConfig { servers: vec!["https://127.0.0.1:1".into()], ..EtcdConfig::default() };
     let explain = async |config: EtcdConfig| Etcd::connect(&config).await.map(drop).unwrap_err();
