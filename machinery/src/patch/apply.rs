@@ -109,6 +109,9 @@ pub fn apply(
 /// `metadata.managedFields` of `new`. What the request itself says there is honoured as in
 /// Kubernetes: valid entries replace the old ones, `[]` or `[{}]` forgets them, everything else is
 /// ignored; through a subresource it is always ignored.
+///
+/// `new` is what will be stored: conformed and with defaults. Only its `managedFields` must be as the
+/// request had them, because conforming drops the empty list.
 pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     if !new.is_object() {
         return;
