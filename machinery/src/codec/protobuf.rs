@@ -232,3 +232,7 @@ fn embedded_json(bytes: &[u8]) -> Result<Value, String> {
     }
     Ok(out)
 }
+
+#[cfg(test)]
+#[path = "protobuf_tests.rs"]
+mod tests;
