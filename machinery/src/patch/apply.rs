@@ -56,6 +56,9 @@ static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
 /// with its `managedFields`. Fields this manager applied before, does not apply now and nobody else
 /// owns are removed. A configuration that changes nothing returns the live object unchanged.
 ///
+/// `applied` is the configuration as it was written, neither conformed nor with defaults: an explicit
+/// zero or empty value is an opinion. It is checked against the schema here.
+///
 /// # Errors
 /// 409 with a cause for each field another manager owns (unless `force`), 400 when the configuration
 /// is malformed.

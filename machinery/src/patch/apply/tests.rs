@@ -101,6 +101,17 @@ fn ignored_fields_are_never_owned() {
     assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
 }
 
+#[test]
+fn an_explicit_zero_is_an_opinion() {
+    let writer = Writer { api_version: "apps/v1", ..by("a", EARLY) };
+    let config = |seconds: i64| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"minReadySeconds": seconds}});
+    let types = Types::builtin();
+    let live = apply(types, id("Deployment"), None, &config(5), false, &writer).expect("no conflict");
+    let live = apply(types, id("Deployment"), Some(&live), &config(0), false, &writer).expect("no conflict");
+    assert_eq!(live["spec"]["minReadySeconds"], 0);
+    assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:minReadySeconds": {}}}));
+}
+
 fn any_data() -> impl Strategy<Value = Value> {
     prop::collection::btree_map("[a-d]", "[xy]", 1..4)
         .prop_map(|m| m.into_iter().map(|(k, v)| (k, Value::from(v))).collect::<serde_json::Map<_, _>>().into())
