@@ -139,6 +139,28 @@ pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, w
     set_managed_fields(new, &entries);
 }
 
+/// Takes back the new times in `managedFields` when nothing else has changed, so that the write can
+/// be skipped. To be called with the object as it would be stored: only then is it seen that
+/// `cpu: 1000m` or an explicit zero changed nothing.
+pub fn keep_times(old: &Value, new: &mut Value) {
+    let managed = |object: &Value| managers::decode(object.pointer("/metadata/managedFields")).unwrap_or_default();
+    let without_times = |mut entries: Vec<Entry>| {
+        entries.iter_mut().for_each(|e| e.time = None);
+        entries.sort_by(|a, b| a.identity.cmp(&b.identity));
+        entries
+    };
+    let (before, after) = (managed(old), managed(new));
+    if before == after
+        || without_times(before.clone()) != without_times(after)
+        || without_managed_fields(old) != without_managed_fields(new)
+    {
+        return;
+    }
+    if let Some(times) = old.pointer("/metadata/managedFields") {
+        new["metadata"]["managedFields"] = times.clone();
+    }
+}
+
 fn check_configuration(place: Place<'_>, applied: &Value, writer: &Writer<'_>) -> Result<(), ApiError> {
     let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
     if text("apiVersion") != writer.api_version {

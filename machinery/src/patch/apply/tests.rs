@@ -112,6 +112,29 @@ fn an_explicit_zero_is_an_opinion() {
     assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:minReadySeconds": {}}}));
 }
 
+#[test]
+fn what_is_stored_unchanged_keeps_its_times() {
+    let writer = |now| Writer { api_version: "apps/v1", ..by("a", now) };
+    let resources = json!({"limits": {"cpu": "1000m"}});
+    let spec = json!({"minReadySeconds": 0, "template": {"spec": {"containers": [{"name": "c", "resources": resources}]}}});
+    let config = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec});
+    let stored = |mut object: Value| {
+        crate::schema::conform::conform(Types::builtin(), id("Deployment"), &mut object);
+        object
+    };
+    let types = Types::builtin();
+    let live = stored(apply(types, id("Deployment"), None, &config, false, &writer(EARLY)).expect("no conflict"));
+    let mut again = stored(apply(types, id("Deployment"), Some(&live), &config, false, &writer(LATE)).expect("no conflict"));
+    assert_ne!(again, live, "only the stored form shows that nothing changed");
+    keep_times(&live, &mut again);
+    assert_eq!(again, live);
+    again["metadata"]["managedFields"][0]["time"] = LATE.into();
+    again["spec"]["replicas"] = 3.into();
+    let changed = again.clone();
+    keep_times(&live, &mut again);
+    assert_eq!(again, changed);
+}
+
 fn any_data() -> impl Strategy<Value = Value> {
     prop::collection::btree_map("[a-d]", "[xy]", 1..4)
         .prop_map(|m| m.into_iter().map(|(k, v)| (k, Value::from(v))).collect::<serde_json::Map<_, _>>().into())
