@@ -22,7 +22,7 @@ pub fn config_map(object: &Value, errors: &mut Vec<FieldError>) {
             }
         }
     }
-    limit("", size, errors);
+    limit("[]", size, errors);
 }
 
 /// Keys, size, and what the well-known types must contain.
