@@ -29,6 +29,9 @@ pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> 
         "/metrics" => return Ok(metrics::Metrics::global().respond().map(full)),
         _ => {}
     }
+    if let Some(document) = server.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
+        return Ok(document.map(full));
+    }
     server.discovery.respond(path, &parts.headers).map(|r| r.map(full)).ok_or_else(ApiError::no_such_path)
 }
 

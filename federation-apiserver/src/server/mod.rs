@@ -33,7 +33,8 @@ use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
 use crate::config::{Config, ConfigError, StorageConfig};
 use crate::discovery::Discovery;
-use crate::registry::Registry;
+use crate::openapi::{Builtin, OpenApi};
+use crate::registry::{self, Registry};
 use crate::storage::Backend;
 use crate::storage::embedded::Embedded;
 use crate::storage::etcd::Etcd;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
     inflight: Inflight,
     discovery: Discovery,
+    openapi: OpenApi,
     health: Health,
     log_level: Option<LogLevel>,
 }
@@ -98,6 +100,7 @@ impl Server {
         let store = Store::open(backend(&config.storage).await?);
         let registry = Registry::open(&store, config.profile, config.event_ttl);
         let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
+        let openapi = OpenApi::new(Box::new(Builtin::new(registry::resources(config.profile))));
         let (ready_sender, ready) = watch::channel(false);
         let inner = Arc::new(Inner {
             health: health_checks(&store, &authz, ready.clone()),
@@ -109,6 +112,7 @@ impl Server {
             authn,
             authz,
             discovery,
+            openapi,
             log_level,
         });
         let mut tasks = rbac_feed::spawn_feeds(&inner);
