@@ -47,7 +47,7 @@ fn rbac(objects: Vec<(RbacKind, Value)>) -> Authorization {
 }
 
 fn with_rules(rules: &Value) -> Authorization {
-    rbac(vec![(ClusterRole, role("r", &rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), &a_user("u")))])
+    rbac(vec![(ClusterRole, role("r", rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), &a_user("u")))])
 }
 
 #[test]
