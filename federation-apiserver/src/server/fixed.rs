@@ -1,4 +1,4 @@
-//! Paths that are no resources: discovery, health, metrics, version and the log level.
+//! Paths that are no resources: discovery, OpenAPI, health, metrics, version and the log level.
 
 use bytes::Bytes;
 use http::request::Parts;

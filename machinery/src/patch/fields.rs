@@ -1,9 +1,9 @@
 //! Sets of paths into an object, and their wire form `FieldsV1` in `metadata.managedFields`.
 
 mod element;
-mod wire;
 #[cfg(test)]
 mod tests;
+mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 

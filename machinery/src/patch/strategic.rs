@@ -38,9 +38,11 @@ pub fn apply(types: &Types, id: TypeId, document: &Value, patch: &Value) -> Resu
     let place = Place { types, id: Some(id) };
     place.merge_object(original, patch.clone()).map(Value::Object).map_err(|fault| match fault {
         Fault::Malformed(why) => ApiError::bad_request(format!("error decoding patch: {why}")),
-        Fault::Misfit(why) => {
-            ApiError::new(422, "Invalid", format!("the server rejected our request due to an error in our request: strategic merge patch: {why}"))
-        }
+        Fault::Misfit(why) => ApiError::new(
+            422,
+            "Invalid",
+            format!("the server rejected our request due to an error in our request: strategic merge patch: {why}"),
+        ),
     })
 }
 

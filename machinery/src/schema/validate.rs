@@ -11,11 +11,9 @@ pub fn validate(types: &Types, gvk: &Gvk, object: &Value) -> Vec<FieldError> {
     if let Some(id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) {
         required(types, id, object, "", &mut errors);
     }
-    for error in rules::validate(gvk, object) {
-        if !errors.iter().any(|e| e.field == error.field) {
-            errors.push(error);
-        }
-    }
+    let ruled = rules::validate(gvk, object);
+    errors.retain(|e| ruled.iter().all(|r| r.field != e.field));
+    errors.extend(ruled);
     errors
 }
 

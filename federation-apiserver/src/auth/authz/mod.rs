@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod bootstrap;
 pub mod escalation;
+pub mod feed;
 mod forbidden;
 pub mod object;
 pub mod rbac;

@@ -53,10 +53,19 @@ fn keys_with_equal_numbers_are_one_element() {
 }
 
 fn any_element() -> impl Strategy<Value = PathElement> {
-    let scalar = || prop_oneof![Just(json!(1)), Just(json!("a")), Just(json!(true)), any::<String>().prop_map(Value::from), any::<i64>().prop_map(Value::from)];
+    let scalar = || {
+        prop_oneof![
+            Just(json!(1)),
+            Just(json!("a")),
+            Just(json!(true)),
+            any::<String>().prop_map(Value::from),
+            any::<i64>().prop_map(Value::from)
+        ]
+    };
     prop_oneof![
         "[a-c:.]{0,3}".prop_map(PathElement::Field),
-        prop::collection::btree_map("[a-b]", scalar(), 1..3).prop_map(|m| PathElement::Key(m.into_iter().map(|(k, v)| (k, Scalar(v))).collect())),
+        prop::collection::btree_map("[a-b]", scalar(), 1..3)
+            .prop_map(|m| PathElement::Key(m.into_iter().map(|(k, v)| (k, Scalar(v))).collect())),
         scalar().prop_map(|v| PathElement::Value(Scalar(v))),
         (0i64..3).prop_map(PathElement::Index),
     ]

@@ -3,8 +3,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::element::{PathElement, Scalar};
 use super::FieldSet;
+use super::element::{PathElement, Scalar};
 
 impl FieldSet {
     /// Reads `FieldsV1`. Kinds of elements this version does not know are dropped.
