@@ -108,10 +108,15 @@ impl Options {
     pub fn resolve(self) -> Result<Config, ConfigError> {
         for plugin in &self.enable_admission_plugins {
             if plugin != "NamespaceLifecycle" {
-                return Err(ConfigError::new(format!("--enable-admission-plugins: unknown plugin {plugin:?}"), "known plugins: NamespaceLifecycle"));
+                return Err(ConfigError::new(
+                    format!("--enable-admission-plugins: unknown plugin {plugin:?}"),
+                    "known plugins: NamespaceLifecycle",
+                ));
             }
         }
-        let mode = |m: &String| m.parse::<Mode>().map_err(|e| ConfigError::new(format!("--authorization-mode: {e}"), "for example --authorization-mode=RBAC"));
+        let mode = |m: &String| {
+            m.parse::<Mode>().map_err(|e| ConfigError::new(format!("--authorization-mode: {e}"), "for example --authorization-mode=RBAC"))
+        };
         let authorization = self.authorization_mode.iter().map(mode).collect::<Result<Vec<Mode>, _>>()?;
         let files = [
             ("--tls-cert-file", &self.tls_cert_file),

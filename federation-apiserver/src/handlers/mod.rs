@@ -31,16 +31,11 @@ use crate::storage::store::{ReadAt, ResourceStore};
 
 pub(crate) use body::read as read_body;
 pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
-pub(crate) use prepare::{Change, Write, waits};
+pub(crate) use prepare::{Write, waits};
 
 /// Makes an object of the server's own ready to be stored.
 pub(crate) fn prepare_create(entry: &Entry, object: &mut serde_json::Value, user: &UserInfo, write: &Write) -> Result<(), ApiError> {
     prepare::create(entry, object, user, write, false)
-}
-
-/// Makes a change of the server's own ready to be stored.
-pub(crate) fn prepare_update(entry: &Entry, new: serde_json::Value, old: &serde_json::Value, write: &Write) -> Result<Change, ApiError> {
-    prepare::update(entry, new, old, None, write, false)
 }
 
 /// One request that may go on.

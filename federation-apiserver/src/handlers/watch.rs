@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::accept::{self, Form};
 use super::{Call, options};
+use crate::server::metrics;
 use crate::server::response::{self, Body};
 use crate::storage::event::{EventKind, WatchEvent};
 
@@ -45,7 +46,14 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
             () = stopping.cancelled_owned() => {}
         }
     };
-    let lines = events.map(move |event| encode(&event)).take_until(end);
+    let resource = call.resource();
+    let open = metrics::watcher(resource.group, resource.version, resource.plural);
+    let sent = metrics::watch_events(resource.group, resource.version, resource.plural);
+    let lines = events.take_until(end).map(move |event| {
+        let _ = &open;
+        sent.increment(1);
+        encode(&event)
+    });
     Ok(stream(lines.ready_chunks(64).flat_map(|lines| futures::stream::iter(join(lines))).boxed()))
 }
 

@@ -1,4 +1,4 @@
-//! Paths that are no resources: discovery, health, metrics, version and the log level.
+//! Paths that are no resources: discovery, OpenAPI, health, metrics, version and the log level.
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -28,6 +28,9 @@ pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> 
         "/version" | "/version/" => return Ok(response::json_bytes(StatusCode::OK, full(version::document()))),
         "/metrics" => return Ok(metrics::Metrics::global().respond().map(full)),
         _ => {}
+    }
+    if let Some(document) = server.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
+        return Ok(document.map(full));
     }
     server.discovery.respond(path, &parts.headers).map(|r| r.map(full)).ok_or_else(ApiError::no_such_path)
 }

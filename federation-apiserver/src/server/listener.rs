@@ -42,7 +42,14 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError
 }
 
 /// Serves until `shutdown` resolves, then waits for open requests, `grace` at most.
-pub(super) async fn serve(listener: TcpListener, tls: Arc<Tls>, service: ApiService, stopping: CancellationToken, grace: Duration, shutdown: impl Future<Output = ()>) {
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    service: ApiService,
+    stopping: CancellationToken,
+    grace: Duration,
+    shutdown: impl Future<Output = ()>,
+) {
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
     tokio::pin!(shutdown);

@@ -11,7 +11,6 @@ pub mod metrics;
 mod namespace_cleaner;
 mod pipeline;
 pub(crate) mod query;
-mod rbac_feed;
 mod request_info;
 pub mod response;
 pub mod service;
@@ -29,10 +28,12 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
 use crate::auth::authn::{Authentication, AuthnConfig};
+use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
 use crate::config::{Config, ConfigError, StorageConfig};
 use crate::discovery::Discovery;
+use crate::openapi::{Builtin, OpenApi};
 use crate::registry::Registry;
 use crate::storage::Backend;
 use crate::storage::embedded::Embedded;
@@ -54,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) stopping: CancellationToken,
     inflight: Inflight,
     discovery: Discovery,
+    openapi: OpenApi,
     health: Health,
     log_level: Option<LogLevel>,
 }
@@ -98,6 +100,7 @@ impl Server {
         let store = Store::open(backend(&config.storage).await?);
         let registry = Registry::open(&store, config.profile, config.event_ttl);
         let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
+        let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));
         let (ready_sender, ready) = watch::channel(false);
         let inner = Arc::new(Inner {
             health: health_checks(&store, &authz, ready.clone()),
@@ -109,10 +112,12 @@ impl Server {
             authn,
             authz,
             discovery,
+            openapi,
             log_level,
         });
-        let mut tasks = rbac_feed::spawn_feeds(&inner);
-        tasks.push(spawn(housekeeping::run(Arc::clone(&inner), ready_sender)));
+        let roles = RbacStores::of(&inner.store);
+        let mut tasks = vec![spawn(feed::follow(Arc::clone(inner.authz.rbac()), roles.clone()))];
+        tasks.push(spawn(housekeeping::run(Arc::clone(&inner), roles, ready_sender)));
         tasks.push(spawn(namespace_cleaner::run(Arc::clone(&inner))));
         tasks.push(spawn(Arc::clone(&inner.authn).follow_files()));
         tasks.push(spawn(metrics::Metrics::global().upkeep()));

@@ -12,6 +12,7 @@ use machinery::status::ApiError;
 use serde_json::json;
 
 use super::Inner;
+use super::metrics::{self, RequestLabels};
 use super::query::Query;
 use super::response::{self, Body};
 use super::service::{Caller, RequestBody};
@@ -19,6 +20,7 @@ use super::{fixed, request_info};
 use crate::auth::authn::impersonate;
 use crate::auth::{ANONYMOUS, Attributes, UNAUTHENTICATED, UserInfo};
 use crate::handlers;
+use crate::registry::resource::Subresource;
 
 /// Paths that tell nothing but whether the server lives: probes carry no credentials.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
@@ -48,7 +50,34 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
         *response.body_mut() = Body::Empty;
     }
     audit(&info, &user, &response, started);
+    metrics::request(labels(server, &info), response.status().as_u16(), started.elapsed());
     response
+}
+
+/// What a request is counted under: only names of what is served, never what a client made up.
+fn labels(server: &Inner, info: &Attributes) -> RequestLabels {
+    let verb = match info.verb.as_str() {
+        "get" => "GET",
+        "list" => "LIST",
+        "watch" => "WATCH",
+        "create" => "POST",
+        "update" => "PUT",
+        "patch" => "PATCH",
+        "delete" => "DELETE",
+        "deletecollection" => "DELETECOLLECTION",
+        _ => "OTHER",
+    };
+    let Some(entry) = server.registry.find(&info.group, &info.version, &info.resource) else {
+        return RequestLabels { verb, ..RequestLabels::default() };
+    };
+    let r = entry.resource;
+    let scope = match (info.name.is_empty(), info.namespace.is_empty()) {
+        (false, _) => "resource",
+        (true, false) => "namespace",
+        (true, true) => "cluster",
+    };
+    let subresource = r.subresource(&info.subresource).map(Subresource::name).unwrap_or_default();
+    RequestLabels { verb, group: r.group, version: r.version, resource: r.plural, subresource, scope }
 }
 
 /// The order of things.
@@ -65,6 +94,7 @@ async fn stages(
     *user = impersonate(&server.authz, std::mem::take(user), &parts.headers)?;
     server.authz.authorize(user, info)?;
     let _slot = server.inflight.enter(info, user)?;
+    let _counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
     if info.resource.is_empty() {
         return fixed::answer(server, parts, body).await;
     }

@@ -38,7 +38,8 @@ impl Query {
     /// 400 when the value is not one.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, ApiError> {
         let parse = |v: &str| {
-            v.parse().map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {v:?}: invalid syntax in query parameter {key}")))
+            v.parse()
+                .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {v:?}: invalid syntax in query parameter {key}")))
         };
         self.get(key).map(parse).transpose()
     }
