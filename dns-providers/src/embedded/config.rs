@@ -73,13 +73,6 @@ impl Config {
         if zones.is_empty() {
             zones.extend(zone);
         }
-        if zones.is_empty() {
-            return Err(Error::Config {
-                provider: NAME,
-                message: "need to provide at least one zone".to_owned(),
-                hint: "give --dns-zone-name or write zones = example.com. in the configuration".to_owned(),
-            });
-        }
         zones.sort();
         zones.dedup();
         let nameservers = ini.parsed_list("nameservers", |text| {
@@ -93,6 +86,13 @@ impl Config {
         };
         let ttl = ini.parsed("ttl", seconds)?.unwrap_or(DEFAULT_TTL);
         let snapshot = ini.get("snapshot").map(|e| PathBuf::from(&e.value)).filter(|p| !p.as_os_str().is_empty());
+        if zones.is_empty() {
+            return Err(Error::Config {
+                provider: NAME,
+                message: "need to provide at least one zone".to_owned(),
+                hint: "give --dns-zone-name or write zones = example.com. in the configuration".to_owned(),
+            });
+        }
         Ok(Config { listen, zones, nameservers, ttl, snapshot })
     }
 }

@@ -8,9 +8,11 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use hickory_proto::op::{Edns, MessageType, Metadata, OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, RecordType};
+use hickory_proto::rr::{DNSClass, Record, RecordType};
+use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
 use hickory_server::Server;
 use hickory_server::net::runtime::Time;
+use hickory_server::net::xfer::Protocol;
 use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
 use hickory_server::zone_handler::MessageResponseBuilder;
 use tokio::net::{TcpListener, UdpSocket};
@@ -21,6 +23,10 @@ use super::zone::{Answer, ZoneData};
 
 /// Largest UDP answer: passes every common link without fragments (DNS flag day 2020).
 const MAX_UDP: u16 = 1232;
+/// Bytes of a message's header.
+const HEADER: u16 = 12;
+/// Bytes of an OPT record without options.
+const OPT: u16 = 11;
 /// A TCP connection without a query for so long is closed.
 const TCP_IDLE: Duration = Duration::from_secs(10);
 /// Answers queued for one TCP connection.
@@ -62,6 +68,16 @@ pub(super) fn serve(zones: Zones, sockets: Vec<(UdpSocket, TcpListener)>) -> Ser
 /// The addresses a name server has when it listens at `at`: none if it listens on all of them.
 pub(super) fn own_address(at: SocketAddr) -> Option<IpAddr> {
     Some(at.ip()).filter(|ip| !ip.is_unspecified())
+}
+
+/// How many answers fit beside the OPT record, which must not be the one that is cut off (RFC 6891 7).
+fn fitting(request: &Request, answers: &[Record], limit: u16) -> usize {
+    // The question is copied into the answer as it came; names of answers are not compressed against it.
+    let question = u16::try_from(request.queries.as_bytes().len()).unwrap_or(u16::MAX);
+    let mut buffer = Vec::new();
+    let mut encoder = BinEncoder::new(&mut buffer);
+    encoder.set_max_size(limit.saturating_sub(HEADER + OPT).saturating_sub(question));
+    answers.iter().position(|record| record.emit(&mut encoder).is_err()).unwrap_or(answers.len())
 }
 
 pub(super) struct Handler {
@@ -108,6 +124,11 @@ impl RequestHandler for Handler {
             edns = Some(own);
         }
         let mut metadata = Metadata::response_from_request(&request.metadata);
+        if let (Some(edns), Protocol::Udp) = (&edns, request.protocol()) {
+            let fitting = fitting(request, &answer.answers, edns.max_payload());
+            metadata.truncation = fitting < answer.answers.len();
+            answer.answers.truncate(fitting);
+        }
         metadata.response_code = answer.code;
         metadata.authoritative = matches!(answer.code, ResponseCode::NoError | ResponseCode::NXDomain);
         let mut builder = MessageResponseBuilder::from_message_request(request);
