@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt;
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::LookupIpStrategy;
 
 use super::records::Addresses;
 
@@ -26,7 +27,10 @@ pub struct System(Option<TokioResolver>);
 
 impl Default for System {
     fn default() -> Self {
-        let resolver = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
+            builder.options_mut().ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
+            builder.build()
+        });
         let resolver = resolver.inspect_err(|error| tracing::warn!(%error, "host names of load balancers cannot be resolved"));
         Self(resolver.ok())
     }
