@@ -146,7 +146,9 @@ mod tests {
 
     #[test]
     fn the_tutorials_file_is_read() {
-        let ini = parse("# on-prem\n[Global]\n  etcd-endpoints = http://a:2379, http://b:2379 ; two\n; none\nzones=\"example.com.\" # ours\n").unwrap();
+        let ini =
+            parse("# on-prem\n[Global]\n  etcd-endpoints = http://a:2379, http://b:2379 ; two\n; none\nzones=\"example.com.\" # ours\n")
+                .unwrap();
         assert_eq!(ini.list("etcd-endpoints"), ["http://a:2379", "http://b:2379"]);
         assert_eq!(ini.list("zones"), ["example.com."]);
         assert_eq!(ini.get("zones").unwrap().line, 5);

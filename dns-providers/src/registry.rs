@@ -27,7 +27,9 @@ pub struct Settings {
 /// Anything wrong with the name or the configuration; for `embedded` also an address in use.
 pub async fn open(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
     match settings.provider.as_str() {
-        coredns::NAME => Ok(Arc::new(coredns::CoreDns::connect(coredns::Config::load(settings.config.as_deref())?, &settings.owner).await?)),
+        coredns::NAME => {
+            Ok(Arc::new(coredns::CoreDns::connect(coredns::Config::load(settings.config.as_deref())?, &settings.owner).await?))
+        }
         embedded::NAME => {
             let config = embedded::Config::load(settings.config.as_deref(), settings.zone.clone())?;
             Ok(Arc::new(embedded::Embedded::start(config).await?))

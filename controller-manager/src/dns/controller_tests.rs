@@ -104,10 +104,8 @@ fn key(name: &str) -> ServiceKey {
 
 fn site(region: &str, zone: &str, address: &str, worth: Worth) -> Site {
     let ip = address.parse::<IpAddr>().is_ok();
-    let ingress = Ingress {
-        ip: if ip { address.to_owned() } else { String::new() },
-        hostname: if ip { String::new() } else { address.to_owned() },
-    };
+    let ingress =
+        Ingress { ip: if ip { address.to_owned() } else { String::new() }, hostname: if ip { String::new() } else { address.to_owned() } };
     Site { region: region.into(), zones: vec![zone.into()], ingress: vec![ingress], worth }
 }
 
@@ -154,10 +152,16 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
 #[tokio::test]
 async fn a_service_is_published_follows_its_clusters_and_goes() {
     let f = start(Memory::default(), Pace { resync: Duration::from_secs(600), ..fast() });
-    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving), site("rohan", "edoras", "192.0.2.2", Worth::Serving)]);
+    f.dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::Serving), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
     f.dns.complete();
     until("five names", || f.provider.lines().len() == 5).await;
-    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)]);
+    f.dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
     let expected = [
         "nginx.demo.f.svc.edoras.rohan.example.com. 180 A 192.0.2.2",
         "nginx.demo.f.svc.example.com. 180 A 192.0.2.2",
@@ -284,7 +288,10 @@ async fn the_embedded_server_answers_within_a_second_of_the_news() {
     .build()
     .unwrap();
     let start = std::time::Instant::now();
-    dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)]);
+    dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
     let found = loop {
         assert!(start.elapsed() < Duration::from_secs(1), "no answer within a second");
         match resolver.ipv4_lookup("nginx.demo.f.svc.minas.gondor.example.com.").await {

@@ -80,7 +80,9 @@ fn names_tell_their_service_and_foreign_names_do_not() {
     for level in ["", "gondor", "minas.gondor", "a.b.c"] {
         assert_eq!(tree().service_of(&tree().name(&nginx(), level).unwrap()), Some(nginx()), "{level}");
     }
-    for text in ["www.example.com", "nginx.demo.other.svc.example.com", "nginx.demo.fellowship.svc.example.net", "example.com", "a.example.com"] {
+    for text in
+        ["www.example.com", "nginx.demo.other.svc.example.com", "nginx.demo.fellowship.svc.example.net", "example.com", "a.example.com"]
+    {
         assert_eq!(of(text), None, "{text}");
     }
 }

@@ -130,7 +130,8 @@ mod tests {
     #[test]
     fn a_cluster_that_is_away_keeps_its_entry_and_leaves_the_status() {
         let before = r#"{"items":[{"cluster":"away","items":[{"ip":"192.0.2.1"}]},{"cluster":"left","items":null}]}"#;
-        let out = run(&[("away", cluster(false, Some((&["192.0.2.1"], true)))), ("here", cluster(true, Some((&["192.0.2.2"], true))))], before);
+        let out =
+            run(&[("away", cluster(false, Some((&["192.0.2.1"], true)))), ("here", cluster(true, Some((&["192.0.2.2"], true))))], before);
         assert_eq!(
             out.ingresses.render(),
             r#"{"items":[{"cluster":"away","items":[{"ip":"192.0.2.1"}]},{"cluster":"here","items":[{"ip":"192.0.2.2"}]}]}"#

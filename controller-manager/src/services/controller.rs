@@ -236,3 +236,7 @@ fn answering(member: &Member, of: &BTreeSet<ServiceKey>) -> HashSet<ServiceKey> 
     };
     member.slices.state().iter().filter_map(|slice| service(slice)).collect()
 }
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;

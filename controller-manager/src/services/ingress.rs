@@ -61,7 +61,8 @@ mod tests {
 
     #[test]
     fn the_form_is_v1s() {
-        let text = r#"{"items":[{"cluster":"c1","items":[{"ip":"192.0.2.1"},{"hostname":"lb.example.net"}]},{"cluster":"c2","items":null}]}"#;
+        let text =
+            r#"{"items":[{"cluster":"c1","items":[{"ip":"192.0.2.1"},{"hostname":"lb.example.net"}]},{"cluster":"c2","items":null}]}"#;
         let parsed = ServiceIngresses::parse(text).unwrap();
         assert_eq!(parsed.render(), text);
         assert_eq!(parsed.of("c2").unwrap().items, None);

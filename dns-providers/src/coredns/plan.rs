@@ -167,8 +167,7 @@ mod tests {
 
     #[test]
     fn addresses_come_before_aliases_and_deletions_last() {
-        let alias =
-            Change::Upsert(RecordSet { name: name("a.example.com"), ttl: 1, data: Data::Cname(name("z.example.com")) });
+        let alias = Change::Upsert(RecordSet { name: name("a.example.com"), ttl: 1, data: Data::Cname(name("z.example.com")) });
         let batch = [Change::Delete { name: name("0.example.com"), kind: Kind::A }, alias, a("z.example.com", [1])];
         let (grouped, _) = group(&batch, &name("example.com"));
         assert_eq!(grouped.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(), ["z.example.com.", "a.example.com.", "0.example.com."]);

@@ -144,7 +144,10 @@ fn take_snapshot(zones: &[ZoneData]) -> Snapshot {
 }
 
 /// Runs file work off the async threads; failures name the file.
-async fn blocking<T: Send + 'static>(path: PathBuf, work: impl FnOnce(&PathBuf) -> std::io::Result<T> + Send + 'static) -> Result<T, Error> {
+async fn blocking<T: Send + 'static>(
+    path: PathBuf,
+    work: impl FnOnce(&PathBuf) -> std::io::Result<T> + Send + 'static,
+) -> Result<T, Error> {
     let what = format!("DNS snapshot {}", path.display());
     let done = tokio::task::spawn_blocking(move || work(&path)).await;
     done.unwrap_or_else(|e| Err(std::io::Error::other(e))).map_err(|source| Error::Io { what, source })
