@@ -89,7 +89,7 @@ impl Resolve for Resolver {
 struct Notices(Mutex<Vec<String>>);
 
 impl Report for Notices {
-    fn warning(&self, service: &ServiceKey, reason: &str, _: &str) {
+    fn warning(&self, service: &ServiceKey, reason: &'static str, _: &str) {
         self.0.lock().unwrap().push(format!("{service} {reason}"));
     }
 }
@@ -302,4 +302,33 @@ async fn the_embedded_server_answers_within_a_second_of_the_news() {
     let ips: Vec<String> = found.answers().iter().filter_map(|r| r.data.ip_addr()).map(|ip| ip.to_string()).collect();
     assert_eq!(ips, ["192.0.2.2"], "the zone that was cut off falls up to the one that serves");
     stop.cancel();
+}
+
+#[tokio::test]
+async fn wrong_configuration_is_one_clear_error_with_a_hint() {
+    let config = |provider: &str, zone: &str, suffix: &str| crate::Config {
+        dns_provider: provider.into(),
+        zone_name: zone.into(),
+        service_dns_suffix: suffix.into(),
+        ..crate::Config::default()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("e.conf");
+    std::fs::write(&file, "[Global]\nlisten = 127.0.0.1:0\nzones = example.com.\n").unwrap();
+    let with_file = |mut config: crate::Config| {
+        config.dns_provider_config = file.display().to_string();
+        config
+    };
+    for (config, want) in [
+        (config("bind", "example.com", ""), "unknown DNS provider \"bind\"\nhint: known providers: coredns, embedded"),
+        (config("coredns", "example.com", ""), "could not init DNS provider \"coredns\": a configuration file is needed\nhint: "),
+        (with_file(config("embedded", "example.org", "")), "no DNS zone matches name \"example.org\""),
+        (with_file(config("embedded", "example.com", "example.net")), "--service-dns-suffix example.net. does not lie in the zone example.com."),
+    ] {
+        let error = super::open(&config).await.unwrap_err();
+        assert!(format!("{error:#}").contains(want), "{error:#}");
+    }
+    let opened = super::open(&with_file(config("embedded", "", "sub.example.com"))).await.unwrap().unwrap();
+    assert_eq!(opened.addresses().len(), 1);
+    assert!(super::open(&config("", "example.com", "")).await.unwrap().is_none());
 }

@@ -11,10 +11,11 @@ pub mod report;
 pub mod resolve;
 mod state;
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use anyhow::Context;
-use dns_providers::{DnsName, Settings, select_zone};
+use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
 
 use crate::Config;
 
@@ -26,13 +27,21 @@ pub use records::{ServiceKey, TTL, Tree};
 #[path = "controller_tests.rs"]
 mod tests;
 
-/// Opens the configured provider and finds its zone; `None` if no provider is configured.
+/// A provider with its zone, ready to be published in.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    provider: Arc<dyn Provider>,
+    zone: Zone,
+    tree: Tree,
+}
+
+/// Opens the configured provider and finds its zone; `None` if no provider is configured or the controller is off.
 ///
 /// # Errors
 /// The configuration is wrong: unknown provider, bad file, no such zone, address in use. A backend that
 /// is merely away is no error: the controller keeps trying.
-pub async fn open(config: &Config, report: Arc<dyn report::Report>) -> anyhow::Result<Option<DnsController>> {
-    if config.dns_provider.is_empty() {
+pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
+    if config.dns_provider.is_empty() || !config.enabled("service-dns") {
         return Ok(None);
     }
     let zone = Some(config.zone_name.as_str()).filter(|z| !z.is_empty()).map(DnsName::parse).transpose().context("--zone-name")?;
@@ -43,27 +52,35 @@ pub async fn open(config: &Config, report: Arc<dyn report::Report>) -> anyhow::R
         zone,
     };
     let provider = dns_providers::open(&settings).await.map_err(with_hint)?;
-    open_with(config, provider, report).await.map(Some)
+    Opened::new(config, provider).await.map(Some)
 }
 
-/// As [`open`], with a provider that is open already.
-///
-/// # Errors
-/// The zone is not the provider's, or the suffix is no DNS name in it.
-pub async fn open_with(
-    config: &Config,
-    provider: Arc<dyn dns_providers::Provider>,
-    report: Arc<dyn report::Report>,
-) -> anyhow::Result<DnsController> {
-    let zones = provider.zones().await.map_err(with_hint)?;
-    let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(with_hint)?;
-    let suffix = match config.service_dns_suffix.as_str() {
-        "" => zone.name.clone(),
-        suffix => DnsName::parse(suffix).context("--service-dns-suffix")?,
-    };
-    anyhow::ensure!(suffix.is_within(&zone.name), "--service-dns-suffix {suffix} does not lie in the zone {}", zone.name);
-    let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL };
-    Ok(DnsController::new(provider, zone, tree, Arc::new(resolve::System::default()), report))
+impl Opened {
+    /// Finds the configured zone in a provider that is open already.
+    ///
+    /// # Errors
+    /// The zone is not the provider's, or the suffix is no DNS name in it.
+    pub async fn new(config: &Config, provider: Arc<dyn Provider>) -> anyhow::Result<Self> {
+        let zones = provider.zones().await.map_err(with_hint)?;
+        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(with_hint)?;
+        let suffix = match config.service_dns_suffix.as_str() {
+            "" => zone.name.clone(),
+            suffix => DnsName::parse(suffix).context("--service-dns-suffix")?,
+        };
+        anyhow::ensure!(suffix.is_within(&zone.name), "--service-dns-suffix {suffix} does not lie in the zone {}", zone.name);
+        let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL };
+        Ok(Opened { provider, zone, tree })
+    }
+
+    /// Addresses at which the provider itself answers queries; empty if something else does.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.provider.addresses()
+    }
+
+    /// The controller that publishes there.
+    pub fn controller(self, report: Arc<dyn report::Report>) -> DnsController {
+        DnsController::new(self.provider, self.zone, self.tree, Arc::new(resolve::System::default()), report)
+    }
 }
 
 /// The error's line, with the hint on the next.

@@ -2,63 +2,26 @@
 
 use std::collections::BTreeMap;
 
-use k8s_openapi::api::core::v1::{Event, EventSource, ObjectReference};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, Time};
-use kube::api::{Api, ObjectMeta, PostParams};
+use crate::events::{About, Event, Events};
 
 use super::records::ServiceKey;
 
 /// Takes notices about a Service.
 pub trait Report: Send + Sync + 'static {
     /// Something is wrong; `reason` is one word, `message` one sentence.
-    fn warning(&self, service: &ServiceKey, reason: &str, message: &str);
-}
-
-/// Writes Events on the federated Service.
-pub struct Events {
-    client: kube::Client,
-}
-
-impl Events {
-    /// Writes through this client of the federation API.
-    pub fn new(client: kube::Client) -> Self {
-        Events { client }
-    }
+    fn warning(&self, service: &ServiceKey, reason: &'static str, message: &str);
 }
 
 impl Report for Events {
-    fn warning(&self, service: &ServiceKey, reason: &str, message: &str) {
-        let now = jiff::Timestamp::now();
-        let event = Event {
-            metadata: ObjectMeta {
-                name: Some(format!("{}.{:x}", service.name, now.as_nanosecond())),
-                namespace: Some(service.namespace.clone()),
-                ..ObjectMeta::default()
-            },
-            involved_object: ObjectReference {
-                api_version: Some("v1".to_owned()),
-                kind: Some("Service".to_owned()),
-                name: Some(service.name.clone()),
-                namespace: Some(service.namespace.clone()),
-                ..ObjectReference::default()
-            },
-            reason: Some(reason.to_owned()),
-            message: Some(message.to_owned()),
-            type_: Some("Warning".to_owned()),
-            source: Some(EventSource { component: Some("service-dns".to_owned()), host: None }),
-            reporting_component: Some("service-dns".to_owned()),
-            first_timestamp: Some(Time(now)),
-            last_timestamp: Some(Time(now)),
-            event_time: Some(MicroTime(now)),
-            count: Some(1),
-            ..Event::default()
+    fn warning(&self, service: &ServiceKey, reason: &'static str, message: &str) {
+        let about = About {
+            api_version: "v1".to_owned(),
+            kind: "Service",
+            namespace: service.namespace.clone(),
+            name: service.name.clone(),
+            uid: String::new(),
         };
-        let api: Api<Event> = Api::namespaced(self.client.clone(), &service.namespace);
-        tokio::spawn(async move {
-            if let Err(error) = api.create(&PostParams::default(), &event).await {
-                tracing::debug!(%error, "an event was not written");
-            }
-        });
+        self.tell(Event { about, warning: true, reason, message: message.to_owned() });
     }
 }
 

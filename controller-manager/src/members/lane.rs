@@ -44,7 +44,9 @@ pub(crate) struct Session {
 pub(crate) struct Job {
     pub(crate) key: Arc<ObjectKey>,
     pub(crate) epoch: u64,
-    /// Given back with the outcome.
+    /// uid of the federated object; given back with the outcome.
+    pub(crate) uid: Arc<str>,
+    /// Digest of what is applied; given back with the outcome.
     pub(crate) digest: String,
     pub(crate) work: Work,
 }
@@ -54,15 +56,13 @@ pub(crate) enum Work {
     /// Make the object be as `body` says.
     Apply {
         body: Bytes,
-        /// uid of the federated object.
-        source: String,
         /// The object was seen there with our label.
         ours: bool,
         /// Take over what is there.
         adopt: bool,
     },
     /// Delete the object if it is ours.
-    Delete { source: String },
+    Delete,
     /// Look at the pods of a workload.
     Survey { selector: String, replicas: i64 },
 }
@@ -82,6 +82,8 @@ pub(crate) enum Outcome {
     Gone,
     /// Pods were looked at.
     Surveyed(Survey),
+    /// Pods could not be looked at.
+    Unsurveyed(String),
     Failed {
         reason: String,
         retry_after: Option<Duration>,
@@ -123,7 +125,7 @@ impl Lane {
                     }
                     metrics::histogram!("federation_member_request_seconds", "cluster" => self.cluster.clone()).record(took.as_secs_f64());
                     metrics::gauge!("federation_member_concurrency_limit", "cluster" => self.cluster.clone()).set(limiter.limit() as f64);
-                    self.mailbox.send(Intake::Outcome { cluster: self.cluster.clone(), epoch: job.epoch, key: job.key, digest: job.digest, outcome });
+                    self.mailbox.send(Intake::Outcome { cluster: self.cluster.clone(), epoch: job.epoch, key: job.key, uid: job.uid, digest: job.digest, outcome });
                 }
                 changed = self.session.changed() => {
                     if changed.is_err() {
@@ -160,9 +162,12 @@ struct Exchange {
 impl Exchange {
     async fn carry_out(&mut self, job: &Job) -> Outcome {
         let result = match &job.work {
-            Work::Apply { body, source, ours, adopt } => self.apply(&job.key, body, source, *ours, *adopt).await,
-            Work::Delete { source } => self.delete(&job.key, source).await,
-            Work::Survey { selector, replicas } => self.survey(&job.key, selector, *replicas).await,
+            Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, *ours, *adopt).await,
+            Work::Delete => self.delete(&job.key, &job.uid).await,
+            Work::Survey { selector, replicas } => match self.survey(&job.key, selector, *replicas).await {
+                Err(Outcome::Failed { reason, .. }) => Ok(Outcome::Unsurveyed(reason)),
+                other => other,
+            },
         };
         result.unwrap_or_else(|outcome| outcome)
     }

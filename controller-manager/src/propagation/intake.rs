@@ -41,7 +41,7 @@ pub(crate) enum Intake {
     /// Something was seen in a member.
     Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
     /// A job was carried out.
-    Outcome { cluster: String, epoch: u64, key: Arc<ObjectKey>, digest: String, outcome: Outcome },
+    Outcome { cluster: String, epoch: u64, key: Arc<ObjectKey>, uid: Arc<str>, digest: String, outcome: Outcome },
     /// A write to a federated object was answered: the object as it is now, or nothing when it is gone; or why not.
     Written { key: Arc<ObjectKey>, uid: String, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError> },
 }

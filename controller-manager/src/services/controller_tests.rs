@@ -17,9 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use dns_providers::{DnsName, Provider, Zone, embedded};
 
-use crate::dns::report::Events;
 use crate::dns::resolve::System;
 use crate::dns::{DnsController, TTL, Tree};
+use crate::events::Events;
 use crate::members::{Health, Member, MemberChange, Members};
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
@@ -194,7 +194,8 @@ async fn start(api: Api) -> Fixture {
     let dns = Arc::new(embedded::Embedded::start(embedded::Config::new("127.0.0.1:0".parse().unwrap(), suffix.clone())).await.unwrap());
     let zone = dns.zones().await.unwrap().remove(0);
     let tree = Tree { federation: "f".into(), suffix, ttl: TTL };
-    let report = Arc::new(Events::new(api.client()));
+    let (events, _writer) = Events::new(api.client());
+    let report = Arc::new(events);
     let controller = DnsController::new(dns.clone(), zone.clone(), tree, Arc::new(System::default()), report);
     let (members, stop) = (Members::default(), CancellationToken::new());
     tokio::spawn(super::run(api.client(), members.clone(), Some(controller.handle()), stop.clone()));
