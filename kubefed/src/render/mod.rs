@@ -1,0 +1,19 @@
+//! Every manifest `kubefed` writes, as pure functions from settings to ordered objects.
+//!
+//! What `--dry-run` prints and what is sent come from the same call.
+
+pub mod apiserver;
+pub mod args;
+pub mod claim;
+pub mod config;
+pub mod controller_manager;
+pub mod credentials;
+pub mod federated;
+pub mod host;
+pub mod member;
+pub mod names;
+pub mod object;
+mod pods;
+
+#[cfg(test)]
+mod tests;
