@@ -1,1 +1,7 @@
-fn main(){}
+//! The command `kubefed`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    kubefed::run(std::env::args_os().collect())
+}

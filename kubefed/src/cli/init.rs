@@ -8,9 +8,9 @@ use super::global::HostArgs;
 use super::values::{DryRun, Format, boolean};
 
 /// Image of both components when none is named.
-pub const DEFAULT_IMAGE: &str = concat!("ghcr.io/kubefed/fcp:v", env!("CARGO_PKG_VERSION"));
+pub(super) const DEFAULT_IMAGE: &str = concat!("ghcr.io/kubefed/fcp:v", env!("CARGO_PKG_VERSION"));
 /// etcd's image when none is named.
-pub const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
+pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
 
 /// Initialise a federation control plane in a host cluster.
 ///

@@ -10,10 +10,9 @@ pub mod controller_manager;
 pub mod credentials;
 pub mod federated;
 pub mod host;
+pub mod kube_dns;
 pub mod member;
 pub mod names;
 pub mod object;
 mod pods;
 
-#[cfg(test)]
-mod tests;

@@ -104,3 +104,11 @@ impl Serialize for Ordered<'_> {
         s.collect_map(self.0.iter().copied())
     }
 }
+
+/// One value as YAML.
+///
+/// # Errors
+/// When it holds something YAML cannot say.
+pub fn yaml(value: &Value) -> Result<String, Failure> {
+    serde_saphyr::to_string(value).map_err(|e| Failure::new(format!("printing YAML: {e}")))
+}
