@@ -1,6 +1,7 @@
 //! Kubernetes API machinery as pure functions over bytes and JSON. Nothing here does IO.
 
 pub mod codec;
+pub mod openapi;
 pub mod patch;
 pub mod schema;
 pub mod selector;

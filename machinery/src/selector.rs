@@ -1,1 +1,24 @@
-//! See the module's tests for behaviour.
+//! Label and field selectors.
+
+mod cluster;
+mod field;
+mod label;
+mod parse;
+#[cfg(test)]
+mod tests;
+
+pub use self::cluster::cluster_selector;
+pub use self::field::{FieldRequirement, FieldSelector};
+pub use self::label::{LabelSelector, Operator, Requirement};
+use crate::status::ApiError;
+
+/// A selector that cannot be understood; the text says what is wrong with it.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct SelectorError(pub(crate) String);
+
+impl From<SelectorError> for ApiError {
+    fn from(error: SelectorError) -> Self {
+        Self::bad_request(error.0)
+    }
+}

@@ -1,6 +1,17 @@
 //! `meta.k8s.io/v1` Table: what `kubectl get` shows.
 
+mod age;
+mod cell;
+mod columns;
+mod render;
+#[cfg(test)]
+mod tests;
+
 use serde_json::Value;
+
+pub use self::age::human_duration;
+pub use self::columns::columns_for;
+pub use self::render::{IncludeObject, ListMeta, partial_metadata, partial_metadata_list, table};
 
 /// One column of a table.
 #[derive(Clone, Copy, Debug)]

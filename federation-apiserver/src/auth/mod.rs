@@ -1,5 +1,18 @@
 //! Who is asking (authentication) and may they (authorization).
 
+pub mod authn;
+pub mod authz;
+pub mod reviews;
+
+/// Group of everybody who proved an identity.
+pub const AUTHENTICATED: &str = "system:authenticated";
+/// Group of everybody who did not.
+pub const UNAUTHENTICATED: &str = "system:unauthenticated";
+/// Name of a user who gave no credentials.
+pub const ANONYMOUS: &str = "system:anonymous";
+/// Group that may do everything, whatever the roles say.
+pub const MASTERS: &str = "system:masters";
+
 /// An authenticated user.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct UserInfo {
@@ -9,6 +22,13 @@ pub struct UserInfo {
     pub uid: String,
     /// Groups, with `system:authenticated` or `system:unauthenticated` among them.
     pub groups: Vec<String>,
+}
+
+impl UserInfo {
+    /// Whether the user is a member of the group.
+    pub fn in_group(&self, group: &str) -> bool {
+        self.groups.iter().any(|g| g == group)
+    }
 }
 
 /// What a request wants, as RBAC sees it.

@@ -1,1 +1,153 @@
-//! handlers.
+//! What a request does to stored objects. One file a verb; [`dispatch`] chooses.
+
+mod accept;
+mod body;
+mod create;
+mod delete;
+mod encode;
+mod list;
+mod options;
+mod patch;
+mod prepare;
+mod scale;
+mod update;
+mod watch;
+
+use std::sync::Arc;
+
+use http::{HeaderMap, Response, StatusCode};
+use machinery::status::ApiError;
+
+use crate::auth::authz::{escalation, object::RbacKind};
+use crate::auth::{Attributes, UserInfo};
+use crate::registry::Entry;
+use crate::registry::resource::{Resource, Subresource};
+use crate::server::Inner;
+use crate::server::query::Query;
+use crate::server::response::{self, Body};
+use crate::server::service::RequestBody;
+use crate::storage::object::Object;
+use crate::storage::store::{ReadAt, ResourceStore};
+
+pub(crate) use body::read as read_body;
+pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
+pub(crate) use prepare::{Write, waits};
+
+/// Makes an object of the server's own ready to be stored.
+pub(crate) fn prepare_create(entry: &Entry, object: &mut serde_json::Value, user: &UserInfo, write: &Write) -> Result<(), ApiError> {
+    prepare::create(entry, object, user, write, false)
+}
+
+/// One request that may go on.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) server: &'a Arc<Inner>,
+    pub(crate) entry: &'a Arc<Entry>,
+    pub(crate) info: &'a Attributes,
+    pub(crate) user: &'a UserInfo,
+    pub(crate) query: &'a Query,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+/// Answers a request for a resource.
+pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Response<Body>, ApiError> {
+    let resource = call.resource();
+    let Attributes { verb, name, namespace, subresource, .. } = call.info;
+    if resource.namespaced == namespace.is_empty() && (!name.is_empty() || verb == "create") && resource.plural != "namespaces" {
+        return Err(ApiError::no_such_path());
+    }
+    if !resource.stored() {
+        if verb != "create" || !subresource.is_empty() {
+            return Err(ApiError::method_not_allowed());
+        }
+        return create::answer_question(call, body).await;
+    }
+    if !subresource.is_empty() {
+        let part = resource.subresource(subresource).ok_or_else(ApiError::no_such_path)?;
+        return match (part, verb.as_str()) {
+            (Subresource::Status, "get") => get(call).await,
+            (Subresource::Scale, "get") => scale::get(call).await,
+            (Subresource::Status | Subresource::Scale | Subresource::Finalize, "update") => update::update(call, body, Some(part)).await,
+            (Subresource::Status | Subresource::Scale, "patch") => patch::patch(call, body, Some(part)).await,
+            _ => Err(ApiError::method_not_allowed()),
+        };
+    }
+    if !resource.verbs.contains(&verb.as_str()) {
+        return Err(ApiError::method_not_allowed());
+    }
+    match verb.as_str() {
+        "get" => get(call).await,
+        "list" => list::list(call).await,
+        "watch" => watch::watch(call).await,
+        "create" => create::create(call, body).await,
+        "update" => update::update(call, body, None).await,
+        "patch" => patch::patch(call, body, None).await,
+        "delete" => delete::delete(call, body).await,
+        "deletecollection" => delete::delete_collection(call, body).await,
+        _ => Err(ApiError::method_not_allowed()),
+    }
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn resource(self) -> &'static Resource {
+        self.entry.resource
+    }
+
+    pub(crate) fn store(self) -> &'a ResourceStore {
+        self.entry.store()
+    }
+
+    /// The namespace as the store wants it.
+    pub(crate) fn namespace(self) -> Option<&'a str> {
+        (self.resource().namespaced && !self.info.namespace.is_empty()).then_some(self.info.namespace.as_str())
+    }
+
+    /// 404 for the object of this request.
+    pub(crate) fn not_found(self) -> ApiError {
+        ApiError::not_found(self.resource().group, self.resource().plural, &self.info.name)
+    }
+
+    /// 409 for the object of this request.
+    pub(crate) fn conflict(self, why: &str) -> ApiError {
+        ApiError::conflict(self.resource().group, self.resource().plural, &self.info.name, why)
+    }
+
+    /// The object of this request as it is now.
+    pub(crate) async fn current(self) -> Result<Option<Arc<Object>>, ApiError> {
+        Ok(self.store().get(self.namespace(), &self.info.name, ReadAt::Latest).await?)
+    }
+
+    /// Roles may not grant more than their author holds.
+    pub(crate) fn check_escalation(self, new: &serde_json::Value, old: Option<&serde_json::Value>) -> Result<(), ApiError> {
+        if self.resource().group != "rbac.authorization.k8s.io" {
+            return Ok(());
+        }
+        match RbacKind::of_resource(self.resource().plural) {
+            Some(kind) => escalation::check(&self.server.authz, self.user, kind, new, old),
+            None => Ok(()),
+        }
+    }
+}
+
+async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
+    let at = options::read_at(call.query)?;
+    let object = call.store().get(call.namespace(), &call.info.name, at).await?.ok_or_else(|| call.not_found())?;
+    encode::object(call, StatusCode::OK, &object)
+}
+
+/// An answer with warnings for the user.
+fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
+    for warning in warnings {
+        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        if let Ok(value) = http::HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
+            response.headers_mut().append(http::header::WARNING, value);
+        }
+    }
+    response
+}
+
+/// `Status` of a success.
+fn success(details: &serde_json::Value) -> Response<Body> {
+    let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    response::json(StatusCode::OK, &status)
+}

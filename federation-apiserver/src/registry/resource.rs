@@ -33,10 +33,78 @@ pub struct Resource {
     pub selectable: &'static [&'static str],
     /// Rules of the kind.
     pub strategy: &'static dyn Strategy,
-    /// Columns of its table.
-    pub columns: fn() -> machinery::table::Columns,
     /// Objects vanish after this time (events).
     pub ttl: Option<Duration>,
+}
+
+impl Resource {
+    /// An ordinary namespaced resource without status, to be adjusted with `..`.
+    pub const fn namespaced(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
+        Self {
+            group,
+            version,
+            kind,
+            plural,
+            singular,
+            short_names: &[],
+            categories: &[],
+            namespaced: true,
+            verbs: ALL_VERBS,
+            subresources: &[],
+            selectable: &[],
+            strategy: &Plain,
+            ttl: None,
+        }
+    }
+
+    /// An ordinary cluster-scoped resource without status, to be adjusted with `..`.
+    pub const fn cluster(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
+        Self { namespaced: false, ..Self::namespaced(group, version, kind, plural, singular) }
+    }
+
+    /// A resource that is only asked by creating it; nothing is stored.
+    pub const fn question(
+        group: &'static str,
+        version: &'static str,
+        kind: &'static str,
+        plural: &'static str,
+        singular: &'static str,
+    ) -> Self {
+        Self { verbs: CREATE_ONLY, ..Self::cluster(group, version, kind, plural, singular) }
+    }
+
+    /// `group/version`, or just the version in the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+    }
+
+    /// Whether objects are stored, rather than only asked.
+    pub fn stored(&self) -> bool {
+        self.verbs.contains(&"get")
+    }
+
+    /// Whether the resource has that subresource.
+    pub fn subresource(&self, name: &str) -> Option<Subresource> {
+        self.subresources.iter().copied().find(|s| s.name() == name)
+    }
+}
+
+impl std::fmt::Debug for Resource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.plural, self.api_version())
+    }
 }
 
 /// A subresource.
@@ -48,6 +116,17 @@ pub enum Subresource {
     Scale,
     /// `/finalize` of namespaces: update.
     Finalize,
+}
+
+impl Subresource {
+    /// As it stands in paths.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::Scale => "scale",
+            Self::Finalize => "finalize",
+        }
+    }
 }
 
 /// All verbs of an ordinary resource.
@@ -78,8 +157,18 @@ pub trait Strategy: Send + Sync {
         true
     }
 
+    /// Whether DELETE answers the deleted object rather than a Status.
+    fn returns_deleted(&self) -> bool {
+        false
+    }
+
+    /// Whether a status given on creation is kept.
+    fn keeps_status_on_create(&self) -> bool {
+        false
+    }
+
     /// Fixed rule for `metadata.name`; `None` is an RFC 1123 subdomain.
-    fn name_rule(&self) -> Option<fn(&str) -> Result<(), String>> {
+    fn name_rule(&self) -> Option<machinery::schema::metadata::NameRule> {
         None
     }
 }

@@ -1,1 +1,250 @@
-//! server.
+//! The server: built from a [`Config`], used as a service in memory or over TLS.
+
+mod certificate;
+mod fixed;
+pub mod health;
+mod housekeeping;
+mod inflight;
+mod listener;
+pub mod loglevel;
+pub mod metrics;
+mod namespace_cleaner;
+mod pipeline;
+pub(crate) mod query;
+mod request_info;
+pub mod response;
+pub mod service;
+mod tls;
+pub mod version;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
+
+use crate::auth::authn::{Authentication, AuthnConfig};
+use crate::auth::authz::feed::{self, RbacStores};
+use crate::auth::authz::{Authorization, Rbac};
+use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
+use crate::config::{Config, ConfigError, StorageConfig};
+use crate::discovery::Discovery;
+use crate::openapi::{Builtin, OpenApi};
+use crate::registry::Registry;
+use crate::storage::Backend;
+use crate::storage::embedded::Embedded;
+use crate::storage::etcd::Etcd;
+use crate::storage::store::Store;
+use health::Health;
+use inflight::Inflight;
+use loglevel::LogLevel;
+use service::{ApiService, Caller};
+use tls::Tls;
+
+/// What every request needs.
+pub(crate) struct Inner {
+    pub(crate) config: Config,
+    pub(crate) store: Arc<Store>,
+    pub(crate) registry: Registry,
+    pub(crate) authn: Arc<Authentication>,
+    pub(crate) authz: Arc<Authorization>,
+    pub(crate) stopping: CancellationToken,
+    inflight: Inflight,
+    discovery: Discovery,
+    openapi: OpenApi,
+    health: Health,
+    log_level: Option<LogLevel>,
+}
+
+/// A running server. Dropping it ends its background work and, with it, every watch.
+pub struct Server {
+    inner: Arc<Inner>,
+    ready: watch::Receiver<bool>,
+    _tasks: Vec<AbortOnDropHandle<()>>,
+}
+
+/// A server that listens.
+pub struct Listening {
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    service: ApiService,
+    address: SocketAddr,
+}
+
+impl Server {
+    /// Opens storage and starts the background work. Must be called within a tokio runtime. The
+    /// server answers at once; until [`Server::wait_ready`] it may refuse what needs roles.
+    ///
+    /// # Errors
+    /// What of the configuration cannot work, and a hint.
+    pub async fn start(config: Config) -> Result<Self, ConfigError> {
+        Self::start_with(config, None).await
+    }
+
+    /// [`Server::start`] with a handle that changes the log level of the process.
+    ///
+    /// # Errors
+    /// What of the configuration cannot work, and a hint.
+    pub async fn start_with(config: Config, log_level: Option<LogLevel>) -> Result<Self, ConfigError> {
+        let authn = Authentication::load(&AuthnConfig {
+            token_auth_file: config.token_auth_file.clone(),
+            basic_auth_file: config.basic_auth_file.clone(),
+            anonymous: config.anonymous_auth,
+        });
+        let authn = Arc::new(authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?);
+        let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
+        let store = Store::open(backend(&config.storage).await?);
+        let registry = Registry::open(&store, config.profile, config.event_ttl);
+        let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
+        let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));
+        let (ready_sender, ready) = watch::channel(false);
+        let inner = Arc::new(Inner {
+            health: health_checks(&store, &authz, ready.clone()),
+            inflight: Inflight::new(config.limits),
+            stopping: CancellationToken::new(),
+            config,
+            store,
+            registry,
+            authn,
+            authz,
+            discovery,
+            openapi,
+            log_level,
+        });
+        let roles = RbacStores::of(&inner.store);
+        let mut tasks = vec![spawn(feed::follow(Arc::clone(inner.authz.rbac()), roles.clone()))];
+        tasks.push(spawn(housekeeping::run(Arc::clone(&inner), roles, ready_sender)));
+        tasks.push(spawn(namespace_cleaner::run(Arc::clone(&inner))));
+        tasks.push(spawn(Arc::clone(&inner.authn).follow_files()));
+        tasks.push(spawn(metrics::Metrics::global().upkeep()));
+        Ok(Self { inner, ready, _tasks: tasks })
+    }
+
+    /// The server as a service for callers in this process: a `kube::Client` can be made of it. Each
+    /// request is made by the [`UserInfo`] among its extensions, or else by `user`.
+    pub fn service(&self, user: UserInfo) -> ApiService {
+        ApiService { inner: Arc::clone(&self.inner), caller: Caller::Process(Arc::new(user)) }
+    }
+
+    /// [`Server::service`] for a member of `system:masters`, who may do everything.
+    pub fn admin_service(&self) -> ApiService {
+        let groups = vec![MASTERS.to_owned(), AUTHENTICATED.to_owned()];
+        self.service(UserInfo { name: "system:admin".into(), uid: String::new(), groups })
+    }
+
+    /// Waits until storage is there, the first namespaces and roles are stored and authorization
+    /// knows them.
+    ///
+    /// # Errors
+    /// What it still waits for after `limit`.
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), String> {
+        let mut ready = self.ready.clone();
+        let waiting = async {
+            let _ = ready.wait_for(|r| *r).await;
+            while !self.inner.authz.rbac().synced() {
+                tokio::time::sleep(Duration::from_millis(2)).await;
+            }
+        };
+        match tokio::time::timeout(limit, waiting).await {
+            Ok(()) => Ok(()),
+            Err(_) => Err(self.inner.store.ready().err().unwrap_or_else(|| "namespaces and roles are not stored yet".into())),
+        }
+    }
+
+    /// Reads or makes the certificate and binds the port.
+    ///
+    /// # Errors
+    /// A certificate that cannot be used or an address that cannot be bound, and a hint.
+    pub async fn listen(&self) -> Result<Listening, ConfigError> {
+        let tls = Arc::new(Tls::load(&self.inner.config)?);
+        let listener = listener::bind(self.inner.config.bind).await?;
+        let address = listener.local_addr().map_err(|e| ConfigError::new(e.to_string(), "choose another address"))?;
+        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(None) };
+        Ok(Listening { listener, tls, service, address })
+    }
+
+    /// Ends every watch; what [`Listening::serve`] does first when it shuts down.
+    pub fn stop_watches(&self) {
+        self.inner.stopping.cancel();
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Server").field("config", &self.inner.config).finish_non_exhaustive()
+    }
+}
+
+impl Listening {
+    /// The address bound.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The serving certificate as PEM, for clients that should trust it.
+    pub fn certificate_pem(&self) -> Vec<u8> {
+        self.tls.certificate_pem()
+    }
+
+    /// Serves until `shutdown` resolves; then takes no new connections, ends watches and lets open
+    /// requests finish, for the configured grace at most.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
+        let _reload = spawn(Arc::clone(&self.tls).follow_files());
+        let inner = Arc::clone(&self.service.inner);
+        listener::serve(self.listener, self.tls, self.service, inner.stopping.clone(), inner.config.shutdown_grace, shutdown).await;
+    }
+}
+
+impl std::fmt::Debug for Listening {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Listening").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(task))
+}
+
+async fn backend(config: &StorageConfig) -> Result<Arc<dyn Backend>, ConfigError> {
+    match config {
+        StorageConfig::Memory => Ok(Arc::new(Embedded::in_memory())),
+        StorageConfig::Embedded { dir } => {
+            let dir = dir.clone();
+            let opened = tokio::task::spawn_blocking(move || Embedded::open(&dir)).await;
+            let opened = opened.map_err(|e| ConfigError::new(format!("--data-dir: {e}"), "this is a defect"))?;
+            let hint = "choose another directory with --data-dir; a damaged one must be restored from a copy";
+            opened.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("--data-dir: {e}"), hint))
+        }
+        StorageConfig::Etcd(etcd) => {
+            let connected = Etcd::connect(etcd).await;
+            let hint = "check --etcd-servers, --etcd-cafile, --etcd-certfile and --etcd-keyfile";
+            connected.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("etcd: {e}"), hint))
+        }
+    }
+}
+
+/// Where clients reach the server, as `/api` tells it.
+fn advertised(config: &Config) -> String {
+    let ip = config.advertise_address.unwrap_or(config.bind.ip());
+    SocketAddr::new(ip, config.bind.port()).to_string()
+}
+
+fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {
+    let (stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(authz));
+    Health::default()
+        .with_async("storage", health::Scope::Ready, move || {
+            let store = Arc::clone(&latest);
+            Box::pin(async move { store.latest().await.map(drop).map_err(|e| e.to_string()) })
+        })
+        .with("caches", health::Scope::Ready, move || stored.ready())
+        .with("authorization", health::Scope::Ready, move || {
+            if authz.rbac().synced() { Ok(()) } else { Err("roles and bindings are not loaded yet".into()) }
+        })
+        .with("bootstrap", health::Scope::Ready, move || {
+            if *ready.borrow() { Ok(()) } else { Err("namespaces and roles are not stored yet".into()) }
+        })
+}

@@ -5,10 +5,19 @@
 //! namespace part for cluster-scoped resources). Values are canonical JSON without
 //! `metadata.resourceVersion`; the revision of the last write is the resourceVersion.
 
+mod answers;
+mod cache;
 pub mod embedded;
 pub mod etcd;
+pub mod event;
+mod feed;
+pub mod head;
 pub mod object;
+pub mod resource;
+mod sorted;
 pub mod store;
+mod token;
+mod watching;
 
 use std::time::Duration;
 
@@ -16,6 +25,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
+
+/// What all keys start with.
+pub const ROOT: &str = "/registry/";
 
 /// A value and the revision that wrote it.
 #[derive(Clone, Debug, PartialEq)]
@@ -72,7 +84,7 @@ pub enum Event {
 }
 
 /// What can go wrong in storage.
-#[derive(Debug, Error)]
+#[derive(Clone, Debug, Error)]
 #[non_exhaustive]
 pub enum StorageError {
     /// The expectation of a write did not hold; read again and decide anew.
@@ -97,6 +109,19 @@ pub enum StorageError {
         /// Current revision.
         current: u64,
     },
+    /// The revision of a continue token has been compacted. Answered as 410 Expired with `token` as
+    /// `metadata.continue` of the Status: with it the list goes on at the newest state.
+    #[error("the list can no longer be continued consistently; start again, or go on with the continue token given here")]
+    ContinueExpired {
+        /// Continues at the newest state.
+        token: String,
+    },
+    /// A continue token nobody gave out. Answered as 400.
+    #[error("the continue token is not valid: {0}")]
+    BadContinue(String),
+    /// A name or namespace that cannot be part of a key. Answered as 400.
+    #[error("{0:?} cannot be a name or namespace")]
+    BadName(String),
     /// The backend cannot be reached; passing. Answered as 503.
     #[error("storage is not available: {0}")]
     Unavailable(String),

@@ -1,1 +1,220 @@
-//! object.
+//! One stored object: its bytes as clients see them and a small parsed head (design D1).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use bytes::Bytes;
+use serde::de::{Deserializer as _, MapAccess, Visitor};
+use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::StorageError;
+use super::head::Head;
+
+/// An object as readers share it.
+#[derive(Clone, Debug)]
+pub struct Object {
+    /// Canonical JSON with `metadata.resourceVersion` inside.
+    pub bytes: Bytes,
+    /// What selectors and the cache need without decoding.
+    pub head: Head,
+    /// The resourceVersion.
+    pub revision: u64,
+    /// Where the digits of the resourceVersion begin in `bytes`.
+    digits: u32,
+}
+
+impl Object {
+    /// Takes a stored value under `key` (`<namespace>/<name>` or `<name>`), splicing the
+    /// resourceVersion in without decoding the rest. `selectable` are dotted paths whose values the head keeps.
+    pub fn parse(key: &str, stored: &[u8], revision: u64, selectable: &[&str]) -> Result<Self, StorageError> {
+        let corrupt = |why: &dyn fmt::Display| StorageError::Corrupt(format!("the object at {key} is not valid JSON: {why}"));
+        let text = std::str::from_utf8(stored).map_err(|e| corrupt(&e))?;
+        let root = members(text).map_err(|e| corrupt(&e))?;
+        let meta = find(&root, "metadata").ok_or_else(|| corrupt(&"it has no metadata"))?;
+        let inner = members(meta.get()).map_err(|e| corrupt(&e))?;
+        if find(&inner, "resourceVersion").is_some() {
+            // Written by something that does not know our encoding: take the version out first.
+            let value: Value = serde_json::from_str(text).map_err(|e| corrupt(&e))?;
+            return Self::parse(key, &encode(&value), revision, selectable);
+        }
+        let open = offset(text, meta.get()) + 1;
+        let spliced = splice(stored, open, inner.is_empty(), revision);
+        let head = Head::new(key, &root, &inner, selectable).map_err(|e| corrupt(&e))?;
+        let digits = u32::try_from(open + RV_KEY.len()).map_err(|e| corrupt(&e))?;
+        Ok(Self { bytes: spliced.into(), head, revision, digits })
+    }
+
+    /// The same object with another resourceVersion: the last state of a deleted object carries the
+    /// revision of its deletion.
+    #[must_use]
+    pub fn at_revision(&self, revision: u64) -> Self {
+        let start = self.digits as usize;
+        let end = start + decimal_len(self.revision);
+        let mut out = Vec::with_capacity(self.bytes.len() + 20);
+        out.extend_from_slice(&self.bytes[..start]);
+        out.extend_from_slice(revision.to_string().as_bytes());
+        out.extend_from_slice(&self.bytes[end..]);
+        out.shrink_to_fit();
+        Self { bytes: out.into(), head: self.head.clone(), revision, digits: self.digits }
+    }
+
+    /// Decodes, for the write path.
+    pub fn value(&self) -> Result<Value, StorageError> {
+        serde_json::from_slice(&self.bytes).map_err(|e| StorageError::Corrupt(format!("the object at {}: {e}", self.head.key())))
+    }
+}
+
+const RV_KEY: &str = "\"resourceVersion\":\"";
+
+fn decimal_len(n: u64) -> usize {
+    n.checked_ilog10().map_or(1, |log| log as usize + 1)
+}
+
+/// `stored` with the resourceVersion put in at `at`, just behind the brace that opens metadata.
+fn splice(stored: &[u8], at: usize, empty: bool, revision: u64) -> Box<[u8]> {
+    let digits = revision.to_string();
+    let close = if empty { "\"" } else { "\"," };
+    let mut out = Vec::with_capacity(stored.len() + RV_KEY.len() + digits.len() + close.len());
+    out.extend_from_slice(&stored[..at]);
+    for part in [RV_KEY, &digits, close] {
+        out.extend_from_slice(part.as_bytes());
+    }
+    out.extend_from_slice(&stored[at..]);
+    out.into_boxed_slice()
+}
+
+/// Where `part`, a slice borrowed from `whole`, begins in it.
+fn offset(whole: &str, part: &str) -> usize {
+    part.as_ptr() as usize - whole.as_ptr() as usize
+}
+
+/// The members of a JSON object, values not looked into.
+pub(super) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
+
+/// Splits a JSON object into its members.
+pub(super) fn members(text: &str) -> Result<Members<'_>, serde_json::Error> {
+    struct Split;
+    impl<'de> Visitor<'de> for Split {
+        type Value = Members<'de>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("an object")
+        }
+
+        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+            let mut out = Vec::with_capacity(8);
+            while let Some(MaybeBorrowed(key)) = map.next_key()? {
+                out.push((key, map.next_value()?));
+            }
+            Ok(out)
+        }
+    }
+    let mut de = serde_json::Deserializer::from_str(text);
+    let out = de.deserialize_map(Split)?;
+    de.end()?;
+    Ok(out)
+}
+
+/// A string borrowed from the input unless it holds escapes.
+#[derive(serde::Deserialize)]
+struct MaybeBorrowed<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The member called `name`.
+pub(super) fn find<'a>(members: &Members<'a>, name: &str) -> Option<&'a RawValue> {
+    members.iter().find(|(k, _)| k == name).map(|(_, v)| *v)
+}
+
+/// Canonical JSON for storage: without `metadata.resourceVersion`, which is the revision of the write.
+pub fn encode(value: &Value) -> Bytes {
+    let mut out = Vec::with_capacity(512);
+    serde_json::to_writer(&mut out, &Without { value, path: &["metadata", "resourceVersion"] })
+        .expect("JSON values have string keys and vectors take every write");
+    out.into()
+}
+
+/// Serializes a value without the member at `path`.
+struct Without<'a> {
+    value: &'a Value,
+    path: &'a [&'a str],
+}
+
+impl Serialize for Without<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let (Value::Object(map), [next, rest @ ..]) = (self.value, self.path) else {
+            return self.value.serialize(serializer);
+        };
+        let mut out = serializer.serialize_map(None)?;
+        for (key, value) in map {
+            if key != next {
+                out.serialize_entry(key, value)?;
+            } else if !rest.is_empty() {
+                out.serialize_entry(key, &Without { value, path: rest })?;
+            }
+        }
+        out.end()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn parse(value: &Value, revision: u64) -> Object {
+        Object::parse("ns/web", &encode(value), revision, &["spec.type", "spec.hard", "spec.missing"]).unwrap()
+    }
+
+    #[test]
+    fn the_version_is_spliced_in_and_out() {
+        let stored = json!({"kind": "X", "metadata": {"name": "web", "uid": "u1", "labels": {"a": "b\"c"}, "resourceVersion": "7",
+            "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"type": "T", "hard": true}});
+        let object = parse(&stored, 42);
+        let mut want = stored;
+        want["metadata"]["resourceVersion"] = "42".into();
+        assert_eq!(object.value().unwrap(), want);
+        want["metadata"]["resourceVersion"] = "1234567".into();
+        let later = object.at_revision(1_234_567);
+        assert_eq!((later.value().unwrap(), later.revision), (want, 1_234_567));
+        let head = &object.head;
+        assert_eq!((head.namespace(), head.name(), head.uid(), head.deleting()), ("ns", "web", "u1", true));
+        assert_eq!(head.label("a"), Some("b\"c"));
+        assert_eq!(head.label("b"), None);
+        assert_eq!([head.field(0), head.field(1), head.field(2)], ["T", "true", ""]);
+    }
+
+    #[test]
+    fn empty_metadata_takes_a_version() {
+        assert_eq!(&parse(&json!({"metadata": {}}), 3).bytes[..], br#"{"metadata":{"resourceVersion":"3"}}"#);
+    }
+
+    #[test]
+    fn a_stored_version_of_others_is_replaced() {
+        let object = Object::parse("web", br#"{ "metadata": {"name":"web", "resourceVersion":"9"} }"#, 5, &[]).unwrap();
+        assert_eq!(object.value().unwrap()["metadata"]["resourceVersion"], "5");
+        assert_eq!((object.head.namespace(), object.head.name()), ("", "web"));
+    }
+
+    #[test]
+    fn what_is_no_object_is_corrupt() {
+        for bad in [&b"\xff"[..], b"", b"[]", b"{}", b"{\"metadata\":3}", b"{\"metadata\":{}", b"{\"metadata\":{\"labels\":[]}}"] {
+            assert!(matches!(Object::parse("k", bad, 1, &[]), Err(StorageError::Corrupt(_))), "{bad:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_labels_and_names_survive(labels in prop::collection::btree_map(".{0,12}", ".{0,12}", 0..5), uid in ".*", revision in 0u64..) {
+            let value = json!({"metadata": {"uid": uid, "labels": labels}});
+            let object = parse(&value, revision);
+            prop_assert_eq!(object.head.uid(), uid);
+            let got: std::collections::BTreeMap<String, String> = object.head.labels().map(|(k, v)| (k.into(), v.into())).collect();
+            prop_assert_eq!(got, labels);
+            let mut want = value;
+            want["metadata"]["resourceVersion"] = revision.to_string().into();
+            prop_assert_eq!(object.value().unwrap(), want);
+        }
+    }
+}

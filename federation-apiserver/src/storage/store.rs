@@ -1,6 +1,21 @@
 //! The watch cache and the writes that go with it: what request handlers use.
 //!
-//! One [`Store`] serves the whole process; [`Store::resource`] opens the part of one resource.
+//! One [`Store`] serves the whole process; [`Store::resource`] opens the part of one resource. A
+//! single backend watch feeds the caches of all resources (`feed`), so one number says how far all
+//! of them are.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::cache::Cache;
+pub use super::event::{EventKind, WatchEvent};
+use super::feed::{self, Progress};
+pub use super::resource::{Filter, ListOptions, Listing, ResourceStore};
+pub use super::watching::{WatchFrom, WatchOptions};
+use super::{Backend, StorageError};
 
 /// How old an answer may be: Kubernetes' resourceVersion semantics.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -13,4 +28,107 @@ pub enum ReadAt {
     NotOlderThan(u64),
     /// Exactly this revision (`resourceVersionMatch: Exact`, and pages after the first).
     Exact(u64),
+}
+
+/// Times and sizes of a store; the defaults are right outside tests.
+#[derive(Clone, Copy, Debug)]
+pub struct Tuning {
+    /// How long history is kept for watches and exact lists; it is compacted away as often.
+    pub history: Duration,
+    /// How often a quiet watch that asked for bookmarks gets one.
+    pub bookmark: Duration,
+    /// How long a read waits for the cache to reach its revision.
+    pub wait: Duration,
+    /// Changes of a resource that are remembered for watches, at most.
+    pub ring: usize,
+    /// Bytes of superseded objects that are remembered for watches of one resource, at most.
+    pub ring_bytes: usize,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            history: Duration::from_secs(5 * 60),
+            bookmark: Duration::from_secs(60),
+            wait: Duration::from_secs(3),
+            ring: 16_384,
+            ring_bytes: 8 << 20,
+        }
+    }
+}
+
+/// What all resources use.
+pub(super) struct Shared {
+    pub(super) backend: Arc<dyn Backend>,
+    pub(super) tuning: Tuning,
+    pub(super) progress: watch::Receiver<Progress>,
+}
+
+/// Everything that is stored.
+pub struct Store {
+    shared: Arc<Shared>,
+    register: mpsc::UnboundedSender<Arc<Cache>>,
+    resources: Mutex<Vec<Arc<ResourceStore>>>,
+    _tasks: [AbortOnDropHandle<()>; 2],
+}
+
+impl Store {
+    /// Starts feeding caches from a backend. Must be called within a tokio runtime; never fails:
+    /// a backend that is away is tried again until it is there, see [`Store::ready`].
+    pub fn open(backend: Arc<dyn Backend>) -> Arc<Self> {
+        Self::open_with(backend, Tuning::default())
+    }
+
+    /// [`Store::open`] with other times and sizes.
+    pub fn open_with(backend: Arc<dyn Backend>, tuning: Tuning) -> Arc<Self> {
+        let (register, registered) = mpsc::unbounded_channel();
+        let (sender, progress) = watch::channel(Progress::default());
+        let feed = tokio::spawn(feed::run(backend.clone(), registered, sender));
+        let compactor = tokio::spawn(feed::compact_regularly(backend.clone(), tuning.history));
+        Arc::new(Self {
+            shared: Arc::new(Shared { backend, tuning, progress }),
+            register,
+            resources: Mutex::default(),
+            _tasks: [AbortOnDropHandle::new(feed), AbortOnDropHandle::new(compactor)],
+        })
+    }
+
+    /// The part of one resource. `prefix` is its key prefix, `/registry/<group>/<resource>/` (without group for
+    /// the core group); `selectable` are the dotted paths heads keep; objects vanish after `ttl`.
+    /// The same prefix gives the same part again.
+    pub fn resource(&self, prefix: &str, selectable: &'static [&'static str], ttl: Option<Duration>) -> Arc<ResourceStore> {
+        let prefix = format!("{}/", prefix.trim_end_matches('/'));
+        let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = resources.iter().find(|r| r.cache.prefix == prefix) {
+            return known.clone();
+        }
+        let cache = Arc::new(Cache::new(prefix, selectable, self.shared.tuning));
+        // The feed lives as long as the store, so somebody listens.
+        let _ = self.register.send(cache.clone());
+        let resource = Arc::new(ResourceStore::new(self.shared.clone(), cache, ttl));
+        resources.push(resource.clone());
+        resource
+    }
+
+    /// Whether the caches follow the backend; else what is wrong, for `/readyz`.
+    pub fn ready(&self) -> Result<(), String> {
+        if let Some(trouble) = &self.shared.progress.borrow().trouble {
+            return Err(trouble.to_string());
+        }
+        let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
+        match resources.iter().find(|r| !r.cache.loaded()) {
+            Some(r) => Err(format!("{} is not loaded yet", r.cache.prefix)),
+            None => Ok(()),
+        }
+    }
+
+    /// The newest revision the caches have reached.
+    pub fn revision(&self) -> u64 {
+        self.shared.progress.borrow().applied
+    }
+
+    /// The backend's newest revision, linearizable.
+    pub async fn latest(&self) -> Result<u64, StorageError> {
+        self.shared.backend.revision().await
+    }
 }

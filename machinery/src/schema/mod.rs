@@ -3,9 +3,25 @@
 //! A [`Types`] registry holds every type once, by [`TypeId`]; types refer to each other by id, so
 //! recursive types cost nothing.
 
+pub mod builtin;
+pub mod conform;
+pub mod defaults;
+pub mod metadata;
+mod quantity;
+pub mod rules;
+mod text;
+
+pub mod validate;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
+
+pub use conform::{Conformed, conform, prune};
+pub use defaults::default;
+pub use metadata::validate_metadata;
+pub(crate) use text::format_time;
+pub use validate::{validate, validate_update};
 
 /// Index of a type in a [`Types`] registry.
 #[derive(Clone, Copy, Debug, Eq, Hash, PartialEq)]
@@ -20,6 +36,18 @@ pub struct Gvk {
     pub version: String,
     /// Kind.
     pub kind: String,
+}
+
+impl Gvk {
+    /// From its parts.
+    pub fn new(group: impl Into<String>, version: impl Into<String>, kind: impl Into<String>) -> Self {
+        Self { group: group.into(), version: version.into(), kind: kind.into() }
+    }
+
+    /// `group/version`, or just the version in the core group.
+    pub fn api_version(&self) -> String {
+        if self.group.is_empty() { self.version.clone() } else { format!("{}/{}", self.group, self.version) }
+    }
 }
 
 /// One type: its shape and what is known about it.
@@ -64,6 +92,8 @@ pub enum Shape {
     Map {
         /// Type of the values.
         values: TypeId,
+        /// Apply treats the map as a whole (`x-kubernetes-map-type: atomic`).
+        atomic: bool,
     },
     /// Named fields.
     Object(Fields),
@@ -115,6 +145,10 @@ pub struct Field {
     pub default: Option<Value>,
     /// Number in upstream's protobuf message, if it has one.
     pub proto: Option<u32>,
+    /// Number of the embedded message the field lies in, where upstream's Go type inlines a struct.
+    pub proto_within: Option<u32>,
+    /// The zero value says nothing and is left out (Go's `omitempty` on a field that is no pointer).
+    pub omit_zero: bool,
     /// Strategic merge patch: lists are merged (`merge`), keys retained (`retainKeys`).
     pub patch_merge: bool,
     /// Strategic merge patch: `retainKeys`.
@@ -139,6 +173,8 @@ pub struct Types {
     pub types: Vec<Type>,
     /// Kinds served, by group, version and kind.
     pub kinds: HashMap<Gvk, TypeId>,
+    /// Types by upstream name.
+    pub names: HashMap<String, TypeId>,
 }
 
 impl Types {
@@ -147,8 +183,26 @@ impl Types {
         &self.types[id.0 as usize]
     }
 
+    /// The built-in kinds and our own, compiled on first use.
+    pub fn builtin() -> &'static Self {
+        builtin::types()
+    }
+
     /// The type of a kind.
     pub fn kind(&self, group: &str, version: &str, kind: &str) -> Option<TypeId> {
-        self.kinds.get(&Gvk { group: group.into(), version: version.into(), kind: kind.into() }).copied()
+        self.kinds.get(&Gvk::new(group, version, kind)).copied()
+    }
+
+    /// The type of that upstream name, such as `io.k8s.api.core.v1.PodSpec`.
+    pub fn named(&self, name: &str) -> Option<TypeId> {
+        self.names.get(name).copied()
+    }
+
+    /// The fields of a type that is an object.
+    pub fn fields(&self, id: TypeId) -> Option<&Fields> {
+        match &self.get(id).shape {
+            Shape::Object(fields) => Some(fields),
+            _ => None,
+        }
     }
 }

@@ -1,0 +1,69 @@
+//! Acting as somebody else: the `Impersonate-*` headers.
+
+use http::HeaderMap;
+use machinery::status::ApiError;
+
+use crate::auth::authz::Authorization;
+use crate::auth::{ANONYMOUS, AUTHENTICATED, Attributes, UNAUTHENTICATED, UserInfo};
+
+const USER: &str = "impersonate-user";
+const GROUP: &str = "impersonate-group";
+const UID: &str = "impersonate-uid";
+const EXTRA: &str = "impersonate-extra-";
+const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
+
+/// The user the request is to be carried out as: `user` itself when no header asks for another.
+/// Every impersonated part (user or service account, each group, uid) needs the verb `impersonate`.
+///
+/// # Errors
+/// 400 for headers without `Impersonate-User`, 403 when `user` may not impersonate.
+pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -> Result<UserInfo, ApiError> {
+    let all = |name: &str| -> Vec<String> {
+        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).filter(|v| !v.is_empty()).map(str::to_owned).collect()
+    };
+    let (names, groups, uids) = (all(USER), all(GROUP), all(UID));
+    let extra = headers.keys().any(|k| k.as_str().starts_with(EXTRA));
+    let Some(name) = names.into_iter().next() else {
+        if groups.is_empty() && uids.is_empty() && !extra {
+            return Ok(user);
+        }
+        return Err(ApiError::bad_request("requested impersonation of groups, uid or extra without impersonating a user"));
+    };
+    if extra {
+        return Err(ApiError::bad_request("impersonation of extra fields is not supported"));
+    }
+    let service_account = name.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'));
+    match service_account {
+        Some((namespace, account)) => authz.authorize(&user, &wants("", "serviceaccounts", namespace, account))?,
+        None => authz.authorize(&user, &wants("", "users", "", &name))?,
+    }
+    for group in &groups {
+        authz.authorize(&user, &wants("", "groups", "", group))?;
+    }
+    for uid in &uids {
+        authz.authorize(&user, &wants("authentication.k8s.io", "uids", "", uid))?;
+    }
+    let mut groups = groups;
+    if let Some((namespace, _)) = service_account
+        && groups.is_empty()
+    {
+        groups = vec!["system:serviceaccounts".to_owned(), format!("system:serviceaccounts:{namespace}")];
+    }
+    let known = if name == ANONYMOUS { UNAUTHENTICATED } else { AUTHENTICATED };
+    if !groups.iter().any(|g| g == AUTHENTICATED || g == UNAUTHENTICATED) {
+        groups.push(known.to_owned());
+    }
+    Ok(UserInfo { name, uid: uids.into_iter().next().unwrap_or_default(), groups })
+}
+
+fn wants(group: &str, resource: &str, namespace: &str, name: &str) -> Attributes {
+    Attributes {
+        verb: "impersonate".to_owned(),
+        group: group.to_owned(),
+        version: "v1".to_owned(),
+        resource: resource.to_owned(),
+        namespace: namespace.to_owned(),
+        name: name.to_owned(),
+        ..Attributes::default()
+    }
+}

@@ -1,0 +1,144 @@
+//! Authentication: from credentials to a [`UserInfo`].
+//!
+//! Client certificate, then bearer token, then basic auth; the first that proves an identity wins.
+//! Credentials that prove nothing are refused, they never fall back to anonymous.
+
+mod basic;
+mod certificate;
+mod csv;
+mod file;
+mod impersonate;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use machinery::status::ApiError;
+
+pub use certificate::PeerIdentity;
+pub use file::CredentialFileError;
+pub use impersonate::impersonate;
+
+use super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, UserInfo};
+use file::{Credentials, Kind};
+
+/// How often credential files are looked at for changes.
+pub const RELOAD_EVERY: Duration = Duration::from_secs(5);
+
+/// Which ways of proving an identity are open.
+#[derive(Clone, Debug, Default)]
+pub struct AuthnConfig {
+    /// CSV file of `token,user,uid,"group1,group2"` (`--token-auth-file`).
+    pub token_auth_file: Option<PathBuf>,
+    /// CSV file of `password,user,uid,"group1,group2"` (`--basic-auth-file`).
+    pub basic_auth_file: Option<PathBuf>,
+    /// Requests without credentials are let in as `system:anonymous` (`--anonymous-auth`).
+    pub anonymous: bool,
+}
+
+/// The authenticator; cheap to share behind an `Arc`, never blocks.
+#[derive(Debug)]
+pub struct Authentication {
+    tokens: Option<Credentials>,
+    passwords: Option<Credentials>,
+    anonymous: bool,
+}
+
+impl Authentication {
+    /// Reads the credential files.
+    ///
+    /// # Errors
+    /// A file that cannot be read or has a bad line; the message names file and line.
+    pub fn load(config: &AuthnConfig) -> Result<Self, CredentialFileError> {
+        Ok(Self {
+            tokens: config.token_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Token)).transpose()?,
+            passwords: config.basic_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Password)).transpose()?,
+            anonymous: config.anonymous,
+        })
+    }
+
+    /// Who sent the request. `peer_cert_der` is the client certificate, already verified against the
+    /// client CA. Parses the certificate each time; connections should keep a [`PeerIdentity`] and
+    /// use [`Authentication::authenticate_peer`].
+    ///
+    /// # Errors
+    /// 401 for wrong credentials, and for none unless anonymous requests are let in.
+    pub fn authenticate(&self, headers: &HeaderMap, peer_cert_der: Option<&[u8]>) -> Result<UserInfo, ApiError> {
+        let peer = peer_cert_der.and_then(|der| PeerIdentity::from_der(der).ok());
+        self.authenticate_peer(headers, peer.as_ref())
+    }
+
+    /// As [`Authentication::authenticate`], with the certificate parsed once for the connection.
+    ///
+    /// # Errors
+    /// 401 for wrong credentials, and for none unless anonymous requests are let in.
+    pub fn authenticate_peer(&self, headers: &HeaderMap, peer: Option<&PeerIdentity>) -> Result<UserInfo, ApiError> {
+        if let Some(peer) = peer
+            && peer.valid_at(jiff::Timestamp::now().as_second())
+        {
+            return Ok(authenticated(peer.user.clone()));
+        }
+        let Some(header) = headers.get(AUTHORIZATION) else {
+            return if self.anonymous { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
+        };
+        let (scheme, rest) = header.to_str().ok().and_then(|h| h.trim().split_once(' ')).ok_or_else(ApiError::unauthorized)?;
+        let found = if scheme.eq_ignore_ascii_case("bearer") {
+            self.authenticate_token(rest.trim())
+        } else if scheme.eq_ignore_ascii_case("basic") {
+            basic::decode(rest.trim()).and_then(|(name, password)| self.passwords.as_ref()?.by_password(&name, &password))
+        } else {
+            None
+        };
+        found.map(authenticated).ok_or_else(ApiError::unauthorized)
+    }
+
+    /// The user a bearer token stands for, as TokenReview tells it.
+    pub fn review_token(&self, token: &str) -> Option<UserInfo> {
+        self.authenticate_token(token).map(authenticated)
+    }
+
+    fn authenticate_token(&self, token: &str) -> Option<UserInfo> {
+        self.tokens.as_ref()?.by_token(token)
+    }
+
+    /// Reads the credential files again where they changed. A file that went bad is reported and its
+    /// last good state kept, so that a slip of the editor locks nobody out.
+    ///
+    /// # Errors
+    /// The first file that could not be taken over.
+    pub fn reload(&self) -> Result<(), CredentialFileError> {
+        for file in [&self.tokens, &self.passwords].into_iter().flatten() {
+            file.reload()?;
+        }
+        Ok(())
+    }
+
+    /// Follows the credential files for ever; to be spawned once.
+    pub async fn follow_files(self: Arc<Self>) {
+        let mut last = String::new();
+        loop {
+            tokio::time::sleep(RELOAD_EVERY).await;
+            let said = self.reload().err().map(|e| e.to_string()).unwrap_or_default();
+            if !said.is_empty() && said != last {
+                tracing::error!("credentials not reloaded, the last good ones stay: {said}");
+            }
+            last = said;
+        }
+    }
+}
+
+/// Adds the group of everybody who proved an identity.
+fn authenticated(mut user: UserInfo) -> UserInfo {
+    if !user.in_group(AUTHENTICATED) && !user.in_group(UNAUTHENTICATED) {
+        user.groups.push(AUTHENTICATED.to_owned());
+    }
+    user
+}
+
+fn anonymous() -> UserInfo {
+    UserInfo { name: ANONYMOUS.to_owned(), uid: String::new(), groups: vec![UNAUTHENTICATED.to_owned()] }
+}

@@ -1,0 +1,250 @@
+//! Roles and bindings from the store into [`Rbac`], and the bootstrap objects into the store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::join_all;
+use futures::{StreamExt as _, stream};
+use serde_json::Value;
+use thiserror::Error;
+
+use super::aggregate;
+use super::bootstrap::{self, Write};
+use super::object::{GROUP, RbacKind};
+use super::rbac::{Change, Rbac};
+use crate::storage::event::{EventKind, WatchEvent};
+use crate::storage::object::Object;
+use crate::storage::store::{ListOptions, ReadAt, ResourceStore, Store, WatchFrom, WatchOptions};
+use crate::storage::{ROOT, StorageError};
+
+/// Pause after a failed read; the last good roles stay in force meanwhile.
+const RETRY: Duration = Duration::from_millis(500);
+/// Other servers bootstrap at the same time; each conflict means one of them got further.
+const ATTEMPTS: usize = 10;
+
+/// Why the bootstrap objects are not in the store.
+#[derive(Debug, Error)]
+#[error("bootstrap roles cannot be {action}: {source}")]
+pub struct BootstrapError {
+    action: &'static str,
+    #[source]
+    source: StorageError,
+}
+
+/// The stored objects of the four RBAC resources.
+#[derive(Clone)]
+pub struct RbacStores {
+    stores: [Arc<ResourceStore>; 4],
+}
+
+impl std::fmt::Debug for RbacStores {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RbacStores")
+    }
+}
+
+impl RbacStores {
+    /// The RBAC part of a store.
+    pub fn of(store: &Store) -> Self {
+        let open = |kind: RbacKind| store.resource(&format!("{ROOT}{}/{}/", GROUP, kind.plural()), &[], None);
+        Self { stores: RbacKind::ALL.map(open) }
+    }
+
+    fn get(&self, kind: RbacKind) -> &ResourceStore {
+        &self.stores[kind as usize]
+    }
+}
+
+/// Follows the stored roles and bindings for ever, and keeps the rules of aggregated roles written
+/// back; to be spawned once. Where the store is away, the last good roles stay in force.
+pub async fn follow(rbac: Arc<Rbac>, stores: RbacStores) {
+    join_all(RbacKind::ALL.map(|kind| follow_kind(&rbac, &stores, kind))).await;
+}
+
+async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
+    loop {
+        if let Err(e) = list_and_watch(rbac, stores, kind).await {
+            tracing::warn!("{} are not followed, the last known stay in force: {e}", kind.plural());
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+}
+
+async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Result<(), StorageError> {
+    let store = stores.get(kind);
+    let (all, mut seen) = list(store, ReadAt::Latest).await?;
+    rbac.apply([Change::Replaced(kind, all)]);
+    loop {
+        if kind == RbacKind::ClusterRole {
+            write_aggregated(store).await;
+        }
+        let options = WatchOptions { from: WatchFrom::After(seen), bookmarks: false, send_initial_events: Some(false) };
+        let mut batches = store.watch(None, options, None).await?.ready_chunks(256);
+        while let Some(events) = batches.next().await {
+            seen = events.iter().map(WatchEvent::revision).max().unwrap_or(seen);
+            let changes: Result<Vec<_>, _> = events.iter().filter_map(|e| change(kind, e)).collect();
+            rbac.apply(changes?);
+            if kind == RbacKind::ClusterRole {
+                write_aggregated(store).await;
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+fn change(kind: RbacKind, event: &WatchEvent) -> Option<Result<Change, StorageError>> {
+    let object = event.object()?;
+    Some(match event.kind() {
+        EventKind::Deleted => {
+            Ok(Change::Deleted { kind, namespace: object.head.namespace().to_owned(), name: object.head.name().to_owned() })
+        }
+        _ => object.value().map(|value| Change::Put(kind, value)),
+    })
+}
+
+async fn list(store: &ResourceStore, at: ReadAt) -> Result<(Vec<Value>, u64), StorageError> {
+    let listing = store.list(None, &ListOptions { at, limit: 0, continue_token: None }, None).await?;
+    let values: Result<Vec<Value>, _> = listing.items.iter().map(|o: &Arc<Object>| o.value()).collect();
+    Ok((values?, listing.revision))
+}
+
+/// What people read in an aggregated role is what it grants. Failing is no harm: decisions do not
+/// depend on it, and the next change tries again.
+async fn write_aggregated(store: &ResourceStore) {
+    let outdated = match list(store, ReadAt::Any).await {
+        Ok((all, _)) => aggregate::outdated(&all),
+        Err(_) => return,
+    };
+    for role in outdated {
+        if let Err(e) = update(store, &role).await {
+            tracing::debug!("rules of aggregated role {} not written: {e}", name(&role));
+        }
+    }
+}
+
+/// Brings the bootstrap roles and bindings into the store. To be called at start, before requests
+/// are let in; repeating it changes nothing.
+///
+/// # Errors
+/// The store is away or refuses; try again.
+pub async fn bootstrap(stores: &RbacStores) -> Result<(), BootstrapError> {
+    let read = |source| BootstrapError { action: "read", source };
+    let mut last = None;
+    for _ in 0..ATTEMPTS {
+        let roles = list(stores.get(RbacKind::ClusterRole), ReadAt::Latest).await.map_err(read)?.0;
+        let bindings = list(stores.get(RbacKind::ClusterRoleBinding), ReadAt::Latest).await.map_err(read)?.0;
+        match carry_out(stores, bootstrap::plan(&roles, &bindings)).await {
+            Ok(()) => return Ok(()),
+            Err(e @ StorageError::Conflict { .. }) => last = Some(e),
+            Err(source) => return Err(BootstrapError { action: "written", source }),
+        }
+    }
+    let source = last.unwrap_or(StorageError::Conflict { current: None });
+    Err(BootstrapError { action: "written", source })
+}
+
+async fn carry_out(stores: &RbacStores, writes: Vec<Write>) -> Result<(), StorageError> {
+    // Objects do not depend on each other, and storage makes one batch of what comes together.
+    let results: Vec<_> = stream::iter(writes).map(|write| one(stores, write)).buffer_unordered(32).collect().await;
+    results.into_iter().collect()
+}
+
+async fn one(stores: &RbacStores, write: Write) -> Result<(), StorageError> {
+    match write {
+        Write::Create(kind, object) => create(stores.get(kind), object).await,
+        Write::Update(kind, object) => update(stores.get(kind), &object).await,
+        Write::Replace(kind, object) => {
+            let store = stores.get(kind);
+            if let Some(old) = store.get(None, name(&object), ReadAt::Latest).await? {
+                store.delete(None, name(&object), old.revision).await?;
+            }
+            create(store, object).await
+        }
+    }
+}
+
+async fn create(store: &ResourceStore, mut object: Value) -> Result<(), StorageError> {
+    object["metadata"]["uid"] = uuid::Uuid::new_v4().to_string().into();
+    object["metadata"]["creationTimestamp"] = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into();
+    store.create(None, name(&object), &object).await.map(drop)
+}
+
+async fn update(store: &ResourceStore, object: &Value) -> Result<(), StorageError> {
+    let revision = object["metadata"]["resourceVersion"].as_str().and_then(|v| v.parse().ok()).unwrap_or(0);
+    store.update(None, name(object), object, revision).await.map(drop)
+}
+
+fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::authz::{Authorization, Mode};
+    use crate::auth::{Attributes, UserInfo};
+    use crate::storage::embedded::Embedded;
+
+    fn may_list_secrets(rbac: &Arc<Rbac>, group: &str) -> bool {
+        let user = UserInfo { name: "u".into(), groups: vec![group.into()], ..UserInfo::default() };
+        let wanted = Attributes { verb: "list".into(), version: "v1".into(), resource: "secrets".into(), ..Attributes::default() };
+        Authorization::new(vec![Mode::Rbac], rbac.clone()).allows(&user, &wanted)
+    }
+
+    async fn until(what: &str, holds: impl Fn() -> bool) {
+        for _ in 0..500 {
+            if holds() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not within 5 s: {what}");
+    }
+
+    #[tokio::test]
+    async fn decisions_follow_the_store() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        bootstrap(&stores).await.unwrap();
+        let rbac = Rbac::new();
+        let following = tokio::spawn(follow(rbac.clone(), stores.clone()));
+        until("all kinds are listed", || rbac.synced()).await;
+        assert!(!may_list_secrets(&rbac, "auditors"));
+        let binding = serde_json::json!({"metadata": {"name": "auditors"}, "roleRef": {"kind": "ClusterRole", "name": "edit"},
+            "subjects": [{"kind": "Group", "name": "auditors"}]});
+        create(stores.get(RbacKind::ClusterRoleBinding), binding).await.unwrap();
+        until("the new binding grants", || may_list_secrets(&rbac, "auditors")).await;
+        let bindings = stores.get(RbacKind::ClusterRoleBinding);
+        let revision = bindings.get(None, "auditors", ReadAt::Latest).await.unwrap().unwrap().revision;
+        bindings.delete(None, "auditors", revision).await.unwrap();
+        until("the binding is gone", || !may_list_secrets(&rbac, "auditors")).await;
+        following.abort();
+    }
+
+    #[tokio::test]
+    async fn bootstrap_is_repeatable_and_rules_of_aggregated_roles_are_written_back() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        let (one, other) = tokio::join!(bootstrap(&stores), bootstrap(&stores));
+        (one.unwrap(), other.unwrap());
+        let before = store.latest().await.unwrap();
+        bootstrap(&stores).await.unwrap();
+        assert_eq!(store.latest().await.unwrap(), before, "a second start writes nothing");
+        let following = tokio::spawn(follow(Rbac::new(), stores.clone()));
+        let roles = stores.get(RbacKind::ClusterRole);
+        let part = serde_json::json!({"metadata": {"name": "mine", "labels": {"rbac.authorization.k8s.io/aggregate-to-view": "true"}},
+            "rules": [{"verbs": ["get"], "apiGroups": ["mine"], "resources": ["things"]}]});
+        create(roles, part).await.unwrap();
+        let mut admin = Value::Null;
+        for _ in 0..500 {
+            admin = roles.get(None, "admin", ReadAt::Any).await.unwrap().unwrap().value().unwrap();
+            if admin["rules"].to_string().contains("things") {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        assert!(admin["rules"].to_string().contains("things"), "view is part of edit, edit of admin: {}", admin["rules"]);
+        assert!(admin["metadata"]["uid"].is_string());
+        following.abort();
+    }
+}

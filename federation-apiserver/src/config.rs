@@ -1,0 +1,144 @@
+//! The resolved configuration of a server: typed, checked, nothing opened yet.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::auth::authz::Mode;
+use crate::storage::etcd::EtcdConfig;
+
+/// Which resources are served.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Profile {
+    /// The federation's API: federated kinds, clusters and propagation records.
+    Federation,
+    /// A hollow member cluster: also nodes, pods and statefulsets, no clusters.
+    Member,
+}
+
+/// Everything a server is built from.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Which resources are served.
+    pub profile: Profile,
+    /// Where to listen; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// Address clients use, for the self-signed certificate.
+    pub advertise_address: Option<IpAddr>,
+    /// The serving certificate.
+    pub tls: TlsConfig,
+    /// Authorities of client certificates.
+    pub client_ca_file: Option<PathBuf>,
+    /// Bearer tokens.
+    pub token_auth_file: Option<PathBuf>,
+    /// Passwords.
+    pub basic_auth_file: Option<PathBuf>,
+    /// Authorizers in the order they are asked.
+    pub authorization: Vec<Mode>,
+    /// Whether requests without credentials are `system:anonymous`.
+    pub anonymous_auth: bool,
+    /// Where objects are kept.
+    pub storage: StorageConfig,
+    /// Lifetime of events.
+    pub event_ttl: Duration,
+    /// Requests in flight.
+    pub limits: Limits,
+    /// Longest time of a request that is no watch.
+    pub request_timeout: Duration,
+    /// How long open requests may go on after the shutdown began.
+    pub shutdown_grace: Duration,
+}
+
+impl Config {
+    /// A server that keeps nothing on disk, for tests and for servers inside another process.
+    pub fn in_memory(profile: Profile) -> Self {
+        Self {
+            profile,
+            bind: SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0),
+            advertise_address: None,
+            tls: TlsConfig::Ephemeral,
+            client_ca_file: None,
+            token_auth_file: None,
+            basic_auth_file: None,
+            authorization: vec![Mode::Rbac],
+            anonymous_auth: false,
+            storage: StorageConfig::Memory,
+            event_ttl: Duration::from_secs(3600),
+            limits: Limits::default(),
+            request_timeout: Duration::from_secs(60),
+            shutdown_grace: Duration::from_secs(10),
+        }
+    }
+}
+
+/// The serving certificate.
+#[derive(Clone, Debug)]
+pub enum TlsConfig {
+    /// PEM files, read again when they change.
+    Files {
+        /// Certificate and chain.
+        cert: PathBuf,
+        /// Private key.
+        key: PathBuf,
+    },
+    /// `apiserver.crt` and `apiserver.key` in a directory, made when missing.
+    SelfSigned {
+        /// The directory.
+        dir: PathBuf,
+    },
+    /// A self-signed certificate that lives as long as the process.
+    Ephemeral,
+}
+
+/// Where objects are kept.
+#[derive(Clone, Debug)]
+pub enum StorageConfig {
+    /// In memory; gone with the process.
+    Memory,
+    /// The embedded store in a directory.
+    Embedded {
+        /// The directory; made when missing.
+        dir: PathBuf,
+    },
+    /// etcd v3.
+    Etcd(EtcdConfig),
+}
+
+/// Requests in flight, watches apart; 0 is without limit. The numbers are kube-apiserver's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Limits {
+    /// Reading requests.
+    pub readonly: usize,
+    /// Writing requests.
+    pub mutating: usize,
+}
+
+impl Limits {
+    /// kube-apiserver's default for reading requests.
+    pub const READONLY: usize = 400;
+    /// kube-apiserver's default for writing requests.
+    pub const MUTATING: usize = 200;
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { readonly: Self::READONLY, mutating: Self::MUTATING }
+    }
+}
+
+/// A configuration or a start that cannot work: what, and what to do about it.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// One line saying what and where.
+    pub message: String,
+    /// One line saying what to do.
+    pub hint: String,
+}
+
+impl ConfigError {
+    /// Both lines.
+    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: hint.into() }
+    }
+}

@@ -1,0 +1,107 @@
+//! CREATE, and the reviews that are asked by creating.
+
+use http::{Response, StatusCode};
+use machinery::status::ApiError;
+use serde_json::Value;
+
+use super::prepare::{self, Write};
+use super::{Call, body, encode, with_warnings};
+use crate::admission;
+use crate::auth::reviews::Reviewer;
+use crate::server::response::{self, Body};
+use crate::server::service::RequestBody;
+use crate::storage::StorageError;
+
+/// Names generated anew after a collision, at most.
+const GENERATE_TRIES: usize = 8;
+/// Generated names fit into a label with the five characters that are appended.
+const MAX_GENERATED: usize = 58;
+/// No vowels and nothing that looks like something else: no words come up by chance.
+const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+
+pub(super) async fn create(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
+    let write = Write::new(call)?;
+    let bytes = body::read(request_body).await?;
+    let decoded = body::decode(call, &call.entry.gvk, &bytes)?;
+    let stored = store_new(call, decoded.value, &write, false).await?;
+    Ok(with_warnings(stored.answer(call, StatusCode::CREATED)?, &decoded.warnings))
+}
+
+/// What was stored, or would have been.
+pub(super) enum Stored {
+    /// The stored object.
+    Object(std::sync::Arc<crate::storage::object::Object>),
+    /// A dry run's result.
+    DryRun(Value),
+}
+
+impl Stored {
+    pub(super) fn answer(&self, call: Call<'_>, code: StatusCode) -> Result<Response<Body>, ApiError> {
+        match self {
+            Self::Object(object) => encode::object(call, code, object),
+            Self::DryRun(value) => encode::value(call, code, value),
+        }
+    }
+}
+
+/// Default, admit, validate, store. `applied`: the object comes from server-side apply.
+pub(super) async fn store_new(call: Call<'_>, mut object: Value, write: &Write, applied: bool) -> Result<Stored, ApiError> {
+    let resource = call.resource();
+    prepare::settle_namespace(&mut object, resource.namespaced, &call.info.namespace)?;
+    let generate = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
+    let generated = !generate.is_empty() && object["metadata"]["name"].as_str().is_none_or(str::is_empty);
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let mut candidate = object.clone();
+        if generated {
+            prepare::metadata(&mut candidate)?.insert("name".into(), generate_name(&generate).into());
+        }
+        admission::create(call.server, resource, &call.info.namespace).await?;
+        prepare::create(call.entry, &mut candidate, call.user, write, applied)?;
+        call.check_escalation(&candidate, None)?;
+        let name = candidate["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+        let exists = || ApiError::already_exists(resource.group, resource.plural, &name);
+        if write.dry_run {
+            let current = call.store().get(call.namespace(), &name, crate::storage::store::ReadAt::Latest).await?;
+            return if current.is_some() { Err(exists()) } else { Ok(Stored::DryRun(candidate)) };
+        }
+        match call.store().create(call.namespace(), &name, &candidate).await {
+            Ok(stored) => return Ok(Stored::Object(stored)),
+            Err(StorageError::Conflict { .. }) if generated && tries < GENERATE_TRIES => {}
+            Err(StorageError::Conflict { .. }) => return Err(exists()),
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
+fn generate_name(prefix: &str) -> String {
+    let mut end = prefix.len().min(MAX_GENERATED);
+    while !prefix.is_char_boundary(end) {
+        end -= 1;
+    }
+    let random = uuid::Uuid::new_v4();
+    let suffix = random.as_bytes().iter().take(5).map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()]));
+    prefix[..end].chars().chain(suffix).collect()
+}
+
+/// Answers an access or token review; nothing is stored.
+pub(super) async fn answer_question(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
+    let bytes = body::read(request_body).await?;
+    let decoded = body::decode(call, &call.entry.gvk, &bytes)?;
+    let reviewer = Reviewer { authn: &call.server.authn, authz: &call.server.authz };
+    let answer = reviewer.answer(call.resource().plural, &call.info.namespace, call.user, decoded.value)?;
+    Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &decoded.warnings))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn generated_names_fit_into_a_label() {
+        let name = generate_name(&"a".repeat(100));
+        assert_eq!(name.len(), 63);
+        assert!(generate_name("web-").starts_with("web-") && generate_name("web-").len() == 9);
+    }
+}

@@ -1,0 +1,178 @@
+//! PATCH: JSON, merge, strategic merge and server-side apply.
+
+use http::{Response, StatusCode};
+use machinery::codec::{self, FieldValidation};
+use machinery::patch::apply::{self, Writer};
+use machinery::patch::{json, merge, strategic};
+use machinery::schema::Types;
+use machinery::status::{ApiError, FieldError};
+use serde_json::{Value, json};
+
+use super::create;
+use super::prepare::{self, Write};
+use super::update::{self, TRIES};
+use super::{Call, body, scale, with_warnings};
+use crate::registry::resource::Subresource;
+use crate::server::response::Body;
+use crate::server::service::RequestBody;
+
+/// Kinds of patches, by `Content-Type`.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Kind {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' own.
+    Strategic,
+    /// Server-side apply.
+    Apply,
+}
+
+const ACCEPTED: [&str; 4] = [
+    "application/json-patch+json",
+    "application/merge-patch+json",
+    "application/strategic-merge-patch+json",
+    "application/apply-patch+yaml",
+];
+
+impl Kind {
+    fn of(content_type: &str) -> Result<Self, ApiError> {
+        match content_type.split(';').next().unwrap_or_default().trim() {
+            "application/json-patch+json" => Ok(Self::Json),
+            "application/merge-patch+json" => Ok(Self::Merge),
+            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
+            "application/apply-patch+yaml" | "application/apply-patch+json" => Ok(Self::Apply),
+            _ => Err(ApiError::unsupported_media_type(&ACCEPTED)),
+        }
+    }
+}
+
+pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Option<Subresource>) -> Result<Response<Body>, ApiError> {
+    let kind = Kind::of(body::content_type(call))?;
+    let write = Write::new(call)?;
+    let validation = body::validation(call)?;
+    let bytes = body::read(request_body).await?;
+    if part == Some(Subresource::Scale) {
+        return scale::patch(call, kind, &bytes, &write).await;
+    }
+    if kind == Kind::Apply {
+        return apply_patch(call, part, &bytes, &write, validation).await;
+    }
+    if call.query.get("force").is_some() {
+        let e = FieldError::forbidden("force", "may not be specified for non-apply patch");
+        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
+    }
+    let patch = parse(&bytes)?;
+    let warnings = std::sync::Mutex::new(Vec::new());
+    let stored = update::change(call, part, &write, false, |old| {
+        let new = patched(call, kind, old, &patch)?;
+        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation)?;
+        *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = decoded.warnings;
+        let mut new = decoded.value;
+        if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
+            let name = new["metadata"]["name"].as_str().unwrap_or_default();
+            let wanted = &call.info.name;
+            return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})")));
+        }
+        if new["metadata"]["uid"].is_null() {
+            new["metadata"]["uid"] = old["metadata"]["uid"].clone();
+        }
+        Ok(new)
+    });
+    let stored = stored.await?;
+    let warnings = warnings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &warnings))
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
+    serde_json::from_slice(bytes).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))
+}
+
+fn patched(call: Call<'_>, kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+    match kind {
+        Kind::Json => json::apply(old, patch),
+        Kind::Merge => {
+            if !patch.is_object() {
+                return Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"));
+            }
+            let mut new = old.clone();
+            merge::apply(&mut new, patch);
+            Ok(new)
+        }
+        Kind::Strategic | Kind::Apply => strategic::apply(Types::builtin(), call.entry.type_id, old, patch),
+    }
+}
+
+/// A patch of a document that is no stored object (a Scale): strategic patches merge plainly.
+pub(super) fn patched_plain(kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+    if kind == Kind::Json {
+        return json::apply(old, patch);
+    }
+    let mut new = old.clone();
+    merge::apply(&mut new, patch);
+    Ok(new)
+}
+
+async fn apply_patch(
+    call: Call<'_>,
+    part: Option<Subresource>,
+    bytes: &[u8],
+    write: &Write,
+    validation: FieldValidation,
+) -> Result<Response<Body>, ApiError> {
+    if call.query.get("fieldManager").is_none() {
+        let e = FieldError::required("fieldManager", "is required for apply patch");
+        return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
+    }
+    let decoded = codec::decode(Types::builtin(), &call.entry.gvk, bytes, codec::MediaType::Yaml, validation)?;
+    let mut wanted = decoded.value;
+    if wanted["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let meta = prepare::metadata(&mut wanted)?;
+    match meta.get("name").and_then(Value::as_str).unwrap_or_default() {
+        "" => drop(meta.insert("name".into(), call.info.name.as_str().into())),
+        name if name != call.info.name => {
+            let path_name = &call.info.name;
+            return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({path_name})")));
+        }
+        _ => {}
+    }
+    prepare::settle_namespace(&mut wanted, call.resource().namespaced, &call.info.namespace)?;
+    let api_version = call.resource().api_version();
+    let subresource = part.map(Subresource::name).unwrap_or_default();
+    let writer = Writer {
+        manager: &write.manager,
+        subresource,
+        api_version: &api_version,
+        now: &write.now,
+        ignored: prepare::ignored(call.entry, subresource),
+    };
+    let force = call.query.flag("force");
+    let merge = |live: Option<&Value>| apply::apply(Types::builtin(), call.entry.type_id, live, &wanted, force, &writer);
+    for attempt in 1..=TRIES {
+        let live = call.current().await?;
+        let outcome = match live {
+            Some(_) => {
+                let stored = update::change(call, part, write, true, |old| {
+                    let mut new = merge(Some(old))?;
+                    new["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
+                    Ok(new)
+                });
+                stored.await.map(|stored| (stored, StatusCode::OK))
+            }
+            None if part.is_some() => Err(call.not_found()),
+            None if !wanted["metadata"]["uid"].is_null() => Err(call.conflict("the uid given does not exist")),
+            None => create::store_new(call, merge(None)?, write, true).await.map(|stored| (stored, StatusCode::CREATED)),
+        };
+        match outcome {
+            // Somebody created or deleted it in between.
+            Err(e) if attempt < TRIES && matches!(e.reason, "AlreadyExists" | "NotFound") && e.details["name"] == json!(call.info.name) => {
+            }
+            Err(e) => return Err(e),
+            Ok((stored, code)) => return Ok(with_warnings(stored.answer(call, code)?, &decoded.warnings)),
+        }
+    }
+    Err(call.not_found())
+}

@@ -1,0 +1,126 @@
+//! WATCH: lines of JSON, each encoded once and shared by all who watch.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use bytes::{BufMut, Bytes, BytesMut};
+use futures::StreamExt;
+use http::{HeaderValue, Response, StatusCode, header};
+use machinery::status::ApiError;
+use machinery::table::{self, IncludeObject, ListMeta};
+use serde_json::{Value, json};
+
+use super::accept::{self, Form};
+use super::{Call, options};
+use crate::server::metrics;
+use crate::server::response::{self, Body};
+use crate::storage::event::{EventKind, WatchEvent};
+
+/// Without `timeoutSeconds` a watch lasts between one and two times this long, so that watches of
+/// many clients do not end together; the numbers are kube-apiserver's.
+const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
+/// Events that are ready are sent together, up to so many bytes.
+const BATCH: usize = 32 * 1024;
+
+pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
+    let form = accept::form(call.headers)?;
+    let filter = options::filter(call)?;
+    let wanted = options::watch_options(call.query)?;
+    let timeout = match call.query.number("timeoutSeconds")? {
+        Some(seconds) if seconds > 0 => Duration::from_secs(seconds.unsigned_abs()),
+        _ => MIN_TIMEOUT + Duration::from_millis(u64::from(uuid::Uuid::new_v4().as_fields().0) % 1_800_000),
+    };
+    let events = match call.store().watch(call.namespace(), wanted, filter).await {
+        Ok(events) => events,
+        Err(e) => {
+            let e = ApiError::from(e);
+            // As kube-apiserver: a watch from a forgotten revision opens and says so in its first event.
+            return if e.code == 410 { Ok(stream(futures::stream::iter([error_line(&e)]).boxed())) } else { Err(e) };
+        }
+    };
+    let encode = encoder(call, form)?;
+    let stopping = call.server.stopping.clone();
+    let end = async move {
+        tokio::select! {
+            () = tokio::time::sleep(timeout) => {}
+            () = stopping.cancelled_owned() => {}
+        }
+    };
+    let resource = call.resource();
+    let open = metrics::watcher(resource.group, resource.version, resource.plural);
+    let sent = metrics::watch_events(resource.group, resource.version, resource.plural);
+    let lines = events.take_until(end).map(move |event| {
+        let _ = &open;
+        sent.increment(1);
+        encode(&event)
+    });
+    Ok(stream(lines.ready_chunks(64).flat_map(|lines| futures::stream::iter(join(lines))).boxed()))
+}
+
+/// Joins lines into buffers of at most about [`BATCH`] bytes.
+fn join(mut lines: Vec<Bytes>) -> Vec<Bytes> {
+    if lines.len() == 1 {
+        return lines;
+    }
+    let mut out = Vec::new();
+    let mut buffer = BytesMut::new();
+    for line in lines.drain(..) {
+        if !buffer.is_empty() && buffer.len() + line.len() > BATCH {
+            out.push(buffer.split().freeze());
+        }
+        buffer.put(line);
+    }
+    out.push(buffer.freeze());
+    out
+}
+
+fn stream(lines: futures::stream::BoxStream<'static, Bytes>) -> Response<Body> {
+    let mut response = response::json_bytes(StatusCode::OK, Body::Stream(lines));
+    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    response
+}
+
+fn error_line(e: &ApiError) -> Bytes {
+    line("ERROR", &e.to_value())
+}
+
+fn line(kind: &str, object: &Value) -> Bytes {
+    Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
+}
+
+type Encoder = Box<dyn Fn(&WatchEvent) -> Bytes + Send + Sync>;
+
+/// How events become lines: shared ones for objects, made one by one for tables and metadata.
+fn encoder(call: Call<'_>, form: Form) -> Result<Encoder, ApiError> {
+    let resource = call.resource();
+    let version = resource.api_version();
+    if form == Form::Objects {
+        return Ok(Box::new(move |event| event.line(&version, resource.kind)));
+    }
+    let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
+    let columns = table::columns_for(resource.group, resource.kind);
+    let headers = AtomicBool::new(true);
+    Ok(Box::new(move |event| {
+        let revision = event.revision().to_string();
+        let object = match event.object().map(|o| o.value()) {
+            Some(Ok(value)) => value,
+            Some(Err(e)) => return error_line(&ApiError::from(e)),
+            None => {
+                let mut bookmark = json!({"kind": resource.kind, "apiVersion": version, "metadata": {"resourceVersion": revision}});
+                if event.initial_events_end() {
+                    bookmark["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+                }
+                bookmark
+            }
+        };
+        let kind = event.kind();
+        if form == Form::Partial {
+            return line(kind.as_str(), &table::partial_metadata(&object));
+        }
+        // The first table names its columns, the others have rows only.
+        let with_headers = headers.swap(false, Ordering::Relaxed);
+        let rows = if kind == EventKind::Bookmark { &[][..] } else { std::slice::from_ref(&object) };
+        let meta = ListMeta { resource_version: &revision, ..ListMeta::default() };
+        line(kind.as_str(), &table::table(&columns, rows, include, meta, with_headers, jiff::Timestamp::now().as_second()))
+    }))
+}

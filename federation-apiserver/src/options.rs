@@ -1,0 +1,294 @@
+//! Flags, named as kube-apiserver's, and how they become a [`Config`]: everything is parsed and
+//! checked here, before a file is written or a port is bound.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::auth::authz::Mode;
+use crate::config::{Config, ConfigError, Limits, Profile, StorageConfig, TlsConfig};
+use crate::storage::etcd::EtcdConfig;
+
+/// Where objects are kept.
+#[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
+pub enum StorageKind {
+    /// In a file of this process, for one machine.
+    Embedded,
+    /// In etcd v3.
+    Etcd,
+}
+
+/// The flags as typed.
+#[derive(Args, Clone, Debug)]
+pub struct Options {
+    /// Address to listen on
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::UNSPECIFIED), value_name = "IP")]
+    pub bind_address: IpAddr,
+    /// Port to serve HTTPS on; 0 picks a free one
+    #[arg(long, default_value_t = 6443, value_name = "PORT")]
+    pub secure_port: u16,
+    /// Address on which clients reach this server; goes into the self-signed certificate
+    #[arg(long, value_name = "IP")]
+    pub advertise_address: Option<IpAddr>,
+    /// Directory for the self-signed certificate made when no certificate is given
+    #[arg(long, default_value = "/var/run/kubernetes", value_name = "DIR")]
+    pub cert_dir: PathBuf,
+    /// PEM file with the serving certificate and its chain; read again when it changes
+    #[arg(long, value_name = "FILE", requires = "tls_private_key_file")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of --tls-cert-file
+    #[arg(long, value_name = "FILE", requires = "tls_cert_file")]
+    pub tls_private_key_file: Option<PathBuf>,
+    /// PEM file of authorities; a client certificate signed by one of them authenticates
+    #[arg(long, value_name = "FILE")]
+    pub client_ca_file: Option<PathBuf>,
+    /// CSV file of bearer tokens: token,user,uid,"group1,group2"
+    #[arg(long, value_name = "FILE")]
+    pub token_auth_file: Option<PathBuf>,
+    /// CSV file of passwords: password,user,uid,"group1,group2"
+    #[arg(long, value_name = "FILE")]
+    pub basic_auth_file: Option<PathBuf>,
+    /// Authorizers, asked in this order: RBAC, AlwaysAllow, AlwaysDeny
+    #[arg(long, value_delimiter = ',', default_value = "RBAC", value_name = "MODES")]
+    pub authorization_mode: Vec<String>,
+    /// Let requests without credentials in as system:anonymous
+    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub anonymous_auth: bool,
+    /// Where objects are kept; etcd when --etcd-servers is given, otherwise embedded
+    #[arg(long, value_enum)]
+    pub storage: Option<StorageKind>,
+    /// Directory of the embedded store
+    #[arg(long, default_value = "/var/lib/federation-apiserver", value_name = "DIR")]
+    pub data_dir: PathBuf,
+    /// etcd endpoints, separated by commas
+    #[arg(long, value_delimiter = ',', value_name = "URLS")]
+    pub etcd_servers: Vec<String>,
+    /// Prefix of all keys in etcd
+    #[arg(long, default_value = "/registry", value_name = "PREFIX")]
+    pub etcd_prefix: String,
+    /// PEM file of the authority that signed etcd's certificate
+    #[arg(long, value_name = "FILE")]
+    pub etcd_cafile: Option<PathBuf>,
+    /// PEM file with the client certificate for etcd
+    #[arg(long, value_name = "FILE", requires = "etcd_keyfile")]
+    pub etcd_certfile: Option<PathBuf>,
+    /// PEM file with the key of --etcd-certfile
+    #[arg(long, value_name = "FILE", requires = "etcd_certfile")]
+    pub etcd_keyfile: Option<PathBuf>,
+    /// How long events are kept
+    #[arg(long, default_value = "1h", value_parser = duration, value_name = "DURATION")]
+    pub event_ttl: Duration,
+    /// Admission plugins besides the default ones; NamespaceLifecycle, which is always on
+    #[arg(long, value_delimiter = ',', value_name = "PLUGINS")]
+    pub enable_admission_plugins: Vec<String>,
+    /// Reading requests in flight; more are answered 429. 0 is without limit
+    #[arg(long, default_value_t = Limits::READONLY, value_name = "N")]
+    pub max_requests_inflight: usize,
+    /// Writing requests in flight; more are answered 429. 0 is without limit
+    #[arg(long, default_value_t = Limits::MUTATING, value_name = "N")]
+    pub max_mutating_requests_inflight: usize,
+    /// Longest time a request may take, watches apart
+    #[arg(long, default_value = "1m", value_parser = duration, value_name = "DURATION")]
+    pub request_timeout: Duration,
+    /// How long open requests may go on after SIGTERM
+    #[arg(long, alias = "shutdown-grace", default_value = "10s", value_parser = duration, value_name = "DURATION")]
+    pub shutdown_grace_period: Duration,
+    /// Log verbosity: 0 says what an operator must know, 4 is debug, 6 and more is trace
+    #[arg(long = "v", short = 'v', default_value_t = 0, value_name = "LEVEL")]
+    pub verbosity: u8,
+}
+
+impl Options {
+    /// Checks everything and makes the configuration of a federation API server.
+    ///
+    /// # Errors
+    /// What is wrong with which flag, and a hint how to mend it.
+    pub fn resolve(self) -> Result<Config, ConfigError> {
+        for plugin in &self.enable_admission_plugins {
+            if plugin != "NamespaceLifecycle" {
+                return Err(ConfigError::new(
+                    format!("--enable-admission-plugins: unknown plugin {plugin:?}"),
+                    "known plugins: NamespaceLifecycle",
+                ));
+            }
+        }
+        let mode = |m: &String| {
+            m.parse::<Mode>().map_err(|e| ConfigError::new(format!("--authorization-mode: {e}"), "for example --authorization-mode=RBAC"))
+        };
+        let authorization = self.authorization_mode.iter().map(mode).collect::<Result<Vec<Mode>, _>>()?;
+        let files = [
+            ("--tls-cert-file", &self.tls_cert_file),
+            ("--tls-private-key-file", &self.tls_private_key_file),
+            ("--client-ca-file", &self.client_ca_file),
+            ("--token-auth-file", &self.token_auth_file),
+            ("--basic-auth-file", &self.basic_auth_file),
+            ("--etcd-cafile", &self.etcd_cafile),
+            ("--etcd-certfile", &self.etcd_certfile),
+            ("--etcd-keyfile", &self.etcd_keyfile),
+        ];
+        for (flag, path) in files {
+            if let Some(path) = path {
+                readable(flag, path)?;
+            }
+        }
+        let storage = self.storage()?;
+        Ok(Config {
+            profile: Profile::Federation,
+            bind: SocketAddr::new(self.bind_address, self.secure_port),
+            advertise_address: self.advertise_address,
+            tls: match (self.tls_cert_file, self.tls_private_key_file) {
+                (Some(cert), Some(key)) => TlsConfig::Files { cert, key },
+                _ => TlsConfig::SelfSigned { dir: self.cert_dir },
+            },
+            client_ca_file: self.client_ca_file,
+            token_auth_file: self.token_auth_file,
+            basic_auth_file: self.basic_auth_file,
+            authorization,
+            anonymous_auth: self.anonymous_auth,
+            storage,
+            event_ttl: self.event_ttl,
+            limits: Limits { readonly: self.max_requests_inflight, mutating: self.max_mutating_requests_inflight },
+            request_timeout: self.request_timeout,
+            shutdown_grace: self.shutdown_grace_period,
+        })
+    }
+
+    fn storage(&self) -> Result<StorageConfig, ConfigError> {
+        let kind = self.storage.unwrap_or(if self.etcd_servers.is_empty() { StorageKind::Embedded } else { StorageKind::Etcd });
+        match kind {
+            StorageKind::Embedded if !self.etcd_servers.is_empty() => {
+                Err(ConfigError::new("--etcd-servers is given, but --storage is embedded", "leave one of the two out"))
+            }
+            StorageKind::Embedded => Ok(StorageConfig::Embedded { dir: self.data_dir.clone() }),
+            StorageKind::Etcd if self.etcd_servers.is_empty() => {
+                Err(ConfigError::new("--storage=etcd needs --etcd-servers", "for example --etcd-servers=https://127.0.0.1:2379"))
+            }
+            StorageKind::Etcd => {
+                for server in &self.etcd_servers {
+                    let uri: Result<http::Uri, _> = server.parse();
+                    if !uri.is_ok_and(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some()) {
+                        return Err(ConfigError::new(
+                            format!("--etcd-servers: {server:?} is not a URL"),
+                            "write scheme, host and port, for example https://127.0.0.1:2379",
+                        ));
+                    }
+                }
+                Ok(StorageConfig::Etcd(EtcdConfig {
+                    servers: self.etcd_servers.clone(),
+                    prefix: format!("/{}", self.etcd_prefix.trim_matches('/')),
+                    ca_file: self.etcd_cafile.clone(),
+                    cert_file: self.etcd_certfile.clone(),
+                    key_file: self.etcd_keyfile.clone(),
+                }))
+            }
+        }
+    }
+}
+
+fn readable(flag: &str, path: &Path) -> Result<(), ConfigError> {
+    match std::fs::File::open(path).and_then(|f| f.metadata()) {
+        Ok(m) if m.is_file() => Ok(()),
+        Ok(_) => Err(ConfigError::new(format!("{flag}: {} is not a file", path.display()), "name a file, not a directory")),
+        Err(e) => Err(ConfigError::new(
+            format!("{flag}: cannot read {}: {e}", path.display()),
+            "check the path and that the user of this process may read it",
+        )),
+    }
+}
+
+/// Go's duration notation: `1h30m`, `500ms`, `0`.
+///
+/// # Errors
+/// One line saying what is expected.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("{text:?} is not a duration; write for example 30s, 5m or 1h30m");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let mut rest = text;
+    let mut total = 0.0;
+    if rest.is_empty() {
+        return Err(bad());
+    }
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let number: f64 = rest[..digits].parse().map_err(|_| bad())?;
+        rest = &rest[digits..];
+        let unit = rest.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(rest.len());
+        total += number
+            * match &rest[..unit] {
+                "ns" => 1e-9,
+                "us" | "µs" => 1e-6,
+                "ms" => 1e-3,
+                "s" => 1.0,
+                "m" => 60.0,
+                "h" => 3600.0,
+                _ => return Err(bad()),
+            };
+        rest = &rest[unit..];
+    }
+    Duration::try_from_secs_f64(total).map_err(|_| bad())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn resolve(args: &[&str]) -> Result<Config, ConfigError> {
+        let argv = std::iter::once("federation-apiserver").chain(args.iter().copied());
+        Cli::try_parse_from(argv).unwrap().options.resolve()
+    }
+
+    #[test]
+    fn without_flags_it_is_secure_and_embedded() {
+        let config = resolve(&[]).unwrap();
+        assert_eq!(config.bind.port(), 6443);
+        assert_eq!(config.authorization, [Mode::Rbac]);
+        assert!(!config.anonymous_auth);
+        assert!(matches!(config.storage, StorageConfig::Embedded { .. }));
+        assert_eq!(config.event_ttl, Duration::from_secs(3600));
+    }
+
+    #[test]
+    fn etcd_servers_choose_etcd() {
+        let config = resolve(&["--etcd-servers=http://127.0.0.1:2379,http://127.0.0.1:2380", "--etcd-prefix=/fed/"]).unwrap();
+        let StorageConfig::Etcd(etcd) = config.storage else { panic!("{:?}", config.storage) };
+        assert_eq!(etcd.servers.len(), 2);
+        assert_eq!(etcd.prefix, "/fed");
+    }
+
+    #[test]
+    fn wrong_values_are_refused_with_a_hint() {
+        for (args, want) in [
+            (&["--storage=etcd"][..], "--storage=etcd needs --etcd-servers"),
+            (&["--storage=embedded", "--etcd-servers=http://a:1"], "--etcd-servers is given"),
+            (&["--etcd-servers=nonsense"], "is not a URL"),
+            (&["--authorization-mode=ABAC"], "unknown authorization mode `ABAC`"),
+            (&["--token-auth-file=/does/not/exist"], "--token-auth-file: cannot read /does/not/exist"),
+            (&["--enable-admission-plugins=PodNodeSelector"], "unknown plugin"),
+        ] {
+            let e = resolve(args).unwrap_err();
+            assert!(e.message.contains(want), "{args:?}: {e}");
+            assert!(!e.hint.is_empty());
+        }
+    }
+
+    #[test]
+    fn durations_are_gos() {
+        assert_eq!(duration("1h0m0s"), Ok(Duration::from_secs(3600)));
+        assert_eq!(duration("1.5s"), Ok(Duration::from_millis(1500)));
+        for bad in ["", "5", "h", "1x", "-1s"] {
+            assert!(duration(bad).is_err(), "{bad}");
+        }
+    }
+}

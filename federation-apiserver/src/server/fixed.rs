@@ -1,0 +1,40 @@
+//! Paths that are no resources: discovery, OpenAPI, health, metrics, version and the log level.
+
+use bytes::Bytes;
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+use machinery::status::ApiError;
+
+use super::response::{self, Body};
+use super::service::RequestBody;
+use super::{Inner, loglevel, metrics, version};
+use crate::handlers;
+
+/// Answers a request for such a path.
+pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> Result<Response<Body>, ApiError> {
+    let path = parts.uri.path();
+    if path == loglevel::PATH {
+        let log_level = server.log_level.as_ref().ok_or_else(ApiError::no_such_path)?;
+        let body = handlers::read_body(body).await?;
+        return Ok(log_level.respond(&parts.method, &body).map(full));
+    }
+    if !matches!(parts.method, Method::GET | Method::HEAD) {
+        return Err(ApiError::method_not_allowed());
+    }
+    if let Some(health) = server.health.respond(path, parts.uri.query().unwrap_or_default()).await {
+        return Ok(health.map(full));
+    }
+    match path {
+        "/version" | "/version/" => return Ok(response::json_bytes(StatusCode::OK, full(version::document()))),
+        "/metrics" => return Ok(metrics::Metrics::global().respond().map(full)),
+        _ => {}
+    }
+    if let Some(document) = server.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
+        return Ok(document.map(full));
+    }
+    server.discovery.respond(path, &parts.headers).map(|r| r.map(full)).ok_or_else(ApiError::no_such_path)
+}
+
+fn full(bytes: Bytes) -> Body {
+    Body::Full(bytes)
+}

@@ -1,0 +1,225 @@
+//! `/healthz`, `/livez`, `/readyz`: named checks, each also under a path of its own.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::future::{BoxFuture, FutureExt as _, join_all};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Response, StatusCode};
+
+/// A check that has not answered by then has failed: probes give up after a few seconds.
+pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+type Run = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+
+/// Which endpoints a check counts for.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Scope {
+    /// All three: the process should be restarted when it fails.
+    Live,
+    /// `/readyz` and `/healthz`: no traffic until it passes.
+    Ready,
+}
+
+struct Check {
+    name: String,
+    scope: Scope,
+    run: Run,
+}
+
+/// The checks of a server.
+pub struct Health {
+    checks: Vec<Check>,
+    timeout: Duration,
+}
+
+impl std::fmt::Debug for Health {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.checks.iter().map(|c| &c.name)).finish()
+    }
+}
+
+impl Default for Health {
+    /// Only `ping`, which says that the process answers.
+    fn default() -> Self {
+        Self { checks: Vec::new(), timeout: CHECK_TIMEOUT }.with("ping", Scope::Live, || Ok(()))
+    }
+}
+
+impl Health {
+    /// Adds a check that answers at once. The message of a failure is for the server's log.
+    #[must_use]
+    pub fn with(self, name: &str, scope: Scope, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+        self.with_async(name, scope, move || std::future::ready(check()).boxed())
+    }
+
+    /// Adds a check that takes its time, [`CHECK_TIMEOUT`] at most.
+    #[must_use]
+    pub fn with_async(
+        mut self,
+        name: &str,
+        scope: Scope,
+        check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+    ) -> Self {
+        self.checks.push(Check { name: name.to_owned(), scope, run: Arc::new(check) });
+        self
+    }
+
+    /// Another patience than [`CHECK_TIMEOUT`].
+    #[must_use]
+    pub fn with_timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The answer to a GET of a health path, with its query; `None` when the path is not one.
+    pub async fn respond(&self, path: &str, query: &str) -> Option<Response<Bytes>> {
+        let (endpoint, rest) = path.strip_prefix('/')?.split_once('/').unwrap_or((path.strip_prefix('/')?, ""));
+        let counts: fn(&Check) -> bool = match endpoint {
+            "healthz" | "readyz" => |_| true,
+            "livez" => |check| check.scope == Scope::Live,
+            _ => return None,
+        };
+        let mut checks: Vec<&Check> = self.checks.iter().filter(|c| counts(c)).collect();
+        if !rest.is_empty() {
+            let name = rest.trim_end_matches('/');
+            return Some(match checks.into_iter().find(|c| c.name == name) {
+                Some(check) => match self.run(check).await {
+                    Ok(()) => text(StatusCode::OK, "ok".to_owned()),
+                    Err(why) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("internal server error: {why}\n")),
+                },
+                None => text(StatusCode::NOT_FOUND, "404 page not found\n".to_owned()),
+            });
+        }
+        let (verbose, mut excluded) = parse(query);
+        checks.retain(|c| !excluded.remove(&c.name) || c.name == "ping");
+        let results = join_all(checks.iter().map(|c| self.run(c))).await;
+        Some(report(endpoint, verbose, &excluded, &self.excluded_names(&checks, counts), checks.iter().zip(results)))
+    }
+
+    fn excluded_names(&self, checks: &[&Check], counts: fn(&Check) -> bool) -> Vec<&str> {
+        let left = self.checks.iter().filter(|c| counts(c) && !checks.iter().any(|k| k.name == c.name));
+        left.map(|c| c.name.as_str()).collect()
+    }
+
+    async fn run(&self, check: &Check) -> Result<(), String> {
+        let result = tokio::time::timeout(self.timeout, (check.run)()).await;
+        let result = result.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
+        if let Err(why) = &result {
+            tracing::warn!(check = check.name, "health check failed: {why}");
+        }
+        result
+    }
+}
+
+/// `?verbose` and the names of `?exclude=`.
+fn parse(query: &str) -> (bool, BTreeSet<String>) {
+    let mut verbose = false;
+    let mut excluded = BTreeSet::new();
+    for pair in query.split('&') {
+        let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
+        match key {
+            "verbose" => verbose = true,
+            "exclude" => {
+                let name = percent_encoding::percent_decode_str(value).decode_utf8_lossy().into_owned();
+                excluded.insert(name);
+            }
+            _ => {}
+        }
+    }
+    (verbose, excluded)
+}
+
+fn report<'a>(
+    endpoint: &str,
+    verbose: bool,
+    unknown: &BTreeSet<String>,
+    left_out: &[&str],
+    results: impl Iterator<Item = (&'a &'a Check, Result<(), String>)>,
+) -> Response<Bytes> {
+    let (mut out, mut failed) = (String::new(), false);
+    for (check, result) in results {
+        failed |= result.is_err();
+        // Why it failed is in the log: the answer may be read without credentials.
+        let line = if result.is_ok() { format!("[+]{} ok\n", check.name) } else { format!("[-]{} failed: reason withheld\n", check.name) };
+        out.push_str(&line);
+    }
+    for name in left_out {
+        let _ = writeln!(out, "[+]{name} excluded: ok");
+    }
+    if !unknown.is_empty() {
+        let names: Vec<String> = unknown.iter().map(|n| format!("{n:?}")).collect();
+        let _ = writeln!(out, "warn: some health checks cannot be excluded: no matches for {}", names.join(", "));
+    }
+    if failed {
+        let _ = writeln!(out, "{endpoint} check failed");
+        return text(StatusCode::INTERNAL_SERVER_ERROR, out);
+    }
+    if !verbose {
+        return text(StatusCode::OK, "ok".to_owned());
+    }
+    let _ = writeln!(out, "{endpoint} check passed");
+    text(StatusCode::OK, out)
+}
+
+fn text(status: StatusCode, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert("x-content-type-options", HeaderValue::from_static("nosniff"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn get(health: &Health, path: &str, query: &str) -> (u16, String) {
+        let response = health.respond(path, query).await.expect("a health path");
+        (response.status().as_u16(), String::from_utf8(response.body().to_vec()).unwrap())
+    }
+
+    fn broken() -> Health {
+        Health::default().with("storage", Scope::Ready, || Err("etcd is away".to_owned())).with("caches", Scope::Ready, || Ok(()))
+    }
+
+    #[tokio::test]
+    async fn a_failed_check_fails_readiness_but_not_liveness() {
+        let health = broken();
+        assert_eq!(get(&health, "/livez", "").await, (200, "ok".to_owned()));
+        let expected = "[+]ping ok\n[-]storage failed: reason withheld\n[+]caches ok\nreadyz check failed\n";
+        assert_eq!(get(&health, "/readyz", "").await, (500, expected.to_owned()));
+        assert_eq!(get(&health, "/healthz", "").await.0, 500);
+    }
+
+    #[tokio::test]
+    async fn checks_have_paths_of_their_own() {
+        let health = broken();
+        assert_eq!(get(&health, "/readyz/caches", "").await, (200, "ok".to_owned()));
+        assert_eq!(get(&health, "/readyz/storage", "").await, (500, "internal server error: etcd is away\n".to_owned()));
+        assert_eq!(get(&health, "/readyz/nonesuch", "").await.0, 404);
+        assert_eq!(get(&health, "/livez/storage", "").await.0, 404);
+        assert!(health.respond("/health", "").await.is_none());
+    }
+
+    #[tokio::test]
+    async fn excluded_checks_do_not_count_and_unknown_ones_are_named() {
+        let (code, said) = get(&broken(), "/readyz", "verbose&exclude=storage&exclude=zzz").await;
+        let expected = "[+]ping ok\n[+]caches ok\n[+]storage excluded: ok\n\
+                        warn: some health checks cannot be excluded: no matches for \"zzz\"\nreadyz check passed\n";
+        assert_eq!((code, said.as_str()), (200, expected));
+    }
+
+    #[tokio::test]
+    async fn a_check_that_hangs_has_failed() {
+        let health = Health::default()
+            .with_timeout(Duration::from_millis(10))
+            .with_async("storage", Scope::Ready, || std::future::pending().boxed());
+        assert_eq!(get(&health, "/readyz", "").await.0, 500);
+    }
+}

@@ -1,0 +1,54 @@
+//! What has to be stored for a server to be usable: the first namespaces and the bootstrap roles.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use machinery::status::ApiError;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::Inner;
+use crate::admission::IMMORTAL;
+use crate::auth::authz::feed::{self, RbacStores};
+use crate::auth::{MASTERS, UserInfo};
+use crate::handlers::{self, Write};
+use crate::storage::StorageError;
+use crate::storage::store::ReadAt;
+
+/// Pause after a failure; storage may be away.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// Stores them, trying until it is done; `ready` becomes true then.
+pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) {
+    let mut said = String::new();
+    loop {
+        let stored = async {
+            for name in IMMORTAL {
+                namespace(&inner, name).await.map_err(|e| e.message)?;
+            }
+            feed::bootstrap(&roles).await.map_err(|e| e.to_string())
+        };
+        let Err(why) = stored.await else { break };
+        if why != said {
+            tracing::warn!("the first namespaces and roles are not stored yet, trying again: {why}");
+            said = why;
+        }
+        tokio::time::sleep(RETRY).await;
+    }
+    ready.send_replace(true);
+}
+
+/// Creates a namespace unless it is there.
+async fn namespace(inner: &Inner, name: &str) -> Result<(), ApiError> {
+    let entry = inner.registry.namespaces();
+    if entry.store().get(None, name, ReadAt::Latest).await?.is_some() {
+        return Ok(());
+    }
+    let user = UserInfo { name: "system:apiserver".into(), uid: String::new(), groups: vec![MASTERS.into()] };
+    let mut object = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+    handlers::prepare_create(entry, &mut object, &user, &Write::internal())?;
+    match entry.store().create(None, name, &object).await {
+        Ok(_) | Err(StorageError::Conflict { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
+}

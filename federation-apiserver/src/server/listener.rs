@@ -1,0 +1,120 @@
+//! Accepts connections, and lets them finish on shutdown.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::service::ApiService;
+use super::tls::Tls;
+use crate::auth::authn::PeerIdentity;
+use crate::config::ConfigError;
+
+/// A client that has not finished its handshake by then is dropped.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// A connection on which no request has arrived by then is closed; kube-apiserver's idle limit.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
+/// HTTP/2 pings find dead peers; the numbers are Go's defaults for Kubernetes clients.
+const PING_EVERY: Duration = Duration::from_secs(30);
+const PING_TIMEOUT: Duration = Duration::from_secs(15);
+/// kube-apiserver's limit of streams for one connection.
+const MAX_STREAMS: u32 = 250;
+
+/// Binds the address.
+pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError> {
+    TcpListener::bind(address).await.map_err(|e| match e.kind() {
+        std::io::ErrorKind::AddrInUse => ConfigError::new(
+            format!("cannot listen on {address}: the port is in use"),
+            "stop the other program or choose another port with --secure-port",
+        ),
+        std::io::ErrorKind::PermissionDenied => {
+            ConfigError::new(format!("cannot listen on {address}: permission denied"), "choose a port above 1023 with --secure-port")
+        }
+        _ => ConfigError::new(format!("cannot listen on {address}: {e}"), "check --bind-address and --secure-port"),
+    })
+}
+
+/// Serves until `shutdown` resolves, then waits for open requests, `grace` at most.
+pub(super) async fn serve(
+    listener: TcpListener,
+    tls: Arc<Tls>,
+    service: ApiService,
+    stopping: CancellationToken,
+    grace: Duration,
+    shutdown: impl Future<Output = ()>,
+) {
+    let connections = TaskTracker::new();
+    let abort = CancellationToken::new();
+    tokio::pin!(shutdown);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = &mut shutdown => break,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let connection = connection(stream, Arc::clone(&tls), service.clone(), stopping.clone());
+                connections.spawn(abort.clone().run_until_cancelled_owned(connection));
+            }
+            Err(e) => {
+                // Out of file descriptors, most likely: a short rest lets connections close.
+                tracing::warn!("cannot accept a connection: {e}");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+    }
+    drop(listener);
+    stopping.cancel();
+    connections.close();
+    if tokio::time::timeout(grace, connections.wait()).await.is_err() {
+        tracing::warn!("{} connections were still open after {grace:?} and are closed", connections.len());
+        abort.cancel();
+        connections.wait().await;
+    }
+}
+
+async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopping: CancellationToken) {
+    let _ = stream.set_nodelay(true);
+    let current = tls.current();
+    let accept = TlsAcceptor::from(Arc::clone(&current.config)).accept(stream);
+    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, accept).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(e)) => {
+            tracing::debug!("TLS handshake failed: {e}");
+            return;
+        }
+        Err(_) => return,
+    };
+    let peer = current.verified_peer(stream.get_ref().1.peer_certificates());
+    let service = service.for_peer(peer.and_then(|der| PeerIdentity::from_der(&der).ok()));
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_EVERY)
+        .keep_alive_timeout(PING_TIMEOUT)
+        .max_concurrent_streams(MAX_STREAMS)
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(4 << 20);
+    let service = hyper::service::service_fn(move |request| tower::Service::call(&mut service.clone(), request));
+    let served = builder.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(served);
+    let outcome = tokio::select! {
+        outcome = served.as_mut() => outcome,
+        () = stopping.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(e) = outcome {
+        tracing::debug!("connection ended: {e}");
+    }
+}

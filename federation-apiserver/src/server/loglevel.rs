@@ -1,0 +1,107 @@
+//! `PUT /debug/flags/v`: the log level of the running server, for those allowed to (RBAC: `put` on
+//! the path, which of the bootstrap roles only cluster-admin holds).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderValue, Method, Response, StatusCode};
+use tracing_subscriber::filter::EnvFilter;
+
+/// Path of the endpoint.
+pub const PATH: &str = "/debug/flags/v";
+
+type Apply = Arc<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+
+/// Changes the filter of the process' log.
+#[derive(Clone)]
+pub struct LogLevel {
+    apply: Apply,
+}
+
+impl std::fmt::Debug for LogLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("LogLevel")
+    }
+}
+
+impl LogLevel {
+    /// Over a handle of `tracing_subscriber::reload`.
+    pub fn reloading<S: 'static>(handle: tracing_subscriber::reload::Handle<EnvFilter, S>) -> Self {
+        Self { apply: Arc::new(move |filter| handle.reload(filter).map_err(|e| e.to_string())) }
+    }
+
+    /// Answers a request to [`PATH`]. The body is a number as of Kubernetes' `-v` (0 info, 2 to 4
+    /// debug, more trace), a level, or a list of `target=level`.
+    pub fn respond(&self, method: &Method, body: &[u8]) -> Response<Bytes> {
+        if method != Method::PUT {
+            let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use PUT\n".to_owned());
+            response.headers_mut().insert(ALLOW, HeaderValue::from_static("PUT"));
+            return response;
+        }
+        let wanted = String::from_utf8_lossy(body);
+        match filter(wanted.trim()).and_then(|f| (self.apply)(f)) {
+            Ok(()) => {
+                tracing::info!("log level is now {}", wanted.trim());
+                text(StatusCode::OK, format!("log level set to {}\n", wanted.trim()))
+            }
+            Err(why) => text(StatusCode::BAD_REQUEST, format!("log level {:?}: {why}\n", wanted.trim())),
+        }
+    }
+}
+
+fn filter(wanted: &str) -> Result<EnvFilter, String> {
+    if wanted.is_empty() {
+        return Err("empty; give a number, a level or target=level".to_owned());
+    }
+    let directives = match wanted.parse::<u32>() {
+        Ok(0 | 1) => "info",
+        Ok(2..=4) => "debug",
+        Ok(_) => "trace",
+        Err(_) => wanted,
+    };
+    // A bare word that is no level would be taken for a target and silence everything else.
+    let level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    if let Some(bad) = directives.split(',').find(|d| !d.contains('=') && !level(d.trim())) {
+        return Err(format!("{bad:?} is no level; known are error, warn, info, debug, trace and off"));
+    }
+    EnvFilter::try_new(directives).map_err(|e| e.to_string())
+}
+
+fn text(status: StatusCode, body: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing_subscriber::layer::SubscriberExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_put_changes_what_is_logged() {
+        let (layer, handle) = tracing_subscriber::reload::Layer::new(EnvFilter::new("info"));
+        let subscriber = tracing_subscriber::registry().with(layer);
+        let level = LogLevel::reloading(handle);
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(!tracing::enabled!(tracing::Level::DEBUG));
+            assert_eq!(level.respond(&Method::PUT, b"4\n").status(), 200);
+            assert!(tracing::enabled!(tracing::Level::DEBUG));
+            assert_eq!(level.respond(&Method::PUT, b"warn").status(), 200);
+            assert!(!tracing::enabled!(tracing::Level::INFO));
+        });
+    }
+
+    #[test]
+    fn nonsense_is_refused_and_changes_nothing() {
+        let (_layer, handle) = tracing_subscriber::reload::Layer::<EnvFilter, tracing_subscriber::Registry>::new(EnvFilter::new("info"));
+        let level = LogLevel::reloading(handle);
+        for bad in ["", "loud", "info,loud", "a=loud"] {
+            assert_eq!(level.respond(&Method::PUT, bad.as_bytes()).status(), 400, "{bad}");
+        }
+        assert_eq!(level.respond(&Method::GET, b"").status(), 405);
+    }
+}

@@ -1,0 +1,248 @@
+//! The cache of one resource: its objects and the latest changes.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use tokio::sync::watch;
+
+use super::event::Change;
+use super::object::Object;
+use super::sorted::Sorted;
+use super::store::Tuning;
+use super::{Event, StorageError, Versioned};
+
+/// What the feed writes and readers read. Locks are held for a few microseconds and never across a wait.
+#[derive(Debug)]
+pub(super) struct Cache {
+    /// Key prefix with a slash at the end.
+    pub(super) prefix: String,
+    pub(super) selectable: &'static [&'static str],
+    tuning: Tuning,
+    state: RwLock<State>,
+    /// Sequence number behind the newest change.
+    changed: watch::Sender<u64>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    loaded: bool,
+    items: Sorted,
+    /// Values that are no objects, with the reason. A list that lacked them would look like their deletion.
+    broken: BTreeMap<String, String>,
+    /// All changes after revision `floor`, revisions ascending.
+    ring: VecDeque<Arc<Change>>,
+    floor: u64,
+    /// Sequence number of the first change in the ring.
+    first: u64,
+    weight: usize,
+    /// Every change of this resource up to here is in `items`.
+    revision: u64,
+    /// Revision of the last list; events up to it are old news.
+    listed: u64,
+}
+
+/// The objects at a revision.
+#[derive(Debug)]
+pub(super) struct Snapshot {
+    pub(super) items: Sorted,
+    pub(super) revision: u64,
+    /// Where changes after the snapshot begin.
+    pub(super) sequence: u64,
+}
+
+impl Cache {
+    pub(super) fn new(prefix: String, selectable: &'static [&'static str], tuning: Tuning) -> Self {
+        Self { prefix, selectable, tuning, state: RwLock::default(), changed: watch::Sender::new(0) }
+    }
+
+    // Nothing panics while it holds the lock; if something ever does, the state is still one between two changes.
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn loaded(&self) -> bool {
+        self.read().loaded
+    }
+
+    /// Parses what the backend holds; `Err` is the reason why it is no object.
+    pub(super) fn parse(&self, stored: &Versioned) -> (String, Result<Arc<Object>, String>) {
+        let key = stored.key.strip_prefix(&self.prefix).unwrap_or(&stored.key);
+        let parsed = Object::parse(key, &stored.value, stored.revision, self.selectable);
+        let parsed = parsed.map(Arc::new).map_err(|e| {
+            tracing::error!(key = stored.key, error = %e, "a stored object cannot be read; lists of its resource fail until it is repaired");
+            e.to_string()
+        });
+        (key.to_owned(), parsed)
+    }
+
+    /// One object; `None` when it does not exist.
+    pub(super) fn get(&self, key: &str) -> Result<Option<Arc<Object>>, StorageError> {
+        let state = self.read();
+        match state.broken.get(key) {
+            Some(why) => Err(StorageError::Corrupt(why.clone())),
+            None => Ok(state.items.get(key).cloned()),
+        }
+    }
+
+    /// All objects now. `applied` is a revision the feed has passed, read before.
+    pub(super) fn snapshot(&self, applied: u64) -> Result<Snapshot, StorageError> {
+        let state = self.read();
+        state.whole()?;
+        Ok(Snapshot { items: state.items.clone(), revision: state.revision.max(applied), sequence: state.end() })
+    }
+
+    /// All objects at a revision in the past; `None` when the ring does not reach back so far.
+    pub(super) fn as_of(&self, revision: u64) -> Result<Option<Sorted>, StorageError> {
+        let state = self.read();
+        state.whole()?;
+        if revision < state.floor {
+            return Ok(None);
+        }
+        let mut items = state.items.clone();
+        let later = state.ring.iter().rev().take_while(|c| c.revision > revision).cloned().collect::<Vec<_>>();
+        drop(state);
+        for change in later {
+            match &change.old {
+                Some(old) => items.insert(old.clone()),
+                None => items.remove(change.key()),
+            };
+        }
+        Ok(Some(items))
+    }
+
+    /// The sequence number of the first change after a revision.
+    pub(super) fn position_after(&self, revision: u64) -> Result<u64, StorageError> {
+        let state = self.read();
+        state.whole()?;
+        if revision < state.floor {
+            return Err(StorageError::Compacted { requested: revision, oldest: state.floor });
+        }
+        Ok(state.first + state.ring.partition_point(|c| c.revision <= revision) as u64)
+    }
+
+    /// At most `limit` changes from a sequence number on; `None` when they are no longer remembered.
+    pub(super) fn changes(&self, from: u64, limit: usize) -> Option<Vec<Arc<Change>>> {
+        let state = self.read();
+        let skip = usize::try_from(from.checked_sub(state.first)?).ok()?;
+        Some(state.ring.iter().skip(skip).take(limit).cloned().collect())
+    }
+
+    /// Tells when there are changes.
+    pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// Takes everything there is at `revision`. The first time it is the beginning; later the
+    /// difference to what is known becomes changes.
+    pub(super) fn load(&self, listed: Vec<(String, Result<Arc<Object>, String>)>, revision: u64) {
+        let (mut objects, mut broken) = (Vec::with_capacity(listed.len()), BTreeMap::new());
+        for (key, parsed) in listed {
+            match parsed {
+                Ok(object) => objects.push(object),
+                Err(why) => drop(broken.insert(key, why)),
+            }
+        }
+        let mut state = self.write();
+        if state.loaded {
+            for change in difference(&state.items, &Sorted::from_ordered(&objects), &broken, state.revision, revision) {
+                state.push(change, &self.tuning);
+            }
+        } else {
+            state.items = Sorted::from_ordered(&objects);
+            state.floor = revision;
+        }
+        state.broken = broken;
+        state.revision = state.revision.max(revision);
+        state.listed = revision;
+        state.loaded = true;
+        self.changed.send_replace(state.end());
+    }
+
+    /// Applies events in order; those it has seen already are skipped.
+    pub(super) fn apply(&self, events: Vec<Event>) {
+        let parsed: Vec<_> = events
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Put { new, .. } => Some((new.revision, self.parse(&new))),
+                Event::Delete { key, revision, .. } => Some((revision, (key.strip_prefix(&self.prefix)?.to_owned(), Err(String::new())))),
+                Event::Progress(_) => None,
+            })
+            .collect();
+        let mut state = self.write();
+        for (revision, (key, parsed)) in parsed {
+            if revision <= state.listed || state.items.get(&key).is_some_and(|o| o.revision >= revision) {
+                continue;
+            }
+            state.revision = state.revision.max(revision);
+            state.broken.remove(&key);
+            let new = match parsed {
+                Ok(object) => Some(object),
+                Err(why) if why.is_empty() => None,
+                Err(why) => {
+                    state.broken.insert(key, why);
+                    continue;
+                }
+            };
+            let old = state.items.get(&key).cloned();
+            if new.is_some() || old.is_some() {
+                state.push(Change::new(revision, new, old), &self.tuning);
+            }
+        }
+        self.changed.send_replace(state.end());
+    }
+}
+
+impl State {
+    fn end(&self) -> u64 {
+        self.first + self.ring.len() as u64
+    }
+
+    fn whole(&self) -> Result<(), StorageError> {
+        match self.broken.values().next() {
+            Some(why) => Err(StorageError::Corrupt(why.clone())),
+            None => Ok(()),
+        }
+    }
+
+    fn push(&mut self, change: Change, tuning: &Tuning) {
+        match &change.new {
+            Some(new) => drop(self.items.insert(new.clone())),
+            None => drop(self.items.remove(change.key())),
+        }
+        self.weight += change.weight();
+        self.ring.push_back(Arc::new(change));
+        while self.ring.len() > tuning.ring || self.weight > tuning.ring_bytes {
+            let Some(gone) = self.ring.pop_front() else { break };
+            self.weight -= gone.weight();
+            self.floor = gone.revision;
+            self.first += 1;
+        }
+    }
+}
+
+/// What happened between `old`, complete up to revision `from`, and `new`, complete up to `to`,
+/// revisions ascending. When an object was deleted is not known: each deletion gets a revision in
+/// between that nothing else has, so that a watcher can go on behind any of them.
+fn difference(old: &Sorted, new: &Sorted, broken: &BTreeMap<String, String>, from: u64, to: u64) -> Vec<Change> {
+    let mut puts: Vec<Change> = new
+        .iter()
+        .filter(|n| n.revision > from)
+        .map(|n| Change::new(n.revision, Some(n.clone()), old.get(n.head.key()).cloned()))
+        .collect();
+    puts.sort_by_key(|c| c.revision);
+    let mut taken = puts.iter().map(|c| c.revision).peekable();
+    let mut free = (from + 1..=to).filter(|r| {
+        while taken.next_if(|t| t < r).is_some() {}
+        taken.peek() != Some(r)
+    });
+    let gone = old.iter().filter(|o| new.get(o.head.key()).is_none() && !broken.contains_key(o.head.key()));
+    let mut all: Vec<Change> = gone.map(|o| Change::new(free.next().unwrap_or(to), None, Some(o.clone()))).collect();
+    drop(free);
+    all.append(&mut puts);
+    all.sort_by_key(|c| c.revision);
+    all
+}

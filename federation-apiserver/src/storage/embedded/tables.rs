@@ -1,0 +1,209 @@
+//! The tables of the embedded database and what is read from them.
+
+use std::ops::Bound;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition};
+
+use crate::storage::{Event, Page, StorageError, Versioned};
+
+/// Numbers about the whole database, see the `META_` names.
+pub(super) const META: TableDefinition<&str, u128> = TableDefinition::new("meta");
+/// (key, revision) to value; no value when that revision deleted the key.
+pub(super) const DATA: TableDefinition<(&str, u64), Option<&[u8]>> = TableDefinition::new("data");
+/// Revision to the key it changed.
+pub(super) const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
+/// (milliseconds since 1970, revision) to a key that vanishes then, unless a later revision wrote it.
+pub(super) const EXPIRY: TableDefinition<(u64, u64), &str> = TableDefinition::new("expiry");
+
+const META_FORMAT: &str = "format";
+const META_CLUSTER: &str = "cluster-id";
+pub(super) const META_REVISION: &str = "revision";
+pub(super) const META_COMPACTED: &str = "compacted";
+
+impl From<redb::Error> for StorageError {
+    fn from(error: redb::Error) -> Self {
+        match error {
+            redb::Error::Corrupted(why) => Self::Corrupt(why),
+            other => Self::Unavailable(format!("the database failed: {other}")),
+        }
+    }
+}
+
+/// What a database says about itself.
+pub(super) struct Setup {
+    pub(super) format: u64,
+    pub(super) cluster_id: u128,
+    pub(super) revision: u64,
+}
+
+/// Makes the tables of a new database; reads what an old one is.
+pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
+    let tx = db.begin_write()?;
+    let setup = {
+        let mut meta = tx.open_table(META)?;
+        let format = meta.get(META_FORMAT)?.map(|v| v.value());
+        if let Some(format) = format.filter(|f| *f != u128::from(super::FORMAT)) {
+            // Not ours to touch.
+            return Ok(Setup { format: u64::try_from(format).unwrap_or(u64::MAX), cluster_id: 0, revision: 0 });
+        }
+        if format.is_none() {
+            meta.insert(META_FORMAT, u128::from(super::FORMAT))?;
+            meta.insert(META_CLUSTER, uuid::Uuid::new_v4().as_u128())?;
+            // As in etcd, so that 0 can mean "none".
+            meta.insert(META_REVISION, 1)?;
+            meta.insert(META_COMPACTED, 0)?;
+        }
+        tx.open_table(DATA)?;
+        tx.open_table(LOG)?;
+        tx.open_table(EXPIRY)?;
+        Setup { format: super::FORMAT, cluster_id: number(&meta, META_CLUSTER)?, revision: number(&meta, META_REVISION)? as u64 }
+    };
+    tx.commit()?;
+    Ok(setup)
+}
+
+pub(super) fn number(meta: &impl ReadableTable<&'static str, u128>, name: &str) -> Result<u128, redb::Error> {
+    meta.get(name)?.map(|v| v.value()).ok_or_else(|| redb::Error::Corrupted(format!("{name} is missing")))
+}
+
+/// The newest version of a key, if it is not deleted.
+pub(super) fn newest(
+    data: &impl ReadableTable<(&'static str, u64), Option<&'static [u8]>>,
+    key: &str,
+) -> Result<Option<Versioned>, redb::Error> {
+    let Some(last) = data.range((key, 0)..=(key, u64::MAX))?.next_back() else { return Ok(None) };
+    let (at, value) = last?;
+    Ok(value.value().map(|v| Versioned { key: key.to_owned(), value: Bytes::copy_from_slice(v), revision: at.value().1 }))
+}
+
+/// Reads, each in a snapshot of its own.
+#[derive(Clone)]
+pub(super) struct Reader {
+    db: Arc<Database>,
+}
+
+/// A snapshot and the revisions it covers.
+struct View {
+    tx: ReadTransaction,
+    revision: u64,
+    compacted: u64,
+}
+
+impl Reader {
+    pub(super) fn new(db: Arc<Database>) -> Self {
+        Self { db }
+    }
+
+    fn view(&self) -> Result<View, redb::Error> {
+        let tx = self.db.begin_read()?;
+        let meta = tx.open_table(META)?;
+        let (revision, compacted) = (number(&meta, META_REVISION)? as u64, number(&meta, META_COMPACTED)? as u64);
+        Ok(View { tx, revision, compacted })
+    }
+
+    /// The newest value of a key, and the current revision.
+    pub(super) fn get(&self, key: &str) -> Result<(Option<Versioned>, u64), StorageError> {
+        let view = self.view()?;
+        let data = view.tx.open_table(DATA).map_err(redb::Error::from)?;
+        Ok((newest(&data, key)?, view.revision))
+    }
+
+    /// Whether all changes after a revision are still known.
+    pub(super) fn check_history(&self, after: u64) -> Result<(), StorageError> {
+        self.view()?.check(after)
+    }
+
+    /// See [`crate::storage::Backend::list`].
+    pub(super) fn list(&self, prefix: &str, after: Option<&str>, limit: usize, revision: u64) -> Result<Page, StorageError> {
+        let view = self.view()?;
+        let at = if revision == 0 { view.revision } else { revision };
+        if at > view.revision {
+            return Err(StorageError::Future { requested: at, current: view.revision });
+        }
+        view.check(at)?;
+        Ok(view.list(prefix, after, if limit == 0 { usize::MAX } else { limit }, at)?)
+    }
+
+    /// Changes under `prefix` among the `limit` next ones after a revision, and the revision reached.
+    pub(super) fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<(Vec<Event>, u64), StorageError> {
+        let view = self.view()?;
+        view.check(after)?;
+        Ok(view.log(prefix, after, limit)?)
+    }
+}
+
+impl View {
+    fn check(&self, revision: u64) -> Result<(), StorageError> {
+        if revision < self.compacted {
+            return Err(StorageError::Compacted { requested: revision, oldest: self.compacted });
+        }
+        Ok(())
+    }
+
+    fn list(&self, prefix: &str, after: Option<&str>, limit: usize, at: u64) -> Result<Page, redb::Error> {
+        type Candidate = (String, u64, AccessGuard<'static, Option<&'static [u8]>>);
+        let data = self.tx.open_table(DATA)?;
+        let start = match after {
+            Some(after) if after >= prefix => Bound::Excluded((after, u64::MAX)),
+            _ => Bound::Included((prefix, 0)),
+        };
+        let mut page = Page { items: Vec::new(), revision: at, more: false };
+        let mut candidate: Option<Candidate> = None;
+        let flush = |candidate: Option<Candidate>, page: &mut Page| {
+            let Some((key, revision, value)) = candidate else { return };
+            match value.value() {
+                Some(_) if page.items.len() == limit => page.more = true,
+                Some(value) => page.items.push(Versioned { key, value: Bytes::copy_from_slice(value), revision }),
+                None => {}
+            }
+        };
+        for entry in data.range::<(&str, u64)>((start, Bound::Unbounded))? {
+            let (id, value) = entry?;
+            let (key, revision) = id.value();
+            if !key.starts_with(prefix) || page.more {
+                break;
+            }
+            if candidate.as_ref().is_some_and(|(k, ..)| k != key) {
+                flush(candidate.take(), &mut page);
+            }
+            if revision <= at {
+                candidate = Some((key.to_owned(), revision, value));
+            }
+        }
+        if !page.more {
+            flush(candidate, &mut page);
+        }
+        Ok(page)
+    }
+
+    fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<(Vec<Event>, u64), redb::Error> {
+        let (data, log) = (self.tx.open_table(DATA)?, self.tx.open_table(LOG)?);
+        let (mut events, mut reached, mut told, mut seen) = (Vec::new(), after, after, 0);
+        for entry in log.range(after + 1..)?.take(limit) {
+            let (revision, key) = entry?;
+            let (revision, key) = (revision.value(), key.value().to_owned());
+            (reached, seen) = (revision, seen + 1);
+            if !key.starts_with(prefix) {
+                continue;
+            }
+            told = revision;
+            let before = data.range((key.as_str(), 0)..(key.as_str(), revision))?.next_back().transpose()?;
+            let old = before.and_then(|(_, value)| value.value().map(Bytes::copy_from_slice));
+            let now =
+                data.get((key.as_str(), revision))?.ok_or_else(|| redb::Error::Corrupted(format!("{key} lacks version {revision}")))?;
+            events.push(match now.value() {
+                Some(value) => Event::Put { new: Versioned { key, value: Bytes::copy_from_slice(value), revision }, old },
+                None => Event::Delete { key, old: old.unwrap_or_default(), revision },
+            });
+        }
+        if seen < limit {
+            reached = reached.max(self.revision);
+        }
+        if reached > told {
+            events.push(Event::Progress(reached));
+        }
+        Ok((events, reached))
+    }
+}

@@ -1,0 +1,57 @@
+//! The current revision, asked once for all who ask at the same time.
+
+use std::sync::Arc;
+
+use etcd_client::{GetOptions, KvClient};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{ClusterId, call};
+use crate::storage::StorageError;
+
+type Answer = Result<u64, StorageError>;
+
+/// Callers that share one round trip, at most.
+const SHARE: usize = 4096;
+
+pub(super) struct Revisions {
+    asked: mpsc::UnboundedSender<oneshot::Sender<Answer>>,
+    newest: watch::Receiver<u64>,
+    _worker: AbortOnDropHandle<()>,
+}
+
+impl Revisions {
+    pub(super) fn start(kv: KvClient, key: Vec<u8>, cluster: Arc<ClusterId>) -> Self {
+        let (asked, mut inbox) = mpsc::unbounded_channel::<oneshot::Sender<Answer>>();
+        let (sender, newest) = watch::channel(0);
+        let worker = tokio::spawn(async move {
+            let mut waiting = Vec::new();
+            // Who asks while a round trip is under way waits for the next one: only an answer that was
+            // asked for after a caller came is linearizable for him.
+            while inbox.recv_many(&mut waiting, SHARE).await > 0 {
+                let mut kv = kv.clone();
+                let response = call(kv.get(key.clone(), Some(GetOptions::new().with_count_only())), 0).await;
+                let answer = response.and_then(|r| cluster.check(r.header()));
+                if let Ok(revision) = answer {
+                    sender.send_if_modified(|newest| revision > std::mem::replace(newest, revision));
+                }
+                for caller in waiting.drain(..) {
+                    let _ = caller.send(answer.clone());
+                }
+            }
+        });
+        Self { asked, newest, _worker: AbortOnDropHandle::new(worker) }
+    }
+
+    pub(super) async fn current(&self) -> Answer {
+        let stopped = || StorageError::Unavailable("the etcd client has been closed".into());
+        let (caller, answer) = oneshot::channel();
+        self.asked.send(caller).map_err(|_| stopped())?;
+        answer.await.map_err(|_| stopped())?
+    }
+
+    /// The newest revision anybody was told: what watches ought to reach.
+    pub(super) fn newest(&self) -> watch::Receiver<u64> {
+        self.newest.clone()
+    }
+}

@@ -1,0 +1,195 @@
+//! One watch on etcd as a stream of our events.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use etcd_client::{Client, EventType, KvClient, WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream};
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use tokio::sync::watch;
+
+use super::{MESSAGE, Names, call, end_of, explain, unsigned};
+use crate::storage::{Event, StorageError, Versioned};
+
+/// How long events may be under way before etcd is asked for them.
+const UNDER_WAY: Duration = Duration::from_millis(5);
+/// Pause before etcd is asked again how far the watch is; it does not answer while it is catching up.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Written to find out how far a watch is where etcd cannot be asked; no resource has such a name.
+const BARRIER: &str = "~barrier";
+
+struct Watch {
+    names: Names,
+    /// As etcd knows it.
+    barrier: Vec<u8>,
+    kv: KvClient,
+    /// Whether etcd's answers to "how far is this watch" can be relied on.
+    asks: bool,
+    sender: WatchRequestSender,
+    responses: WatchResponseStream,
+    after: u64,
+    /// Every change up to here was passed on.
+    seen: u64,
+    /// Where the watch ought to be.
+    newest: watch::Receiver<u64>,
+    ready: VecDeque<Result<Event, StorageError>>,
+    ended: bool,
+}
+
+pub(super) async fn watch(
+    client: &Client,
+    names: Names,
+    prefix: &str,
+    after: u64,
+    newest: watch::Receiver<u64>,
+) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError> {
+    let version = call(client.maintenance_client().status(), 0).await?.version().to_owned();
+    let start = names.to_etcd(prefix);
+    let options = WatchOptions::new()
+        .with_range(end_of(start.clone()))
+        .with_start_revision(i64::try_from(after + 1).unwrap_or(i64::MAX))
+        .with_prev_key()
+        .with_progress_notify()
+        .with_fragment();
+    let mut watcher = client.watch_client().max_decoding_message_size(MESSAGE);
+    let (sender, responses) = call(watcher.watch(start, Some(options)), after).await?.split();
+    let watch = Watch {
+        barrier: names.to_etcd(&format!("{prefix}{BARRIER}")),
+        names,
+        kv: client.kv_client(),
+        asks: progress_is_sound(&version),
+        sender,
+        responses,
+        after,
+        seen: after,
+        newest,
+        ready: VecDeque::new(),
+        ended: false,
+    };
+    Ok(stream::unfold(watch, |mut w| async move { w.next().await.map(|event| (event, w)) }).boxed())
+}
+
+/// Whether progress answers never overtake events: before 3.4.25 and 3.5.8 they could (etcd issue 15220).
+fn progress_is_sound(version: &str) -> bool {
+    let mut numbers = version.split(['.', '-', '+']).map(|n| n.parse::<u32>().unwrap_or(0));
+    let mut next = || numbers.next().unwrap_or(0);
+    match (next(), next(), next()) {
+        (3, 4, patch) => patch >= 25,
+        (3, 5, patch) => patch >= 8,
+        (major, minor, _) => (major, minor) >= (3, 6),
+    }
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Result<Event, StorageError>> {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                self.ended |= event.is_err();
+                return Some(event);
+            }
+            if self.ended {
+                return None;
+            }
+            let seen = self.seen;
+            let response = tokio::select! {
+                biased;
+                response = self.responses.next() => Some(response),
+                behind = self.newest.wait_for(|newest| *newest > seen) => {
+                    behind.ok()?;
+                    None
+                }
+            };
+            match response {
+                Some(response) => self.take(response),
+                None => self.catch_up().await,
+            }
+        }
+    }
+
+    fn end(&mut self, error: StorageError) {
+        self.ready.push_back(Err(error));
+    }
+
+    /// Sees to it that the watch reaches the newest revision: mostly the events are under way already,
+    /// else etcd is asked how far the watch is.
+    async fn catch_up(&mut self) {
+        if let Ok(response) = tokio::time::timeout(UNDER_WAY, self.responses.next()).await {
+            return self.take(response);
+        }
+        let asked = if self.asks {
+            self.sender.request_progress().await.map_err(|e| explain(&e, 0))
+        } else {
+            call(self.kv.put(self.barrier.clone(), "", None), 0).await.map(drop)
+        };
+        if let Err(error) = asked {
+            return self.end(error);
+        }
+        if let Ok(response) = tokio::time::timeout(ASK_AGAIN, self.responses.next()).await {
+            self.take(response);
+        }
+    }
+
+    fn take(&mut self, response: Option<Result<WatchResponse, etcd_client::Error>>) {
+        let response = match response {
+            Some(Ok(response)) => response,
+            Some(Err(error)) => return self.end(explain(&error, self.after)),
+            None => return self.end(StorageError::Unavailable("etcd ended the watch".into())),
+        };
+        let compacted = unsigned(response.compact_revision());
+        if compacted > 0 {
+            return self.end(StorageError::Compacted { requested: self.seen, oldest: compacted });
+        }
+        if response.canceled() {
+            return self.end(StorageError::Unavailable(format!("etcd cancelled the watch: {}", response.cancel_reason())));
+        }
+        if response.created() {
+            return;
+        }
+        if response.events().is_empty() {
+            let reached = response.header().map_or(0, |h| unsigned(h.revision()));
+            if reached > self.seen {
+                self.seen = reached;
+                self.ready.push_back(Ok(Event::Progress(reached)));
+            }
+            return;
+        }
+        for event in response.events() {
+            let event = self.event(event);
+            self.ready.push_back(event);
+        }
+    }
+
+    fn event(&mut self, event: &etcd_client::Event) -> Result<Event, StorageError> {
+        let kv = event.kv().ok_or_else(|| StorageError::Corrupt("etcd sent an event without a key".into()))?;
+        let revision = unsigned(kv.mod_revision());
+        self.seen = self.seen.max(revision);
+        if kv.key() == self.barrier {
+            return Ok(Event::Progress(revision));
+        }
+        let key = self.names.key(kv.key())?;
+        let new = event.event_type() == EventType::Put && kv.version() == 1;
+        if event.prev_kv().is_none() && !new {
+            // etcd still tells the change of the very revision it compacted to, but not what was before.
+            return Err(StorageError::Compacted { requested: self.after, oldest: revision });
+        }
+        let old = event.prev_kv().map(|kv| kv.value().to_vec().into());
+        Ok(match event.event_type() {
+            EventType::Put => Event::Put { new: Versioned { key, value: kv.value().to_vec().into(), revision }, old },
+            EventType::Delete => Event::Delete { key, old: old.unwrap_or_default(), revision },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::progress_is_sound;
+
+    #[test]
+    fn old_servers_are_known() {
+        for (version, sound) in
+            [("3.4.23", false), ("3.4.25", true), ("3.5.7", false), ("3.5.12", true), ("3.6.0-rc.1", true), ("4.0", true), ("", false)]
+        {
+            assert_eq!(progress_is_sound(version), sound, "{version}");
+        }
+    }
+}

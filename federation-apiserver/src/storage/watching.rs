@@ -1,0 +1,173 @@
+//! Watches: each follows the ring of its resource at its own pace, so nobody waits for a slow one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use tokio::sync::watch;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
+
+use super::StorageError;
+use super::cache::Cache;
+use super::event::WatchEvent;
+use super::feed::Progress;
+use super::object::Object;
+use super::resource::{Filter, ResourceStore};
+use super::store::ReadAt;
+
+/// Where a watch begins.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum WatchFrom {
+    /// resourceVersion unset: the newest state.
+    Latest,
+    /// resourceVersion `0`: whatever the cache holds.
+    Any,
+    /// Behind this revision.
+    After(u64),
+}
+
+/// How a watch behaves.
+#[derive(Clone, Copy, Debug)]
+pub struct WatchOptions {
+    /// Where it begins.
+    pub from: WatchFrom,
+    /// Whether a quiet watch is told about once a minute how far it is.
+    pub bookmarks: bool,
+    /// Whether it begins with an ADDED event for each object; `None`: only without a resourceVersion to
+    /// go on from. With `Some(true)` and bookmarks, a bookmark marks their end.
+    pub send_initial_events: Option<bool>,
+}
+
+/// Changes taken from the ring at once.
+const BATCH: usize = 64;
+
+struct Watcher {
+    cache: Arc<Cache>,
+    prefix: String,
+    filter: Option<Filter>,
+    /// Objects still to be sent as initial events.
+    initial: std::vec::IntoIter<Arc<Object>>,
+    /// To be sent behind them.
+    initial_end: Option<WatchEvent>,
+    queue: VecDeque<WatchEvent>,
+    /// Next change to look at.
+    sequence: u64,
+    /// Changes up to here are not to be sent.
+    after: u64,
+    /// Everything up to here has been looked at.
+    seen: u64,
+    changed: watch::Receiver<u64>,
+    progress: watch::Receiver<Progress>,
+    bookmarks: Option<Interval>,
+    bookmark_due: bool,
+}
+
+pub(super) async fn watch(
+    resource: &ResourceStore,
+    prefix: String,
+    options: WatchOptions,
+    filter: Option<Filter>,
+) -> Result<BoxStream<'static, WatchEvent>, StorageError> {
+    let cache = resource.cache.clone();
+    let changed = cache.subscribe();
+    let initial = options.send_initial_events.unwrap_or(!matches!(options.from, WatchFrom::After(_)));
+    let at = match options.from {
+        WatchFrom::Latest => ReadAt::Latest,
+        WatchFrom::Any => ReadAt::Any,
+        WatchFrom::After(revision) => ReadAt::NotOlderThan(revision),
+    };
+    let mut objects = Vec::new();
+    let (sequence, after) = match options.from {
+        WatchFrom::After(revision) if !initial => {
+            resource.wait_for(0).await?;
+            (cache.position_after(revision)?, revision)
+        }
+        _ => {
+            let snapshot = resource.snapshot(at).await?;
+            if initial {
+                let matching = snapshot.items.range(std::ops::Bound::Unbounded, &prefix);
+                objects = matching.filter(|o| filter.as_ref().is_none_or(|f| f(&o.head))).cloned().collect();
+            }
+            (snapshot.sequence, snapshot.revision)
+        }
+    };
+    let marked = options.send_initial_events == Some(true) && options.bookmarks;
+    let every = resource.shared.tuning.bookmark;
+    let watcher = Watcher {
+        cache,
+        prefix,
+        filter,
+        initial: objects.into_iter(),
+        initial_end: marked.then(|| WatchEvent::bookmark(after, true)),
+        queue: VecDeque::new(),
+        sequence,
+        after,
+        seen: after,
+        changed,
+        progress: resource.shared.progress.clone(),
+        bookmarks: options.bookmarks.then(|| {
+            let mut interval = interval_at(Instant::now() + every, every);
+            interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            interval
+        }),
+        bookmark_due: false,
+    };
+    Ok(stream::unfold(watcher, |mut w| async move { w.next().await.map(|event| (event, w)) }).boxed())
+}
+
+impl Watcher {
+    async fn next(&mut self) -> Option<WatchEvent> {
+        if let Some(object) = self.initial.next() {
+            return Some(WatchEvent::initial(object));
+        }
+        if let Some(end) = self.initial_end.take() {
+            return Some(end);
+        }
+        loop {
+            if let Some(event) = self.queue.pop_front() {
+                return Some(event);
+            }
+            // Read in this order: what was applied before the ring was found empty has been seen.
+            let applied = self.progress.borrow().applied;
+            self.changed.mark_unchanged();
+            if self.fill()? {
+                continue;
+            }
+            self.seen = self.seen.max(applied);
+            if std::mem::take(&mut self.bookmark_due) {
+                return Some(WatchEvent::bookmark(self.seen, false));
+            }
+            let tick = async {
+                match &mut self.bookmarks {
+                    Some(interval) => drop(interval.tick().await),
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                changed = self.changed.changed() => changed.ok()?,
+                () = tick => self.bookmark_due = true,
+            }
+        }
+    }
+
+    /// Takes the next changes; `Some(false)` when there are none, `None` when this watch fell behind the ring.
+    fn fill(&mut self) -> Option<bool> {
+        let changes = self.cache.changes(self.sequence, BATCH)?;
+        for change in &changes {
+            self.sequence += 1;
+            self.seen = self.seen.max(change.revision);
+            if change.revision <= self.after || !change.key().starts_with(&self.prefix) {
+                continue;
+            }
+            let kind = match &self.filter {
+                Some(filter) => change.seen_through(&**filter),
+                None => change.seen_through(&|_| true),
+            };
+            if let Some(kind) = kind {
+                self.queue.push_back(WatchEvent::change(kind, change.clone()));
+            }
+        }
+        Some(!changes.is_empty())
+    }
+}

@@ -1,0 +1,132 @@
+//! What the battery is run on.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use federation_apiserver::storage::Backend;
+use federation_apiserver::storage::embedded::Embedded;
+use federation_apiserver::storage::etcd::{Etcd, EtcdConfig};
+use federation_apiserver::storage::store::{Store, Tuning};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+pub(crate) struct Subject {
+    pub(crate) backend: Arc<dyn Backend>,
+    // Dropped behind the backend.
+    _etcd: Option<EtcdServer>,
+    _dir: Option<TempDir>,
+}
+
+impl Subject {
+    pub(crate) fn memory() -> Self {
+        Self { backend: Arc::new(Embedded::in_memory()), _etcd: None, _dir: None }
+    }
+
+    pub(crate) fn file() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        Self { backend: Arc::new(Embedded::open(dir.path()).unwrap()), _etcd: None, _dir: Some(dir) }
+    }
+
+    pub(crate) async fn etcd() -> Self {
+        let server = EtcdServer::start();
+        Self { backend: Arc::new(server.client().await), _etcd: Some(server), _dir: None }
+    }
+
+    /// A store with short times.
+    pub(crate) fn store(&self) -> Arc<Store> {
+        Store::open_with(self.backend.clone(), quick())
+    }
+}
+
+pub(crate) fn quick() -> Tuning {
+    Tuning { history: Duration::from_secs(3600), bookmark: Duration::from_millis(300), wait: Duration::from_secs(2), ..Tuning::default() }
+}
+
+/// An etcd process with a data directory of its own.
+pub(crate) struct EtcdServer {
+    child: Child,
+    dir: TempDir,
+    client: u16,
+    peer: u16,
+}
+
+impl EtcdServer {
+    pub(crate) fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let (client, peer) = free_ports();
+        let child = spawn(dir.path(), client, peer);
+        let server = Self { child, dir, client, peer };
+        server.wait();
+        server
+    }
+
+    pub(crate) fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.client)
+    }
+
+    pub(crate) async fn client(&self) -> Etcd {
+        Etcd::connect(&EtcdConfig { servers: vec![self.url()], ..EtcdConfig::default() }).await.unwrap()
+    }
+
+    pub(crate) fn stop(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    pub(crate) fn start_again(&mut self) {
+        self.child = spawn(self.dir.path(), self.client, self.peer);
+        self.wait();
+    }
+
+    /// The same address with nothing in it.
+    pub(crate) fn lose_data(&mut self) {
+        self.dir = tempfile::tempdir().unwrap();
+    }
+
+    fn wait(&self) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while TcpStream::connect(("127.0.0.1", self.client)).is_err() {
+            assert!(Instant::now() < deadline, "etcd does not listen");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+impl Drop for EtcdServer {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_ports() -> (u16, u16) {
+    let ports = [(); 2].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    (ports[0].local_addr().unwrap().port(), ports[1].local_addr().unwrap().port())
+}
+
+fn spawn(dir: &Path, client: u16, peer: u16) -> Child {
+    let program = std::env::var("ETCD").unwrap_or_else(|_| "etcd".into());
+    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let mut command = Command::new(&program);
+    command.args(["--name=t", "--log-level=error", "--logger=zap"]).arg(format!("--data-dir={}", dir.display()));
+    for (flag, value) in [("listen-client-urls", &client), ("advertise-client-urls", &client), ("listen-peer-urls", &peer)] {
+        command.arg(format!("--{flag}={value}"));
+    }
+    command.args([format!("--initial-advertise-peer-urls={peer}"), format!("--initial-cluster=t={peer}")]);
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().unwrap_or_else(|e| panic!("{program} is needed for this test (Debian package etcd-server): {e}"))
+}
+
+/// A ConfigMap with a label and a number.
+pub(crate) fn map(name: &str, app: &str, n: u64) -> Value {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "uid": format!("uid-{name}"), "labels": {"app": app}},
+        "data": {"n": n.to_string()}})
+}
+
+/// Fails the test when something takes too long.
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+}

@@ -1,0 +1,110 @@
+//! JSON and YAML text, with duplicate keys noticed.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// A value and the paths of keys that came more than once; the last one counts, as in Go.
+#[derive(Debug, PartialEq)]
+pub(super) struct Document {
+    pub(super) value: Value,
+    pub(super) duplicates: Vec<String>,
+}
+
+impl Document {
+    /// One JSON value and nothing after it.
+    pub(super) fn from_json(bytes: &[u8]) -> Result<Self, String> {
+        serde_json::from_slice(bytes).map_err(|e| e.to_string())
+    }
+
+    /// One YAML document.
+    pub(super) fn from_yaml(bytes: &[u8]) -> Result<Self, String> {
+        let mut options = serde_saphyr::Options::default();
+        options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::PassThrough;
+        serde_saphyr::from_slice_with_options(bytes, options).map_err(|e| format!("error converting YAML to JSON: {e}"))
+    }
+
+    fn scalar(value: impl Into<Value>) -> Self {
+        Self { value: value.into(), duplicates: Vec::new() }
+    }
+
+    fn take(self, step: &str, duplicates: &mut Vec<String>) -> Value {
+        let dot = |path: &String| !path.starts_with('[');
+        duplicates.extend(self.duplicates.iter().map(|p| if dot(p) { format!("{step}.{p}") } else { format!("{step}{p}") }));
+        self.value
+    }
+}
+
+impl<'de> Deserialize<'de> for Document {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Anything)
+    }
+}
+
+struct Anything;
+
+impl<'de> Visitor<'de> for Anything {
+    type Value = Document;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Document, E> {
+        Ok(Document::scalar(Value::Null))
+    }
+
+    fn visit_none<E>(self) -> Result<Document, E> {
+        Ok(Document::scalar(Value::Null))
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
+        Document::deserialize(deserializer)
+    }
+
+    fn visit_bool<E>(self, v: bool) -> Result<Document, E> {
+        Ok(Document::scalar(v))
+    }
+
+    fn visit_i64<E>(self, v: i64) -> Result<Document, E> {
+        Ok(Document::scalar(v))
+    }
+
+    fn visit_u64<E>(self, v: u64) -> Result<Document, E> {
+        Ok(Document::scalar(v))
+    }
+
+    fn visit_f64<E: Error>(self, v: f64) -> Result<Document, E> {
+        Number::from_f64(v).map(|n| Document::scalar(Value::Number(n))).ok_or_else(|| E::custom("numbers must be finite"))
+    }
+
+    fn visit_str<E>(self, v: &str) -> Result<Document, E> {
+        Ok(Document::scalar(v))
+    }
+
+    fn visit_string<E>(self, v: String) -> Result<Document, E> {
+        Ok(Document::scalar(v))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Document, A::Error> {
+        let (mut list, mut duplicates) = (Vec::new(), Vec::new());
+        while let Some(item) = seq.next_element::<Document>()? {
+            let step = format!("[{}]", list.len());
+            list.push(item.take(&step, &mut duplicates));
+        }
+        Ok(Document { value: Value::Array(list), duplicates })
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
+        let (mut map, mut duplicates) = (Map::new(), Vec::new());
+        while let Some(key) = access.next_key::<String>()? {
+            let value = access.next_value::<Document>()?.take(&key, &mut duplicates);
+            if map.contains_key(&key) && !duplicates.contains(&key) {
+                duplicates.push(key.clone());
+            }
+            map.insert(key, value);
+        }
+        Ok(Document { value: Value::Object(map), duplicates })
+    }
+}

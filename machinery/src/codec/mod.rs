@@ -1,0 +1,166 @@
+//! From the bytes of a request body to a conformed JSON object.
+
+mod document;
+pub mod protobuf;
+#[cfg(test)]
+mod tests;
+mod wire;
+
+use serde_json::Value;
+
+use crate::schema::{self, Gvk, Types};
+use crate::status::ApiError;
+use document::Document;
+
+/// Form of a request body.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum MediaType {
+    /// `application/json`, also assumed when nothing is said.
+    Json,
+    /// `application/yaml`.
+    Yaml,
+    /// `application/vnd.kubernetes.protobuf`.
+    Protobuf,
+}
+
+/// Media types of bodies, for 415 answers.
+pub const ACCEPTED: &[&str] = &["application/json", "application/yaml", "application/vnd.kubernetes.protobuf"];
+
+impl MediaType {
+    /// From a `Content-Type` header; parameters such as `charset` are ignored. `None` when it is none of ours.
+    pub fn parse(content_type: &str) -> Option<Self> {
+        let essence = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match essence.as_str() {
+            "" | "application/json" | "*/*" => Some(Self::Json),
+            "application/yaml" | "application/x-yaml" | "text/yaml" => Some(Self::Yaml),
+            "application/vnd.kubernetes.protobuf" => Some(Self::Protobuf),
+            _ => None,
+        }
+    }
+}
+
+/// What happens to unknown and duplicate fields (`?fieldValidation=`).
+#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+pub enum FieldValidation {
+    /// Dropped silently.
+    Ignore,
+    /// Dropped with a warning header.
+    #[default]
+    Warn,
+    /// Refused.
+    Strict,
+}
+
+impl FieldValidation {
+    /// From the query parameter; empty means `Warn`, as kube-apiserver has it.
+    ///
+    /// # Errors
+    /// 422 for any other value.
+    pub fn parse(text: &str) -> Result<Self, ApiError> {
+        match text {
+            "Ignore" => Ok(Self::Ignore),
+            "" | "Warn" => Ok(Self::Warn),
+            "Strict" => Ok(Self::Strict),
+            other => {
+                let message = format!("fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\"");
+                Err(ApiError::new(422, "Invalid", message))
+            }
+        }
+    }
+}
+
+/// A decoded body.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Decoded {
+    /// Conformed to its type, `apiVersion` and `kind` filled in.
+    pub value: Value,
+    /// For `Warning` headers.
+    pub warnings: Vec<String>,
+}
+
+/// Most findings one answer lists.
+const MAX_FINDINGS: usize = 100;
+
+/// Decodes a body that should hold an object of kind `expected`.
+///
+/// A body without `apiVersion` and `kind` is taken as that kind. `DeleteOptions` and its like are
+/// accepted under any group, as clients send them. An object of a kind `types` does not know is
+/// taken as it is.
+///
+/// # Errors
+/// 400: not readable, of another kind, with values of the wrong type or (strict) with unknown or duplicate fields.
+pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, validation: FieldValidation) -> Result<Decoded, ApiError> {
+    let refuse = |why: String| {
+        let (kind, version) = (&expected.kind, expected.api_version());
+        ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    };
+    let document = match media {
+        MediaType::Json => Document::from_json(body).map_err(refuse)?,
+        MediaType::Yaml => Document::from_yaml(body).map_err(refuse)?,
+        MediaType::Protobuf => Document { value: protobuf::decode(types, body).map_err(refuse)?, duplicates: Vec::new() },
+    };
+    let Document { mut value, duplicates } = document;
+    identify(&mut value, expected)
+        .map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
+    let duplicates = duplicates.into_iter().map(|path| format!("duplicate field {path:?}"));
+    let findings: Vec<String> = settle(types, expected, &mut value, duplicates.collect()).map_err(refuse)?;
+    finish(value, findings, validation).map_err(refuse)
+}
+
+/// Conforms the result of a patch to its kind, with the same rules as [`decode`].
+///
+/// # Errors
+/// 400: values of the wrong type or (strict) unknown fields.
+pub fn conform_patched(types: &Types, gvk: &Gvk, mut value: Value, validation: FieldValidation) -> Result<Decoded, ApiError> {
+    let refuse = |why: String| {
+        ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", gvk.kind, gvk.api_version(), gvk.kind))
+    };
+    identify(&mut value, gvk).map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
+    let findings = settle(types, gvk, &mut value, Vec::new()).map_err(refuse)?;
+    finish(value, findings, validation).map_err(refuse)
+}
+
+fn settle(types: &Types, gvk: &Gvk, value: &mut Value, mut findings: Vec<String>) -> Result<Vec<String>, String> {
+    let Some(id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(findings) };
+    let found = schema::conform(types, id, value);
+    if let Some(wrong) = found.wrong.into_iter().next() {
+        return Err(wrong);
+    }
+    findings.extend(found.unknown.into_iter().map(|path| format!("unknown field {path:?}")));
+    findings.truncate(MAX_FINDINGS);
+    Ok(findings)
+}
+
+fn finish(value: Value, findings: Vec<String>, validation: FieldValidation) -> Result<Decoded, String> {
+    match validation {
+        FieldValidation::Strict if !findings.is_empty() => Err(format!("strict decoding error: {}", findings.join(", "))),
+        FieldValidation::Warn => Ok(Decoded { value, warnings: findings }),
+        FieldValidation::Strict | FieldValidation::Ignore => Ok(Decoded { value, warnings: Vec::new() }),
+    }
+}
+
+/// Kinds clients send under the group of the request.
+const ANY_GROUP: &[&str] = &["DeleteOptions", "CreateOptions", "UpdateOptions", "PatchOptions"];
+
+/// Fills in `apiVersion` and `kind`; an error when they name another kind, `None` when it is no object.
+fn identify(value: &mut Value, expected: &Gvk) -> Result<(), Option<String>> {
+    let Some(map) = value.as_object_mut() else { return Err(None) };
+    let wanted = expected.api_version();
+    for (key, fill) in [("apiVersion", &wanted), ("kind", &expected.kind)] {
+        if map.get(key).is_none_or(|v| v.is_null() || v.as_str() == Some("")) {
+            map.insert(key.into(), fill.clone().into());
+        }
+    }
+    let text = |key: &str| map[key].as_str().unwrap_or_default().to_owned();
+    let (version, kind) = (text("apiVersion"), text("kind"));
+    if kind != expected.kind {
+        return Err(Some(format!("{kind} in version {version:?} cannot be handled as a {}: the kinds differ", expected.kind)));
+    }
+    if ANY_GROUP.contains(&kind.as_str()) {
+        map.insert("apiVersion".into(), wanted.into());
+    } else if version != wanted {
+        let message = format!("the API version in the data ({version}) does not match the expected API version ({wanted})");
+        return Err(Some(message));
+    }
+    Ok(())
+}

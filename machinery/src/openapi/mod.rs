@@ -1,0 +1,101 @@
+//! OpenAPI documents from the type tables: v3 per group and version, v2 for everything.
+//!
+//! Good for kubectl's validation, `explain` and `apply`, and for the type converters of server-side
+//! apply in client-go and kube-rs. Callers cache the bytes.
+
+mod paths;
+mod schemas;
+#[cfg(test)]
+mod tests;
+
+use serde_json::{Map, Value, json};
+
+use crate::schema::{Gvk, Types};
+use schemas::Schemas;
+
+/// A resource to describe.
+#[derive(Clone, Debug)]
+pub struct Served<'a> {
+    /// API group; empty for the core group.
+    pub group: &'a str,
+    /// API version.
+    pub version: &'a str,
+    /// Kind.
+    pub kind: &'a str,
+    /// Plural name in paths.
+    pub plural: &'a str,
+    /// Whether objects live in namespaces.
+    pub namespaced: bool,
+    /// Verbs of the main resource, as in discovery.
+    pub verbs: &'a [&'a str],
+    /// Subresources.
+    pub subresources: Vec<ServedSubresource<'a>>,
+}
+
+/// A subresource to describe.
+#[derive(Clone, Debug)]
+pub struct ServedSubresource<'a> {
+    /// Last part of the path, such as `status`.
+    pub name: &'a str,
+    /// What it takes and gives.
+    pub kind: Gvk,
+    /// Verbs, as in discovery.
+    pub verbs: &'a [&'a str],
+}
+
+/// The two forms of a document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Dialect {
+    V2,
+    V3,
+}
+
+/// Shared types every document describes.
+const SHARED: &[&str] = &["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "APIGroup"];
+
+/// The v3 document of one group and version (`/openapi/v3/apis/apps/v1`), as JSON bytes.
+pub fn v3(types: &Types, group: &str, version: &str, served: &[Served<'_>]) -> Vec<u8> {
+    let here: Vec<&Served<'_>> = served.iter().filter(|s| s.group == group && s.version == version).collect();
+    let (paths, schemas) = describe(types, Dialect::V3, &here);
+    bytes(&json!({
+        "openapi": "3.0.0",
+        "info": {"title": "Kubernetes", "version": "unversioned"},
+        "paths": paths,
+        "components": {"schemas": schemas},
+    }))
+}
+
+/// The v2 document of everything (`/openapi/v2`), as JSON bytes.
+pub fn v2(types: &Types, served: &[Served<'_>], server_version: &str) -> Vec<u8> {
+    let (paths, schemas) = describe(types, Dialect::V2, &served.iter().collect::<Vec<_>>());
+    bytes(&json!({
+        "swagger": "2.0",
+        "info": {"title": "Kubernetes", "version": server_version},
+        "paths": paths,
+        "definitions": schemas,
+    }))
+}
+
+fn bytes(document: &Value) -> Vec<u8> {
+    serde_json::to_vec(document).unwrap_or_default()
+}
+
+fn describe(types: &Types, dialect: Dialect, served: &[&Served<'_>]) -> (Map<String, Value>, Map<String, Value>) {
+    let mut schemas = Schemas::new(types, dialect);
+    for name in SHARED {
+        schemas.add_named(&format!("io.k8s.apimachinery.pkg.apis.meta.v1.{name}"));
+    }
+    let mut all = Map::new();
+    for resource in served {
+        let gvk = Gvk::new(resource.group, resource.version, resource.kind);
+        schemas.add_kind(&gvk);
+        if resource.verbs.contains(&"list") {
+            schemas.add_list(&gvk);
+        }
+        for sub in &resource.subresources {
+            schemas.add_kind(&sub.kind);
+        }
+        paths::add(&mut all, dialect, resource, &schemas);
+    }
+    (all, schemas.finish())
+}

@@ -1,0 +1,261 @@
+//! Server-side apply and the ownership of fields, as structured-merge-diff has it.
+
+mod check;
+mod conflict;
+mod last_applied;
+mod managers;
+mod merge;
+#[cfg(test)]
+mod tests;
+mod typed;
+mod walk;
+
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use self::conflict::{Conflict, conflicts_with};
+use self::managers::{Entry, Identity, Operation};
+use self::typed::Place;
+use self::walk::Comparison;
+use super::fields::FieldSet;
+use crate::schema::{TypeId, Types};
+use crate::status::ApiError;
+
+/// Who writes, through what, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// Field manager; `unknown` when empty.
+    pub manager: &'a str,
+    /// Subresource written through; empty for the main resource.
+    pub subresource: &'a str,
+    /// API version of the request, `apps/v1`.
+    pub api_version: &'a str,
+    /// Current time, RFC 3339 with seconds.
+    pub now: &'a str,
+    /// Top-level fields this way of writing cannot change, so it never owns them: `status` for the
+    /// main resource of kinds with a status, `spec` for the status subresource.
+    pub ignored: &'a [&'a str],
+}
+
+/// Owner of what was there before the first apply, on objects whose fields nobody owned.
+const BEFORE_FIRST_APPLY: &str = "before-first-apply";
+
+/// Metadata the server fills; nobody owns it.
+static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
+    let metadata =
+        ["name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion"];
+    let mut out = FieldSet::of_names(&[&["apiVersion"], &["kind"], &["metadata"]]);
+    for name in metadata {
+        out = out.union(&FieldSet::of_names(&[&["metadata", name]]));
+    }
+    out
+});
+
+/// Applies a configuration to the live object (`None`: there is none yet) and returns the new object
+/// with its `managedFields`. Fields this manager applied before, does not apply now and nobody else
+/// owns are removed. A configuration that changes nothing returns the live object unchanged.
+///
+/// # Errors
+/// 409 with a cause for each field another manager owns (unless `force`), 400 when the configuration
+/// is malformed.
+pub fn apply(
+    types: &Types,
+    id: TypeId,
+    live: Option<&Value>,
+    applied: &Value,
+    force: bool,
+    writer: &Writer<'_>,
+) -> Result<Value, ApiError> {
+    let place = Place { types, id: Some(id) };
+    check_configuration(place, applied, writer)?;
+    let managed = live.and_then(|l| l.pointer("/metadata/managedFields"));
+    let Some(mut entries) = managers::decode(managed) else {
+        return Err(ApiError::internal("failed to decode managed fields of the live object"));
+    };
+    let bare = live.map_or_else(|| json!({}), without_managed_fields);
+    if entries.is_empty() && live.is_some() {
+        let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
+        track(place, &json!({}), &bare, &mut entries, &before);
+    }
+    let before = entries.clone();
+    let attempt = |entries: &mut Vec<Entry>, force| merge_and_prune(place, &bare, applied, entries, force, writer);
+    let mut object = match attempt(&mut entries, force) {
+        Ok(object) => object,
+        Err(conflicts) => {
+            let rest = last_applied::not_ours(place, &bare, conflicts, writer);
+            if !rest.is_empty() {
+                return Err(conflict::error(rest));
+            }
+            entries = before.clone();
+            attempt(&mut entries, true).map_err(conflict::error)?
+        }
+    };
+    last_applied::refresh(&mut object, applied, writer);
+    let own = Identity::of(writer, Operation::Apply);
+    let owned = |entries: &[Entry]| entries.iter().find(|e| e.identity == own).map(|e| e.fields.clone());
+    if object != bare || owned(&entries) != owned(&before) {
+        if let Some(entry) = entries.iter_mut().find(|e| e.identity == own) {
+            entry.time = Some(writer.now.to_owned());
+        }
+    } else if entries == before && managed.is_some() {
+        return Ok(live.cloned().unwrap_or(object));
+    }
+    set_managed_fields(&mut object, &entries);
+    Ok(object)
+}
+
+/// Tracks the ownership of fields of a create (`old` is `None`), update or patch: sets
+/// `metadata.managedFields` of `new`. What the request itself says there is honoured as in
+/// Kubernetes: valid entries replace the old ones, `[]` or `[{}]` forgets them, everything else is
+/// ignored; through a subresource it is always ignored.
+pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
+    if !new.is_object() {
+        return;
+    }
+    let place = Place { types, id: Some(id) };
+    let old_managed = || managers::decode(old.and_then(|o| o.pointer("/metadata/managedFields"))).unwrap_or_default();
+    let asked = new.pointer("/metadata/managedFields");
+    let mut entries = if !writer.subresource.is_empty() {
+        old_managed()
+    } else if managers::is_reset(asked) {
+        Vec::new()
+    } else {
+        managers::decode(asked).filter(|e| !e.is_empty()).unwrap_or_else(old_managed)
+    };
+    let bare = without_managed_fields(new);
+    // Objects whose ownership was never tracked, or was reset, stay so until the first apply.
+    if !(entries.is_empty() && old.is_some()) {
+        let old_bare = old.map_or_else(|| json!({}), without_managed_fields);
+        track(place, &old_bare, &bare, &mut entries, writer);
+        managers::cap(&mut entries);
+    }
+    set_managed_fields(new, &entries);
+}
+
+fn check_configuration(place: Place<'_>, applied: &Value, writer: &Writer<'_>) -> Result<(), ApiError> {
+    let text = |key: &str| applied.get(key).and_then(Value::as_str).unwrap_or_default();
+    if text("apiVersion") != writer.api_version {
+        let message = format!(
+            "Incorrect version specified in apply patch. Specified patch version: {}, expected: {}",
+            text("apiVersion"),
+            writer.api_version
+        );
+        return Err(ApiError::bad_request(message));
+    }
+    if applied.pointer("/metadata/managedFields").is_some_and(|v| !v.is_null()) {
+        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
+    }
+    let faults = place.faults(applied);
+    if faults.is_empty() {
+        return Ok(());
+    }
+    let metadata = |key: &str| applied.pointer(&format!("/metadata/{key}")).and_then(Value::as_str).unwrap_or_default();
+    let message = format!(
+        "failed to create typed patch object ({}/{}; {}, Kind={}): {}",
+        metadata("namespace"),
+        metadata("name"),
+        text("apiVersion"),
+        text("kind"),
+        faults.join("; ")
+    );
+    Err(ApiError::bad_request(message))
+}
+
+/// The object after applying, with `entries` brought up to date.
+fn merge_and_prune(
+    place: Place<'_>,
+    live: &Value,
+    applied: &Value,
+    entries: &mut Vec<Entry>,
+    force: bool,
+    writer: &Writer<'_>,
+) -> Result<Value, Vec<Conflict>> {
+    let own = Identity::of(writer, Operation::Apply);
+    let merged = place.merge(Some(live), Some(applied)).unwrap_or_else(|| json!({}));
+    let fields = place.paths_of(applied).without_fields(writer.ignored);
+    let last = entries.iter().find(|e| e.identity == own).cloned();
+    let time = last.as_ref().and_then(|e| e.time.clone());
+    managers::put(entries, Entry { identity: own.clone(), api_version: writer.api_version.into(), time, fields });
+    let object = match last {
+        Some(last) if !last.fields.is_empty() => prune(place, &merged, &last.fields, entries),
+        _ => merged,
+    };
+    let comparison = place.compare(live, &object).without_fields(writer.ignored);
+    let conflicts = take_over(&comparison, entries, Some(&own));
+    if !force && !conflicts.is_empty() {
+        return Err(conflicts);
+    }
+    if let Some(entry) = entries.iter_mut().find(|e| e.identity == own) {
+        entry.fields = entry.fields.difference(&UNOWNED);
+    }
+    entries.retain(|e| !e.fields.is_empty());
+    Ok(object)
+}
+
+/// Takes out of `merged` what this manager applied last time, unless somebody owns it now (this
+/// manager by its new configuration included).
+fn prune(place: Place<'_>, merged: &Value, last: &FieldSet, entries: &[Entry]) -> Value {
+    let named = |set: &FieldSet| place.with_named_fields(set);
+    let paths = |value: &Value| named(&place.paths_of(value));
+    let without = |gone: &FieldSet| place.without(merged, gone).unwrap_or_else(|| json!({}));
+    let last = named(last);
+    let all = paths(merged);
+    let owned = entries.iter().fold(FieldSet::new(), |all, e| all.union(&e.fields));
+    let pruned = without(&last);
+    // What others own comes back.
+    let kept = without(&all.difference(&paths(&pruned).union(&named(&owned))));
+    // So does what stood below a removed item but was never applied by this manager.
+    without(&all.difference(&paths(&kept)).intersection(&last))
+}
+
+/// Takes the written and removed fields from all other managers, and returns what was taken from
+/// whom by writing.
+fn take_over(comparison: &Comparison, entries: &mut Vec<Entry>, except: Option<&Identity>) -> Vec<Conflict> {
+    let written = comparison.written();
+    let mut conflicts = Vec::new();
+    for entry in entries.iter_mut().filter(|e| Some(&e.identity) != except) {
+        let taken = entry.fields.intersection(&written);
+        conflicts.extend(conflicts_with(&entry.identity, &taken));
+        entry.fields = entry.fields.difference(&taken).difference(&comparison.removed);
+    }
+    entries.retain(|e| !e.fields.is_empty() || Some(&e.identity) == except);
+    conflicts
+}
+
+/// Gives everything that changed between two objects to the writer, as an `Update`.
+fn track(place: Place<'_>, old: &Value, new: &Value, entries: &mut Vec<Entry>, writer: &Writer<'_>) {
+    let comparison = place.compare(old, new).without_fields(writer.ignored);
+    take_over(&comparison, entries, None);
+    let fields = comparison.written().difference(&UNOWNED);
+    if fields.is_empty() {
+        return;
+    }
+    let identity = Identity::of(writer, Operation::Update);
+    let before = entries.iter().find(|e| e.identity == identity).map(|e| e.fields.clone()).unwrap_or_default();
+    let entry = Entry { identity, api_version: writer.api_version.into(), time: Some(writer.now.into()), fields: fields.union(&before) };
+    managers::put(entries, entry);
+}
+
+fn without_managed_fields(object: &Value) -> Value {
+    let mut out = object.clone();
+    if let Some(metadata) = out.get_mut("metadata").and_then(Value::as_object_mut) {
+        metadata.remove("managedFields");
+    }
+    out
+}
+
+fn set_managed_fields(object: &mut Value, entries: &[Entry]) {
+    let Some(map) = object.as_object_mut() else { return };
+    let encoded = managers::encode(entries);
+    if encoded.is_none() && !map.get("metadata").is_some_and(Value::is_object) {
+        return;
+    }
+    let metadata = map.entry("metadata").or_insert_with(|| json!({}));
+    if let Some(metadata) = metadata.as_object_mut() {
+        match encoded {
+            Some(list) => metadata.insert("managedFields".into(), list),
+            None => metadata.remove("managedFields"),
+        };
+    }
+}

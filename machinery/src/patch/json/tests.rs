@@ -1,0 +1,69 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::patch::arbitrary::{any_json, any_json_patch};
+
+fn message(document: &Value, patch: &Value) -> (u16, String) {
+    let e = apply(document, patch).expect_err("must fail");
+    (e.code, e.message)
+}
+
+#[test]
+fn every_operation_does_what_rfc_6902_says() {
+    let doc = json!({"a": {"b": [1, 2]}, "x/y": 1, "t~": 2});
+    let patch = json!([
+        {"op": "test", "path": "/a/b/0", "value": 1.0},
+        {"op": "add", "path": "/a/b/1", "value": "in"},
+        {"op": "add", "path": "/a/b/-", "value": "end"},
+        {"op": "replace", "path": "/x~1y", "value": null},
+        {"op": "remove", "path": "/t~0"},
+        {"op": "copy", "from": "/a/b/1", "path": "/c"},
+        {"op": "move", "from": "/a/b/0", "path": "/a/first"},
+    ]);
+    assert_eq!(apply(&doc, &patch).expect("fits"), json!({"a": {"b": ["in", 2, "end"], "first": 1}, "x/y": null, "c": "in"}));
+}
+
+#[test]
+fn errors_name_the_operation() {
+    let doc = json!({"spec": {"replicas": 1, "list": [1]}});
+    let cases = [
+        (
+            json!([{"op": "test", "path": "/spec/replicas", "value": 2}]),
+            422,
+            "operation 0 of the JSON patch (test /spec/replicas): test failed",
+        ),
+        (
+            json!([{"op": "add", "path": "/a", "value": 1}, {"op": "remove", "path": "/nope"}]),
+            422,
+            "operation 1 of the JSON patch (remove /nope): there is no \"nope\"",
+        ),
+        (json!([{"op": "add", "path": "/spec/list/3", "value": 1}]), 422, "index 3 is beyond the list of 1"),
+        (json!([{"op": "add", "path": "/spec/list/01", "value": 1}]), 422, "\"01\" is not an index"),
+        (json!([{"op": "replace", "path": "/spec/other", "value": 1}]), 422, "there is no \"other\""),
+        (json!([{"op": "move", "from": "/spec", "path": "/spec/in"}]), 422, "into itself"),
+        (json!([{"op": "frob", "path": "/a"}]), 400, "operation 0: unknown op \"frob\""),
+        (json!([{"op": "add", "path": "/a"}]), 400, "operation 0: \"value\" is missing"),
+        (json!([{"op": "add", "path": "a", "value": 1}]), 400, "must be empty or begin with /"),
+        (json!({"op": "add"}), 400, "a JSON patch is a list"),
+    ];
+    for (patch, code, part) in cases {
+        let (got, text) = message(&doc, &patch);
+        assert_eq!(got, code, "{patch}");
+        assert!(text.contains(part), "{text}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_panics(document in any_json(), patch in any_json_patch()) {
+        let _ = apply(&document, &patch);
+    }
+
+    #[test]
+    fn adding_then_removing_a_key_changes_nothing(document in any_json(), value in any_json()) {
+        prop_assume!(document.is_object() && document.get("zz").is_none());
+        let patch = json!([{"op": "add", "path": "/zz", "value": value}, {"op": "test", "path": "/zz", "value": value}, {"op": "remove", "path": "/zz"}]);
+        prop_assert_eq!(apply(&document, &patch).expect("fits"), document);
+    }
+}

@@ -1,0 +1,131 @@
+//! Merging lists, and their order afterwards.
+
+use serde_json::Value;
+
+use super::{Below, Fault, Object, PATCH};
+use crate::patch::json::same;
+
+impl Below<'_> {
+    /// Merges two lists: items with the same key are merged, others are added; scalars are united.
+    pub(super) fn merge_list(&self, mut original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
+        let Some(key) = self.key else { return merge_scalars(original, patch) };
+        let mut changes = Vec::new();
+        let mut replace = false;
+        for item in patch {
+            let Some(directive) = item.get(PATCH) else {
+                changes.push(item);
+                continue;
+            };
+            match directive.as_str() {
+                Some("delete") => {
+                    let gone = key_of(&item, key)?.clone();
+                    original.retain(|o| o.get(key).is_none_or(|v| !same(v, &gone)));
+                }
+                Some("replace") => replace = true,
+                Some("merge") => return Err(Fault::Malformed("merging lists cannot be specified in the patch".into())),
+                _ => return Err(Fault::Malformed(format!("unknown value of $patch: {directive}; it is one of delete, replace"))),
+            }
+        }
+        if replace {
+            return Ok(changes);
+        }
+        let before = original.clone();
+        for change in &changes {
+            let wanted = key_of(change, key)?;
+            match original.iter_mut().find(|o| o.get(key).is_some_and(|v| same(v, wanted))) {
+                Some(found) => *found = self.place.items().merge_object(object(found)?, object(change)?)?.into(),
+                None => original.push(super::without_directives(change.clone()).unwrap_or_default()),
+            }
+        }
+        in_order(original, &changes, &before, Some(key))
+    }
+}
+
+fn merge_scalars(original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    if let Some(odd) = original.iter().chain(&patch).find(|v| v.is_object() || v.is_array()) {
+        return Err(Fault::Misfit(format!("a list of scalars cannot be merged with {odd}")));
+    }
+    let mut merged: Vec<Value> = Vec::new();
+    for item in original.iter().chain(&patch) {
+        if !merged.iter().any(|m| same(m, item)) {
+            merged.push(item.clone());
+        }
+    }
+    in_order(merged, &patch, &original, None)
+}
+
+/// `$deleteFromPrimitiveList/name`: takes scalars out of a list.
+pub(super) fn delete_primitives(original: &mut Object, name: &str, gone: &Value) -> Result<(), Fault> {
+    let Value::Array(gone) = gone else { return Err(Fault::Malformed(format!("{}{name} must be a list", super::DELETE_PRIMITIVES))) };
+    if let Some(Value::Array(items)) = original.get_mut(name) {
+        items.retain(|item| !gone.iter().any(|g| same(g, item)));
+    }
+    Ok(())
+}
+
+/// The items of a patch must come in the order its `$setElementOrder` directive states.
+pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -> Result<(), Fault> {
+    if patch.is_empty() || order.is_empty() {
+        return Ok(());
+    }
+    let mut rest = order.iter();
+    for item in patch.iter().filter(|i| i.get(PATCH).is_none()) {
+        let id = identity(item, key)?;
+        let mut found = false;
+        for o in rest.by_ref() {
+            if same(identity(o, key)?, id) {
+                found = true;
+                break;
+            }
+        }
+        if !found {
+            return Err(Fault::Malformed(format!("the order of the list in the patch does not match {}: {id}", super::ELEMENT_ORDER)));
+        }
+    }
+    Ok(())
+}
+
+/// Puts a merged list into order: items the patch names come as `order` says; the server's other
+/// items keep their order (`before`) and their place relative to those, where it is known.
+pub(super) fn in_order(merged: Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) -> Result<Vec<Value>, Fault> {
+    let ids = |list: &[Value]| list.iter().map(|v| identity(v, key).cloned()).collect::<Result<Vec<_>, _>>();
+    let (order, before) = (ids(order)?, ids(before)?);
+    let at = |list: &[Value], id: &Value| list.iter().position(|v| same(v, id));
+    let (mut named, mut others) = (Vec::new(), Vec::new());
+    for item in merged {
+        let id = identity(&item, key)?.clone();
+        match at(&order, &id) {
+            Some(position) => named.push((position, at(&before, &id), item)),
+            None => others.push((at(&before, &id), item)),
+        }
+    }
+    named.sort_by_key(|(position, ..)| *position);
+    others.sort_by_key(|(position, _)| *position);
+    let mut out = Vec::with_capacity(named.len() + others.len());
+    let (mut named, mut others) = (named.into_iter().peekable(), others.into_iter().peekable());
+    while let Some((_, right, _)) = named.peek() {
+        let first = others.next_if(|(left, _)| matches!((left, right), (Some(left), Some(right)) if left < right));
+        match first {
+            Some((_, item)) => out.push(item),
+            None => out.extend(named.next().map(|(.., item)| item)),
+        }
+    }
+    out.extend(others.map(|(_, item)| item));
+    Ok(out)
+}
+
+/// What tells an item from others: the value of its merge key, or a scalar itself.
+fn identity<'a>(item: &'a Value, key: Option<&str>) -> Result<&'a Value, Fault> {
+    match key {
+        Some(key) => key_of(item, key),
+        None => Ok(item),
+    }
+}
+
+fn key_of<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Fault> {
+    item.get(key).ok_or_else(|| Fault::Misfit(format!("{item} does not contain the declared merge key: {key}")))
+}
+
+fn object(item: &Value) -> Result<Object, Fault> {
+    item.as_object().cloned().ok_or_else(|| Fault::Misfit(format!("{item} is not an object")))
+}

@@ -1,0 +1,245 @@
+//! Rules of `metadata`, the same for every kind.
+
+use serde_json::{Map, Value};
+
+use crate::status::{FieldError, FieldErrorKind};
+
+/// A rule for names: an error says what is wrong, in Kubernetes' words.
+pub type NameRule = fn(&str) -> Result<(), String>;
+
+const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
+const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
+const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
+const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
+const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+
+/// Annotations together may have this many bytes, keys and values counted.
+const MAX_ANNOTATIONS: usize = 256 * 1024;
+
+/// RFC 1123 subdomain, the rule of most names.
+pub fn dns_subdomain(name: &str) -> Result<(), String> {
+    too_long(name, 253)?;
+    if name.split('.').all(is_label) { Ok(()) } else { Err(SUBDOMAIN.into()) }
+}
+
+/// RFC 1123 label, the rule of namespaces.
+pub fn dns_label(name: &str) -> Result<(), String> {
+    too_long(name, 63)?;
+    if is_label(name) { Ok(()) } else { Err(LABEL.into()) }
+}
+
+/// RFC 1035 label, the rule of Services before 1.34 and of our Clusters.
+pub fn dns1035_label(name: &str) -> Result<(), String> {
+    too_long(name, 63)?;
+    if is_label(name) && name.as_bytes()[0].is_ascii_lowercase() { Ok(()) } else { Err(LABEL_1035.into()) }
+}
+
+/// Anything that fits into one part of a path, the rule of RBAC names.
+pub fn path_segment(name: &str) -> Result<(), String> {
+    match name {
+        "." | ".." => Err(format!("may not be '{name}'")),
+        _ => match ['/', '%'].into_iter().find(|c| name.contains(*c)) {
+            Some(c) => Err(format!("may not contain '{c}'")),
+            None => Ok(()),
+        },
+    }
+}
+
+fn too_long(name: &str, max: usize) -> Result<(), String> {
+    if name.len() > max { Err(format!("must be no more than {max} bytes")) } else { Ok(()) }
+}
+
+fn is_label(name: &str) -> bool {
+    let ends = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let b = name.as_bytes();
+    !b.is_empty() && ends(b[0]) && ends(b[b.len() - 1]) && b.iter().all(|&c| ends(c) || c == b'-')
+}
+
+/// `[prefix/]name`, the rule of label and annotation keys.
+pub fn qualified_name(key: &str) -> Result<(), String> {
+    let (prefix, name) = match key.split_once('/') {
+        Some((prefix, name)) => (Some(prefix), name),
+        None => (None, key),
+    };
+    if name.contains('/') {
+        return Err("a qualified name ".to_owned()
+            + &QUALIFIED["name part ".len()..]
+            + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
+    }
+    match prefix {
+        Some("") => return Err("prefix part must be non-empty".into()),
+        Some(prefix) => dns_subdomain(prefix).map_err(|e| format!("prefix part {e}"))?,
+        None => {}
+    }
+    if name.is_empty() {
+        return Err("name part must be non-empty".into());
+    }
+    too_long(name, 63).map_err(|e| format!("name part {e}"))?;
+    if is_word(name) { Ok(()) } else { Err(QUALIFIED.into()) }
+}
+
+/// The rule of label values.
+pub fn label_value(value: &str) -> Result<(), String> {
+    too_long(value, 63)?;
+    if value.is_empty() || is_word(value) { Ok(()) } else { Err(LABEL_VALUE.into()) }
+}
+
+fn is_word(text: &str) -> bool {
+    let b = text.as_bytes();
+    let inner = |c: u8| c.is_ascii_alphanumeric() || matches!(c, b'-' | b'_' | b'.');
+    !b.is_empty() && b[0].is_ascii_alphanumeric() && b[b.len() - 1].is_ascii_alphanumeric() && b.iter().all(|&c| inner(c))
+}
+
+/// Checks `metadata` of an object about to be created or updated. Namespace presence is checked only
+/// for shape; whether it fits the request is the caller's business.
+pub fn validate_metadata(object: &Value, namespaced: bool, name_rule: NameRule) -> Vec<FieldError> {
+    let none = Map::new();
+    let meta = object["metadata"].as_object().unwrap_or(&none);
+    let text = |key: &str| meta.get(key).and_then(Value::as_str).unwrap_or_default();
+    let mut errors = Vec::new();
+    if !text("generateName").is_empty()
+        && let Err(why) = name_rule(&generate_prefix(text("generateName")))
+    {
+        errors.push(FieldError::invalid("metadata.generateName", text("generateName"), why));
+    }
+    match text("name") {
+        "" => errors.push(FieldError::required("metadata.name", "name or generateName is required")),
+        name => errors.extend(name_rule(name).err().map(|why| FieldError::invalid("metadata.name", name, why))),
+    }
+    match (namespaced, text("namespace")) {
+        (true, "") => errors.push(FieldError::required("metadata.namespace", "")),
+        (true, ns) => errors.extend(dns_label(ns).err().map(|why| FieldError::invalid("metadata.namespace", ns, why))),
+        (false, "") => {}
+        (false, _) => errors.push(FieldError::forbidden("metadata.namespace", "not allowed on this type")),
+    }
+    errors.extend(labels(meta.get("labels"), "metadata.labels"));
+    errors.extend(annotations(meta.get("annotations")));
+    for (index, finalizer) in meta.get("finalizers").and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let name = finalizer.as_str().unwrap_or_default();
+        let path = format!("metadata.finalizers[{index}]");
+        match qualified_name(name) {
+            Err(why) => errors.push(FieldError::invalid(path, name, why)),
+            Ok(()) if !name.contains('/') && !matches!(name, "orphan" | "foregroundDeletion" | "kubernetes") => {
+                errors.push(FieldError::invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"));
+            }
+            Ok(()) => {}
+        }
+    }
+    errors.extend(owners(meta.get("ownerReferences")));
+    errors
+}
+
+/// A generated name ends in five random letters and digits; the rule is checked with one in their place.
+fn generate_prefix(prefix: &str) -> String {
+    format!("{}a", &prefix[..prefix.len().min(58)].trim_end_matches(|c: char| !c.is_ascii()))
+}
+
+/// Keys and values of labels (also of `matchLabels`).
+pub fn labels(labels: Option<&Value>, path: &str) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for (key, value) in labels.and_then(Value::as_object).into_iter().flatten() {
+        errors.extend(qualified_name(key).err().map(|why| FieldError::invalid(path, key.as_str(), why)));
+        let value = value.as_str().unwrap_or_default();
+        errors.extend(label_value(value).err().map(|why| FieldError::invalid(path, value, why)));
+    }
+    errors
+}
+
+fn annotations(annotations: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut size = 0;
+    for (key, value) in annotations.and_then(Value::as_object).into_iter().flatten() {
+        let checked = qualified_name(&key.to_lowercase());
+        errors.extend(checked.err().map(|why| FieldError::invalid("metadata.annotations", key.as_str(), why)));
+        size += key.len() + value.as_str().map_or(0, str::len);
+    }
+    if size > MAX_ANNOTATIONS {
+        let detail = format!("may not be more than {MAX_ANNOTATIONS} bytes");
+        errors.push(FieldError { field: "metadata.annotations".into(), kind: FieldErrorKind::TooLong, value: None, detail });
+    }
+    errors
+}
+
+fn owners(owners: Option<&Value>) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    let mut controllers = 0;
+    for (index, owner) in owners.and_then(Value::as_array).into_iter().flatten().enumerate() {
+        let path = format!("metadata.ownerReferences[{index}]");
+        for (key, what) in [("apiVersion", "version must not be empty"), ("kind", ""), ("name", ""), ("uid", "")] {
+            if owner[key].as_str().unwrap_or_default().is_empty() {
+                let detail = if what.is_empty() { "must not be empty" } else { what };
+                errors.push(FieldError::invalid(format!("{path}.{key}"), "", detail));
+            }
+        }
+        controllers += usize::from(owner["controller"] == true);
+    }
+    if controllers > 1 {
+        let detail = "Only one reference can have Controller set to true.";
+        errors.push(FieldError::invalid("metadata.ownerReferences", owners.cloned().unwrap_or_default(), detail));
+    }
+    errors
+}
+
+/// What no update may change: name, namespace and uid (creationTimestamp is the server's to keep).
+pub fn validate_metadata_update(new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    for key in ["name", "namespace", "uid"] {
+        let (was, is) = (&old["metadata"][key], &new["metadata"][key]);
+        if !is.is_null() && was != is {
+            errors.push(FieldError::invalid(format!("metadata.{key}"), is.clone(), "field is immutable"));
+        }
+    }
+    errors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn check(meta: Value) -> Vec<String> {
+        let errors = validate_metadata(&json!({"metadata": meta}), true, dns_subdomain);
+        errors.iter().map(|e| format!("{}: {}", e.field, e.message().chars().take(60).collect::<String>())).collect()
+    }
+
+    #[test]
+    fn a_plain_object_passes() {
+        let good = json!({"name": "a.b-1", "namespace": "n", "labels": {"app.kubernetes.io/name": "X_y", "e": ""},
+            "annotations": {"Any.Case/Key": "anything at all"}, "finalizers": ["kubernetes", "x.io/y"]});
+        assert_eq!(check(good), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_rule_has_its_field() {
+        let bad = json!({"name": "A", "labels": {"-x": "y z"}, "annotations": {"a/b/c": ""}, "finalizers": ["loose"],
+            "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]});
+        let fields: Vec<String> = check(bad).iter().map(|e| e.split(": ").next().unwrap().to_owned()).collect();
+        assert_eq!(
+            fields,
+            [
+                "metadata.name",
+                "metadata.namespace",
+                "metadata.labels",
+                "metadata.labels",
+                "metadata.annotations",
+                "metadata.finalizers[0]",
+                "metadata.ownerReferences[0].uid"
+            ]
+        );
+    }
+
+    #[test]
+    fn names_follow_their_rule() {
+        assert!(dns_label("11kingdom").is_ok() && dns1035_label("11kingdom").is_err());
+        assert!(path_segment("system:node").is_ok() && path_segment("a/b").is_err() && path_segment("..").is_err());
+        assert!(dns_label(&"a".repeat(64)).is_err() && dns_subdomain(&"a".repeat(64)).is_ok() && dns_subdomain(&"a".repeat(254)).is_err());
+        assert!(qualified_name("a/b").is_ok() && qualified_name("/b").is_err() && qualified_name("a/").is_err());
+    }
+
+    #[test]
+    fn identity_does_not_change() {
+        let old = json!({"metadata": {"name": "a", "uid": "1"}});
+        assert!(validate_metadata_update(&json!({"metadata": {"name": "a"}}), &old).is_empty());
+        assert_eq!(validate_metadata_update(&json!({"metadata": {"name": "a", "uid": "2"}}), &old)[0].detail, "field is immutable");
+    }
+}

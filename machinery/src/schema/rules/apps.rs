@@ -1,0 +1,122 @@
+//! `apps/v1`.
+
+use serde_json::{Map, Value};
+
+use super::pod::{Restart, template};
+use super::{not_negative, not_supported, selector, text};
+use crate::status::FieldError;
+
+/// Rules of a Deployment.
+pub fn deployment(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    counts(spec, &["replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"], errors);
+    workload(spec, "deployment", errors);
+    let strategy = &spec["strategy"];
+    let kind = text(&strategy["type"]);
+    match kind {
+        "Recreate" if strategy["rollingUpdate"].is_object() => {
+            errors.push(FieldError::forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'"));
+        }
+        "Recreate" => {}
+        "RollingUpdate" => rolling(&strategy["rollingUpdate"], "spec.strategy.rollingUpdate", errors),
+        other => errors.push(not_supported("spec.strategy.type", other, &["Recreate", "RollingUpdate"])),
+    }
+    let (ready, deadline) = (spec["minReadySeconds"].as_i64().unwrap_or_default(), spec["progressDeadlineSeconds"].as_i64());
+    if let Some(deadline) = deadline.filter(|d| *d <= ready) {
+        errors.push(FieldError::invalid("spec.progressDeadlineSeconds", deadline, "must be greater than minReadySeconds"));
+    }
+}
+
+/// Rules of a ReplicaSet.
+pub fn replica_set(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    counts(spec, &["replicas", "minReadySeconds"], errors);
+    workload(spec, "deployment", errors);
+}
+
+/// Rules of a DaemonSet.
+pub fn daemon_set(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    counts(spec, &["minReadySeconds", "revisionHistoryLimit"], errors);
+    workload(spec, "daemonset", errors);
+    match text(&spec["updateStrategy"]["type"]) {
+        "OnDelete" => {}
+        "RollingUpdate" => rolling(&spec["updateStrategy"]["rollingUpdate"], "spec.updateStrategy.rollingUpdate", errors),
+        other => errors.push(not_supported("spec.updateStrategy.type", other, &["OnDelete", "RollingUpdate"])),
+    }
+}
+
+/// Rules of a StatefulSet.
+pub fn stateful_set(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    counts(spec, &["replicas", "minReadySeconds", "revisionHistoryLimit"], errors);
+    workload(spec, "statefulset", errors);
+    for (path, value, allowed) in [
+        ("spec.podManagementPolicy", &spec["podManagementPolicy"], ["OrderedReady", "Parallel"]),
+        ("spec.updateStrategy.type", &spec["updateStrategy"]["type"], ["OnDelete", "RollingUpdate"]),
+    ] {
+        if !allowed.contains(&text(value)) {
+            errors.push(not_supported(path, text(value), &allowed));
+        }
+    }
+}
+
+/// Only a few fields of a StatefulSet may change.
+pub fn stateful_set_update(new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
+    const MAY_CHANGE: &[&str] = &[
+        "replicas",
+        "ordinals",
+        "template",
+        "updateStrategy",
+        "revisionHistoryLimit",
+        "persistentVolumeClaimRetentionPolicy",
+        "minReadySeconds",
+    ];
+    let kept = |object: &Value| -> Map<String, Value> {
+        let fields = object["spec"].as_object().into_iter().flatten();
+        fields.filter(|(k, _)| !MAY_CHANGE.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
+    };
+    if kept(new) != kept(old) {
+        let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+        errors.push(FieldError::forbidden("spec", detail));
+    }
+}
+
+fn workload(spec: &Value, what: &str, errors: &mut Vec<FieldError>) {
+    selector::of_workload(spec, what, errors);
+    template(&spec["template"], "spec.template", Restart::Always, errors);
+}
+
+fn counts(spec: &Value, keys: &[&str], errors: &mut Vec<FieldError>) {
+    for key in keys {
+        not_negative(&spec[*key], &format!("spec.{key}"), errors);
+    }
+}
+
+/// `maxUnavailable` and `maxSurge`: numbers or percentages, not both zero.
+fn rolling(rolling: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    for key in ["maxUnavailable", "maxSurge"] {
+        let path = format!("{path}.{key}");
+        match rolling[key].as_str() {
+            Some(percent) if percentage(percent).is_none() => {
+                let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+                errors.push(FieldError::invalid(path, percent, detail));
+            }
+            Some(percent) if key == "maxUnavailable" && percentage(percent) > Some(100) => {
+                errors.push(FieldError::invalid(path, percent, "must not be greater than 100%"));
+            }
+            Some(_) => {}
+            None => not_negative(&rolling[key], &path, errors),
+        }
+    }
+    let zero = |key: &str| rolling[key].as_i64() == Some(0) || rolling[key].as_str().and_then(percentage) == Some(0);
+    if zero("maxUnavailable") && zero("maxSurge") {
+        let shown = rolling["maxUnavailable"].clone();
+        errors.push(FieldError::invalid(format!("{path}.maxUnavailable"), shown, "may not be 0 when `maxSurge` is 0"));
+    }
+}
+
+fn percentage(text: &str) -> Option<u32> {
+    let digits = text.strip_suffix('%')?;
+    if digits.bytes().all(|c| c.is_ascii_digit()) { digits.parse().ok() } else { None }
+}

@@ -1,0 +1,45 @@
+//! `autoscaling`.
+
+use serde_json::Value;
+
+use super::{items, one_of, text};
+use crate::schema::metadata;
+use crate::status::FieldError;
+
+/// Rules of a HorizontalPodAutoscaler.
+pub fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let number = |key: &str| spec[key].as_i64().unwrap_or_default();
+    let (min, max) = (spec["minReplicas"].as_i64(), number("maxReplicas"));
+    if let Some(min) = min.filter(|m| *m < 1) {
+        errors.push(FieldError::invalid("spec.minReplicas", min, "must be greater than or equal to 1"));
+    }
+    if max < 1 {
+        errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than 0"));
+    }
+    if min.is_some_and(|min| max < min) {
+        errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to `minReplicas`"));
+    }
+    for key in ["kind", "name"] {
+        let value = text(&spec["scaleTargetRef"][key]);
+        let path = format!("spec.scaleTargetRef.{key}");
+        match value {
+            "" => errors.push(FieldError::required(path, "")),
+            value => errors.extend(metadata::path_segment(value).err().map(|why| FieldError::invalid(path, value, why))),
+        }
+    }
+    for (index, metric) in items(&spec["metrics"]) {
+        let path = format!("spec.metrics[{index}]");
+        let kinds = ["ContainerResource", "External", "Object", "Pods", "Resource"];
+        one_of(&metric["type"], &format!("{path}.type"), &kinds, errors);
+        let source = text(&metric["type"]);
+        let mut field = source.to_owned();
+        if let Some(first) = field.get_mut(..1) {
+            first.make_ascii_lowercase();
+        }
+        if kinds.contains(&source) && !metric[&field].is_object() {
+            let detail = "must populate information for the given metric source";
+            errors.push(FieldError::required(format!("{path}.{field}"), detail));
+        }
+    }
+}

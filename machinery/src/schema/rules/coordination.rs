@@ -1,0 +1,19 @@
+//! `coordination.k8s.io`.
+
+use serde_json::Value;
+
+use super::{not_negative, text};
+use crate::status::FieldError;
+
+/// Rules of a Lease.
+pub fn lease(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let duration = &spec["leaseDurationSeconds"];
+    if duration.as_i64().is_some_and(|n| n <= 0) {
+        errors.push(FieldError::invalid("spec.leaseDurationSeconds", duration.clone(), "must be greater than 0"));
+    }
+    not_negative(&spec["leaseTransitions"], "spec.leaseTransitions", errors);
+    if !text(&spec["preferredHolder"]).is_empty() && spec["strategy"].is_null() {
+        errors.push(FieldError::forbidden("spec.preferredHolder", "may only be specified when `strategy` is defined"));
+    }
+}

@@ -1,0 +1,119 @@
+//! Cross-field rules and immutable fields, one file per API group.
+//!
+//! Rules read conformed and defaulted objects; missing parts read as `null`.
+
+pub mod apps;
+pub mod authorization;
+pub mod autoscaling;
+pub mod batch;
+pub mod coordination;
+pub mod core;
+pub mod federation;
+pub mod networking;
+pub mod pod;
+pub mod rbac;
+pub mod selector;
+pub mod service;
+#[cfg(test)]
+mod tests;
+
+use serde_json::Value;
+
+use super::Gvk;
+use crate::status::{FieldError, FieldErrorKind};
+
+/// The rules of a kind.
+pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    match (gvk.group.as_str(), gvk.kind.as_str()) {
+        ("", "ConfigMap") => core::config_map(object, &mut errors),
+        ("", "Secret") => core::secret(object, &mut errors),
+        ("", "Pod") => pod::spec(&object["spec"], "spec", pod::Restart::Any, &mut errors),
+        ("", "Service") => service::service(object, &mut errors),
+        ("", "Event") | ("events.k8s.io", "Event") => core::event(object, &mut errors),
+        ("apps", "Deployment") => apps::deployment(object, &mut errors),
+        ("apps", "ReplicaSet") => apps::replica_set(object, &mut errors),
+        ("apps", "DaemonSet") => apps::daemon_set(object, &mut errors),
+        ("apps", "StatefulSet") => apps::stateful_set(object, &mut errors),
+        ("batch", "Job") => batch::job(object, &mut errors),
+        ("batch", "CronJob") => batch::cron_job(object, &mut errors),
+        ("autoscaling", "HorizontalPodAutoscaler") => autoscaling::autoscaler(object, &mut errors),
+        ("autoscaling", "Scale") => not_negative(&object["spec"]["replicas"], "spec.replicas", &mut errors),
+        ("networking.k8s.io", "Ingress") => networking::ingress(object, &mut errors),
+        ("networking.k8s.io", "NetworkPolicy") => networking::network_policy(object, &mut errors),
+        ("rbac.authorization.k8s.io", "Role") => rbac::role(object, true, &mut errors),
+        ("rbac.authorization.k8s.io", "ClusterRole") => rbac::cluster_role(object, &mut errors),
+        ("rbac.authorization.k8s.io", "RoleBinding") => rbac::binding(object, true, &mut errors),
+        ("rbac.authorization.k8s.io", "ClusterRoleBinding") => rbac::binding(object, false, &mut errors),
+        ("coordination.k8s.io", "Lease") => coordination::lease(object, &mut errors),
+        ("authorization.k8s.io", _) => authorization::review(object, &mut errors),
+        ("federation", "Cluster") => federation::cluster(object, &mut errors),
+        _ => {}
+    }
+    errors
+}
+
+/// What an update of a kind may not change.
+pub(super) fn validate_update(gvk: &Gvk, new: &Value, old: &Value) -> Vec<FieldError> {
+    let mut errors = Vec::new();
+    match (gvk.group.as_str(), gvk.kind.as_str()) {
+        ("", "ConfigMap" | "Secret") => core::frozen(new, old, &mut errors),
+        ("", "Service") => service::update(new, old, &mut errors),
+        ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => immutable(new, old, &["spec", "selector"], &mut errors),
+        ("apps", "StatefulSet") => apps::stateful_set_update(new, old, &mut errors),
+        ("batch", "Job") => batch::job_update(new, old, &mut errors),
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::binding_update(new, old, &mut errors),
+        ("networking.k8s.io", "IngressClass") => immutable(new, old, &["spec", "controller"], &mut errors),
+        _ => {}
+    }
+    errors
+}
+
+/// `field is immutable` when the value under a path changed; a value that was not set may be set.
+fn immutable(new: &Value, old: &Value, path: &[&str], errors: &mut Vec<FieldError>) {
+    let (is, was) = path.iter().fold((new, old), |(is, was), key| (&is[*key], &was[*key]));
+    if is != was {
+        errors.push(FieldError::invalid(path.join("."), is.clone(), "field is immutable"));
+    }
+}
+
+/// The items of a list; none when it is missing.
+fn items(value: &Value) -> impl Iterator<Item = (usize, &Value)> {
+    value.as_array().into_iter().flatten().enumerate()
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+fn not_negative(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if value.as_i64().is_some_and(|n| n < 0) {
+        errors.push(FieldError::invalid(path, value.clone(), "must be greater than or equal to 0"));
+    }
+}
+
+fn port_number(value: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    if !(1..=65535).contains(&value.as_i64().unwrap_or_default()) {
+        let shown = if value.is_null() { Value::from(0) } else { value.clone() };
+        errors.push(FieldError::invalid(path, shown, "must be between 1 and 65535, inclusive"));
+    }
+}
+
+fn duplicate(path: String, value: &Value) -> FieldError {
+    FieldError { field: path, kind: FieldErrorKind::Duplicate, value: Some(value.clone()), detail: String::new() }
+}
+
+/// One of a fixed set of words; empty values are left to others.
+fn one_of(value: &Value, path: &str, allowed: &[&str], errors: &mut Vec<FieldError>) {
+    let Some(word) = value.as_str() else { return };
+    if !allowed.contains(&word) {
+        errors.push(not_supported(path, word, allowed));
+    }
+}
+
+fn not_supported(path: &str, word: &str, allowed: &[&str]) -> FieldError {
+    let mut sorted: Vec<String> = allowed.iter().map(|a| format!("{a:?}")).collect();
+    sorted.sort();
+    let detail = format!("supported values: {}", sorted.join(", "));
+    FieldError { field: path.into(), kind: FieldErrorKind::NotSupported, value: Some(word.into()), detail }
+}

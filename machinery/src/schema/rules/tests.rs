@@ -1,0 +1,168 @@
+use serde_json::{Value, json};
+
+use super::super::{Gvk, Types, conform, default, validate, validate_update};
+
+fn prepare(gvk: &Gvk, mut object: Value) -> Value {
+    let types = Types::builtin();
+    let id = types.kind(&gvk.group, &gvk.version, &gvk.kind).unwrap();
+    assert_eq!(conform(types, id, &mut object), Default::default());
+    default(types, gvk, &mut object);
+    object
+}
+
+fn check(gvk: &Gvk, object: Value) -> Vec<String> {
+    let errors = validate(Types::builtin(), gvk, &prepare(gvk, object));
+    errors.iter().map(|e| format!("{}: {}", e.field, e.message())).collect()
+}
+
+fn change(gvk: &Gvk, old: Value, patch: Value) -> Vec<String> {
+    let old = prepare(gvk, old);
+    let new = with(old.clone(), patch);
+    validate_update(gvk, &prepare(gvk, new), &old).iter().map(|e| format!("{}: {}", e.field, e.detail)).collect()
+}
+
+fn merge(target: &mut Value, patch: Value) {
+    match (target, patch) {
+        (Value::Object(target), Value::Object(patch)) => {
+            for (key, value) in patch {
+                merge(target.entry(key).or_insert(Value::Null), value);
+            }
+        }
+        (target, patch) => *target = patch,
+    }
+}
+
+fn deployment() -> Value {
+    json!({"metadata": {"name": "web"}, "spec": {
+        "selector": {"matchLabels": {"app": "web"}},
+        "template": {"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "web", "image": "busybox"}]}}}})
+}
+
+fn with(mut object: Value, patch: Value) -> Value {
+    merge(&mut object, patch);
+    object
+}
+
+fn deployments() -> Gvk {
+    Gvk::new("apps", "v1", "Deployment")
+}
+
+#[test]
+fn a_deployment_needs_a_selector_that_matches_and_containers() {
+    assert_eq!(check(&deployments(), deployment()), Vec::<String>::new());
+    assert_eq!(
+        check(&deployments(), json!({"spec": {}})),
+        ["spec.selector: Required value", "spec.template.spec.containers: Required value"]
+    );
+    assert_eq!(
+        check(&deployments(), with(deployment(), json!({"spec": {"selector": {"matchLabels": {"app": "db"}}, "replicas": -1}}))),
+        [
+            "spec.replicas: Invalid value: -1: must be greater than or equal to 0",
+            "spec.template.metadata.labels: Invalid value: {\"app\":\"web\"}: `selector` does not match template `labels`"
+        ]
+    );
+}
+
+#[test]
+fn containers_have_names_images_and_ports_that_fit() {
+    let containers = json!([
+        {"name": "a"},
+        {"image": "i", "ports": [{"containerPort": 0}, {"containerPort": 70000, "name": "--"}]},
+        {"name": "a", "image": "i", "volumeMounts": [{"name": "none", "mountPath": "/x"}], "livenessProbe": {}},
+    ]);
+    let found = check(&deployments(), with(deployment(), json!({"spec": {"template": {"spec": {"containers": containers}}}})));
+    insta::assert_snapshot!("containers", found.join("\n"));
+}
+
+#[test]
+fn selectors_of_workloads_never_change() {
+    let labels = json!({"app": "web", "x": "y"});
+    let patch = json!({"spec": {"selector": {"matchLabels": labels}, "template": {"metadata": {"labels": labels}}}});
+    assert_eq!(change(&deployments(), deployment(), patch), ["spec.selector: field is immutable"]);
+    assert!(change(&deployments(), deployment(), json!({"spec": {"replicas": 3}})).is_empty());
+}
+
+#[test]
+fn services_have_ports_with_names_when_several() {
+    let gvk = Gvk::new("", "v1", "Service");
+    assert!(check(&gvk, json!({"spec": {"ports": [{"port": 80}]}})).is_empty());
+    assert_eq!(check(&gvk, json!({"spec": {}})), ["spec.ports: Required value"]);
+    assert!(check(&gvk, json!({"spec": {"clusterIP": "None"}})).is_empty());
+    assert!(check(&gvk, json!({"spec": {"type": "ExternalName", "externalName": "a.b."}})).is_empty());
+    let found = check(
+        &gvk,
+        json!({"spec": {"type": "Foo", "ports": [{"port": 0}, {"port": 80, "name": "b"}, {"port": 80, "name": "b", "nodePort": 1}]}}),
+    );
+    insta::assert_snapshot!("service", found.join("\n"));
+    let old = json!({"spec": {"clusterIP": "10.0.0.1", "ports": [{"port": 80}]}});
+    assert_eq!(change(&gvk, old, json!({"spec": {"clusterIP": "10.0.0.2"}})), ["spec.clusterIPs[0]: may not change once set"]);
+}
+
+#[test]
+fn configmaps_and_secrets_hold_their_keys_and_promises() {
+    let (maps, secrets) = (Gvk::new("", "v1", "ConfigMap"), Gvk::new("", "v1", "Secret"));
+    assert!(check(&maps, json!({"data": {"a.b_c-D": "x"}})).is_empty());
+    assert_eq!(check(&maps, json!({"data": {"a/b": "x", "..": "x"}})).len(), 2);
+    let big = "x".repeat(1024 * 1024 + 1);
+    assert!(check(&maps, json!({"data": {"a": big}}))[0].contains("Too long: may not be more than 1048576 bytes"));
+    assert_eq!(check(&secrets, json!({"type": "kubernetes.io/tls", "data": {"tls.crt": ""}})), ["data[tls.key]: Required value"]);
+    let frozen = json!({"immutable": true, "data": {"a": "x"}});
+    assert_eq!(change(&maps, frozen.clone(), json!({"data": {"a": "y"}})), ["data: field is immutable when `immutable` is set"]);
+    assert!(change(&maps, frozen, json!({"metadata": {"labels": {"a": "b"}}})).is_empty());
+    assert_eq!(change(&secrets, json!({}), json!({"type": "mine"})), ["type: field is immutable"]);
+}
+
+#[test]
+fn jobs_keep_what_they_were_created_with() {
+    let gvk = Gvk::new("batch", "v1", "Job");
+    let job = json!({"spec": {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "a", "image": "b"}]}}}});
+    assert!(check(&gvk, job.clone()).is_empty());
+    let always = with(job.clone(), json!({"spec": {"template": {"spec": {"restartPolicy": "Always"}}}}));
+    assert_eq!(
+        check(&gvk, always),
+        ["spec.template.spec.restartPolicy: Unsupported value: \"Always\": supported values: \"Never\", \"OnFailure\""]
+    );
+    assert_eq!(change(&gvk, job.clone(), json!({"spec": {"completions": 3}})), ["spec.completions: field is immutable"]);
+    assert!(change(&gvk, job.clone(), json!({"spec": {"parallelism": 3, "suspend": true}})).is_empty());
+    let mut made = with(job, json!({"metadata": {"name": "j", "uid": "u"}}));
+    super::batch::generate_selector(&mut made);
+    assert_eq!(made["spec"]["selector"]["matchLabels"], json!({"batch.kubernetes.io/controller-uid": "u"}));
+    assert!(check(&gvk, made).is_empty());
+}
+
+#[test]
+fn the_other_kinds_have_their_rules() {
+    let cases = [
+        (Gvk::new("federation", "v1beta1", "Cluster"), json!({"spec": {}})),
+        (
+            Gvk::new("federation", "v1beta1", "Cluster"),
+            json!({"spec": {"serverAddressByClientCIDRs": [
+            {"clientCIDR": "bad"}, {"clientCIDR": "10.0.0.0/8"}, {"clientCIDR": ""}, {"clientCIDR": "1.2.3.4/33"}]}}),
+        ),
+        (Gvk::new("autoscaling", "v2", "HorizontalPodAutoscaler"), json!({"spec": {"scaleTargetRef": {"kind": "Deployment"}}})),
+        (Gvk::new("networking.k8s.io", "v1", "Ingress"), json!({"spec": {}})),
+        (
+            Gvk::new("networking.k8s.io", "v1", "Ingress"),
+            json!({"spec": {"rules": [{"host": "*.a.b", "http": {"paths": [
+            {"path": "x", "pathType": "Prefix", "backend": {"service": {"name": "s"}}}, {"backend": {}}]}}]}}),
+        ),
+        (
+            Gvk::new("rbac.authorization.k8s.io", "v1", "Role"),
+            json!({"rules": [{"resources": ["pods"]}, {"verbs": ["get"], "nonResourceURLs": ["/"]}]}),
+        ),
+        (
+            Gvk::new("rbac.authorization.k8s.io", "v1", "ClusterRoleBinding"),
+            json!({"roleRef": {"kind": "Role", "name": "a"},
+            "subjects": [{"kind": "User", "name": "u"}, {"kind": "ServiceAccount", "name": "s"}, {"kind": "Dog", "name": "d"}]}),
+        ),
+        (Gvk::new("coordination.k8s.io", "v1", "Lease"), json!({"spec": {"leaseDurationSeconds": 0, "leaseTransitions": -1}})),
+        (Gvk::new("authorization.k8s.io", "v1", "SubjectAccessReview"), json!({"kind": "SubjectAccessReview", "spec": {}})),
+        (Gvk::new("", "v1", "Event"), json!({"metadata": {"namespace": "a"}, "involvedObject": {"namespace": "b"}})),
+    ];
+    let mut out = String::new();
+    for (gvk, object) in cases {
+        out += &format!("{} {object}\n", gvk.kind);
+        check(&gvk, object).iter().for_each(|e| out += &format!("    {e}\n"));
+    }
+    insta::assert_snapshot!("other_kinds", out);
+}

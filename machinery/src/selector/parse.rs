@@ -1,0 +1,166 @@
+//! The grammar of label selectors in query strings.
+
+use super::{Operator, Requirement, SelectorError};
+
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Token<'a> {
+    Word(&'a str),
+    Symbol(&'a str),
+    End,
+}
+
+struct Tokens<'a> {
+    rest: &'a str,
+}
+
+fn is_symbol(c: char) -> bool {
+    matches!(c, '=' | '!' | '(' | ')' | ',' | '>' | '<')
+}
+
+impl<'a> Tokens<'a> {
+    fn next(&mut self) -> Token<'a> {
+        let text = self.rest.trim_start();
+        let Some(first) = text.chars().next() else {
+            self.rest = "";
+            return Token::End;
+        };
+        let len = if text.starts_with("==") || text.starts_with("!=") {
+            2
+        } else if is_symbol(first) {
+            1
+        } else {
+            text.find(|c: char| is_symbol(c) || c.is_whitespace()).unwrap_or(text.len())
+        };
+        let (token, rest) = text.split_at(len);
+        self.rest = rest;
+        if is_symbol(first) { Token::Symbol(token) } else { Token::Word(token) }
+    }
+
+    fn peek(&self) -> Token<'a> {
+        Self { rest: self.rest }.next()
+    }
+}
+
+fn unexpected(found: Token<'_>, expected: &str) -> SelectorError {
+    let found = match found {
+        Token::Word(s) | Token::Symbol(s) => s,
+        Token::End => "",
+    };
+    SelectorError(format!("unable to parse requirement: found '{found}', expected: {expected}"))
+}
+
+pub(super) fn label_selector(text: &str) -> Result<Vec<Requirement>, SelectorError> {
+    let mut tokens = Tokens { rest: text };
+    let mut out = Vec::new();
+    if tokens.peek() == Token::End {
+        return Ok(out);
+    }
+    loop {
+        out.push(requirement(&mut tokens)?);
+        match tokens.next() {
+            Token::End => return Ok(out),
+            Token::Symbol(",") => {}
+            other => return Err(unexpected(other, "',' or end of string")),
+        }
+    }
+}
+
+fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, SelectorError> {
+    let key = match tokens.next() {
+        Token::Symbol("!") => match tokens.next() {
+            Token::Word(key) => return Requirement::new(key, Operator::DoesNotExist, Vec::new()),
+            other => return Err(unexpected(other, "identifier after '!'")),
+        },
+        Token::Word(key) => key,
+        other => return Err(unexpected(other, "!, identifier")),
+    };
+    if matches!(tokens.peek(), Token::End | Token::Symbol(",")) {
+        return Requirement::new(key, Operator::Exists, Vec::new());
+    }
+    let operator = match tokens.next() {
+        Token::Symbol("=" | "==") => Operator::Equals,
+        Token::Symbol("!=") => Operator::NotEquals,
+        Token::Symbol(">") => Operator::GreaterThan,
+        Token::Symbol("<") => Operator::LessThan,
+        Token::Word("in") => Operator::In,
+        Token::Word("notin") => Operator::NotIn,
+        other => return Err(unexpected(other, "in, notin, =, ==, !=, >, <")),
+    };
+    let values = if matches!(operator, Operator::In | Operator::NotIn) { value_list(tokens)? } else { vec![one_value(tokens)?] };
+    Requirement::new(key, operator, values)
+}
+
+fn one_value(tokens: &mut Tokens<'_>) -> Result<String, SelectorError> {
+    match tokens.peek() {
+        Token::End | Token::Symbol(",") => Ok(String::new()),
+        Token::Word(value) => {
+            tokens.next();
+            Ok(value.into())
+        }
+        other => Err(unexpected(other, "identifier")),
+    }
+}
+
+/// `(a,b)`; an empty place between commas or parentheses is the empty value.
+fn value_list(tokens: &mut Tokens<'_>) -> Result<Vec<String>, SelectorError> {
+    match tokens.next() {
+        Token::Symbol("(") => {}
+        other => return Err(unexpected(other, "'('")),
+    }
+    let mut out = Vec::new();
+    loop {
+        let value = match tokens.peek() {
+            Token::Word(value) => {
+                tokens.next();
+                value
+            }
+            _ => "",
+        };
+        out.push(value.to_owned());
+        match tokens.next() {
+            Token::Symbol(",") => {}
+            Token::Symbol(")") => return Ok(out),
+            other => return Err(unexpected(other, "',' or ')'")),
+        }
+    }
+}
+
+/// Letters and digits at both ends, `-`, `_`, `.` between them, at most 63.
+fn is_name(text: &str) -> bool {
+    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
+    text.len() <= 63
+        && ends(text.chars().next())
+        && ends(text.chars().next_back())
+        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
+}
+
+fn is_subdomain(text: &str) -> bool {
+    let label = |l: &str| {
+        let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
+        end(l.chars().next()) && end(l.chars().next_back()) && l.chars().all(|c| end(Some(c)) || c == '-')
+    };
+    text.len() <= 253 && text.split('.').all(label)
+}
+
+/// The key of a label: an optional DNS prefix and a slash, then a name.
+pub(super) fn check_key(key: &str) -> Result<(), SelectorError> {
+    let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
+    if is_name(name) && prefix.is_none_or(is_subdomain) {
+        return Ok(());
+    }
+    Err(SelectorError(format!(
+        "\"{key}\" is not a label key: it is a name of at most 63 letters, digits, '-', '_', '.' that begins and ends with a letter or digit, \
+         optionally after a DNS subdomain and '/', for example example.com/tier"
+    )))
+}
+
+/// The value of a label: empty, or a name.
+pub(super) fn check_value(key: &str, value: &str) -> Result<(), SelectorError> {
+    if value.is_empty() || is_name(value) {
+        return Ok(());
+    }
+    Err(SelectorError(format!(
+        "\"{value}\" is not a value for label \"{key}\": it is empty or at most 63 letters, digits, '-', '_', '.' and begins and ends with a \
+         letter or digit"
+    )))
+}

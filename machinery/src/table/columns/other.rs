@@ -1,0 +1,114 @@
+//! Columns of networking, rbac, coordination, extensions, and of the federation's own kinds.
+
+use serde_json::Value;
+
+use super::super::cell::{NONE, UNKNOWN, condition, joined, labels, list, load_balancer, plain, text, text_or};
+use super::{AGE, CREATED_AT, Columns, NAME, column, wide};
+
+pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
+    Some(match (group, kind) {
+        ("networking.k8s.io", "Ingress") => vec![
+            NAME,
+            column("Class", |o, _| text_or(o, "/spec/ingressClassName", NONE).into()),
+            column("Hosts", |o, _| hosts(o).into()),
+            column("Address", |o, _| load_balancer(o).join(",").into()),
+            column("Ports", |o, _| if list(o, "/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }),
+            AGE,
+        ],
+        ("networking.k8s.io", "IngressClass") => vec![
+            NAME,
+            column("Controller", |o, _| text(o, "/spec/controller").into()),
+            column("Parameters", |o, _| parameters(o).into()),
+            AGE,
+        ],
+        ("networking.k8s.io", "NetworkPolicy") => {
+            vec![NAME, column("Pod-Selector", |o, _| super::super::cell::selector(o, "/spec/podSelector").into()), AGE]
+        }
+        ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => vec![NAME, CREATED_AT],
+        ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => vec![
+            NAME,
+            column("Role", |o, _| format!("{}/{}", text(o, "/roleRef/kind"), text(o, "/roleRef/name")).into()),
+            AGE,
+            wide("Users", |o, _| subjects(o, "User").into()),
+            wide("Groups", |o, _| subjects(o, "Group").into()),
+            wide("ServiceAccounts", |o, _| subjects(o, "ServiceAccount").into()),
+        ],
+        ("coordination.k8s.io", "Lease") => vec![NAME, column("Holder", |o, _| text(o, "/spec/holderIdentity").into()), AGE],
+        ("apiextensions.k8s.io", "CustomResourceDefinition") => vec![NAME, CREATED_AT],
+        ("federation", "Cluster") => vec![
+            NAME,
+            column("Ready", |o, _| ready(o).into()),
+            column("Region", |o, _| text_or(o, "/status/region", NONE).into()),
+            column("Zones", |o, _| joined(list(o, "/status/zones").iter().map(plain)).into()),
+            AGE,
+            wide("Server", |o, _| text_or(o, "/spec/serverAddressByClientCIDRs/0/serverAddress", NONE).into()),
+            wide("Labels", |o, _| labels(o, "/metadata/labels").into()),
+        ],
+        ("federation", "PropagationRecord") => records(),
+        _ => return None,
+    })
+}
+
+fn ready(o: &Value) -> &str {
+    match (condition(o, "Ready"), condition(o, "Offline")) {
+        (Some("True"), _) => "True",
+        (_, Some("True")) => "Offline",
+        (Some(status), _) if !status.is_empty() => status,
+        _ => "Unknown",
+    }
+}
+
+fn hosts(o: &Value) -> String {
+    let all: Vec<&str> = list(o, "/spec/rules").iter().map(|r| text(r, "/host")).filter(|h| !h.is_empty()).collect();
+    match all.len() {
+        0 => "*".into(),
+        n if n > 3 => format!("{} + {} more...", all[..3].join(","), n - 3),
+        _ => all.join(","),
+    }
+}
+
+fn parameters(o: &Value) -> String {
+    let kind = text(o, "/spec/parameters/kind");
+    let group = text(o, "/spec/parameters/apiGroup");
+    match (kind, group) {
+        ("", _) => NONE.into(),
+        (_, "") => format!("{kind}/{}", text(o, "/spec/parameters/name")),
+        _ => format!("{kind}.{group}/{}", text(o, "/spec/parameters/name")),
+    }
+}
+
+fn subjects(o: &Value, kind: &str) -> String {
+    let one = |s: &Value| match text(s, "/namespace") {
+        namespace if kind == "ServiceAccount" && !namespace.is_empty() => format!("{namespace}/{}", text(s, "/name")),
+        _ => text(s, "/name").to_owned(),
+    };
+    list(o, "/subjects").iter().filter(|s| text(s, "/kind") == kind).map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// What each propagation record is about and how its clusters stand.
+fn records() -> Columns {
+    vec![
+        NAME,
+        column("Object", |o, _| {
+            let at = |field: &str| text(o, &format!("/spec/object/{field}"));
+            let resource = if at("group").is_empty() { at("resource").to_owned() } else { format!("{}.{}", at("resource"), at("group")) };
+            let namespace = if at("namespace").is_empty() { String::new() } else { format!("{}/", at("namespace")) };
+            format!("{resource} {namespace}{}", at("name")).into()
+        }),
+        column("Applied", |o, _| {
+            let all = clusters(o);
+            format!("{}/{}", all.iter().filter(|(_, state)| *state == "Applied").count(), all.len()).into()
+        }),
+        column("Waiting", |o, _| {
+            let waiting = clusters(o).into_iter().filter(|(_, state)| *state != "Applied");
+            joined(waiting.map(|(name, state)| format!("{name}:{state}"))).into()
+        }),
+        AGE,
+    ]
+}
+
+/// Clusters of a record with their states.
+fn clusters(o: &Value) -> Vec<(&str, &str)> {
+    let map = o.pointer("/spec/clusters").and_then(Value::as_object);
+    map.into_iter().flatten().map(|(name, c)| (name.as_str(), text_or(c, "/state", UNKNOWN))).collect()
+}
