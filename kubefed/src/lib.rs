@@ -12,6 +12,7 @@ pub mod kubeconfig;
 pub mod printer;
 pub mod render;
 mod start;
+pub mod up;
 pub mod wait;
 
 pub use start::run;

@@ -7,7 +7,7 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use tracing_subscriber::EnvFilter;
 
-use crate::cli::{Cli, normalise};
+use crate::cli::{Cli, Command, normalise};
 use crate::commands::{self, Session};
 use crate::error::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure};
 use crate::printer::Printer;
@@ -27,7 +27,12 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     };
     log(cli.global.verbosity);
     let session = Session { printer, global: cli.global };
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    // Only a whole federation has work for more than one thread.
+    let mut builder = match cli.command {
+        Command::Up(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match builder.enable_all().build() {
         Ok(runtime) => runtime,
         Err(e) => return fail(&session.printer, &Failure::new(format!("starting: {e}"))),
     };

@@ -20,6 +20,7 @@ pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, ServiceArgs};
 pub use join::JoinArgs;
 pub use unjoin::UnjoinArgs;
 pub use values::{DryRun, Format, NamedFormat};
+pub use crate::up::UpArgs;
 pub use version::VersionArgs;
 
 /// kubefed controls a Kubernetes Cluster Federation.
@@ -54,6 +55,8 @@ pub enum Command {
     Unjoin(UnjoinArgs),
     /// Remove a federation control plane from its host cluster
     Deinit(DeinitArgs),
+    /// Run a federation with hollow members in this process, to try things out
+    Up(UpArgs),
     /// Print the versions of kubefed and of the federation
     Version(VersionArgs),
     /// List the flags every command takes
@@ -104,7 +107,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "up", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }

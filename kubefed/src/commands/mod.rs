@@ -25,6 +25,7 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
         Command::Join(args) => join::run(session, &args).await,
         Command::Unjoin(args) => unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
+        Command::Up(args) => crate::up::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
         Command::Options => {
             options(session);
