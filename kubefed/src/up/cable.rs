@@ -63,17 +63,23 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receive
 }
 
 async fn forward(mut client: TcpStream, target: SocketAddr, mut state: watch::Receiver<bool>) {
-    if !*state.borrow_and_update() {
-        // Silence until the cable is plugged in; then the client has to dial again.
-        let _ = state.wait_for(|plugged| *plugged).await;
-        return;
+    if *state.borrow_and_update() {
+        let Ok(mut server) = TcpStream::connect(target).await else { return };
+        let mut pulled = state.clone();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut client, &mut server) => return,
+            () = becomes(&mut pulled, false) => {}
+        }
     }
-    let Ok(mut server) = TcpStream::connect(target).await else { return };
-    let mut pulled = state.clone();
-    tokio::select! {
-        _ = tokio::io::copy_bidirectional(&mut client, &mut server) => {}
-        _ = pulled.wait_for(|plugged| !*plugged) => {
-            let _ = state.wait_for(|plugged| *plugged).await;
+    // Silence until the cable is plugged in; then the client has to dial again.
+    becomes(&mut state, true).await;
+}
+
+/// Waits until the cable is plugged in, or pulled.
+async fn becomes(state: &mut watch::Receiver<bool>, plugged: bool) {
+    while *state.borrow_and_update() != plugged {
+        if state.changed().await.is_err() {
+            return;
         }
     }
 }

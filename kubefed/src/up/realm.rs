@@ -103,7 +103,7 @@ impl Realm {
         let manager = tokio::spawn(manager::run(
             manager_config(&provider_config),
             as_user(&sites[0].1.server, keys::CONTROLLER_MANAGER_USER),
-            Some(manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() }),
+            manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() },
             stop.clone(),
         ));
         Ok(Self { federation, dns, kubeconfig, sites, manager, stop })
