@@ -151,7 +151,7 @@ pub fn keep_times(old: &Value, new: &mut Value) {
     };
     let (before, after) = (managed(old), managed(new));
     if before == after
-        || without_times(before.clone()) != without_times(after)
+        || without_times(before) != without_times(after)
         || without_managed_fields(old) != without_managed_fields(new)
     {
         return;
