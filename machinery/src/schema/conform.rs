@@ -54,11 +54,11 @@ impl<'a> Walk<'a> {
             | (Shape::Number, Value::Number(_)) => {}
             (Shape::Quantity, Value::String(s)) => match super::quantity::canonical(s) {
                 Some(canonical) => *s = canonical,
-                None => self.wrong(format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
+                None => self.wrong(&format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
             },
             (Shape::Quantity, Value::Number(n)) => match super::quantity::canonical(&n.to_string()) {
                 Some(canonical) => *value = canonical.into(),
-                None => self.wrong(format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
+                None => self.wrong(&format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
             },
             (Shape::Integer { wide: true }, Value::Number(n)) if n.as_i64().is_some() => {}
             (Shape::Integer { wide: false } | Shape::IntOrString, Value::Number(n))
@@ -66,7 +66,7 @@ impl<'a> Walk<'a> {
             (Shape::String(kind), Value::String(s)) => match super::text::canonical(*kind, s) {
                 Ok(Some(canonical)) => *s = canonical,
                 Ok(None) => {}
-                Err(why) => self.wrong(why),
+                Err(why) => self.wrong(&why),
             },
             (Shape::List { items, .. }, Value::Array(list)) => {
                 let items = *items;
@@ -171,7 +171,7 @@ impl<'a> Walk<'a> {
         simple.to_owned()
     }
 
-    fn wrong(&mut self, why: String) {
+    fn wrong(&mut self, why: &str) {
         let message = format!("{}: {why}", self.path());
         self.found.wrong.push(message);
     }
