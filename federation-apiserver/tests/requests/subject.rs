@@ -30,7 +30,7 @@ impl Answer {
 
 /// A server to talk to.
 pub(crate) enum Subject {
-    Memory(Box<Server>, ApiService),
+    Memory { service: ApiService, _server: Box<Server> },
     Tls { authority: String, token: String, _server: Option<Box<Server>> },
 }
 
@@ -38,7 +38,7 @@ pub(crate) enum Subject {
 pub(crate) async fn in_memory(profile: Profile) -> Subject {
     let server = ready(Config::in_memory(profile)).await;
     let service = server.admin_service();
-    Subject::Memory(server, service)
+    Subject::Memory { service, _server: server }
 }
 
 pub(crate) async fn ready(config: Config) -> Box<Server> {
@@ -77,7 +77,7 @@ impl Subject {
             request.headers_mut().append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         match self {
-            Self::Memory(_, service) => {
+            Self::Memory { service, .. } => {
                 let response = service.clone().oneshot(request).await.unwrap();
                 let (parts, body) = response.into_parts();
                 Answer { code: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes() }
