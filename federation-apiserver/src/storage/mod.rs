@@ -13,6 +13,7 @@ pub mod event;
 mod feed;
 pub mod head;
 pub mod object;
+mod replay;
 pub mod resource;
 mod sorted;
 pub mod store;

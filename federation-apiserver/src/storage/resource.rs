@@ -209,7 +209,7 @@ impl ResourceStore {
     /// The write is done whatever comes of it.
     async fn settle(&self, revision: u64) {
         let mut progress = self.shared.progress.clone();
-        let seen = progress.wait_for(|p| p.applied >= revision || p.trouble.is_some());
+        let seen = progress.wait_for(|p| (p.applied >= revision && self.cache.loaded()) || p.trouble.is_some());
         let _ = tokio::time::timeout(self.shared.tuning.wait, seen).await;
     }
 }

@@ -10,9 +10,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
 use super::StorageError;
 use super::cache::Cache;
-use super::event::WatchEvent;
+use super::event::{Change, WatchEvent};
 use super::feed::Progress;
 use super::object::Object;
+use super::replay::Replay;
 use super::resource::{Filter, ResourceStore};
 use super::store::ReadAt;
 
@@ -50,6 +51,8 @@ struct Watcher {
     initial: std::vec::IntoIter<Arc<Object>>,
     /// To be sent behind them.
     initial_end: Option<WatchEvent>,
+    /// What comes before the ring.
+    replay: Option<Replay>,
     queue: VecDeque<WatchEvent>,
     /// Next change to look at.
     sequence: u64,
@@ -77,11 +80,18 @@ pub(super) async fn watch(
         WatchFrom::Any => ReadAt::Any,
         WatchFrom::After(revision) => ReadAt::NotOlderThan(revision),
     };
-    let mut objects = Vec::new();
+    let (mut objects, mut replay) = (Vec::new(), None);
     let (sequence, after) = match options.from {
         WatchFrom::After(revision) if !initial => {
             resource.wait_for(0).await?;
-            (cache.position_after(revision)?, revision)
+            let position = match cache.position_after(revision) {
+                Err(StorageError::Compacted { .. }) => {
+                    replay = Some(Replay::open(resource, &prefix, revision).await?);
+                    0
+                }
+                position => position?,
+            };
+            (position, revision)
         }
         _ => {
             let snapshot = resource.snapshot(at).await?;
@@ -100,6 +110,7 @@ pub(super) async fn watch(
         filter,
         initial: objects.into_iter(),
         initial_end: marked.then(|| WatchEvent::bookmark(after, true)),
+        replay,
         queue: VecDeque::new(),
         sequence,
         after,
@@ -127,6 +138,15 @@ impl Watcher {
         loop {
             if let Some(event) = self.queue.pop_front() {
                 return Some(event);
+            }
+            if let Some(replay) = &mut self.replay {
+                let (revision, change) = replay.next(&self.cache).await?;
+                self.seen = self.seen.max(revision);
+                self.queue.extend(change.and_then(|change| self.event(&change)));
+                if let Ok(position) = self.cache.position_after(self.seen) {
+                    (self.sequence, self.after, self.replay) = (position, self.seen, None);
+                }
+                continue;
             }
             // Read in this order: what was applied before the ring was found empty has been seen.
             let applied = self.progress.borrow().applied;
@@ -157,17 +177,20 @@ impl Watcher {
         for change in &changes {
             self.sequence += 1;
             self.seen = self.seen.max(change.revision);
-            if change.revision <= self.after || !change.key().starts_with(&self.prefix) {
-                continue;
-            }
-            let kind = match &self.filter {
-                Some(filter) => change.seen_through(&**filter),
-                None => change.seen_through(&|_| true),
-            };
-            if let Some(kind) = kind {
-                self.queue.push_back(WatchEvent::change(kind, change.clone()));
+            if change.revision > self.after && change.key().starts_with(&self.prefix) {
+                let event = self.event(change);
+                self.queue.extend(event);
             }
         }
         Some(!changes.is_empty())
+    }
+
+    /// What this watcher is told about a change.
+    fn event(&self, change: &Arc<Change>) -> Option<WatchEvent> {
+        let kind = match &self.filter {
+            Some(filter) => change.seen_through(&**filter),
+            None => change.seen_through(&|_| true),
+        };
+        Some(WatchEvent::change(kind?, change.clone()))
     }
 }

@@ -27,7 +27,12 @@ async fn a_restart_in_the_middle_of_a_watch_is_survived() {
         assert!(matches!(write, Err(StorageError::Unavailable(_))), "{write:?}");
         assert!(begin.elapsed() < Duration::from_secs(10), "two failures took {:?}", begin.elapsed());
         assert!(maps.get(Some("ns"), "a", ReadAt::Any).await.unwrap().is_some());
-        assert!(store.ready().is_err());
+        soon(async {
+            while store.ready().is_ok() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
         server.start_again();
         let name = format!("b{round}");
         let written = soon(async {
@@ -90,6 +95,17 @@ async fn prefixes_keep_federations_apart() {
     assert!(revisions[0] < revisions[1]);
     let plain = server.client().await;
     assert_eq!(plain.get("/registry/maps/a").await.unwrap().0, None);
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_a_certificate() {
+    let server = EtcdServer::start_tls();
+    let etcd = server.client().await;
+    let revision = etcd.put("/registry/maps/a", "1".into(), Expect::Absent, None).await.unwrap();
+    assert_eq!(etcd.revision().await.unwrap(), revision);
+    let anonymous = EtcdConfig { cert_file: None, key_file: None, ..server.config() };
+    let refused = Etcd::connect(&anonymous).await.unwrap().revision().await;
+    assert!(matches!(refused, Err(StorageError::Unavailable(_))), "{refused:?}");
 }
 
 #[tokio::test]

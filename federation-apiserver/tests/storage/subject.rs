@@ -10,6 +10,7 @@ use federation_apiserver::storage::Backend;
 use federation_apiserver::storage::embedded::Embedded;
 use federation_apiserver::storage::etcd::{Etcd, EtcdConfig};
 use federation_apiserver::storage::store::{Store, Tuning};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -51,24 +52,47 @@ pub(crate) struct EtcdServer {
     dir: TempDir,
     client: u16,
     peer: u16,
+    tls: Option<Tls>,
 }
 
 impl EtcdServer {
     pub(crate) fn start() -> Self {
+        Self::start_with(None)
+    }
+
+    /// Speaks TLS, and only with those who show a certificate.
+    pub(crate) fn start_tls() -> Self {
+        Self::start_with(Some(Tls::new()))
+    }
+
+    fn start_with(tls: Option<Tls>) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (client, peer) = free_ports();
-        let child = spawn(dir.path(), client, peer);
-        let server = Self { child, dir, client, peer };
+        let child = spawn(dir.path(), client, peer, tls.as_ref());
+        let server = Self { child, dir, client, peer, tls };
         server.wait();
         server
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.client)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://127.0.0.1:{}", self.client)
+    }
+
+    /// The settings to reach it.
+    pub(crate) fn config(&self) -> EtcdConfig {
+        let file = |name| self.tls.as_ref().map(|tls| tls.0.path().join(name));
+        EtcdConfig {
+            servers: vec![self.url()],
+            prefix: String::new(),
+            ca_file: file("ca.crt"),
+            cert_file: file("tls.crt"),
+            key_file: file("tls.key"),
+        }
     }
 
     pub(crate) async fn client(&self) -> Etcd {
-        Etcd::connect(&EtcdConfig { servers: vec![self.url()], ..EtcdConfig::default() }).await.unwrap()
+        Etcd::connect(&self.config()).await.unwrap()
     }
 
     pub(crate) fn stop(&mut self) {
@@ -77,7 +101,7 @@ impl EtcdServer {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.dir.path(), self.client, self.peer);
+        self.child = spawn(self.dir.path(), self.client, self.peer, self.tls.as_ref());
         self.wait();
     }
 
@@ -107,10 +131,39 @@ fn free_ports() -> (u16, u16) {
     (ports[0].local_addr().unwrap().port(), ports[1].local_addr().unwrap().port())
 }
 
-fn spawn(dir: &Path, client: u16, peer: u16) -> Child {
+/// A CA and one certificate of it, for server and client alike.
+struct Tls(TempDir);
+
+impl Tls {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let mut params = CertificateParams::new(vec!["127.0.0.1".into()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "etcd");
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+        let key = KeyPair::generate().unwrap();
+        let cert = params.signed_by(&key, &ca).unwrap();
+        for (name, pem) in [("ca.crt", ca.pem()), ("tls.crt", cert.pem()), ("tls.key", key.serialize_pem())] {
+            std::fs::write(dir.path().join(name), pem).unwrap();
+        }
+        Self(dir)
+    }
+}
+
+fn spawn(dir: &Path, client: u16, peer: u16, tls: Option<&Tls>) -> Child {
     let program = std::env::var("ETCD").unwrap_or_else(|_| "etcd".into());
-    let (client, peer) = (format!("http://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
     let mut command = Command::new(&program);
+    if let Some(Tls(dir)) = tls {
+        command.arg("--client-cert-auth");
+        for (flag, file) in [("trusted-ca-file", "ca.crt"), ("cert-file", "tls.crt"), ("key-file", "tls.key")] {
+            command.arg(format!("--{flag}={}", dir.path().join(file).display()));
+        }
+    }
     command.args(["--name=t", "--log-level=error", "--logger=zap"]).arg(format!("--data-dir={}", dir.display()));
     for (flag, value) in [("listen-client-urls", &client), ("advertise-client-urls", &client), ("listen-peer-urls", &peer)] {
         command.arg(format!("--{flag}={value}"));

@@ -9,19 +9,20 @@ use futures::stream::{self, BoxStream};
 use tokio::sync::watch;
 
 use super::{MESSAGE, Names, call, end_of, explain, unsigned};
-use crate::storage::{Event, StorageError, Versioned};
+use crate::storage::{Event, ROOT, StorageError, Versioned};
 
 /// How long events may be under way before etcd is asked for them.
 const UNDER_WAY: Duration = Duration::from_millis(5);
 /// Pause before etcd is asked again how far the watch is; it does not answer while it is catching up.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
-/// Written to find out how far a watch is where etcd cannot be asked; no resource has such a name.
+/// Written to find out how far a watch of all keys is where etcd cannot be asked; no resource has such
+/// a name. Watches of fewer keys tell their progress there only when something changes.
 const BARRIER: &str = "~barrier";
 
 struct Watch {
     names: Names,
     /// As etcd knows it.
-    barrier: Vec<u8>,
+    barrier: Option<Vec<u8>>,
     kv: KvClient,
     /// Whether etcd's answers to "how far is this watch" can be relied on.
     asks: bool,
@@ -54,7 +55,7 @@ pub(super) async fn watch(
     let mut watcher = client.watch_client().max_decoding_message_size(MESSAGE);
     let (sender, responses) = call(watcher.watch(start, Some(options)), after).await?.split();
     let watch = Watch {
-        barrier: names.to_etcd(&format!("{prefix}{BARRIER}")),
+        barrier: (prefix == ROOT).then(|| names.to_etcd(&format!("{ROOT}{BARRIER}"))),
         names,
         kv: client.kv_client(),
         asks: progress_is_sound(&version),
@@ -118,8 +119,10 @@ impl Watch {
         }
         let asked = if self.asks {
             self.sender.request_progress().await.map_err(|e| explain(&e, 0))
+        } else if let Some(barrier) = &self.barrier {
+            call(self.kv.put(barrier.clone(), "", None), 0).await.map(drop)
         } else {
-            call(self.kv.put(self.barrier.clone(), "", None), 0).await.map(drop)
+            Ok(())
         };
         if let Err(error) = asked {
             return self.end(error);
@@ -163,7 +166,7 @@ impl Watch {
         let kv = event.kv().ok_or_else(|| StorageError::Corrupt("etcd sent an event without a key".into()))?;
         let revision = unsigned(kv.mod_revision());
         self.seen = self.seen.max(revision);
-        if kv.key() == self.barrier {
+        if self.barrier.as_deref() == Some(kv.key()) {
             return Ok(Event::Progress(revision));
         }
         let key = self.names.key(kv.key())?;

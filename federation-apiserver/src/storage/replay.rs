@@ -1,0 +1,60 @@
+//! Changes the ring has forgotten, or never knew because this server started later, from the
+//! backend's history: so that clients go on after a restart instead of listing everything again.
+
+use std::sync::Arc;
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+
+use super::cache::Cache;
+use super::event::Change;
+use super::object::Object;
+use super::resource::ResourceStore;
+use super::{Event, ROOT, StorageError, Versioned};
+
+/// A part of the past.
+pub(super) struct Replay {
+    events: BoxStream<'static, Result<Event, StorageError>>,
+    prefix: String,
+}
+
+impl Replay {
+    /// Changes of keys with `prefix` after a revision; [`StorageError::Compacted`] when the backend has forgotten them too.
+    pub(super) async fn open(resource: &ResourceStore, prefix: &str, after: u64) -> Result<Self, StorageError> {
+        let (backend, wait) = (&resource.shared.backend, resource.shared.tuning.wait);
+        // Whoever asks for the revision makes quiet watches tell how far they are.
+        backend.revision().await?;
+        // All keys, as the feed does: the one watch every backend can tell the progress of.
+        let mut events = backend.watch(ROOT, after).await?;
+        let prefix = format!("{}{prefix}", resource.cache.prefix);
+        // etcd tells what it has compacted in place of the first event.
+        let first = tokio::time::timeout(wait, events.next()).await;
+        match first.ok().flatten() {
+            Some(Ok(first)) => Ok(Self { events: stream::once(async { Ok(first) }).chain(events).boxed(), prefix }),
+            Some(Err(error)) => Err(error),
+            None => Err(StorageError::Unavailable("the history could not be read in time".into())),
+        }
+    }
+
+    /// The revision reached next and the change that was made there, if any; `None` when the history
+    /// cannot be read any further.
+    pub(super) async fn next(&mut self, cache: &Cache) -> Option<(u64, Option<Arc<Change>>)> {
+        let parse = |stored: Versioned| -> Option<Arc<Object>> { cache.parse(&stored).1.ok() };
+        let (revision, new, old) = match self.events.next().await?.ok()? {
+            Event::Put { new, .. } if !new.key.starts_with(&self.prefix) => return Some((new.revision, None)),
+            Event::Delete { key, revision, .. } if !key.starts_with(&self.prefix) => return Some((revision, None)),
+            Event::Put { new, old } => {
+                let old = old.and_then(|value| parse(Versioned { value, ..new.clone() }));
+                (new.revision, Some(parse(new)), old)
+            }
+            Event::Delete { key, old, revision } => (revision, None, parse(Versioned { key, value: old, revision })),
+            Event::Progress(revision) => return Some((revision, None)),
+        };
+        let change = match (new, old) {
+            // What cannot be read was no event when it happened either.
+            (Some(None), _) | (None, None) => None,
+            (new, old) => Some(Arc::new(Change::new(revision, new.flatten(), old))),
+        };
+        Some((revision, change))
+    }
+}
