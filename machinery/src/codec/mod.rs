@@ -107,6 +107,20 @@ pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, vali
     finish(value, findings, validation).map_err(refuse)
 }
 
+/// Decodes the configuration of a server-side apply (YAML or JSON) as it was written: it is not
+/// conformed, because an explicit zero or empty value says something there. Its fields are checked
+/// by [`crate::patch::apply::apply`].
+///
+/// # Errors
+/// 400: not readable, of another kind, or (strict) with duplicate fields.
+pub fn decode_configuration(expected: &Gvk, body: &[u8], validation: FieldValidation) -> Result<Decoded, ApiError> {
+    let refuse = |why: String| ApiError::bad_request(format!("error decoding YAML: {why}"));
+    let Document { mut value, duplicates } = Document::from_yaml(body).map_err(refuse)?;
+    identify(&mut value, expected).map_err(|why| why.map_or_else(|| refuse("expected an object".into()), ApiError::bad_request))?;
+    let findings = duplicates.into_iter().map(|path| format!("duplicate field {path:?}")).take(MAX_FINDINGS).collect();
+    finish(value, findings, validation).map_err(refuse)
+}
+
 /// Conforms the result of a patch to its kind, with the same rules as [`decode`].
 ///
 /// # Errors

@@ -59,3 +59,13 @@ fn content_types_are_read_without_their_parameters() {
     assert_eq!(MediaType::parse("application/vnd.kubernetes.protobuf"), Some(MediaType::Protobuf));
     assert_eq!(MediaType::parse("application/cbor"), None);
 }
+
+#[test]
+fn a_configuration_keeps_its_zeros() {
+    let deployment = Gvk::new("apps", "v1", "Deployment");
+    let body = b"apiVersion: apps/v1\nkind: Deployment\nspec: {minReadySeconds: 0, paused: false, replicas: null, template: {}}\n";
+    let decoded = decode_configuration(&deployment, body, FieldValidation::Strict).unwrap();
+    assert_eq!(decoded.value["spec"], json!({"minReadySeconds": 0, "paused": false, "replicas": null, "template": {}}));
+    let twice = decode_configuration(&deployment, b"spec: {replicas: 1, replicas: 2}", FieldValidation::Strict).unwrap_err();
+    assert!(twice.code == 400 && twice.message.contains("duplicate field \"spec.replicas\""), "{}", twice.message);
+}

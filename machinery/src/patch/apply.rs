@@ -56,6 +56,9 @@ static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
 /// with its `managedFields`. Fields this manager applied before, does not apply now and nobody else
 /// owns are removed. A configuration that changes nothing returns the live object unchanged.
 ///
+/// `applied` is the configuration as it was written, neither conformed nor with defaults: an explicit
+/// zero or empty value is an opinion. It is checked against the schema here.
+///
 /// # Errors
 /// 409 with a cause for each field another manager owns (unless `force`), 400 when the configuration
 /// is malformed.
@@ -109,6 +112,9 @@ pub fn apply(
 /// `metadata.managedFields` of `new`. What the request itself says there is honoured as in
 /// Kubernetes: valid entries replace the old ones, `[]` or `[{}]` forgets them, everything else is
 /// ignored; through a subresource it is always ignored.
+///
+/// `new` is what will be stored: conformed and with defaults. Only its `managedFields` must be as the
+/// request had them, because conforming drops the empty list.
 pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     if !new.is_object() {
         return;
@@ -131,6 +137,28 @@ pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, w
         managers::cap(&mut entries);
     }
     set_managed_fields(new, &entries);
+}
+
+/// Takes back the new times in `managedFields` when nothing else has changed, so that the write can
+/// be skipped. To be called with the object as it would be stored: only then is it seen that
+/// `cpu: 1000m` or an explicit zero changed nothing.
+pub fn keep_times(old: &Value, new: &mut Value) {
+    let managed = |object: &Value| managers::decode(object.pointer("/metadata/managedFields")).unwrap_or_default();
+    let without_times = |mut entries: Vec<Entry>| {
+        entries.iter_mut().for_each(|e| e.time = None);
+        entries.sort_by(|a, b| a.identity.cmp(&b.identity));
+        entries
+    };
+    let (before, after) = (managed(old), managed(new));
+    if before == after
+        || without_times(before) != without_times(after)
+        || without_managed_fields(old) != without_managed_fields(new)
+    {
+        return;
+    }
+    if let Some(times) = old.pointer("/metadata/managedFields") {
+        new["metadata"]["managedFields"] = times.clone();
+    }
 }
 
 fn check_configuration(place: Place<'_>, applied: &Value, writer: &Writer<'_>) -> Result<(), ApiError> {

@@ -8,3 +8,5 @@ pub mod strategic;
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+#[cfg(test)]
+mod recorded;

@@ -163,12 +163,16 @@ impl<'a> Place<'a> {
     }
 }
 
+/// Whether a key says how to merge its object, other than by `$patch`.
+fn is_directive(key: &str) -> bool {
+    key == RETAIN_KEYS || key.starts_with(DELETE_PRIMITIVES) || key.starts_with(ELEMENT_ORDER)
+}
+
 /// `$retainKeys`: everything else leaves the object. What the patch sets must be among them.
 fn retain_keys(original: &mut Object, patch: &Object, keys: &Value) -> Result<(), Fault> {
     let Value::Array(keys) = keys else { return Err(Fault::Malformed(format!("{RETAIN_KEYS} must be a list"))) };
     let kept = |key: &str| keys.iter().any(|k| k == key);
-    let directive = |key: &str| key.starts_with(DELETE_PRIMITIVES) || key.starts_with(ELEMENT_ORDER);
-    if let Some((key, _)) = patch.iter().find(|(key, value)| !value.is_null() && !directive(key) && !kept(key)) {
+    if let Some((key, _)) = patch.iter().find(|(key, value)| !value.is_null() && !is_directive(key) && !kept(key)) {
         return Err(Fault::Malformed(format!("the patch sets \"{key}\", which is not in {RETAIN_KEYS}")));
     }
     original.retain(|key, _| kept(key));
@@ -181,7 +185,10 @@ fn without_directives(value: Value) -> Option<Value> {
     match value {
         Value::Object(map) if map.contains_key(PATCH) => None,
         Value::Object(map) => {
-            let keep = |(key, value): (String, Value)| if value.is_null() { None } else { Some((key, without_directives(value)?)) };
+            let keep = |(key, value): (String, Value)| {
+                let said = !value.is_null() && !is_directive(&key);
+                if said { Some((key, without_directives(value)?)) } else { None }
+            };
             Some(Value::Object(map.into_iter().filter_map(keep).collect()))
         }
         Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),

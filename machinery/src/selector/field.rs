@@ -91,7 +91,7 @@ impl FieldSelector {
             let same = match found {
                 None | Some(Value::Null) => r.value.is_empty(),
                 Some(Value::String(text)) => *text == r.value,
-                Some(other) => other.to_string() == r.value,
+                Some(other) => r.value == *other.to_string(),
             };
             same == r.equal
         })

@@ -250,3 +250,40 @@ proptest::proptest! {
         }
     }
 }
+
+/// Columns whose cells depend on the time of the request; `Restarts` does so in parentheses.
+const CLOCKS: [&str; 5] = ["Age", "Last Seen", "First Seen", "Duration", "Last Schedule"];
+
+#[test]
+fn our_tables_are_those_of_kube_apiserver() {
+    let recording: Value = serde_json::from_str(include_str!("recorded/tables.json")).expect("our own recording");
+    let mut problems = Vec::new();
+    for theirs in recording["tables"].as_array().expect("a list") {
+        let (group, kind) = (theirs["group"].as_str().expect("text"), theirs["kind"].as_str().expect("text"));
+        let objects: Vec<Value> = theirs["rows"].as_array().expect("a list").iter().map(|r| r["object"].clone()).collect();
+        let ours = table(&columns_for(group, kind), &objects, IncludeObject::None, ListMeta::default(), true, NOW);
+        let definitions = ours["columnDefinitions"].as_array().expect("a list");
+        let wanted = theirs["columns"].as_array().expect("a list");
+        if definitions.len() != wanted.len() {
+            problems.push(format!("{group}/{kind}: {} columns instead of {}", definitions.len(), wanted.len()));
+            continue;
+        }
+        for (i, (ours_def, wanted)) in definitions.iter().zip(wanted).enumerate() {
+            if ["name", "type", "format", "priority"].iter().any(|k| ours_def[k] != wanted[k]) {
+                problems.push(format!("{group}/{kind}: column {ours_def} instead of {wanted}"));
+            }
+            let name = wanted["name"].as_str().expect("text");
+            if CLOCKS.contains(&name) {
+                continue;
+            }
+            for (our_row, their_row) in ours["rows"].as_array().expect("a list").iter().zip(theirs["rows"].as_array().expect("a list")) {
+                let cut = |v: &Value| v.as_str().map_or_else(|| v.clone(), |s| s.split(" (").next().unwrap_or_default().into());
+                let (a, b) = (&our_row["cells"][i], &their_row["cells"][i]);
+                if (name == "Restarts" && cut(a) != cut(b)) || (name != "Restarts" && a != b) {
+                    problems.push(format!("{group}/{kind} {}: {name} is {a} instead of {b}", their_row["object"]["metadata"]["name"]));
+                }
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}

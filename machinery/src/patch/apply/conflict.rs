@@ -13,7 +13,7 @@ pub(super) struct Conflict {
     pub(super) path: Vec<PathElement>,
 }
 
-/// The conflicts of one manager, without paths that are allowed.
+/// The conflicts with one manager.
 pub(super) fn conflicts_with(identity: &Identity, fields: &FieldSet) -> Vec<Conflict> {
     fields.paths().into_iter().map(|path| Conflict { with: identity.clone(), path }).collect()
 }
@@ -34,7 +34,7 @@ impl Identity {
 
 /// The 409 with a cause for each conflict.
 pub(super) fn error(mut conflicts: Vec<Conflict>) -> ApiError {
-    conflicts.sort_by(|a, b| (&a.with.manager, &a.with, &a.path).cmp(&(&b.with.manager, &b.with, &b.path)));
+    conflicts.sort_by(|a, b| (&a.with.manager, &a.with).cmp(&(&b.with.manager, &b.with)));
     let message = match conflicts.as_slice() {
         [one] => format!("Apply failed with 1 conflict: conflict with {}: {}", one.with.describe(), display_path(&one.path)),
         all => {

@@ -94,9 +94,8 @@ impl<'a> Place<'a> {
         let mut found: Vec<(String, Scalar)> = Vec::with_capacity(keys.len());
         for key in keys {
             let given = map.get(key).filter(|v| !v.is_null());
-            let value = given.or_else(|| items.field(key).and_then(|f| f.default.as_ref()));
-            if let Some(value) = value {
-                found.push((key.clone(), Scalar(value.clone())));
+            if let Some(value) = given.cloned().or_else(|| items.field(key).and_then(|f| self.key_default(f))) {
+                found.push((key.clone(), Scalar(value)));
             }
         }
         if found.is_empty() {
@@ -104,6 +103,15 @@ impl<'a> Place<'a> {
         }
         found.sort();
         Ok(PathElement::Key(found))
+    }
+
+    /// What a missing key of a list item reads as: its default, and for required keys the zero value.
+    fn key_default(&self, field: &Field) -> Option<Value> {
+        field.default.clone().or_else(|| match self.types.get(field.type_id).shape {
+            Shape::String(_) if field.required => Some("".into()),
+            Shape::Integer { .. } if field.required => Some(0.into()),
+            _ => None,
+        })
     }
 
     /// The zero value a missing field stands for, where upstream's type holds it by value: a missing

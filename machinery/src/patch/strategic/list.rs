@@ -8,7 +8,7 @@ use crate::patch::json::same;
 impl Below<'_> {
     /// Merges two lists: items with the same key are merged, others are added; scalars are united.
     pub(super) fn merge_list(&self, mut original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
-        let Some(key) = self.key else { return merge_scalars(original, patch) };
+        let Some(key) = self.key else { return merge_scalars(&original, &patch) };
         let mut changes = Vec::new();
         let mut replace = false;
         for item in patch {
@@ -41,17 +41,17 @@ impl Below<'_> {
     }
 }
 
-fn merge_scalars(original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
-    if let Some(odd) = original.iter().chain(&patch).find(|v| v.is_object() || v.is_array()) {
+fn merge_scalars(original: &[Value], patch: &[Value]) -> Result<Vec<Value>, Fault> {
+    if let Some(odd) = original.iter().chain(patch).find(|v| v.is_object() || v.is_array()) {
         return Err(Fault::Misfit(format!("a list of scalars cannot be merged with {odd}")));
     }
     let mut merged: Vec<Value> = Vec::new();
-    for item in original.iter().chain(&patch) {
+    for item in original.iter().chain(patch) {
         if !merged.iter().any(|m| same(m, item)) {
             merged.push(item.clone());
         }
     }
-    in_order(merged, &patch, &original, None)
+    in_order(merged, patch, original, None)
 }
 
 /// `$deleteFromPrimitiveList/name`: takes scalars out of a list.

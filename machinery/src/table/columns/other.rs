@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::super::cell::{NONE, UNKNOWN, condition, joined, labels, list, load_balancer, plain, text, text_or};
-use super::{AGE, CREATED_AT, Columns, NAME, column, wide};
+use super::{AGE, CREATED_AT, Column, Columns, NAME, column, wide};
 
 pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     Some(match (group, kind) {
@@ -16,7 +16,7 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
             AGE,
         ],
         ("networking.k8s.io", "IngressClass") => vec![
-            NAME,
+            Column { cell: |o, _| class_name(o).into(), ..NAME },
             column("Controller", |o, _| text(o, "/spec/controller").into()),
             column("Parameters", |o, _| parameters(o).into()),
             AGE,
@@ -65,6 +65,12 @@ fn hosts(o: &Value) -> String {
         n if n > 3 => format!("{} + {} more...", all[..3].join(","), n - 3),
         _ => all.join(","),
     }
+}
+
+/// The default class says so behind its name.
+fn class_name(o: &Value) -> String {
+    let default = text(o, "/metadata/annotations/ingressclass.kubernetes.io~1is-default-class") == "true";
+    format!("{}{}", text(o, "/metadata/name"), if default { " (default)" } else { "" })
 }
 
 fn parameters(o: &Value) -> String {
