@@ -18,10 +18,7 @@ const SERVICE_ACCOUNT: &str = "system:serviceaccount:";
 /// # Errors
 /// 400 for headers without `Impersonate-User`, 403 when `user` may not impersonate.
 pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -> Result<UserInfo, ApiError> {
-    let all = |name: &str| -> Vec<String> {
-        headers.get_all(name).iter().filter_map(|v| v.to_str().ok()).filter(|v| !v.is_empty()).map(str::to_owned).collect()
-    };
-    let (names, groups, uids) = (all(USER), all(GROUP), all(UID));
+    let (names, groups, uids) = (values(headers, USER)?, values(headers, GROUP)?, values(headers, UID)?);
     let extra = headers.keys().any(|k| k.as_str().starts_with(EXTRA));
     let Some(name) = names.into_iter().next() else {
         if groups.is_empty() && uids.is_empty() && !extra {
@@ -54,6 +51,15 @@ pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -
         groups.push(known.to_owned());
     }
     Ok(UserInfo { name, uid: uids.into_iter().next().unwrap_or_default(), groups })
+}
+
+/// Values of a header. One that cannot be read is an error: left out, the request would be carried
+/// out with the rights of who sent it.
+fn values(headers: &HeaderMap, name: &str) -> Result<Vec<String>, ApiError> {
+    let read = |v: &http::HeaderValue| String::from_utf8(v.as_bytes().to_vec());
+    let all: Result<Vec<String>, _> = headers.get_all(name).iter().map(read).collect();
+    let all = all.map_err(|_| ApiError::bad_request(format!("header {name} is not UTF-8")))?;
+    Ok(all.into_iter().filter(|v| !v.is_empty()).collect())
 }
 
 fn wants(group: &str, resource: &str, namespace: &str, name: &str) -> Attributes {

@@ -68,8 +68,11 @@ impl Authentication {
     /// # Errors
     /// 401 for wrong credentials, and for none unless anonymous requests are let in.
     pub fn authenticate(&self, headers: &HeaderMap, peer_cert_der: Option<&[u8]>) -> Result<UserInfo, ApiError> {
-        let peer = peer_cert_der.and_then(|der| PeerIdentity::from_der(der).ok());
-        self.authenticate_peer(headers, peer.as_ref())
+        match peer_cert_der.map(PeerIdentity::from_der) {
+            // As with any other credentials that prove nothing, anonymous is no way out.
+            Some(Err(e)) if !headers.contains_key(AUTHORIZATION) => Err(e),
+            peer => self.authenticate_peer(headers, peer.and_then(Result::ok).as_ref()),
+        }
     }
 
     /// As [`Authentication::authenticate`], with the certificate parsed once for the connection.
@@ -83,7 +86,7 @@ impl Authentication {
             return Ok(authenticated(peer.user.clone()));
         }
         let Some(header) = headers.get(AUTHORIZATION) else {
-            return if self.anonymous { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
+            return if self.anonymous && peer.is_none() { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
         };
         let (scheme, rest) = header.to_str().ok().and_then(|h| h.trim().split_once(' ')).ok_or_else(ApiError::unauthorized)?;
         let found = if scheme.eq_ignore_ascii_case("bearer") {

@@ -96,6 +96,9 @@ fn a_certificate_comes_before_a_token_and_counts_only_while_it_is_valid() {
     let future = certificate("gandalf", 2080..2090);
     assert_eq!(authn.authenticate(&HeaderMap::new(), Some(&future)).unwrap_err().code, 401);
     assert_eq!(authn.authenticate(&HeaderMap::new(), Some(b"junk")).unwrap_err().code, 401);
+    let open = Authentication::load(&AuthnConfig { anonymous: true, ..AuthnConfig::default() }).unwrap();
+    assert_eq!(open.authenticate(&HeaderMap::new(), Some(&expired)).unwrap_err().code, 401, "not even as anonymous");
+    assert_eq!(open.authenticate(&HeaderMap::new(), Some(b"junk")).unwrap_err().code, 401, "not even as anonymous");
     assert!(PeerIdentity::from_der(&certificate("", 2020..2090)).is_err(), "a certificate without a name is nobody's");
 }
 
@@ -208,4 +211,8 @@ fn impersonation_needs_the_verb_for_each_part() {
     assert_eq!(ask(&both).unwrap_err().code, 403);
     assert_eq!(ask(&[("impersonate-user", "system:serviceaccount:ns:sa")]).unwrap_err().code, 403);
     assert_eq!(ask(&[("impersonate-group", "hobbits")]).unwrap_err().code, 400);
+    let mut unreadable = HeaderMap::new();
+    unreadable.insert("impersonate-user", HeaderValue::from_bytes(b"\xff").unwrap());
+    let refused = impersonate(&authz, boss.clone(), &unreadable).unwrap_err();
+    assert_eq!(refused.code, 400, "a name that cannot be read must not leave the boss's own rights");
 }

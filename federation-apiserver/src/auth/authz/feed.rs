@@ -226,7 +226,8 @@ mod tests {
         let store = Store::open(Arc::new(Embedded::in_memory()));
         let stores = RbacStores::of(&store);
         let (one, other) = tokio::join!(bootstrap(&stores), bootstrap(&stores));
-        (one.unwrap(), other.unwrap());
+        one.unwrap();
+        other.unwrap();
         let before = store.latest().await.unwrap();
         bootstrap(&stores).await.unwrap();
         assert_eq!(store.latest().await.unwrap(), before, "a second start writes nothing");

@@ -1,8 +1,8 @@
 //! The live set of roles and bindings: changes in, compiled snapshots out.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::{ArcSwap, Guard};
 use futures::{Stream, StreamExt as _};
@@ -54,23 +54,11 @@ struct Stale {
 /// Roles and bindings of the server.
 #[derive(Debug, Default)]
 pub struct Rbac {
-    objects: parking::Mutex<Objects>,
+    /// Writers take turns; never held across an await.
+    objects: Mutex<Objects>,
     snapshot: ArcSwap<Snapshot>,
     /// One bit for each kind that has been listed.
     listed: AtomicU8,
-}
-
-/// Writers of the snapshot take turns. Never held across an await, and a writer that panicked left
-/// no half-made snapshot behind, so poisoning says nothing.
-mod parking {
-    #[derive(Debug, Default)]
-    pub(super) struct Mutex<T>(std::sync::Mutex<T>);
-
-    impl<T> Mutex<T> {
-        pub(super) fn lock(&self) -> std::sync::MutexGuard<'_, T> {
-            self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-        }
-    }
 }
 
 impl Rbac {
@@ -94,7 +82,8 @@ impl Rbac {
 
     /// Takes changes over; decisions see all of them or none.
     pub fn apply(&self, changes: impl IntoIterator<Item = Change>) {
-        let mut objects = self.objects.lock();
+        // A writer that panicked has published nothing half-made; what it took over still holds.
+        let mut objects = self.objects.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut stale, mut listed) = (Stale::default(), 0);
         for change in changes {
             match change {
@@ -219,12 +208,9 @@ impl Objects {
 
 fn index<'a>(bindings: impl Iterator<Item = &'a Binding>, namespace: &str, snapshot: &Snapshot) -> Index {
     let mut out = Index::default();
-    let mut missing: HashMap<String, ()> = HashMap::new();
     for binding in bindings {
         let rules = grant_rules(&binding.role_ref, namespace, snapshot);
-        if let Err(problem) = &rules
-            && missing.insert(problem.clone(), ()).is_none()
-        {
+        if let Err(problem) = &rules {
             tracing::debug!("binding {} grants nothing: {problem}", binding.metadata.name);
         }
         let grant = Arc::new(Grant { rules, source: source(binding, namespace) });

@@ -35,7 +35,7 @@ pub fn cluster_roles() -> Vec<Value> {
     let plain = [
         ("cluster-admin", vec![Rule::all_resources(), Rule::all_urls()]),
         ("system:basic-user", basic_user()),
-        ("system:discovery", vec![Rule::urls(API, &["get"]), Rule::urls(PUBLIC, &["get"])]),
+        ("system:discovery", vec![Rule::urls(API, &["get"]), Rule::urls(&["/healthz", "/livez", "/readyz"], &["get"])]),
         ("system:public-info-viewer", vec![Rule::urls(PUBLIC, &["get"])]),
         ("system:monitoring", vec![Rule::urls(HEALTH, &["get"]), Rule::urls(&["/metrics"], &["get"])]),
         ("system:auth-delegator", auth_delegator()),

@@ -47,7 +47,7 @@ fn rbac(objects: Vec<(RbacKind, Value)>) -> Authorization {
 }
 
 fn with_rules(rules: &Value) -> Authorization {
-    rbac(vec![(ClusterRole, role("r", &rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), &a_user("u")))])
+    rbac(vec![(ClusterRole, role("r", rules)), (ClusterRoleBinding, binding("b", "", ("ClusterRole", "r"), &a_user("u")))])
 }
 
 #[test]
@@ -330,7 +330,7 @@ fn nobody_grants_more_than_they_have() {
             ClusterRole,
             role(
                 "granter",
-                json!([{"verbs": ["bind"], "apiGroups": [object::GROUP], "resources": ["clusterroles"], "resourceNames": ["all"]}]),
+                &json!([{"verbs": ["bind"], "apiGroups": [object::GROUP], "resources": ["clusterroles"], "resourceNames": ["all"]}]),
             ),
         ),
         (RoleBinding, binding("b", "a", ("ClusterRole", "reader"), &a_user("sam"))),

@@ -33,7 +33,7 @@ fn ask(resource: &str, namespace: &str, spec: &Value) -> Result<Value, ApiError>
 
 #[test]
 fn one_may_ask_about_oneself() {
-    let own = |attributes: &Value| ask("selfsubjectaccessreviews", "", &attributes).unwrap()["status"].clone();
+    let own = |attributes: &Value| ask("selfsubjectaccessreviews", "", attributes).unwrap()["status"].clone();
     let get =
         |namespace: &str| own(&json!({"resourceAttributes": {"verb": "get", "resource": "pods", "name": "p", "namespace": namespace}}));
     assert_eq!(get("a")["allowed"], true);
