@@ -1,1 +1,5 @@
-//! Placeholder while the workspace is laid out.
+//! What the end-to-end suites share.
+
+pub mod dns;
+pub mod http;
+pub mod program;

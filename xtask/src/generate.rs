@@ -69,7 +69,7 @@ const SCALARS: &[(&str, &str)] = &[
 ];
 
 /// Runs the generator; errors say which input was missing or not understood.
-pub fn run(root: &Path) -> Result<String, String> {
+pub(crate) fn run(root: &Path) -> Result<String, String> {
     let kubernetes = module(KUBERNETES)?;
     let structs = go::read_structs(&[module(API)?, module(APIMACHINERY)?]).map_err(|e| format!("reading Go types: {e}"))?;
     let schemas = read_schemas(&kubernetes.join("api/openapi-spec/v3")).map_err(|e| format!("reading OpenAPI documents: {e}"))?;

@@ -91,7 +91,7 @@ const MAX_FINDINGS: usize = 100;
 /// 400: not readable, of another kind, with values of the wrong type or (strict) with unknown or duplicate fields.
 pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, validation: FieldValidation) -> Result<Decoded, ApiError> {
     let refuse = |why: String| {
-        let (kind, version) = (&expected.kind, expected.api_version());
+        let (kind, version) = (&expected.kind, &expected.version);
         ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
     let document = match media {
@@ -127,7 +127,7 @@ pub fn decode_configuration(expected: &Gvk, body: &[u8], validation: FieldValida
 /// 400: values of the wrong type or (strict) unknown fields.
 pub fn conform_patched(types: &Types, gvk: &Gvk, mut value: Value, validation: FieldValidation) -> Result<Decoded, ApiError> {
     let refuse = |why: String| {
-        ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", gvk.kind, gvk.api_version(), gvk.kind))
+        ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", gvk.kind, gvk.version, gvk.kind))
     };
     identify(&mut value, gvk).map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
     let findings = settle(types, gvk, &mut value, Vec::new()).map_err(refuse)?;
@@ -177,4 +177,16 @@ fn identify(value: &mut Value, expected: &Gvk) -> Result<(), Option<String>> {
         return Err(Some(message));
     }
     Ok(())
+}
+
+/// Numbers and bytes of a message made of length-delimited fields, for tests of what we write.
+#[cfg(test)]
+pub(crate) fn wire_fields(bytes: &[u8]) -> Result<Vec<(u32, &[u8])>, String> {
+    let (mut out, mut reader) = (Vec::new(), wire::Reader::new(bytes));
+    while let Some((number, wire)) = reader.next()? {
+        if let wire::Wire::Bytes(bytes) = wire {
+            out.push((number, bytes));
+        }
+    }
+    Ok(out)
 }

@@ -3,6 +3,7 @@
 //! Good for kubectl's validation, `explain` and `apply`, and for the type converters of server-side
 //! apply in client-go and kube-rs. Callers cache the bytes.
 
+mod gnostic;
 mod paths;
 mod schemas;
 #[cfg(test)]
@@ -67,13 +68,25 @@ pub fn v3(types: &Types, group: &str, version: &str, served: &[Served<'_>]) -> V
 
 /// The v2 document of everything (`/openapi/v2`), as JSON bytes.
 pub fn v2(types: &Types, served: &[Served<'_>], server_version: &str) -> Vec<u8> {
+    bytes(&v2_document(types, served, server_version))
+}
+
+/// Media type of [`v2_protobuf`]; client-go asks for nothing else.
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// The v2 document in the form client-go reads.
+pub fn v2_protobuf(types: &Types, served: &[Served<'_>], server_version: &str) -> Vec<u8> {
+    gnostic::document(&v2_document(types, served, server_version))
+}
+
+fn v2_document(types: &Types, served: &[Served<'_>], server_version: &str) -> Value {
     let (paths, schemas) = describe(types, Dialect::V2, &served.iter().collect::<Vec<_>>());
-    bytes(&json!({
+    json!({
         "swagger": "2.0",
         "info": {"title": "Kubernetes", "version": server_version},
         "paths": paths,
         "definitions": schemas,
-    }))
+    })
 }
 
 fn bytes(document: &Value) -> Vec<u8> {

@@ -102,3 +102,18 @@ fn our_own_kinds_explain_themselves() {
         }
     }
 }
+
+/// Field numbers and lengths on the way to one schema's name, read back by hand.
+#[test]
+fn the_protobuf_form_is_well_formed() {
+    let types = Types::builtin();
+    let document = v2_protobuf(types, &served(), "v1.36.0");
+    let fields = crate::codec::wire_fields(&document).unwrap();
+    assert_eq!(fields.iter().map(|(n, _)| *n).collect::<Vec<_>>(), [1, 2, 8, 9]);
+    assert_eq!(fields[0].1, b"2.0");
+    let definitions = crate::codec::wire_fields(fields[3].1).unwrap();
+    let names: Vec<String> =
+        definitions.iter().map(|(_, named)| String::from_utf8(crate::codec::wire_fields(named).unwrap()[0].1.to_vec()).unwrap()).collect();
+    let v2: Value = serde_json::from_slice(&v2(types, &served(), "v1.36.0")).unwrap();
+    assert_eq!(names, v2["definitions"].as_object().unwrap().keys().cloned().collect::<Vec<_>>());
+}

@@ -27,7 +27,11 @@ pub fn prune(types: &Types, id: TypeId, value: &mut Value) {
 }
 
 enum Step {
+    /// A field.
     Name(String),
+    /// A key of a map.
+    Key(String),
+    /// An item of a list.
     Index(usize),
 }
 
@@ -50,11 +54,11 @@ impl<'a> Walk<'a> {
             | (Shape::Number, Value::Number(_)) => {}
             (Shape::Quantity, Value::String(s)) => match super::quantity::canonical(s) {
                 Some(canonical) => *s = canonical,
-                None => self.wrong(format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
+                None => self.wrong(&format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
             },
             (Shape::Quantity, Value::Number(n)) => match super::quantity::canonical(&n.to_string()) {
                 Some(canonical) => *value = canonical.into(),
-                None => self.wrong(format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
+                None => self.wrong(&format!("quantities must match the regular expression '{}'", super::quantity::PATTERN)),
             },
             (Shape::Integer { wide: true }, Value::Number(n)) if n.as_i64().is_some() => {}
             (Shape::Integer { wide: false } | Shape::IntOrString, Value::Number(n))
@@ -62,7 +66,7 @@ impl<'a> Walk<'a> {
             (Shape::String(kind), Value::String(s)) => match super::text::canonical(*kind, s) {
                 Ok(Some(canonical)) => *s = canonical,
                 Ok(None) => {}
-                Err(why) => self.wrong(why),
+                Err(why) => self.wrong(&why),
             },
             (Shape::List { items, .. }, Value::Array(list)) => {
                 let items = *items;
@@ -81,7 +85,7 @@ impl<'a> Walk<'a> {
                     if item.is_null() {
                         *item = "".into();
                     }
-                    self.path.push(Step::Name(key.clone()));
+                    self.path.push(Step::Key(key.clone()));
                     self.value(values, item);
                     self.path.pop();
                 }
@@ -96,10 +100,10 @@ impl<'a> Walk<'a> {
             }
             (_, Value::Null) => {}
             (shape, value) => {
-                let (found, wanted) = (kind_of(value), name_of(shape));
+                let (found, wanted) = (kind_of(value), self.name_of(id, shape));
                 let owner = self.owner.rsplit('.').next().unwrap_or_default();
-                let message = format!("json: cannot unmarshal {found} into Go struct field {owner}.{} of type {wanted}", self.path());
-                self.found.wrong.push(message);
+                let path = self.path_of(|step| matches!(step, Step::Name(_)));
+                self.found.wrong.push(format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}"));
             }
         }
     }
@@ -142,16 +146,46 @@ impl<'a> Walk<'a> {
             }
     }
 
-    fn wrong(&mut self, why: String) {
+    /// The type as Go would write it.
+    fn name_of(&self, id: TypeId, shape: &Shape) -> String {
+        let simple = match shape {
+            Shape::Any => "any",
+            Shape::Boolean => "bool",
+            Shape::Integer { wide: false } => "int32",
+            Shape::Integer { wide: true } => "int64",
+            Shape::Number => "float64",
+            Shape::String(Text::Plain) => "string",
+            Shape::String(Text::Bytes) => "[]uint8",
+            Shape::String(Text::Time) => "Time",
+            Shape::String(Text::MicroTime) => "MicroTime",
+            Shape::IntOrString => "intstr.IntOrString",
+            Shape::Quantity => "resource.Quantity",
+            Shape::List { items, .. } => return format!("[]{}", self.name_of(*items, &self.types.get(*items).shape)),
+            Shape::Map { values, .. } => return format!("map[string]{}", self.name_of(*values, &self.types.get(*values).shape)),
+            Shape::Object(_) => {
+                let name = &self.types.get(id).name;
+                let from = name.rmatch_indices('.').nth(1).map_or(0, |(at, _)| at + 1);
+                return name[from..].to_owned();
+            }
+        };
+        simple.to_owned()
+    }
+
+    fn wrong(&mut self, why: &str) {
         let message = format!("{}: {why}", self.path());
         self.found.wrong.push(message);
     }
 
     fn path(&self) -> String {
+        self.path_of(|_| true)
+    }
+
+    /// The path made of some of its steps; Go's messages name fields only.
+    fn path_of(&self, keep: impl Fn(&Step) -> bool) -> String {
         let mut out = String::new();
-        for step in &self.path {
+        for step in self.path.iter().filter(|s| keep(s)) {
             match step {
-                Step::Name(name) => {
+                Step::Name(name) | Step::Key(name) => {
                     if !out.is_empty() {
                         out.push('.');
                     }
@@ -174,24 +208,6 @@ fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "string",
         Value::Array(_) => "array",
         Value::Object(_) => "object",
-    }
-}
-
-fn name_of(shape: &Shape) -> &'static str {
-    match shape {
-        Shape::Any => "any",
-        Shape::Boolean => "bool",
-        Shape::Integer { wide: false } => "int32",
-        Shape::Integer { wide: true } => "int64",
-        Shape::Number => "float64",
-        Shape::String(Text::Plain) => "string",
-        Shape::String(Text::Bytes) => "[]uint8",
-        Shape::String(Text::Time | Text::MicroTime) => "Time",
-        Shape::IntOrString => "IntOrString",
-        Shape::Quantity => "Quantity",
-        Shape::List { .. } => "list",
-        Shape::Map { .. } => "map",
-        Shape::Object(_) => "struct",
     }
 }
 

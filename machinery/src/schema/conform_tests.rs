@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::super::Types;
+use super::super::{Gvk, Types};
 use super::*;
 
 fn run(kind: (&str, &str, &str), mut value: Value) -> (Value, Conformed) {
@@ -25,7 +25,7 @@ fn wrong_types_are_told_as_go_tells_them() {
     let (_, found) = run(DEPLOYMENT, json!({"spec": {"replicas": "3"}}));
     assert_eq!(found.wrong, ["json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32"]);
     for (bad, wanted) in [
-        (json!({"data": ["a"]}), "of type map"),
+        (json!({"data": ["a"]}), "of type map[string]string"),
         (json!({"data": {"a": 1}}), "of type string"),
         (json!({"immutable": "yes"}), "of type bool"),
         (json!({"binaryData": {"a": "%%"}}), "illegal base64"),
@@ -107,6 +107,21 @@ fn any_deployment() -> impl Strategy<Value = Value> {
 }
 
 proptest! {
+    #[test]
+    fn defaulting_twice_is_defaulting_once(mut value in any_deployment()) {
+        let types = Types::builtin();
+        for (group, version, kind) in [("apps", "v1", "Deployment"), ("batch", "v1", "Job"), ("", "v1", "Pod"), ("", "v1", "Service"), ("", "v1", "Namespace")] {
+            let gvk = Gvk::new(group, version, kind);
+            prune(types, types.kind(group, version, kind).unwrap(), &mut value);
+            super::super::default(types, &gvk, &mut value);
+            let once = value.clone();
+            super::super::default(types, &gvk, &mut value);
+            prop_assert_eq!(&once, &value);
+            super::super::validate(types, &gvk, &value);
+            super::super::validate_update(&gvk, &value, &once);
+        }
+    }
+
     #[test]
     fn pruning_twice_is_pruning_once(mut value in any_deployment()) {
         let types = Types::builtin();

@@ -197,7 +197,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(meta: Value) -> Vec<String> {
+    fn check(meta: &Value) -> Vec<String> {
         let errors = validate_metadata(&json!({"metadata": meta}), true, dns_subdomain);
         errors.iter().map(|e| format!("{}: {}", e.field, e.message().chars().take(60).collect::<String>())).collect()
     }
@@ -206,14 +206,14 @@ mod tests {
     fn a_plain_object_passes() {
         let good = json!({"name": "a.b-1", "namespace": "n", "labels": {"app.kubernetes.io/name": "X_y", "e": ""},
             "annotations": {"Any.Case/Key": "anything at all"}, "finalizers": ["kubernetes", "x.io/y"]});
-        assert_eq!(check(good), Vec::<String>::new());
+        assert_eq!(check(&good), Vec::<String>::new());
     }
 
     #[test]
     fn each_rule_has_its_field() {
         let bad = json!({"name": "A", "labels": {"-x": "y z"}, "annotations": {"a/b/c": ""}, "finalizers": ["loose"],
             "ownerReferences": [{"apiVersion": "v1", "kind": "Pod", "name": "p"}]});
-        let fields: Vec<String> = check(bad).iter().map(|e| e.split(": ").next().unwrap().to_owned()).collect();
+        let fields: Vec<String> = check(&bad).iter().map(|e| e.split(": ").next().unwrap().to_owned()).collect();
         assert_eq!(
             fields,
             [

@@ -6,7 +6,7 @@ use std::{fs, io};
 
 /// What a struct tag says about one JSON field.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Fact {
+pub(super) struct Fact {
     /// Protobuf field number.
     pub number: u32,
     /// Number of the embedded struct the field lies in.
@@ -26,11 +26,11 @@ struct Field {
 
 /// Structs by OpenAPI name.
 #[derive(Default)]
-pub struct Structs(HashMap<String, Vec<Field>>);
+pub(super) struct Structs(HashMap<String, Vec<Field>>);
 
 impl Structs {
     /// Facts by JSON field name; empty for types that are no Go structs with tags.
-    pub fn fields_of(&self, name: &str) -> HashMap<&str, Fact> {
+    pub(super) fn fields_of(&self, name: &str) -> HashMap<&str, Fact> {
         let package = name.rsplit_once('.').map_or("", |(p, _)| p);
         let mut facts = HashMap::new();
         for field in self.0.get(name).into_iter().flatten() {
@@ -49,7 +49,7 @@ impl Structs {
 }
 
 /// Reads every `types.go` and its siblings below the given modules.
-pub fn read_structs(modules: &[PathBuf]) -> io::Result<Structs> {
+pub(super) fn read_structs(modules: &[PathBuf]) -> io::Result<Structs> {
     let mut structs = Structs::default();
     for module in modules {
         let prefix = if module.to_string_lossy().contains("apimachinery") { "io.k8s.apimachinery" } else { "io.k8s.api" };

@@ -1,5 +1,7 @@
 //! Defaults that depend on other fields.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
 use super::super::Gvk;
@@ -11,6 +13,7 @@ pub(super) fn before(gvk: &Gvk, object: &mut Object) {
     match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("", "Namespace") => namespace(object),
         ("", "Pod") => pod(object),
+        ("", "Secret") => secret(object),
         ("batch", "Job") => job(object),
         ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(object),
         ("networking.k8s.io", "NetworkPolicy") => network_policy(object),
@@ -27,6 +30,11 @@ pub(super) fn shape(name: &str, object: &mut Object) {
             object.insert("emptyDir".into(), json!({}));
         }
         "io.k8s.api.core.v1.ServicePort" => target_port(object),
+        // Claim templates of StatefulSets say what they are.
+        "io.k8s.api.core.v1.PersistentVolumeClaim" => {
+            set(object, "apiVersion", "v1".into());
+            set(object, "kind", "PersistentVolumeClaim".into());
+        }
         "io.k8s.api.rbac.v1.Subject" if matches!(text(object, "kind"), "User" | "Group") => {
             set(object, "apiGroup", "rbac.authorization.k8s.io".into());
         }
@@ -75,6 +83,15 @@ fn namespace(object: &mut Object) {
     let spec = object.entry("spec").or_insert_with(|| json!({}));
     if let Some(spec) = spec.as_object_mut() {
         set(spec, "finalizers", json!(["kubernetes"]));
+    }
+}
+
+/// `stringData` is written to, never read: it lies over `data`.
+fn secret(object: &mut Object) {
+    let Some(Value::Object(plain)) = object.remove("stringData") else { return };
+    let data = object.entry("data").or_insert_with(|| json!({}));
+    if let Some(data) = data.as_object_mut() {
+        data.extend(plain.into_iter().map(|(key, value)| (key, STANDARD.encode(value.as_str().unwrap_or_default()).into())));
     }
 }
 
@@ -166,6 +183,7 @@ fn job(object: &mut Object) {
     set(spec, "backoffLimit", if per_index { i32::MAX } else { 6 }.into());
     set(spec, "completionMode", "NonIndexed".into());
     set(spec, "suspend", false.into());
+    set(spec, "manualSelector", false.into());
     let replacement = if spec.get("podFailurePolicy").is_some_and(|v| !v.is_null()) { "Failed" } else { "TerminatingOrFailed" };
     set(spec, "podReplacementPolicy", replacement.into());
 }

@@ -19,7 +19,11 @@ pub fn deployment(object: &Value, errors: &mut Vec<FieldError>) {
         }
         "Recreate" => {}
         "RollingUpdate" => rolling(&strategy["rollingUpdate"], "spec.strategy.rollingUpdate", errors),
-        other => errors.push(not_supported("spec.strategy.type", other, &["Recreate", "RollingUpdate"])),
+        other => {
+            let mut error = not_supported("spec.strategy", other, &["Recreate", "RollingUpdate"]);
+            error.value = Some(strategy.clone());
+            errors.push(error);
+        }
     }
     let (ready, deadline) = (spec["minReadySeconds"].as_i64().unwrap_or_default(), spec["progressDeadlineSeconds"].as_i64());
     if let Some(deadline) = deadline.filter(|d| *d <= ready) {

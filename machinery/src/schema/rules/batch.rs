@@ -13,6 +13,8 @@ pub fn generate_selector(object: &mut Value) {
         return;
     }
     let (uid, name) = (text(&object["metadata"]["uid"]).to_owned(), text(&object["metadata"]["name"]).to_owned());
+    // Labels defaulted from the template follow it.
+    let follows = object["metadata"]["labels"] == object["spec"]["template"]["metadata"]["labels"];
     let Some(spec) = object.get_mut("spec").and_then(Value::as_object_mut) else { return };
     let template = spec.entry("template").or_insert_with(|| json!({}));
     for (old, new, value) in
@@ -28,6 +30,9 @@ pub fn generate_selector(object: &mut Value) {
     let key = "batch.kubernetes.io/controller-uid";
     if selector["matchLabels"][key].is_null() {
         selector["matchLabels"][key] = uid.into();
+    }
+    if follows {
+        object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{not_negative, text};
+use super::not_negative;
 use crate::status::FieldError;
 
 /// Rules of a Lease.
@@ -13,7 +13,4 @@ pub fn lease(object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.leaseDurationSeconds", duration.clone(), "must be greater than 0"));
     }
     not_negative(&spec["leaseTransitions"], "spec.leaseTransitions", errors);
-    if !text(&spec["preferredHolder"]).is_empty() && spec["strategy"].is_null() {
-        errors.push(FieldError::forbidden("spec.preferredHolder", "may only be specified when `strategy` is defined"));
-    }
 }

@@ -22,7 +22,7 @@ pub fn config_map(object: &Value, errors: &mut Vec<FieldError>) {
             }
         }
     }
-    limit("", size, errors);
+    limit("[]", size, errors);
 }
 
 /// Keys, size, and what the well-known types must contain.
@@ -47,11 +47,9 @@ pub fn secret(object: &Value, errors: &mut Vec<FieldError>) {
         "kubernetes.io/ssh-auth" => need("ssh-privatekey"),
         "kubernetes.io/dockercfg" => need(".dockercfg"),
         "kubernetes.io/dockerconfigjson" => need(".dockerconfigjson"),
-        "kubernetes.io/basic-auth" => {
-            if data.get("username").is_none() && data.get("password").is_none() {
-                need("username");
-                need("password");
-            }
+        "kubernetes.io/basic-auth" if data.get("username").is_none() && data.get("password").is_none() => {
+            need("username");
+            need("password");
         }
         "kubernetes.io/service-account-token" => {
             let name = &object["metadata"]["annotations"]["kubernetes.io/service-account.name"];

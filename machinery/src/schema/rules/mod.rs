@@ -112,8 +112,7 @@ fn one_of(value: &Value, path: &str, allowed: &[&str], errors: &mut Vec<FieldErr
 }
 
 fn not_supported(path: &str, word: &str, allowed: &[&str]) -> FieldError {
-    let mut sorted: Vec<String> = allowed.iter().map(|a| format!("{a:?}")).collect();
-    sorted.sort();
-    let detail = format!("supported values: {}", sorted.join(", "));
+    let allowed: Vec<String> = allowed.iter().map(|a| format!("{a:?}")).collect();
+    let detail = format!("supported values: {}", allowed.join(", "));
     FieldError { field: path.into(), kind: FieldErrorKind::NotSupported, value: Some(word.into()), detail }
 }

@@ -10,7 +10,7 @@ use crate::status::FieldError;
 pub fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
     let spec = &object["spec"];
     if items(&spec["rules"]).next().is_none() && spec["defaultBackend"].is_null() {
-        errors.push(FieldError::invalid("spec", spec.clone(), "either `defaultBackend` or `rules` must be specified"));
+        errors.push(FieldError::invalid("spec", Value::Null, "either `defaultBackend` or `rules` must be specified"));
     }
     if spec["defaultBackend"].is_object() {
         backend(&spec["defaultBackend"], "spec.defaultBackend", errors);
@@ -18,8 +18,9 @@ pub fn ingress(object: &Value, errors: &mut Vec<FieldError>) {
     for (index, rule) in items(&spec["rules"]) {
         let path = format!("spec.rules[{index}]");
         let host = text(&rule["host"]);
-        if !host.is_empty() && metadata::dns_subdomain(host.strip_prefix("*.").unwrap_or(host)).is_err() {
-            let why = "must be a lowercase RFC 1123 subdomain, or one after '*.'";
+        if !host.is_empty()
+            && let Err(why) = metadata::dns_subdomain(host.strip_prefix("*.").unwrap_or(host))
+        {
             errors.push(FieldError::invalid(format!("{path}.host"), host, why));
         }
         if rule["http"].is_object() && items(&rule["http"]["paths"]).next().is_none() {
@@ -40,11 +41,11 @@ fn http_path(http: &Value, path: &str, errors: &mut Vec<FieldError>) {
     let (kind, value) = (text(&http["pathType"]), text(&http["path"]));
     if kind.is_empty() {
         errors.push(FieldError::required(format!("{path}.pathType"), "pathType must be specified"));
-    } else {
-        one_of(&http["pathType"], &format!("{path}.pathType"), &["Exact", "ImplementationSpecific", "Prefix"], errors);
+        return;
     }
+    one_of(&http["pathType"], &format!("{path}.pathType"), &["Exact", "ImplementationSpecific", "Prefix"], errors);
     let absolute = value.starts_with('/') || kind == "ImplementationSpecific" && value.is_empty();
-    if !kind.is_empty() && !absolute {
+    if !absolute {
         errors.push(FieldError::invalid(format!("{path}.path"), value, "must be an absolute path"));
     }
     backend(&http["backend"], &format!("{path}.backend"), errors);
@@ -74,6 +75,6 @@ pub fn network_policy(object: &Value, errors: &mut Vec<FieldError>) {
     let spec = &object["spec"];
     selector::syntax(&spec["podSelector"], "spec.podSelector", errors);
     for (index, kind) in items(&spec["policyTypes"]) {
-        one_of(kind, &format!("spec.policyTypes[{index}]"), &["Egress", "Ingress"], errors);
+        one_of(kind, &format!("spec.policyTypes[{index}]"), &["Ingress", "Egress"], errors);
     }
 }

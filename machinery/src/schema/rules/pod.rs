@@ -51,7 +51,11 @@ pub(super) fn spec(spec: &Value, path: &str, restart: Restart, errors: &mut Vec<
     };
     if !allowed.contains(&policy) {
         let path = format!("{path}.restartPolicy");
-        errors.push(if policy.is_empty() { FieldError::required(path, "") } else { not_supported(&path, policy, allowed) });
+        errors.push(match restart {
+            Restart::NotAlways if matches!(policy, "" | "Always") => FieldError::required(path, "valid values: \"OnFailure\", \"Never\""),
+            _ if policy.is_empty() => FieldError::required(path, ""),
+            _ => not_supported(&path, policy, allowed),
+        });
     }
     one_of(&spec["dnsPolicy"], &format!("{path}.dnsPolicy"), &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"], errors);
     not_negative(&spec["terminationGracePeriodSeconds"], &format!("{path}.terminationGracePeriodSeconds"), errors);
@@ -92,8 +96,6 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &m
     let image = text(&container["image"]);
     if image.is_empty() {
         errors.push(FieldError::required(format!("{path}.image"), ""));
-    } else if image.trim() != image {
-        errors.push(FieldError::invalid(format!("{path}.image"), image, "must not have leading or trailing whitespace"));
     }
     one_of(&container["imagePullPolicy"], &format!("{path}.imagePullPolicy"), &["Always", "IfNotPresent", "Never"], errors);
     one_of(&container["terminationMessagePolicy"], &format!("{path}.terminationMessagePolicy"), &["FallbackToLogsOnError", "File"], errors);
@@ -223,8 +225,9 @@ fn resources(resources: &Value, path: &str, errors: &mut Vec<FieldError>) {
             }
             let standard = matches!(name.as_str(), "cpu" | "memory" | "ephemeral-storage") || name.starts_with("hugepages-");
             if !standard && !name.contains('/') {
-                let detail = "must be a standard resource type or fully qualified";
-                errors.push(FieldError::invalid(format!("{path}.{list}"), name.as_str(), detail));
+                for detail in ["must be a standard resource type or fully qualified", "must be a standard resource for containers"] {
+                    errors.push(FieldError::invalid(format!("{path}.{list}[{name}]"), name.as_str(), detail));
+                }
             }
         }
     }

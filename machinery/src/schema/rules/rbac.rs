@@ -90,7 +90,7 @@ fn subject(subject: &Value, path: &str, namespaced: bool, errors: &mut Vec<Field
         }
         "User" | "Group" => GROUP,
         other => {
-            errors.push(not_supported(&format!("{path}.kind"), other, &["Group", "ServiceAccount", "User"]));
+            errors.push(not_supported(&format!("{path}.kind"), other, &["ServiceAccount", "User", "Group"]));
             return;
         }
     };

@@ -58,19 +58,18 @@ pub(super) fn of_workload(spec: &Value, what: &str, errors: &mut Vec<FieldError>
     let selector = &spec["selector"];
     if selector.is_null() {
         errors.push(FieldError::required("spec.selector", ""));
-        return;
     }
     let before = errors.len();
     syntax(selector, "spec.selector", errors);
     if errors.len() > before {
         return;
     }
-    if is_empty(selector) {
+    if !selector.is_null() && is_empty(selector) {
         let detail = format!("empty selector is invalid for {what}");
         errors.push(FieldError::invalid("spec.selector", selector.clone(), detail));
     }
     let labels = &spec["template"]["metadata"]["labels"];
-    if !matches(selector, labels) {
+    if selector.is_null() || !matches(selector, labels) {
         errors.push(FieldError {
             field: "spec.template.metadata.labels".into(),
             kind: FieldErrorKind::Invalid,

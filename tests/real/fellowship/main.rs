@@ -1,0 +1,199 @@
+//! The on-prem tutorial of Kubernetes Federation v1, end to end, on real clusters with real pods.
+//!
+//! `fellowship` is NodePort with a claim; `entmoot` is LoadBalancer without one. One test, because the
+//! three machines are worth sharing.
+
+#![expect(clippy::unwrap_used, reason = "a test")]
+
+mod world;
+
+use std::time::Instant;
+
+use anyhow::{Result, ensure};
+use kit::process::eventually;
+use world::{PATIENCE, World};
+
+const INIT: &str = "init fellowship --host-cluster-context=rivendell --dns-provider=coredns --dns-zone-name=example.com. \
+    --dns-provider-config=@CONF@ --api-server-service-type=NodePort --etcd-persistent-storage=true \
+    --image=docker.io/kubefed/fcp:dev --etcd-image=docker.io/kit/etcd:1";
+const GLOBAL: &str = "web.shire.fellowship.svc.example.com.";
+
+#[test]
+fn the_tutorial_runs_on_real_clusters() {
+    let dir = tempfile::tempdir().unwrap();
+    let start = Instant::now();
+    let step = |what: &str| println!("== {:>4} s: {what}", start.elapsed().as_secs());
+
+    step("three machines");
+    let mut world = World::start(dir.path()).unwrap();
+    world.start_dns().unwrap();
+    let before = inventories(&world).unwrap();
+
+    step("init with NodePort and a claim");
+    let init = init_line(&world);
+    world.kubefed(&init).unwrap();
+    claim_is_bound(&world).unwrap();
+
+    step("join gondor and rohan");
+    for member in ["gondor", "rohan"] {
+        world.kubefed(&format!("join {member} --host-cluster-context=rivendell")).unwrap();
+    }
+
+    step("place a namespace, a Deployment and a Service with kubectl");
+    world.kubectl("fellowship", "create namespace shire").unwrap();
+    world.apply("fellowship", include_str!("web.yaml"), &[("GREETING", "hello")]).unwrap();
+    world.runs("gondor", 3).unwrap();
+    world.runs("rohan", 6).unwrap();
+    world.kubectl("fellowship", "wait -n shire deployment/web --for=jsonpath={.status.readyReplicas}=9 --timeout=60s").unwrap();
+
+    step("names");
+    names_answer(&world).unwrap();
+
+    step("gondor is cut off");
+    gondor_is_cut_off(&world).unwrap();
+
+    step("rivendell crashes in the middle of a rollout");
+    world.apply("fellowship", include_str!("web.yaml"), &[("GREETING", "farewell")]).unwrap();
+    world.rivendell.crash();
+    world.rivendell.restart().unwrap();
+    for member in ["gondor", "rohan"] {
+        world.page_says(world.address_in(member).unwrap(), &format!("farewell from {member}")).unwrap();
+    }
+    world.runs("gondor", 3).unwrap();
+    world.runs("rohan", 6).unwrap();
+
+    step("the same init and join again change nothing");
+    repeat_changes_nothing(&world, &init).unwrap();
+
+    step("leave");
+    world.kubectl("fellowship", "delete namespace shire --timeout=120s").unwrap();
+    leave(&world, "fellowship").unwrap();
+    nothing_is_left(&world, &before).unwrap();
+
+    step("again with LoadBalancer and without a claim");
+    a_load_balancer_and_no_claim(&world).unwrap();
+    leave(&world, "entmoot").unwrap();
+    nothing_is_left(&world, &before).unwrap();
+    step("done");
+}
+
+fn init_line(world: &World) -> String {
+    let conf = world.dir.join("coredns-provider.conf");
+    std::fs::write(&conf, "[Global]\netcd-endpoints = http://etcd.dns:2379\nzones = example.com.\n").unwrap();
+    INIT.replace("@CONF@", &conf.display().to_string())
+}
+
+fn claim_is_bound(world: &World) -> Result<()> {
+    let phase = world.kubectl(
+        "rivendell",
+        "get pvc -n federation-system fellowship-federation-apiserver-etcd-claim -o jsonpath={.status.phase}/{.metadata.labels.app}",
+    )?;
+    ensure!(phase == "Bound/federated-cluster", "{phase}");
+    let ready = world.kubectl("rivendell", "wait -n federation-system deployment --all --for=condition=Available --timeout=10s")?;
+    ensure!(ready.lines().count() == 2, "{ready}");
+    Ok(())
+}
+
+/// Every name answers, the nearest names with their own cluster, and the address serves the cluster's page.
+fn names_answer(world: &World) -> Result<()> {
+    let (gondor, rohan) = (world.address_in("gondor")?, world.address_in("rohan")?);
+    world.resolves(GLOBAL, &[gondor, rohan])?;
+    world.resolves("web.shire.fellowship.svc.south.example.com.", &[gondor])?;
+    world.resolves("web.shire.fellowship.svc.minas-tirith.south.example.com.", &[gondor])?;
+    world.resolves("web.shire.fellowship.svc.edoras.east.example.com.", &[rohan])?;
+    world.page_says(gondor, "hello from gondor")?;
+    world.page_says(rohan, "hello from rohan")
+}
+
+/// Its names fall up to rohan and its replicas move there; both come back with it.
+fn gondor_is_cut_off(world: &World) -> Result<()> {
+    let (gondor, rohan) = (world.address_in("gondor")?, world.address_in("rohan")?);
+    world.gondor.cut()?;
+    let lost = Instant::now();
+    world.resolves(GLOBAL, &[rohan])?;
+    println!("DNS followed after {:.1} s", lost.elapsed().as_secs_f64());
+    let aliases = world.resolves("web.shire.fellowship.svc.minas-tirith.south.example.com.", &[rohan])?;
+    ensure!(aliases.iter().any(|a| a.trim_end_matches('.') == GLOBAL.trim_end_matches('.')), "no fall-up alias in {aliases:?}");
+    world.runs("rohan", 9)?;
+    println!("replicas followed after {:.1} s", lost.elapsed().as_secs_f64());
+    world.gondor.mend()?;
+    world.resolves(GLOBAL, &[gondor, rohan])?;
+    world.runs("gondor", 3)?;
+    world.runs("rohan", 6)
+}
+
+/// resourceVersions of what init and join wrote do not move.
+fn repeat_changes_nothing(world: &World, init: &str) -> Result<()> {
+    let versions = |context: &str| {
+        let kinds = "services,persistentvolumeclaims,secrets,serviceaccounts,roles,rolebindings";
+        let line = format!(
+            "get {kinds} -n federation-system -o 'jsonpath={{range .items[*]}}{{.kind}}/{{.metadata.name}}={{.metadata.resourceVersion}}{{\"\\n\"}}{{end}}'"
+        );
+        world.kubectl(context, &line)
+    };
+    let generations = || {
+        world.kubectl(
+            "rivendell",
+            "get deployments -n federation-system -o 'jsonpath={range .items[*]}{.metadata.name}={.metadata.generation}{\"\\n\"}{end}",
+        )
+    };
+    let before = (versions("rivendell")?, versions("gondor")?, generations()?);
+    world.kubefed(init)?;
+    world.kubefed("join gondor --host-cluster-context=rivendell")?;
+    let after = (versions("rivendell")?, versions("gondor")?, generations()?);
+    ensure!(before == after, "changed:\n{before:#?}\n{after:#?}");
+    Ok(())
+}
+
+fn leave(world: &World, federation: &str) -> Result<()> {
+    for member in ["gondor", "rohan"] {
+        world.kubefed(&format!("unjoin {member} --host-cluster-context=rivendell --context={federation}"))?;
+    }
+    world.kubefed(&format!("deinit {federation} --host-cluster-context=rivendell --delete-data"))?;
+    let contexts = world.kubectl("rivendell", "config get-contexts -o name")?;
+    ensure!(!contexts.lines().any(|c| c == federation), "the kubeconfig still has {federation}");
+    Ok(())
+}
+
+fn inventories(world: &World) -> Result<Vec<Vec<String>>> {
+    ["rivendell", "gondor", "rohan"].iter().map(|c| world.inventory(c)).collect()
+}
+
+fn nothing_is_left(world: &World, before: &[Vec<String>]) -> Result<()> {
+    for (context, before) in ["rivendell", "gondor", "rohan"].iter().zip(before) {
+        // CoreDNS and etcd of the host are other pods after its crash; what matters is what is ours.
+        let known = |entry: &&String| !before.contains(entry) && !entry.starts_with("pods dns/") && !entry.starts_with("pods kube-system/");
+        eventually(&format!("{context} to be as before"), PATIENCE, || {
+            let now = world.inventory(context)?;
+            let extra: Vec<&String> = now.iter().filter(known).collect();
+            ensure!(extra.is_empty(), "left behind: {extra:#?}");
+            let lost: Vec<&String> = before.iter().filter(|e| !e.starts_with("pods ") && !now.contains(e)).collect();
+            ensure!(lost.is_empty(), "gone that was not ours: {lost:#?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
+fn a_load_balancer_and_no_claim(world: &World) -> Result<()> {
+    let conf = world.dir.join("coredns-provider.conf");
+    world.kubefed(&format!(
+        "init entmoot --host-cluster-context=rivendell --dns-provider=coredns --dns-zone-name=example.com. --dns-provider-config={} \
+         --etcd-persistent-storage=false --image=docker.io/kubefed/fcp:dev --etcd-image=docker.io/kit/etcd:1",
+        conf.display()
+    ))?;
+    for member in ["gondor", "rohan"] {
+        world.kubefed(&format!("join {member} --host-cluster-context=rivendell --context=entmoot"))?;
+    }
+    world.kubectl("entmoot", "create namespace fangorn")?;
+    world.kubectl("entmoot", "create configmap song --from-literal=verse=one -n fangorn")?;
+    for member in ["gondor", "rohan"] {
+        eventually("the song", PATIENCE, || {
+            let verse = world.kubectl(member, "get configmap song -n fangorn -o jsonpath={.data.verse}")?;
+            ensure!(verse == "one", "{verse:?}");
+            Ok(())
+        })?;
+    }
+    world.kubectl("entmoot", "delete namespace fangorn --timeout=120s")?;
+    Ok(())
+}

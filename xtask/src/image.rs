@@ -1,0 +1,62 @@
+//! `cargo xtask image`: one static binary, and an OCI image archive of nothing but it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use kit::oci::{self, Entry, Image};
+use kit::setup;
+
+use crate::shell::{self, answer, built, cargo, root, say};
+
+/// The reference that tests load.
+pub(crate) const REFERENCE: &str = "docker.io/kubefed/fcp:dev";
+/// Linked whole, so that it runs in an image of nothing but itself.
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// Nobody in particular; the number distroless images use.
+const USER: &str = "65532:65532";
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Archive to write; default target/image/fcp.tar
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Reference of the image, with registry and tag
+    #[arg(long, value_name = "REF", default_value = REFERENCE)]
+    name: String,
+}
+
+/// Builds a program of a package with everything linked in and answers where it is.
+pub(crate) fn build_static(package: &str, program: &str) -> Result<PathBuf> {
+    let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| format!("{h}/.cargo"))).unwrap_or_default();
+    // No path of this machine in the binary: the same sources give the same bytes elsewhere.
+    let flags = format!("-C target-feature=+crt-static --remap-path-prefix={}=. --remap-path-prefix={home}=cargo", root().display());
+    let args = ["build", "--quiet", "--release", "--package", package, "--bin", program, "--target", TARGET];
+    shell::run(cargo(&args).env("RUSTFLAGS", flags))?;
+    built(&format!("{TARGET}/release"), program)
+}
+
+/// Builds both and answers the archive's path.
+pub(crate) fn build(output: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
+    setup::ensure(&[setup::BUILD], &say)?;
+    say("building fcp, static (some minutes the first time)");
+    let binary = build_static("kubefed", "fcp")?;
+    let entries =
+        ["kubefed", "federation-apiserver", "federation-controller-manager"].map(|name| Entry::link("/fcp", &format!("/bin/{name}")));
+    let mut layer = vec![Entry::file(&binary, "/fcp"), Entry::Scratch { path: "/tmp".into() }];
+    layer.extend(entries);
+    let image = Image { reference: name.into(), entrypoint: vec!["/fcp".into()], user: USER.into(), entries: layer };
+    let out = match output {
+        Some(out) => std::path::absolute(out)?,
+        None => built("image", "fcp.tar")?,
+    };
+    oci::write(&image, &out)?;
+    let megabytes = |path| oci::size(path).map(|bytes| format!("{:.1} MB", bytes as f64 / 1e6));
+    say(&format!("fcp {}, image {} ({name})", megabytes(&binary)?, megabytes(&out)?));
+    Ok(out)
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let out = build(args.output.as_ref(), &args.name)?;
+    answer(out.to_str().context("the path is no UTF-8")?);
+    Ok(())
+}

@@ -1,0 +1,100 @@
+//! `cargo xtask test`: the suites, in one place. CI calls only this.
+
+use std::time::Instant;
+
+use anyhow::{Result, bail};
+use kit::{programs, setup};
+
+use crate::shell::{self, cargo, say};
+use crate::{demo, image};
+
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Also run the suites on real clusters (root, Linux); one that cannot run is a failure
+    #[arg(long)]
+    real: bool,
+    /// Only suites whose name contains this
+    #[arg(value_name = "SUITE")]
+    only: Option<String>,
+}
+
+struct Suite {
+    name: &'static str,
+    what: &'static str,
+    real: bool,
+    run: fn() -> Result<()>,
+}
+
+const fn suite(name: &'static str, real: bool, what: &'static str, run: fn() -> Result<()>) -> Suite {
+    Suite { name, what, real, run }
+}
+
+/// A test target of `federation-tests` that needs real clusters.
+fn real(target: &str) -> Result<()> {
+    shell::run(&mut cargo(&[
+        "test",
+        "--quiet",
+        "--package",
+        "federation-tests",
+        "--features",
+        "real",
+        "--test",
+        target,
+        "--",
+        "--nocapture",
+    ]))
+}
+
+const SUITES: &[Suite] = &[
+    suite("format", false, "rustfmt", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
+    suite("lints", false, "clippy, warnings are errors", || {
+        shell::run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+    }),
+    suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
+        shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))
+    }),
+    suite("demo", false, "the first run, told by `kubefed up --story`", || {
+        shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
+        demo::story(false)
+    }),
+    suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || real("kit")),
+    suite("oracle", true, "our API server against a real kube-apiserver, and real CoreDNS on our records", || real("oracle")),
+    suite("fellowship", true, "the on-prem tutorial on three real clusters", || {
+        image::build(None, image::REFERENCE)?;
+        shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
+        real("fellowship")
+    }),
+];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let chosen = |s: &&Suite| args.only.as_ref().is_none_or(|only| s.name.contains(only.as_str()));
+    let (now, left): (Vec<&Suite>, Vec<&Suite>) = SUITES.iter().filter(chosen).partition(|s| args.real || !s.real);
+    setup::ensure(&[setup::BUILD, setup::PROCESSES], &say)?;
+    if args.real {
+        setup::ensure(&[setup::REAL], &say)?;
+        programs::ensure(&say)?;
+    }
+    let mut failed = vec![];
+    for suite in now {
+        say(&format!("== {}: {}", suite.name, suite.what));
+        let start = Instant::now();
+        let result = (suite.run)();
+        let seconds = start.elapsed().as_secs();
+        match result {
+            Ok(()) => say(&format!("== {}: passed in {seconds} s", suite.name)),
+            Err(error) => {
+                say(&format!("== {}: FAILED after {seconds} s: {error:#}", suite.name));
+                failed.push(suite.name);
+            }
+        }
+    }
+    if !left.is_empty() {
+        say("left out, because they need real clusters (root, Linux):");
+        left.iter().for_each(|s| say(&format!("  {}: {}", s.name, s.what)));
+        say("run them with `cargo xtask test --real`");
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
