@@ -1,0 +1,141 @@
+//! `kubefed init`.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::global::HostArgs;
+use super::values::{DryRun, Format, boolean};
+
+/// Image of both components when none is named.
+pub(super) const DEFAULT_IMAGE: &str = concat!("ghcr.io/kubefed/fcp:v", env!("CARGO_PKG_VERSION"));
+/// etcd's image when none is named.
+pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
+
+/// Initialise a federation control plane in a host cluster.
+///
+/// The control plane is a federation API server and a controller manager in a namespace of the host cluster.
+/// The federation's name becomes the prefix of what is made there, a part of every federated DNS name, and
+/// the name of a cluster, a user and a context in the local kubeconfig. The current context stays.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "kubefed init FEDERATION_NAME --host-cluster-context=HOST_CONTEXT --dns-provider=PROVIDER --dns-zone-name=ZONE [OPTIONS]",
+    after_help = "Examples:\n  \
+        # A federation whose API server is reached by a load balancer\n  \
+        kubefed init fellowship --host-cluster-context=rivendell --dns-provider=coredns \\\n      \
+        --dns-provider-config=coredns.conf --dns-zone-name=example.com.\n\n  \
+        # On premises, without load balancers\n  \
+        kubefed init fellowship --host-cluster-context=rivendell --dns-provider=embedded \\\n      \
+        --dns-zone-name=example.com. --api-server-service-type=NodePort --api-server-advertise-address=10.0.10.20"
+)]
+pub struct InitArgs {
+    /// Name of the federation
+    #[arg(value_name = "FEDERATION_NAME")]
+    pub names: Vec<String>,
+    /// Where.
+    #[command(flatten)]
+    pub host: HostArgs,
+    /// Names.
+    #[command(flatten)]
+    pub dns: DnsArgs,
+    /// Images.
+    #[command(flatten)]
+    pub image: ImageArgs,
+    /// Storage.
+    #[command(flatten)]
+    pub etcd: EtcdArgs,
+    /// Address.
+    #[command(flatten)]
+    pub service: ServiceArgs,
+    /// Let the administrator authenticate with a password too
+    #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    pub apiserver_enable_basic_auth: bool,
+    /// Let the administrator authenticate with a token too
+    #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    pub apiserver_enable_token_auth: bool,
+    /// Arguments of the API server, as --a=1,--b=2; a value with commas in double quotes; can be repeated
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub apiserver_arg_overrides: Vec<String>,
+    /// Arguments of the controller manager, likewise
+    #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
+    pub controllermanager_arg_overrides: Vec<String>,
+    /// Nodes the control plane may run on, as key=value,key=value
+    #[arg(long, value_name = "LABELS", default_value = "", hide_default_value = true)]
+    pub node_selector: String,
+    /// Print what would be sent, in order, and send nothing
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "none", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
+    pub dry_run: DryRun,
+    /// Format of what --dry-run prints
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT", default_value = "yaml")]
+    pub output: Format,
+}
+
+/// Where federated names are published.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "DNS")]
+pub struct DnsArgs {
+    /// DNS provider: coredns, or embedded for a DNS server inside the controller manager
+    #[arg(long, value_name = "PROVIDER", default_value = "", hide_default_value = true)]
+    pub dns_provider: String,
+    /// Zone under which names are published, for example example.com.
+    #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
+    pub dns_zone_name: String,
+    /// Configuration file of the DNS provider
+    #[arg(long, value_name = "FILE")]
+    pub dns_provider_config: Option<PathBuf>,
+}
+
+/// What runs.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Images")]
+pub struct ImageArgs {
+    /// Image of both components
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_IMAGE)]
+    pub image: String,
+    /// When it is pulled: Always, IfNotPresent or Never
+    #[arg(long, value_name = "POLICY", default_value = "IfNotPresent")]
+    pub image_pull_policy: String,
+    /// Secret for pulling images
+    #[arg(long, value_name = "SECRET", default_value = "", hide_default_value = true)]
+    pub image_pull_secrets: String,
+}
+
+/// Where the API server stores.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Storage")]
+pub struct EtcdArgs {
+    /// Use these etcd servers instead of one beside the API server
+    #[arg(long, value_name = "URLS", default_value = "", hide_default_value = true)]
+    pub etcd_servers: String,
+    /// Image of etcd
+    #[arg(long, value_name = "IMAGE", default_value = DEFAULT_ETCD_IMAGE)]
+    pub etcd_image: String,
+    /// Keep etcd's data on a persistent volume; without one it is lost when the pod goes
+    #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    pub etcd_persistent_storage: bool,
+    /// Size of the volume
+    #[arg(long, value_name = "QUANTITY", default_value = "10Gi")]
+    pub etcd_pv_capacity: String,
+    /// Storage class of the volume; the cluster's default if not given
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    pub etcd_pv_storage_class: String,
+    /// User id etcd runs as. With a volume 0, but without any capability, because directories of a node
+    /// and of NFS servers belong to root; without a volume 65532
+    #[arg(long, value_name = "UID")]
+    pub etcd_run_as_user: Option<i64>,
+}
+
+/// How the API server is reached.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Address of the API server")]
+pub struct ServiceArgs {
+    /// LoadBalancer or NodePort
+    #[arg(long, value_name = "TYPE", default_value = "LoadBalancer")]
+    pub api_server_service_type: String,
+    /// IP address to tell clients; only with NodePort
+    #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
+    pub api_server_advertise_address: String,
+    /// Node port; only with NodePort; 0 lets the host choose
+    #[arg(long, value_name = "PORT", default_value_t = 0, allow_negative_numbers = true)]
+    pub api_server_port: i32,
+}

@@ -1,0 +1,161 @@
+//! `kubefed deinit`.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use k8s_openapi::api::apps::v1::Deployment;
+use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
+use kube::ResourceExt;
+use kube::api::ListParams;
+use kube::core::ApiResource;
+
+use super::init::resolve::federation;
+use super::leaving::{is_account_token, is_of, remove_namespace, shorten};
+use super::{Session, one_name};
+use crate::cli::DeinitArgs;
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::kubeconfig::remove;
+use crate::render::credentials::CA_CERT;
+use crate::render::federated;
+use crate::render::names::{Federation, INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER};
+use crate::wait::{Look, until};
+
+/// Removes a control plane.
+///
+/// # Errors
+/// That clusters are joined, and anything the host says; the same command goes on where it stopped.
+pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
+    let federation = federation(one_name("deinit", &args.names)?, &args.host.federation_system_namespace)?;
+    let printer = &session.printer;
+    let host = session.host(&session.credentials(&args.host)?, &args.host).await?;
+    let authority = host.get_typed::<Secret>(&federation.namespace, &federation.ca()).await?;
+    let installed = host.get_typed::<Deployment>(&federation.namespace, &federation.apiserver()).await?.is_some();
+    if installed && !args.force {
+        nobody_is_joined(session, &federation).await?;
+    }
+
+    printer.begin(&format!("Removing federation {} from {}", federation.name, host.context));
+    let ours = |name: String, resource: ApiResource| (resource, name);
+    let workloads = [federation.controller_manager(), federation.apiserver()].map(|n| ours(n, ApiResource::erase::<Deployment>(&())));
+    remove_all(&host, &federation, &workloads).await?;
+    pods_are_gone(session, args, &host, &federation).await?;
+    let manager = federation.controller_manager();
+    let mut rest = vec![
+        ours(manager.clone(), ApiResource::erase::<RoleBinding>(&())),
+        ours(manager.clone(), ApiResource::erase::<Role>(&())),
+        ours(manager, ApiResource::erase::<ServiceAccount>(&())),
+        ours(federation.apiserver(), ApiResource::erase::<Service>(&())),
+        ours(federation.dns(), ApiResource::erase::<Service>(&())),
+        ours(federation.apiserver_credentials(), ApiResource::erase::<Secret>(&())),
+        ours(federation.controller_manager_kubeconfig(), ApiResource::erase::<Secret>(&())),
+        ours(federation.dns_provider_conf(), ApiResource::erase::<Secret>(&())),
+    ];
+    if args.delete_data {
+        rest.push(ours(federation.etcd_claim(), ApiResource::erase::<PersistentVolumeClaim>(&())));
+    }
+    remove_all(&host, &federation, &rest).await?;
+    if args.force {
+        remove_member_secrets(&host, &federation).await?;
+    }
+    printer.end("done");
+
+    forget(session, &federation, authority.as_ref())?;
+    // Last, because it tells whose entries the kubeconfig has.
+    remove_all(&host, &federation, &[ours(federation.ca(), ApiResource::erase::<Secret>(&()))]).await?;
+    finish(session, args, &host, &federation).await
+}
+
+/// The namespace, if it may go, and what is worth knowing.
+async fn finish(session: &Session, args: &DeinitArgs, host: &Connection, federation: &Federation) -> Result<(), Failure> {
+    let printer = &session.printer;
+    let claim = host.get_typed::<PersistentVolumeClaim>(&federation.namespace, &federation.etcd_claim()).await?;
+    match claim.filter(|c| c.metadata.deletion_timestamp.is_none()) {
+        Some(_) => printer.note(&format!(
+            "Claim {}/{} with the federation's data is kept; --delete-data deletes it.",
+            federation.namespace,
+            federation.etcd_claim()
+        )),
+        None => {
+            if let Some(why) = remove_namespace(host, &federation.namespace, &federation.name, None).await? {
+                printer.note(&why);
+            }
+        }
+    }
+    if args.force {
+        printer.note("Clusters that were joined still have the federation's account and objects.");
+    }
+    printer.data(&format!("Successfully removed federation \"{}\" from \"{}\"", federation.name, host.context));
+    Ok(())
+}
+
+async fn nobody_is_joined(session: &Session, federation: &Federation) -> Result<(), Failure> {
+    let clusters = async {
+        let connection = session.federation(&federation.name).await?;
+        connection.list(&federated::resource(), None, "").await
+    };
+    let clusters = clusters.await.map_err(|f| {
+        f.during("asking the federation for its clusters").hint("mend the control plane first, or go on without asking with --force")
+    })?;
+    let names: Vec<String> = clusters.iter().map(ResourceExt::name_any).collect();
+    if names.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("federation \"{}\" still has clusters: {}", federation.name, shorten(&names)))
+        .hint(format!("kubefed unjoin {} first, or leave them as they are with --force", names[0])))
+}
+
+async fn remove_all(host: &Connection, federation: &Federation, all: &[(ApiResource, String)]) -> Result<(), Failure> {
+    for (resource, name) in all {
+        if let Some(object) = host.get(resource, Some(&federation.namespace), name).await?
+            && is_of(&object, &federation.name, None)
+        {
+            host.delete(resource, &object).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn remove_member_secrets(host: &Connection, federation: &Federation) -> Result<(), Failure> {
+    let resource = ApiResource::erase::<Secret>(&());
+    let labelled = host.list(&resource, Some(&federation.namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
+    let is_member = |o: &kube::api::DynamicObject| o.annotations().contains_key(federation_api::keys::CLUSTER_NAME);
+    for secret in labelled.iter().filter(|o| is_of(o, &federation.name, None) && is_member(o) && !is_account_token(o)) {
+        host.delete(&resource, secret).await?;
+    }
+    Ok(())
+}
+
+async fn pods_are_gone(session: &Session, args: &DeinitArgs, host: &Connection, federation: &Federation) -> Result<(), Failure> {
+    let labels = format!("app={},{INSTANCE_LABEL}={}", federation_api::keys::APP, federation.name);
+    until(&session.printer, "the control plane's pods to stop", session.patience(&args.host), async || {
+        let pods = host.typed::<Pod>(&federation.namespace).list(&ListParams::default().labels(&labels)).await;
+        let pods = pods.map_err(|e| host.failed("listing pods", &e))?;
+        let names: Vec<String> = pods.items.iter().map(ResourceExt::name_any).collect();
+        Ok(if names.is_empty() {
+            Look::Done(())
+        } else {
+            Look::missing(format!("{} are still there", shorten(&names)), "look at them with kubectl describe, then repeat the command")
+        })
+    })
+    .await
+}
+
+/// Takes the federation's entries out of the local kubeconfig; entries of that name for another server stay.
+fn forget(session: &Session, federation: &Federation, authority: Option<&Secret>) -> Result<(), Failure> {
+    let files = session.files();
+    let Ok(local) = files.load() else { return Ok(()) };
+    let Some(cluster) = local.clusters.iter().find(|c| c.name == federation.name) else { return Ok(()) };
+    let theirs = cluster.cluster.as_ref().and_then(|c| c.certificate_authority_data.clone());
+    let ca = authority.and_then(|s| s.data.as_ref()?.get(CA_CERT)).map(|b| BASE64.encode(&b.0));
+    if ca.is_none() || theirs != ca {
+        session.printer.note(&format!("Entry \"{}\" of the kubeconfig is not known to be this federation's and stays.", federation.name));
+        return Ok(());
+    }
+    let (name, basic) = (federation.name.as_str(), super::init::basic_auth_user(&federation.name));
+    let ours = [("clusters", name), ("users", name), ("users", basic.as_str()), ("contexts", name)];
+    for file in files.existing() {
+        remove(file, &ours)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,92 @@
+//! `init`: the credentials there are already, and those that are missing.
+
+use std::time::SystemTime;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use k8s_openapi::api::core::v1::Secret;
+use kube::config::Kubeconfig;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::certs::{self, ADMIN, Found, MASTERS, Wanted};
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::render::config::{Addresses, ControlPlane};
+use crate::render::credentials::{BASIC_FILE, CA_CERT, CA_KEY, Credentials, KUBECONFIG, Pair, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+
+/// What an earlier run left behind.
+#[derive(Default)]
+pub struct Earlier {
+    certs: Found,
+    token_csv: Option<String>,
+    basic_csv: Option<String>,
+}
+
+/// Reads what an earlier run left in the host and in the local kubeconfig.
+///
+/// # Errors
+/// Anything the host says but that a secret is not there.
+pub async fn earlier(host: &Connection, plane: &ControlPlane, local: Option<&Kubeconfig>) -> Result<Earlier, Failure> {
+    let federation = &plane.federation;
+    let read = async |name: String| host.get_typed::<Secret>(&federation.namespace, &name).await;
+    let (ca, apiserver, manager) = tokio::try_join!(
+        read(federation.ca()),
+        read(federation.apiserver_credentials()),
+        read(federation.controller_manager_kubeconfig())
+    )?;
+    Ok(Earlier {
+        certs: Found {
+            ca: ca.as_ref().and_then(|s| pair(s, CA_CERT, CA_KEY)),
+            server: apiserver.as_ref().and_then(|s| pair(s, SERVER_CERT, SERVER_KEY)),
+            controller_manager: manager.as_ref().and_then(|s| text(s, KUBECONFIG)).and_then(|t| pair_in_kubeconfig(&t)),
+            admin: local.and_then(|k| admin(k, &federation.name)),
+        },
+        token_csv: apiserver.as_ref().and_then(|s| text(s, TOKEN_FILE)),
+        basic_csv: apiserver.as_ref().and_then(|s| text(s, BASIC_FILE)),
+    })
+}
+
+/// Completes what there is.
+///
+/// # Errors
+/// When the authority that was found cannot be used.
+pub fn complete(plane: &ControlPlane, at: &Addresses, earlier: Earlier) -> Result<Credentials, Failure> {
+    let names: Vec<String> = at.hostnames.iter().cloned().chain(plane.federation.service_names()).collect();
+    let wanted = Wanted { federation: &plane.federation.name, names: &names, ips: &at.ips };
+    let issued = certs::ensure(&wanted, earlier.certs, SystemTime::now())?;
+    let line = || format!("{},{ADMIN},{},\"{MASTERS}\"\n", Uuid::new_v4(), Uuid::new_v4());
+    Ok(Credentials {
+        ca: issued.ca,
+        server: issued.server,
+        controller_manager: issued.controller_manager,
+        admin: issued.admin,
+        token_csv: plane.token_auth.then(|| earlier.token_csv.unwrap_or_else(line)),
+        basic_csv: plane.basic_auth.then(|| earlier.basic_csv.unwrap_or_else(line)),
+    })
+}
+
+fn text(secret: &Secret, key: &str) -> Option<String> {
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+}
+
+fn pair(secret: &Secret, cert: &str, key: &str) -> Option<Pair> {
+    Some(Pair { cert: text(secret, cert)?, key: text(secret, key)? })
+}
+
+fn decode(value: &str) -> Option<String> {
+    String::from_utf8(BASE64.decode(value).ok()?).ok()
+}
+
+fn pair_in_kubeconfig(text: &str) -> Option<Pair> {
+    let value: Value = serde_saphyr::from_str(text).ok()?;
+    let user = &value["users"][0]["user"];
+    Some(Pair { cert: decode(user["client-certificate-data"].as_str()?)?, key: decode(user["client-key-data"].as_str()?)? })
+}
+
+fn admin(local: &Kubeconfig, federation: &str) -> Option<Pair> {
+    let auth = local.auth_infos.iter().find(|u| u.name == federation)?;
+    // The key is a secret string in the typed form; as JSON it is what the file says.
+    let value = serde_json::to_value(auth.auth_info.as_ref()?).ok()?;
+    Some(Pair { cert: decode(value["client-certificate-data"].as_str()?)?, key: decode(value["client-key-data"].as_str()?)? })
+}

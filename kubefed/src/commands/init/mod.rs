@@ -1,0 +1,106 @@
+//! `kubefed init`.
+
+mod address;
+pub mod credentials;
+mod entries;
+
+pub use entries::basic_auth_user;
+mod ready;
+pub mod resolve;
+
+#[cfg(test)]
+mod tests;
+
+use crate::cli::{DryRun, Format, InitArgs};
+use crate::commands::Session;
+use crate::connection::{Change, Connection};
+use crate::error::Failure;
+use crate::kubeconfig::edit;
+use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
+use crate::render::host;
+use crate::render::object::{Object, to_json, to_yaml};
+
+/// Sets a control plane up, or brings one to what the flags say.
+///
+/// # Errors
+/// What went wrong; the same command finishes the job once the cause is gone.
+pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
+    let plane = resolve::resolve(args)?;
+    if args.dry_run == DryRun::Client {
+        return dry_run(session, args, &plane);
+    }
+    let printer = &session.printer;
+    let host = session.host(&session.credentials(&args.host)?, &args.host).await?;
+    let (files, patience) = (session.files(), session.patience(&args.host));
+    let federation = &plane.federation;
+
+    printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));
+    printer.end(namespace(&host, &host::namespace(federation)).await?.progress());
+
+    printer.begin("Creating federation control plane service");
+    let service = host.apply(&host::service(&plane)).await?;
+    let at = address::find(printer, &host, &plane, patience).await?;
+    printer.end(service.progress());
+
+    printer.begin("Creating federation control plane objects (credentials, persistent volume claim)");
+    let earlier = credentials::earlier(&host, &plane, files.load().ok().as_ref()).await?;
+    let credentials = credentials::complete(&plane, &at, earlier)?;
+    let objects = host.apply_all(&host::objects(&plane, &credentials)).await.map_err(explain_claim)?;
+    printer.end(objects.progress());
+
+    printer.begin("Creating federation component deployments");
+    printer.end(host.apply_all(&host::components(&plane, &credentials, &at)).await?.progress());
+
+    printer.begin("Updating kubeconfig");
+    let url = at.url().ok_or_else(|| Failure::new("the API server's Service has no address"))?;
+    let file = files.to_write()?;
+    let replaced = entries::foreign_server(&files.load().unwrap_or_default(), &federation.name, &credentials, &url);
+    let changed = edit(file, &entries::entries(&federation.name, &url, &credentials))?;
+    printer.end(if changed { Change::Configured } else { Change::Unchanged }.progress());
+    if let Some(server) = replaced {
+        printer.warn(&format!("entry \"{}\" of {} pointed to {server} and was replaced", federation.name, file.display()));
+    }
+
+    printer.begin("Waiting for federation control plane to come up");
+    ready::wait(session, &host, &plane, patience).await?;
+    printer.end("done");
+    printer.data(&format!("Federation API server is running at: {}", at.summary()));
+    if matches!(&plane.etcd, Etcd::Pod { claim: None, .. }) {
+        printer.note("The federation's data is lost when its pod goes: --etcd-persistent-storage=false.");
+    }
+    Ok(())
+}
+
+/// Makes the namespace, or accepts the one there is unless it is going.
+async fn namespace(host: &Connection, namespace: &Object) -> Result<Change, Failure> {
+    let existing = host.get(&namespace.resource, None, &namespace.name).await?;
+    if existing.is_some_and(|ns| ns.metadata.deletion_timestamp.is_some()) {
+        return Err(Failure::new(format!("namespace {} of context {} is being deleted", namespace.name, host.context))
+            .hint("repeat the command when it is gone"));
+    }
+    host.ensure(namespace).await
+}
+
+fn explain_claim(failure: Failure) -> Failure {
+    let about_claim = failure.message.contains("persistentvolumeclaims");
+    if about_claim { failure.hint("an existing claim keeps its size and class: repeat the flags it was made with") } else { failure }
+}
+
+/// Prints what would be sent. Nothing is contacted, so addresses only the host knows are missing from it.
+fn dry_run(session: &Session, args: &InitArgs, plane: &ControlPlane) -> Result<(), Failure> {
+    let at = match &plane.service {
+        Exposure::NodePort { advertise: Some(ip), port } => Addresses { ips: vec![*ip], hostnames: vec![], port: *port },
+        _ => Addresses::default(),
+    };
+    if at.ips.is_empty() {
+        session.printer.note("The address of the API server is known only when its Service exists: certificate and --advertise-address lack it here.");
+    }
+    let credentials = credentials::complete(plane, &at, credentials::Earlier::default())?;
+    let objects = host::all(plane, &credentials, &at);
+    match args.output {
+        Format::Yaml => session.printer.raw(&to_yaml(&objects)?),
+        Format::Json => session.printer.data(&to_json(&objects)),
+    }
+    session.printer.note("Federation control plane runs (dry run)");
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! `init`: from what was typed to settings, all checked before anything is contacted.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use dns_providers::{DnsName, KNOWN, coredns, embedded};
+use federation_api::names;
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+
+use crate::cli::{DnsArgs, EtcdArgs, InitArgs, ServiceArgs};
+use crate::commands::one_name;
+use crate::error::Failure;
+use crate::render::args::{Overrides, parse_overrides, parse_pairs};
+use crate::render::config::{COREDNS, Claim, ControlPlane, Dns, EMBEDDED, Etcd, Exposure};
+use crate::render::names::Federation;
+
+/// Longest name of a Kubernetes Service; the federation's name is a part of ours.
+const SERVICE_NAME_MAX: usize = 63;
+/// What the embedded DNS server is told when no configuration file is given; the port is the one the Service maps 53 to.
+const EMBEDDED_CONFIG: &str = "[Global]\nlisten = 0.0.0.0:10053\n";
+/// User etcd runs as on a volume: directories of nodes and NFS servers belong to root, and root has no capabilities there.
+const ETCD_ON_VOLUME: i64 = 0;
+/// User etcd runs as without a volume.
+const ETCD_ON_SCRATCH: i64 = 65532;
+
+/// Resolves the arguments of `init`.
+///
+/// # Errors
+/// The first thing that is wrong, v1's checks first and in v1's order.
+pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
+    if args.dns.dns_provider.is_empty() {
+        return Err(Failure::usage("--dns-provider is mandatory").hint(format!("providers there are: {}", KNOWN.join(", "))));
+    }
+    let federation = federation(one_name("init", &args.names)?, &args.host.federation_system_namespace)?;
+    let service = exposure(&args.service)?;
+    let overrides = |flag: &str, items: &[String]| -> Result<Overrides, Failure> {
+        parse_overrides(items).map_err(|e| {
+            Failure::usage(format!("error marshalling {flag}: {e}")).hint(format!("write {flag}=\"--first=1,--second=2\""))
+        })
+    };
+    let apiserver_overrides = overrides("--apiserver-arg-overrides", &args.apiserver_arg_overrides)?;
+    let controller_manager_overrides = overrides("--controllermanager-arg-overrides", &args.controllermanager_arg_overrides)?;
+    let node_selector = parse_pairs(&args.node_selector)
+        .map_err(|e| Failure::usage(format!("error marshalling --node-selector: {e}")).hint("write --node-selector=key=value,key=value"))?;
+    let policy = &args.image.image_pull_policy;
+    if !["Always", "IfNotPresent", "Never"].contains(&policy.as_str()) {
+        return Err(Failure::usage(format!("invalid --image-pull-policy: {policy}")).hint("it is Always, IfNotPresent or Never"));
+    }
+    let image_pull_secret = match args.image.image_pull_secrets.as_str() {
+        "" => None,
+        name => {
+            names::secret_name(name)?;
+            Some(name.to_owned())
+        }
+    };
+    Ok(ControlPlane {
+        federation,
+        dns: dns(&args.dns)?,
+        image: args.image.image.clone(),
+        image_pull_policy: policy.clone(),
+        image_pull_secret,
+        etcd: etcd(&args.etcd)?,
+        service,
+        apiserver_overrides,
+        controller_manager_overrides,
+        node_selector,
+        basic_auth: args.apiserver_enable_basic_auth,
+        token_auth: args.apiserver_enable_token_auth,
+    })
+}
+
+/// Checks a federation's name and namespace.
+///
+/// # Errors
+/// Which rule is broken.
+pub fn federation(name: &str, namespace: &str) -> Result<Federation, Failure> {
+    names::federation_name(name)?;
+    names::namespace_name(namespace)?;
+    let federation = Federation { name: name.to_owned(), namespace: namespace.to_owned() };
+    let over = federation.apiserver().len().saturating_sub(SERVICE_NAME_MAX);
+    if over > 0 {
+        return Err(Failure::usage(format!("invalid federation name \"{name}\": too long by {over} characters"))
+            .hint("the Service is called NAME-federation-apiserver, and Service names have at most 63 characters"));
+    }
+    Ok(federation)
+}
+
+fn exposure(args: &ServiceArgs) -> Result<Exposure, Failure> {
+    let (kind, address, port) = (args.api_server_service_type.as_str(), args.api_server_advertise_address.as_str(), args.api_server_port);
+    let node_port = match kind {
+        "LoadBalancer" => false,
+        "NodePort" => true,
+        _ => {
+            return Err(Failure::usage(format!("invalid api-server-service-type: {kind}, should be either LoadBalancer or NodePort"))
+                .hint("use NodePort where the host cluster has no load balancers"));
+        }
+    };
+    let advertise: Option<IpAddr> = match address {
+        "" => None,
+        text => Some(text.parse().map_err(|_| {
+            Failure::usage(format!("invalid api-server-advertise-address: {text}, should be a valid ip address")).hint("for example 10.0.10.20")
+        })?),
+    };
+    let only = |flag: &str| {
+        Failure::usage(format!("{flag} should be passed only with 'api-server-service-type=NodePort'"))
+            .hint(format!("add --api-server-service-type=NodePort or leave --{flag} out"))
+    };
+    if advertise.is_some() && !node_port {
+        return Err(only("api-server-advertise-address"));
+    }
+    if port != 0 && !node_port {
+        return Err(only("api-server-port"));
+    }
+    if !(0..=65535).contains(&port) {
+        return Err(Failure::usage("Please provide a valid port number for api-server-port").hint("node ports usually are 30000 to 32767"));
+    }
+    Ok(if node_port { Exposure::NodePort { advertise, port: (port != 0).then_some(port) } } else { Exposure::LoadBalancer })
+}
+
+fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
+    let provider = args.dns_provider.as_str();
+    if !KNOWN.contains(&provider) {
+        let unknown = dns_providers::Error::UnknownProvider { name: provider.to_owned(), known: KNOWN };
+        return Err(provider_failure(&unknown));
+    }
+    if args.dns_zone_name.is_empty() {
+        return Err(Failure::usage("--dns-zone-name is mandatory").hint("the zone federated names are published in, for example example.com."));
+    }
+    names::zone_name(&args.dns_zone_name)?;
+    let text = args.dns_provider_config.as_deref().map(|path| read(path).map(|text| (path, text))).transpose()?;
+    let mut nameserver = None;
+    let config = match (provider, text) {
+        (COREDNS, None) => {
+            return Err(Failure::usage("--dns-provider=coredns needs --dns-provider-config")
+                .hint("a file with the lines [Global], etcd-endpoints = http://etcd.dns:2379 and zones = example.com."));
+        }
+        (COREDNS, Some((path, text))) => {
+            let config = coredns::Config::parse(path, &text).map_err(|e| provider_failure(&e))?;
+            nameserver = (!config.nameservers.is_empty()).then(|| config.nameservers.join(","));
+            Some(text)
+        }
+        (EMBEDDED, None) => Some(EMBEDDED_CONFIG.to_owned()),
+        (EMBEDDED, Some((path, text))) => {
+            let zone = DnsName::parse(&args.dns_zone_name).ok();
+            let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
+            if config.listen.iter().all(|a| a.ip().is_loopback()) {
+                return Err(Failure::usage(format!("{}: listen is a loopback address, so nobody outside the pod could ask", path.display()))
+                    .hint("write listen = 0.0.0.0:10053"));
+            }
+            Some(text)
+        }
+        (_, text) => text.map(|(_, text)| text),
+    };
+    Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, nameserver })
+}
+
+fn provider_failure(error: &dns_providers::Error) -> Failure {
+    let failure = Failure::usage(error.to_string());
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
+    }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|e| {
+        Failure::usage(format!("error reading file provided to --dns-provider-config flag, err: {}: {e}", path.display()))
+            .hint("name a readable text file")
+    })
+}
+
+fn etcd(args: &EtcdArgs) -> Result<Etcd, Failure> {
+    if !args.etcd_servers.is_empty() {
+        for server in args.etcd_servers.split(',') {
+            if !(server.starts_with("http://") || server.starts_with("https://")) {
+                return Err(Failure::usage(format!("invalid --etcd-servers: \"{server}\" is not a URL"))
+                    .hint("for example --etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379"));
+            }
+        }
+        return Ok(Etcd::External(args.etcd_servers.clone()));
+    }
+    let claim = if args.etcd_persistent_storage { Some(claim(args)?) } else { None };
+    let default_user = if claim.is_some() { ETCD_ON_VOLUME } else { ETCD_ON_SCRATCH };
+    let user = args.etcd_run_as_user.unwrap_or(default_user);
+    if user < 0 {
+        return Err(Failure::usage(format!("invalid --etcd-run-as-user: {user}")).hint("user ids start at 0"));
+    }
+    Ok(Etcd::Pod { image: args.etcd_image.clone(), claim, user })
+}
+
+fn claim(args: &EtcdArgs) -> Result<Claim, Failure> {
+    if !is_size(&args.etcd_pv_capacity) {
+        return Err(Failure::usage(format!("invalid --etcd-pv-capacity: \"{}\" is not a size", args.etcd_pv_capacity)).hint("for example 10Gi"));
+    }
+    let class = match args.etcd_pv_storage_class.as_str() {
+        "" => None,
+        class if names::is_rfc1123_subdomain(class) => Some(class.to_owned()),
+        class => {
+            return Err(Failure::usage(format!("invalid --etcd-pv-storage-class: \"{class}\" is not a name")).hint("kubectl get storageclass lists them"));
+        }
+    };
+    Ok(Claim { capacity: Quantity(args.etcd_pv_capacity.clone()), class })
+}
+
+/// A positive Kubernetes quantity of bytes: a decimal number and a unit.
+fn is_size(text: &str) -> bool {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let units = ["", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
+    number.parse::<f64>().is_ok_and(|n| n > 0.0) && units.contains(&unit)
+}

@@ -1,0 +1,208 @@
+//! `kubefed join`.
+
+pub mod dns;
+mod ready;
+
+use federation_api::cluster::ClusterSpec;
+use federation_api::names;
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+
+use crate::cli::{DryRun, JoinArgs, NamedFormat};
+use crate::commands::{Session, one_name};
+use crate::connection::{Change, Connection};
+use crate::error::Failure;
+use crate::kubeconfig::describe;
+use crate::render::federated;
+use crate::render::member::{Access, Member};
+use crate::render::names::Federation;
+use crate::render::object::{Object, to_json, to_yaml};
+use crate::wait::{Look, Patience, until};
+
+/// Checks every name and reports the cluster's.
+fn check(args: &JoinArgs) -> Result<&str, Failure> {
+    let name = one_name("join", &args.names)?;
+    names::cluster_name(name)?;
+    names::namespace_name(&args.host.federation_system_namespace)?;
+    if !args.secret_name.is_empty() {
+        names::secret_name(&args.secret_name)?;
+    }
+    if let Some(url) = &args.cluster_server {
+        let uri: Result<http::Uri, _> = url.parse();
+        if !uri.is_ok_and(|u| u.scheme_str() == Some("https") && u.host().is_some()) {
+            return Err(Failure::usage(format!("invalid --cluster-server: \"{url}\" is not an https URL")).hint("for example https://10.0.0.1:6443"));
+        }
+    }
+    Ok(name)
+}
+
+/// Joins a cluster, or brings one that is joined to what the flags say.
+///
+/// # Errors
+/// What went wrong; the same command finishes the job once the cause is gone.
+pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
+    let name = check(args)?;
+    let printer = &session.printer;
+    let kubeconfig = session.credentials(&args.host)?;
+    let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
+    let described = describe(&kubeconfig, Some(context)).map_err(|f| {
+        f.hint(format!("name the context of cluster {name} with --cluster-context"))
+    })?;
+    let access = Access {
+        server: args.cluster_server.clone().unwrap_or(described.server),
+        ca: described.ca,
+        token: None,
+    };
+    let host = session.host(&kubeconfig, &args.host).await?;
+    let installed = session.installed(&host, &args.host.federation_system_namespace).await?;
+    let mut member = Member {
+        federation: installed.federation.clone(),
+        cluster: name.to_owned(),
+        host_context: host.context.clone(),
+        secret: if args.secret_name.is_empty() { name.to_owned() } else { args.secret_name.clone() },
+    };
+    if args.dry_run == DryRun::Client {
+        return dry_run(session, args, &member, &access);
+    }
+    let federation = session.federation(&member.federation.name).await?;
+    let existing = federation.get(&federated::resource(), None, name).await?;
+    if let Some(existing) = &existing {
+        adopt(&mut member, args, existing, &access.server)?;
+    }
+    if is_loopback(&access.server) {
+        printer.warn(&format!(
+            "the federation will look for {name} at {}, which is this machine only: name a reachable address with --cluster-server",
+            access.server
+        ));
+    }
+    let cluster = Connection::open(&kubeconfig, &session.target(Some(context))).await?;
+    let patience = session.patience(&args.host);
+
+    printer.begin(&format!("Making an account for federation {} in {name}", member.federation.name));
+    let made = cluster.ensure(&member.namespace()).await?.max(cluster.apply_all(&member.objects()).await?);
+    let access = with_token(session, &cluster, &member, access, patience).await?;
+    printer.end(made.progress());
+
+    printer.begin(&format!("Storing its credentials in {}", host.context));
+    printer.end(host.apply(&member.host_secret(&access)).await?.progress());
+
+    let object = federated::cluster(&member, &access.server);
+    let change = federation.apply(&object).await?;
+    remove_old_secret(&host, &member, existing.as_ref()).await?;
+    dns::join(session, &cluster, &installed, name).await?;
+    if args.wait {
+        printer.begin(&format!("Waiting for {name} to be ready"));
+        ready::wait(session, &federation, name, &access.server, patience).await?;
+        printer.end("done");
+    }
+    print(session, args, &object, change)
+}
+
+/// A Cluster that exists keeps its secret, and its server unless told otherwise.
+fn adopt(member: &mut Member, args: &JoinArgs, existing: &DynamicObject, server: &str) -> Result<(), Failure> {
+    let spec: ClusterSpec = serde_json::from_value(existing.data["spec"].clone()).unwrap_or_default();
+    let at = spec.server_address_by_client_cidrs.first().map(|a| a.server_address.as_str()).unwrap_or_default();
+    if !at.is_empty() && at != server && !args.replace {
+        return Err(Failure::new(format!("cluster \"{}\" is already joined, at {at} and not at {server}", member.cluster))
+            .hint("join the other cluster under another name, or point this one to it with --replace"));
+    }
+    if let (true, Some(secret)) = (args.secret_name.is_empty(), spec.secret_ref) {
+        member.secret = secret.name;
+    }
+    Ok(())
+}
+
+/// Waits until the member has filled in the account's token.
+async fn with_token(
+    session: &Session,
+    cluster: &Connection,
+    member: &Member,
+    access: Access,
+    patience: Patience,
+) -> Result<Access, Failure> {
+    let (namespace, name) = (member.federation.namespace.as_str(), member.token_secret());
+    until(&session.printer, "the account's token", patience, async || {
+        let data = cluster.get_typed::<Secret>(namespace, &name).await?.and_then(|s| s.data).unwrap_or_default();
+        let value = |key: &str| data.get(key).map(|v| v.0.clone()).filter(|v| !v.is_empty());
+        let Some(token) = value("token") else {
+            return Ok(Look::missing(
+                format!("secret {namespace}/{name} of context {} has no token", cluster.context),
+                "kube-controller-manager of that cluster fills it in: check that it runs",
+            ));
+        };
+        let ca = access.ca.clone().or_else(|| value("ca.crt"));
+        Ok(Look::Done(Access { server: access.server.clone(), ca, token: Some(token) }))
+    })
+    .await
+}
+
+/// After `--secret-name` named another secret, the one before is of no use.
+async fn remove_old_secret(host: &Connection, member: &Member, existing: Option<&DynamicObject>) -> Result<(), Failure> {
+    let Some(old) = existing.and_then(|c| c.data["spec"]["secretRef"]["name"].as_str()).filter(|old| *old != member.secret) else {
+        return Ok(());
+    };
+    let resource = kube::core::ApiResource::erase::<Secret>(&());
+    let secret = host.get(&resource, Some(&member.federation.namespace), old).await?;
+    if let Some(secret) = secret.filter(|s| super::leaving::is_of(s, &member.federation.name, Some(&member.cluster))) {
+        host.delete(&resource, &secret).await?;
+    }
+    Ok(())
+}
+
+fn is_loopback(server: &str) -> bool {
+    let uri: Result<http::Uri, _> = server.parse();
+    let Some(host) = uri.ok().and_then(|u| u.host().map(str::to_owned)) else { return false };
+    host == "localhost" || host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access) -> Result<(), Failure> {
+    let cluster = federated::cluster(member, &access.server);
+    let mut all = vec![member.namespace()];
+    all.extend(member.objects());
+    all.push(member.host_secret(access));
+    all.push(cluster.clone());
+    session.printer.note(&format!(
+        "For {}: all but the last two; for the host: secret {}, whose token the member makes; for the federation: the Cluster.",
+        member.cluster, member.secret
+    ));
+    match args.output {
+        Some(NamedFormat::Json) => session.printer.data(&to_json(&all)),
+        Some(NamedFormat::Name) => session.printer.data(&format!("cluster/{}", member.cluster)),
+        Some(NamedFormat::Yaml) | None => session.printer.raw(&to_yaml(&all)?),
+    }
+    session.printer.note(&format!("cluster \"{}\" created (dry run)", member.cluster));
+    Ok(())
+}
+
+fn print(session: &Session, args: &JoinArgs, object: &Object, change: Change) -> Result<(), Failure> {
+    let printer = &session.printer;
+    match args.output {
+        None => printer.data(&format!("cluster \"{}\" {}", object.name, change.word())),
+        Some(NamedFormat::Name) => printer.data(&format!("cluster/{}", object.name)),
+        Some(NamedFormat::Yaml) => printer.raw(to_yaml(std::slice::from_ref(object))?.trim_start_matches("---\n")),
+        Some(NamedFormat::Json) => {
+            printer.data(&serde_json::to_string_pretty(object.value()).map_err(|e| Failure::new(e.to_string()))?);
+        }
+    }
+    Ok(())
+}
+
+/// The federation and cluster a member belongs to, for `unjoin`.
+pub fn member(federation: Federation, cluster: &str, host_context: &str, secret: &str) -> Member {
+    Member { federation, cluster: cluster.to_owned(), host_context: host_context.to_owned(), secret: secret.to_owned() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn loopback_servers_are_known() {
+        for url in ["https://127.0.0.1:6443", "https://localhost:6443", "https://[::1]:6443"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in ["https://10.0.0.1:6443", "https://gondor", "nonsense"] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the commands do: resolve what was typed, then act.
+
+pub mod deinit;
+pub mod init;
+pub mod join;
+mod leaving;
+mod session;
+pub mod unjoin;
+mod version;
+
+pub use session::Session;
+
+use clap::CommandFactory;
+
+use crate::cli::{Cli, Command, CompletionArgs};
+use crate::error::Failure;
+
+/// Carries a command out.
+///
+/// # Errors
+/// Why it did not finish.
+pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(args) => init::run(session, &args).await,
+        Command::Join(args) => join::run(session, &args).await,
+        Command::Unjoin(args) => unjoin::run(session, &args).await,
+        Command::Deinit(args) => deinit::run(session, &args).await,
+        Command::Up(args) => crate::up::run(session, &args).await,
+        Command::Version(args) => version::run(session, &args).await,
+        Command::Options => {
+            options(session);
+            Ok(())
+        }
+        Command::Completion(args) => {
+            completion(session, &args);
+            Ok(())
+        }
+    }
+}
+
+fn options(session: &Session) {
+    let mut lines = vec!["The following options can be passed to any command:".to_owned(), String::new()];
+    let command = Cli::command();
+    for arg in command.get_arguments().filter(|a| a.is_global_set() && !a.is_hide_set()) {
+        let short = arg.get_short().map_or_else(|| "    ".to_owned(), |c| format!("-{c}, "));
+        let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
+        lines.push(format!("  {short}--{:<22} {help}", arg.get_long().unwrap_or_default()));
+    }
+    session.printer.data(&lines.join("\n"));
+}
+
+fn completion(session: &Session, args: &CompletionArgs) {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "kubefed", &mut script);
+    session.printer.raw(&String::from_utf8_lossy(&script));
+}
+
+/// The one name a command takes.
+///
+/// # Errors
+/// v1's sentence about any other number of names.
+fn one_name<'a>(command: &str, names: &'a [String]) -> Result<&'a str, Failure> {
+    match names {
+        [name] => Ok(name),
+        _ => Err(Failure::usage(format!("exactly one NAME is required, got {}", names.len()))
+            .hint(format!("See 'kubefed {command} -h' for help and examples."))),
+    }
+}

@@ -1,0 +1,132 @@
+//! `kubefed unjoin`.
+
+mod member;
+mod objects;
+
+use federation_api::{cluster::ClusterSpec, keys, names};
+use k8s_openapi::api::core::v1::Secret;
+use kube::api::DynamicObject;
+use kube::core::ApiResource;
+
+use crate::cli::UnjoinArgs;
+use crate::commands::leaving::{is_account_token, is_of};
+use crate::commands::{Session, one_name};
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::render::federated;
+use crate::render::names::{MANAGED_BY_LABEL, MANAGER};
+use crate::wait::{Look, until};
+
+/// What becomes of the federation's objects in a leaving member.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Fate {
+    /// They stay, marked as the federation's.
+    Orphan,
+    /// They are deleted.
+    Delete,
+    /// They stay, and the marks go.
+    Handover,
+}
+
+/// Takes a cluster out of its federation.
+///
+/// # Errors
+/// What went wrong in federation or host; a member that is away is only warned about.
+pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<(), Failure> {
+    let name = one_name("unjoin", &args.names)?;
+    names::cluster_name(name)?;
+    names::namespace_name(&args.host.federation_system_namespace)?;
+    let fate = match (args.delete, args.handover) {
+        (true, _) => Fate::Delete,
+        (_, true) => Fate::Handover,
+        _ => Fate::Orphan,
+    };
+    let printer = &session.printer;
+    let kubeconfig = session.credentials(&args.host)?;
+    let host = session.host(&kubeconfig, &args.host).await?;
+    let installed = session.installed(&host, &args.host.federation_system_namespace).await?;
+    let federation = session.federation(&installed.federation.name).await?;
+
+    let cluster = federation.get(&federated::resource(), None, name).await?;
+    let secret = host_secret(&host, &installed.federation.namespace, &installed.federation.name, name, cluster.as_ref()).await?;
+    match &cluster {
+        Some(cluster) => remove_cluster(session, &federation, args, name, cluster).await?,
+        None => printer.warn(&format!("cluster \"{name}\" not found in federation; removing what an earlier unjoin may have left")),
+    }
+
+    let leaving = member::Leaving::new(&installed, name, &host.context, cluster.as_ref());
+    let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
+    let mut remains: Vec<String> = Vec::new();
+    match member::connect(session, &kubeconfig, context, secret.as_ref(), cluster.as_ref()).await {
+        Ok(way) => remains.extend(leaving.clean(session, &way, &installed, fate, session.patience(&args.host)).await),
+        Err(failure) => {
+            printer.warn(&format!("{name} cannot be reached: {failure}"));
+            remains.extend(leaving.everything(fate));
+        }
+    }
+    if let Some(secret) = secret {
+        host.delete(&ApiResource::erase::<Secret>(&()), &secret).await?;
+    }
+    if !remains.is_empty() {
+        printer.warn(&format!("remaining in {name}: {}", remains.join("; ")));
+        printer.note("Repeat the command when the cluster can be reached, or remove these by hand.");
+    }
+    printer.data(&format!("Successfully removed cluster \"{name}\" from federation"));
+    Ok(())
+}
+
+async fn remove_cluster(
+    session: &Session,
+    federation: &Connection,
+    args: &UnjoinArgs,
+    name: &str,
+    cluster: &DynamicObject,
+) -> Result<(), Failure> {
+    let printer = &session.printer;
+    printer.begin(&format!("Removing {name} from the federation"));
+    federation.delete(&federated::resource(), cluster).await?;
+    until(printer, &format!("cluster {name} to be gone"), session.patience(&args.host), async || {
+        Ok(match federation.get(&federated::resource(), None, name).await? {
+            None => Look::Done(()),
+            Some(still) => {
+                let finalizers = still.metadata.finalizers.unwrap_or_default().join(", ");
+                Look::missing(
+                    format!("it is still there (finalizers: {finalizers})"),
+                    "the controller manager takes finalizers off: check that it runs, then repeat the command",
+                )
+            }
+        })
+    })
+    .await?;
+    printer.end("done");
+    Ok(())
+}
+
+/// The secret with the member's credentials: the one the Cluster names, else the one made for the cluster.
+async fn host_secret(
+    host: &Connection,
+    namespace: &str,
+    federation: &str,
+    name: &str,
+    cluster: Option<&DynamicObject>,
+) -> Result<Option<DynamicObject>, Failure> {
+    let resource = ApiResource::erase::<Secret>(&());
+    let spec: ClusterSpec = cluster.and_then(|c| serde_json::from_value(c.data["spec"].clone()).ok()).unwrap_or_default();
+    let found = match spec.secret_ref {
+        Some(secret) => host.get(&resource, Some(namespace), &secret.name).await?,
+        None => None,
+    };
+    match found {
+        // The Cluster may name a secret a person made: that one is not ours to delete.
+        Some(secret) => Ok(Some(secret).filter(|s| is_of(s, federation, Some(name)))),
+        None => {
+            let ours = host.list(&resource, Some(namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
+            Ok(ours.into_iter().find(|s| is_of(s, federation, Some(name)) && !is_account_token(s)))
+        }
+    }
+}
+
+/// Label selector of everything the federation put into a member.
+fn managed(federation: &str) -> String {
+    format!("{}={federation}", keys::MANAGED_BY)
+}

@@ -1,0 +1,113 @@
+//! `unjoin`: what becomes of the federation's objects in a leaving member.
+
+use federation_api::keys;
+use kube::ResourceExt;
+use kube::api::{DynamicObject, Patch, PatchParams};
+use kube::core::{ApiResource, GroupVersionKind};
+use serde_json::json;
+
+use super::{Fate, managed};
+use crate::commands::Session;
+use crate::commands::leaving::{contents, shorten};
+use crate::connection::Connection;
+use crate::error::Failure;
+use crate::wait::{Look, Patience, until};
+
+/// The kinds a federation propagates; namespaces last, so that what is in them goes first.
+fn kinds() -> Vec<ApiResource> {
+    [
+        ("apps", "v1", "Deployment", "deployments"),
+        ("apps", "v1", "ReplicaSet", "replicasets"),
+        ("apps", "v1", "DaemonSet", "daemonsets"),
+        ("batch", "v1", "Job", "jobs"),
+        ("", "v1", "Service", "services"),
+        ("", "v1", "ConfigMap", "configmaps"),
+        ("", "v1", "Secret", "secrets"),
+        ("", "v1", "Namespace", "namespaces"),
+    ]
+    .map(|(group, version, kind, plural)| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
+    .to_vec()
+}
+
+/// Namespaces every cluster has; never deleted.
+fn is_kubernetes_own(name: &str) -> bool {
+    name == "default" || name.starts_with("kube-")
+}
+
+/// Deletes or hands over. What could not be done is returned as half sentences.
+///
+/// # Errors
+/// Anything the member says to a list; single objects that fail are among what remains.
+pub(super) async fn settle(
+    session: &Session,
+    member: &Connection,
+    federation: &str,
+    fate: Fate,
+    patience: Patience,
+) -> Result<Vec<String>, Failure> {
+    let mut remains = Vec::new();
+    let mut touched = 0usize;
+    for resource in kinds() {
+        let objects = member.list(&resource, None, &managed(federation)).await?;
+        for object in objects.iter().filter(|o| o.metadata.deletion_timestamp.is_none()) {
+            let done = match fate {
+                Fate::Orphan => Ok(()),
+                Fate::Delete => delete(member, &resource, object).await,
+                Fate::Handover => hand_over(member, &resource, object).await,
+            };
+            match done {
+                Ok(()) => touched += 1,
+                Err(failure) => remains.push(failure.message),
+            }
+        }
+    }
+    match fate {
+        Fate::Orphan if touched > 0 => session.printer.note(&format!(
+            "{touched} objects of the federation stay in {}, with label {}: --delete deletes them, --handover takes the label off.",
+            member.context,
+            managed(federation)
+        )),
+        Fate::Delete if touched > 0 && remains.is_empty() => gone(session, member, federation, patience).await?,
+        _ => {}
+    }
+    Ok(remains)
+}
+
+async fn delete(member: &Connection, resource: &ApiResource, object: &DynamicObject) -> Result<(), Failure> {
+    if resource.kind == "Namespace" {
+        let name = object.name_any();
+        if is_kubernetes_own(&name) {
+            return hand_over(member, resource, object).await;
+        }
+        let rest = contents(member, &name).await?;
+        if !rest.is_empty() {
+            hand_over(member, resource, object).await?;
+            return Err(Failure::new(format!("namespace {name}, which holds what is not the federation's: {}", shorten(&rest))));
+        }
+    }
+    member.delete(resource, object).await.map(|_| ())
+}
+
+async fn hand_over(member: &Connection, resource: &ApiResource, object: &DynamicObject) -> Result<(), Failure> {
+    let patch = json!({"metadata": {"labels": {keys::MANAGED_BY: null}, "annotations": {keys::SOURCE_UID: null}}});
+    let api = member.api(resource, object.namespace().as_deref());
+    let patched = api.patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
+    patched.map(|_| ()).map_err(|e| member.failed(&format!("handing over {}/{}", resource.plural, object.name_any()), &e))
+}
+
+/// Deletion is asynchronous; waits until the member has nothing of the federation's any more.
+async fn gone(session: &Session, member: &Connection, federation: &str, patience: Patience) -> Result<(), Failure> {
+    until(&session.printer, "the federation's objects to be deleted", patience, async || {
+        let mut left = Vec::new();
+        for resource in kinds() {
+            let objects = member.list(&resource, None, &managed(federation)).await?;
+            left.extend(objects.iter().map(|o| format!("{}/{}", resource.plural, o.name_any())));
+        }
+        Ok(if left.is_empty() {
+            Look::Done(())
+        } else {
+            Look::missing(format!("{} are still there", shorten(&left)), "finalizers may hold them; look at them with kubectl, then repeat the command")
+        })
+    })
+    .await
+}

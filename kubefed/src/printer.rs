@@ -1,0 +1,177 @@
+//! The one way out: data on stdout, talk on stderr, colour only on a terminal.
+
+use std::io::{IsTerminal, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::Failure;
+
+/// Writes everything a command says.
+pub struct Printer {
+    out: Mutex<Box<dyn Write + Send>>,
+    err: Mutex<Talk>,
+}
+
+struct Talk {
+    to: Box<dyn Write + Send>,
+    colour: bool,
+    /// A step was begun and its line is not finished.
+    open: bool,
+}
+
+impl Printer {
+    /// The process's own streams. `NO_COLOR` in the environment, when not empty, turns colour off.
+    pub fn standard() -> Self {
+        let no_colour = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+        let colour = !no_colour && std::io::stderr().is_terminal();
+        Self::to(Box::new(std::io::stdout()), Box::new(std::io::stderr()), colour)
+    }
+
+    /// Any two streams, for tests and for embedding.
+    pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, colour: bool) -> Self {
+        Self { out: Mutex::new(out), err: Mutex::new(Talk { to: err, colour, open: false }) }
+    }
+
+    /// One line of data. A reader that went away is not an error worth telling.
+    pub fn data(&self, line: &str) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+    }
+
+    /// Data as it is, without a line end.
+    pub fn raw(&self, text: &str) {
+        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    }
+
+    /// Begins a step: `Creating a thing...`, finished by [`Printer::end`].
+    pub fn begin(&self, text: &str) {
+        let mut talk = self.talk();
+        talk.close();
+        talk.open = true;
+        talk.put(&format!("{text}..."));
+    }
+
+    /// One more dot of a step that takes its time.
+    pub fn tick(&self) {
+        let mut talk = self.talk();
+        if talk.open {
+            talk.put(".");
+        }
+    }
+
+    /// Finishes a step: ` done`.
+    pub fn end(&self, word: &str) {
+        let mut talk = self.talk();
+        let word = talk.paint("32", word);
+        talk.put(&format!(" {word}\n"));
+        talk.open = false;
+    }
+
+    /// Something worth knowing that is not data.
+    pub fn note(&self, text: &str) {
+        let mut talk = self.talk();
+        talk.close();
+        talk.put(&format!("{text}\n"));
+    }
+
+    /// Something that did not work and does not stop the command.
+    pub fn warn(&self, text: &str) {
+        let mut talk = self.talk();
+        talk.close();
+        let word = talk.paint("33", "warning:");
+        talk.put(&format!("{word} {text}\n"));
+    }
+
+    /// `error: …` and, where there is one, `hint: …`.
+    pub fn failure(&self, failure: &Failure) {
+        let mut talk = self.talk();
+        talk.close();
+        let word = talk.paint("31", "error:");
+        talk.put(&format!("{word} {}\n", failure.message));
+        if let Some(hint) = &failure.hint {
+            let word = talk.paint("36", "hint:");
+            talk.put(&format!("{word} {hint}\n"));
+        }
+    }
+
+    fn talk(&self) -> MutexGuard<'_, Talk> {
+        self.err.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Talk {
+    fn put(&mut self, text: &str) {
+        let _ = self.to.write_all(text.as_bytes()).and_then(|()| self.to.flush());
+    }
+
+    fn close(&mut self) {
+        if std::mem::take(&mut self.open) {
+            self.put("\n");
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\u{1b}[{code}m{text}\u{1b}[0m") } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! A printer whose output can be looked at.
+
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    use super::Printer;
+
+    /// What was written to one stream.
+    #[derive(Clone, Default)]
+    pub(crate) struct Captured(Arc<Mutex<Vec<u8>>>);
+
+    impl Captured {
+        /// The text so far.
+        pub(crate) fn text(&self) -> String {
+            String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+        }
+    }
+
+    impl Write for Captured {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// A printer and its stdout and stderr.
+    pub(crate) fn printer() -> (Printer, Captured, Captured) {
+        let (out, err) = (Captured::default(), Captured::default());
+        (Printer::to(Box::new(out.clone()), Box::new(err.clone()), false), out, err)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_and_talk_do_not_mix() {
+        let (p, out, err) = testing::printer();
+        p.begin("Creating a thing");
+        p.tick();
+        p.end("done");
+        p.data("the thing");
+        assert_eq!(out.text(), "the thing\n");
+        assert_eq!(err.text(), "Creating a thing.... done\n");
+    }
+
+    #[test]
+    fn a_failure_ends_an_open_line() {
+        let (p, _, err) = testing::printer();
+        p.begin("Creating a thing");
+        p.failure(&Failure::new("it broke").hint("mend it"));
+        assert_eq!(err.text(), "Creating a thing...\nerror: it broke\nhint: mend it\n");
+    }
+}

@@ -1,0 +1,145 @@
+//! The Deployment of the API server, with etcd beside it unless etcd runs elsewhere.
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec,
+    Volume,
+};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use crate::render::args::merge;
+use crate::render::config::{Addresses, Claim, ControlPlane, Etcd};
+use crate::render::credentials::{self, BASIC_FILE, CA_CERT, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+use crate::render::names::{APISERVER_MODULE, map};
+use crate::render::object::Object;
+use crate::render::pods::{NONROOT, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security};
+
+/// Port inside the pod, above 1024 so that nobody has to be root.
+const SECURE_PORT: i32 = 8443;
+/// Where the secret with certificates is mounted.
+const CREDENTIALS_DIR: &str = "/etc/federation/apiserver";
+const CREDENTIALS_VOLUME: &str = "apiserver-credentials";
+const ETCD_DIR: &str = "/var/etcd";
+const ETCD_VOLUME: &str = "etcddata";
+/// Loopback of the pod: nothing outside it can reach etcd.
+const ETCD_URL: &str = "http://127.0.0.1:2379";
+/// Pod annotation that changes with the credentials, but for the serving certificate: the server reads that again by itself.
+const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
+
+/// The API server's arguments.
+pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
+    let file = |name: &str| format!("{CREDENTIALS_DIR}/{name}");
+    let servers = match &plane.etcd {
+        Etcd::External(servers) => servers.clone(),
+        Etcd::Pod { .. } => ETCD_URL.to_owned(),
+    };
+    let mut defaults = vec![
+        ("--authorization-mode", "RBAC".to_owned()),
+        ("--bind-address", "0.0.0.0".to_owned()),
+        ("--client-ca-file", file(CA_CERT)),
+        ("--enable-admission-plugins", "NamespaceLifecycle".to_owned()),
+        ("--etcd-servers", servers),
+        ("--secure-port", SECURE_PORT.to_string()),
+        ("--tls-cert-file", file(SERVER_CERT)),
+        ("--tls-private-key-file", file(SERVER_KEY)),
+    ];
+    defaults.extend(at.ips.first().map(|ip| ("--advertise-address", ip.to_string())));
+    defaults.extend(plane.basic_auth.then(|| ("--basic-auth-file", file(BASIC_FILE))));
+    defaults.extend(plane.token_auth.then(|| ("--token-auth-file", file(TOKEN_FILE))));
+    merge(defaults, &plane.apiserver_overrides)
+}
+
+/// The Deployment. It is replaced, never rolled: two etcds must not share one volume.
+pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Object {
+    let labels = plane.federation.pod_labels(APISERVER_MODULE);
+    let mut annotations = plane.federation.annotations();
+    annotations.extend(map([(DIGEST, &credentials::digest(&credentials::apiserver(plane, c), &[SERVER_CERT, SERVER_KEY]))]));
+    let mut containers = vec![container(plane, at)];
+    let mut volumes = vec![secret_volume(CREDENTIALS_VOLUME, plane.federation.apiserver_credentials())];
+    if let Etcd::Pod { image, claim, user } = &plane.etcd {
+        containers.push(etcd_container(image, *user));
+        volumes.push(etcd_volume(plane, claim.as_ref()));
+    }
+    Object::new(&Deployment {
+        metadata: plane.federation.meta(plane.federation.apiserver()),
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }),
+                spec: Some(PodSpec {
+                    containers,
+                    volumes: Some(volumes),
+                    node_selector: node_selector(plane),
+                    image_pull_secrets: pull_secrets(plane),
+                    automount_service_account_token: Some(false),
+                    enable_service_links: Some(false),
+                    termination_grace_period_seconds: Some(30),
+                    security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),
+                    ..PodSpec::default()
+                }),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn container(plane: &ControlPlane, at: &Addresses) -> Container {
+    let mut command = vec!["/fcp".to_owned(), "federation-apiserver".to_owned()];
+    command.extend(args(plane, at));
+    Container {
+        name: "apiserver".to_owned(),
+        image: Some(plane.image.clone()),
+        image_pull_policy: Some(plane.image_pull_policy.clone()),
+        command: Some(command),
+        ports: Some(vec![ContainerPort {
+            name: Some("https".to_owned()),
+            container_port: SECURE_PORT,
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        volume_mounts: Some(vec![mount(CREDENTIALS_VOLUME, CREDENTIALS_DIR, false)]),
+        // etcd may first have to replay its log, so starting may take five minutes; after that, half a minute of silence is a fault.
+        startup_probe: Some(http_probe("HTTPS", "/livez", "https", 2, 150)),
+        readiness_probe: Some(http_probe("HTTPS", "/readyz", "https", 5, 3)),
+        liveness_probe: Some(http_probe("HTTPS", "/livez", "https", 10, 3)),
+        resources: Some(resources("100m", "64Mi", "2Gi")),
+        security_context: Some(security(NONROOT)),
+        ..Container::default()
+    }
+}
+
+fn etcd_container(image: &str, user: i64) -> Container {
+    let args = [
+        "etcd".to_owned(),
+        format!("--data-dir={ETCD_DIR}/data"),
+        format!("--listen-client-urls={ETCD_URL}"),
+        format!("--advertise-client-urls={ETCD_URL}"),
+        "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
+        "--auto-compaction-mode=periodic".to_owned(),
+        "--auto-compaction-retention=10m".to_owned(),
+    ];
+    Container {
+        name: "etcd".to_owned(),
+        image: Some(image.to_owned()),
+        command: Some(args.to_vec()),
+        volume_mounts: Some(vec![mount(ETCD_VOLUME, ETCD_DIR, true)]),
+        resources: Some(resources("100m", "128Mi", "2Gi")),
+        security_context: Some(security(user)),
+        ..Container::default()
+    }
+}
+
+fn etcd_volume(plane: &ControlPlane, claim: Option<&Claim>) -> Volume {
+    let mut volume = Volume { name: ETCD_VOLUME.to_owned(), ..Volume::default() };
+    match claim {
+        Some(_) => {
+            volume.persistent_volume_claim =
+                Some(PersistentVolumeClaimVolumeSource { claim_name: plane.federation.etcd_claim(), read_only: None });
+        }
+        None => volume.empty_dir = Some(EmptyDirVolumeSource::default()),
+    }
+    volume
+}

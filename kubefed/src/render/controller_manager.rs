@@ -1,0 +1,169 @@
+//! The Deployment of the controller manager and what it may do in the host cluster.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::core::v1::{
+    Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
+};
+use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+
+use crate::render::args::merge;
+use crate::render::config::{COREDNS, ControlPlane};
+use crate::render::credentials::{self, Credentials, DNS_PROVIDER_CONF, KUBECONFIG};
+use crate::render::names::{CONTROLLER_MANAGER_MODULE, map};
+use crate::render::object::Object;
+use crate::render::pods::{NONROOT, http_probe, mount, node_selector, pull_secrets, resources, secret_file, secret_volume, security};
+
+/// Deployment annotation `<federation>=<zone>`, read back by `join` and `unjoin`; v1's name.
+pub const FEDERATIONS: &str = "federations";
+/// Deployment annotation with the zone members forward to a name server; v1's name.
+pub const DNS_ZONE_NAME: &str = "dns-zone-name";
+/// Deployment annotation with that name server; v1's name.
+pub const NAMESERVER: &str = "nameserver";
+/// Deployment annotation with the provider; v1's name.
+pub const DNS_PROVIDER: &str = "dns-provider";
+
+const KUBECONFIG_DIR: &str = "/etc/federation/controller-manager";
+const KUBECONFIG_VOLUME: &str = "controller-manager-kubeconfig";
+const DNS_DIR: &str = "/etc/federation/dns-provider";
+const DNS_VOLUME: &str = "config-volume";
+/// Port of health checks and metrics; v1's number.
+const HEALTH_PORT: i32 = 10253;
+/// Port of the embedded DNS server inside the pod; the Service maps 53 to it.
+const DNS_PORT: i32 = 10053;
+/// Pod annotation that changes with the credentials and the provider's configuration.
+const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
+
+/// The controller manager's arguments.
+pub fn args(plane: &ControlPlane) -> Vec<String> {
+    let mut defaults = vec![
+        ("--dns-provider", plane.dns.provider.clone()),
+        ("--federation-name", plane.federation.name.clone()),
+        ("--kubeconfig", format!("{KUBECONFIG_DIR}/{KUBECONFIG}")),
+        ("--master", format!("https://{}", plane.federation.apiserver())),
+        ("--zone-name", plane.dns.zone.clone()),
+    ];
+    defaults.extend(plane.dns.config.as_ref().map(|_| ("--dns-provider-config", format!("{DNS_DIR}/{DNS_PROVIDER_CONF}"))));
+    merge(defaults, &plane.controller_manager_overrides)
+}
+
+/// Service account, role and binding: it reads members' credentials in its own namespace, nothing else.
+pub fn access(plane: &ControlPlane) -> [Object; 3] {
+    let federation = &plane.federation;
+    let meta = || federation.meta(federation.controller_manager());
+    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let rule = PolicyRule {
+        api_groups: Some(strings(&[""])),
+        resources: Some(strings(&["secrets"])),
+        verbs: strings(&["get", "list", "watch"]),
+        ..PolicyRule::default()
+    };
+    [
+        Object::new(&ServiceAccount { metadata: meta(), ..ServiceAccount::default() }),
+        Object::new(&Role { metadata: meta(), rules: Some(vec![rule]) }),
+        Object::new(&RoleBinding {
+            metadata: meta(),
+            role_ref: RoleRef {
+                api_group: Some("rbac.authorization.k8s.io".to_owned()),
+                kind: "Role".to_owned(),
+                name: federation.controller_manager(),
+            },
+            subjects: Some(vec![Subject {
+                kind: "ServiceAccount".to_owned(),
+                name: federation.controller_manager(),
+                namespace: Some(federation.namespace.clone()),
+                api_group: None,
+            }]),
+        }),
+    ]
+}
+
+/// What `join` and `unjoin` read back from the Deployment.
+fn annotations(plane: &ControlPlane) -> BTreeMap<String, String> {
+    let mut all = plane.federation.annotations();
+    let zone = plane.dns.bare_zone();
+    all.extend(map([(FEDERATIONS, &format!("{}={zone}", plane.federation.name))]));
+    if plane.dns.provider == COREDNS {
+        all.extend(map([(DNS_ZONE_NAME, zone), (DNS_PROVIDER, COREDNS), (NAMESERVER, plane.dns.nameserver.as_deref().unwrap_or_default())]));
+    }
+    all
+}
+
+/// The Deployment.
+pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
+    let federation = &plane.federation;
+    let labels = federation.pod_labels(CONTROLLER_MANAGER_MODULE);
+    let mut volumes = vec![secret_volume(KUBECONFIG_VOLUME, federation.controller_manager_kubeconfig())];
+    let mut digest = credentials::digest(&credentials::controller_manager(plane, c), &[]);
+    if let Some(conf) = credentials::dns_provider(plane) {
+        volumes.push(secret_file(DNS_VOLUME, federation.dns_provider_conf(), DNS_PROVIDER_CONF));
+        digest = format!("{digest}-{}", credentials::digest(&conf, &[]));
+    }
+    let mut pod_annotations = federation.annotations();
+    pod_annotations.extend(map([(DIGEST, &digest)]));
+    let mut metadata = federation.meta(federation.controller_manager());
+    metadata.annotations = Some(annotations(plane));
+    Object::new(&Deployment {
+        metadata,
+        spec: Some(DeploymentSpec {
+            replicas: Some(1),
+            selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
+            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            template: PodTemplateSpec {
+                metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(pod_annotations), ..ObjectMeta::default() }),
+                spec: Some(PodSpec {
+                    containers: vec![container(plane)],
+                    volumes: Some(volumes),
+                    service_account_name: Some(federation.controller_manager()),
+                    node_selector: node_selector(plane),
+                    image_pull_secrets: pull_secrets(plane),
+                    enable_service_links: Some(false),
+                    security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),
+                    ..PodSpec::default()
+                }),
+            },
+            ..DeploymentSpec::default()
+        }),
+        status: None,
+    })
+}
+
+fn container(plane: &ControlPlane) -> Container {
+    let mut command = vec!["/fcp".to_owned(), "federation-controller-manager".to_owned()];
+    command.extend(args(plane));
+    let port = |name: &str, port: i32, protocol: &str| ContainerPort {
+        name: Some(name.to_owned()),
+        container_port: port,
+        protocol: Some(protocol.to_owned()),
+        ..ContainerPort::default()
+    };
+    let mut ports = vec![port("health", HEALTH_PORT, "TCP")];
+    let mut mounts = vec![mount(KUBECONFIG_VOLUME, KUBECONFIG_DIR, false)];
+    if plane.dns.is_embedded() {
+        ports.extend([port("dns", DNS_PORT, "UDP"), port("dns-tcp", DNS_PORT, "TCP")]);
+    }
+    if plane.dns.config.is_some() {
+        mounts.push(mount(DNS_VOLUME, DNS_DIR, false));
+    }
+    let namespace = EnvVarSource {
+        field_ref: Some(ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.namespace".to_owned() }),
+        ..EnvVarSource::default()
+    };
+    Container {
+        name: "controller-manager".to_owned(),
+        image: Some(plane.image.clone()),
+        image_pull_policy: Some(plane.image_pull_policy.clone()),
+        command: Some(command),
+        env: Some(vec![EnvVar { name: "POD_NAMESPACE".to_owned(), value_from: Some(namespace), ..EnvVar::default() }]),
+        ports: Some(ports),
+        volume_mounts: Some(mounts),
+        startup_probe: Some(http_probe("HTTP", "/livez", "health", 2, 150)),
+        readiness_probe: Some(http_probe("HTTP", "/readyz", "health", 5, 3)),
+        liveness_probe: Some(http_probe("HTTP", "/livez", "health", 10, 3)),
+        resources: Some(resources("100m", "64Mi", "1Gi")),
+        security_context: Some(security(NONROOT)),
+        ..Container::default()
+    }
+}

@@ -1,0 +1,88 @@
+//! What the pods of both components have in common: security, probes, volumes, resources.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::api::core::v1::{
+    Capabilities, HTTPGetAction, KeyToPath, LocalObjectReference, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
+    SecurityContext, Volume, VolumeMount,
+};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use crate::render::config::ControlPlane;
+
+/// User and group of our processes; the image is made for it, any other would do.
+pub(super) const NONROOT: i64 = 65532;
+
+/// The strictest settings a container can have; root only where `user` says so.
+pub(super) fn security(user: i64) -> SecurityContext {
+    SecurityContext {
+        run_as_user: Some(user),
+        run_as_group: Some(user),
+        run_as_non_root: Some(user != 0),
+        read_only_root_filesystem: Some(true),
+        allow_privilege_escalation: Some(false),
+        capabilities: Some(Capabilities { drop: Some(vec!["ALL".to_owned()]), add: None }),
+        seccomp_profile: Some(SeccompProfile { type_: "RuntimeDefault".to_owned(), localhost_profile: None }),
+        ..SecurityContext::default()
+    }
+}
+
+/// Resource requests and a memory limit, so that a leak ends in a restart and not in a full node.
+pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> ResourceRequirements {
+    let quantity = |s: &str| Quantity(s.to_owned());
+    ResourceRequirements {
+        requests: Some(BTreeMap::from([("cpu".to_owned(), quantity(cpu)), ("memory".to_owned(), quantity(memory))])),
+        limits: Some(BTreeMap::from([("memory".to_owned(), quantity(memory_limit))])),
+        claims: None,
+    }
+}
+
+/// A GET of `path` on the port called `port`.
+pub(super) fn http_probe(scheme: &str, path: &str, port: &str, period: i32, failures: i32) -> Probe {
+    Probe {
+        http_get: Some(HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::String(port.to_owned()),
+            scheme: Some(scheme.to_owned()),
+            ..HTTPGetAction::default()
+        }),
+        period_seconds: Some(period),
+        timeout_seconds: Some(5),
+        failure_threshold: Some(failures),
+        ..Probe::default()
+    }
+}
+
+/// A secret as a volume, readable by the pod's group only.
+pub(super) fn secret_volume(volume: &str, secret: String) -> Volume {
+    Volume {
+        name: volume.to_owned(),
+        secret: Some(SecretVolumeSource { secret_name: Some(secret), default_mode: Some(0o440), ..SecretVolumeSource::default() }),
+        ..Volume::default()
+    }
+}
+
+/// As [`secret_volume`] with one key under a file name of its own.
+pub(super) fn secret_file(volume: &str, secret: String, key: &str) -> Volume {
+    let mut made = secret_volume(volume, secret);
+    if let Some(source) = &mut made.secret {
+        source.items = Some(vec![KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None }]);
+    }
+    made
+}
+
+/// A mount, read-only unless the container writes there.
+pub(super) fn mount(volume: &str, path: &str, writes: bool) -> VolumeMount {
+    VolumeMount { name: volume.to_owned(), mount_path: path.to_owned(), read_only: (!writes).then_some(true), ..VolumeMount::default() }
+}
+
+/// The secret for pulling images, where one was named.
+pub(super) fn pull_secrets(plane: &ControlPlane) -> Option<Vec<LocalObjectReference>> {
+    plane.image_pull_secret.as_ref().map(|name| vec![LocalObjectReference { name: name.clone() }])
+}
+
+/// The node selector, where there is one.
+pub(super) fn node_selector(plane: &ControlPlane) -> Option<BTreeMap<String, String>> {
+    (!plane.node_selector.is_empty()).then(|| plane.node_selector.clone())
+}
