@@ -56,6 +56,11 @@ pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Respon
     if resource.namespaced == namespace.is_empty() && (!name.is_empty() || verb == "create") && resource.plural != "namespaces" {
         return Err(ApiError::no_such_path());
     }
+    match verb.as_str() {
+        "create" if !name.is_empty() => return Err(ApiError::method_not_allowed()),
+        "update" | "patch" if name.is_empty() => return Err(ApiError::method_not_allowed()),
+        _ => {}
+    }
     if !resource.stored() {
         if verb != "create" || !subresource.is_empty() {
             return Err(ApiError::method_not_allowed());

@@ -160,8 +160,9 @@ pub(crate) fn update(
     let strategy = resource.strategy;
     let mut new = only(part, new, old, strategy.has_status());
     carry_over(resource.group, resource.plural, &mut new, old)?;
-    schema::default(Types::builtin(), &entry.gvk, &mut new);
+    // Finalizing takes off what defaults and the strategy put there.
     if part != Some(Subresource::Finalize) {
+        schema::default(Types::builtin(), &entry.gvk, &mut new);
         strategy.prepare_update(&mut new, old);
     }
     if strategy.counts_generations() {

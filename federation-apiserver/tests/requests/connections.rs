@@ -1,0 +1,101 @@
+//! TLS, credentials, limits and shutdown: what only our own server is asked.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use federation_apiserver::config::{Limits, TlsConfig};
+use federation_apiserver::{Config, Profile};
+use http::Request;
+use http_body_util::Full;
+use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+
+use crate::subject::{client_config, over_connection, ready};
+
+fn get(path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
+    let request = headers.iter().fold(Request::get(path), |r, (k, v)| r.header(*k, *v));
+    request.body(Full::default()).unwrap()
+}
+
+/// A CA and a client certificate of it: PEM of the CA, certificate and key.
+fn identity(user: &str, group: &str) -> (String, (Vec<u8>, Vec<u8>)) {
+    let ca_key = KeyPair::generate().unwrap();
+    let mut ca = CertificateParams::new(Vec::new()).unwrap();
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let ca_cert = ca.self_signed(&ca_key).unwrap();
+    let issuer = Issuer::new(ca, ca_key);
+    let key = KeyPair::generate().unwrap();
+    let mut client = CertificateParams::new(Vec::new()).unwrap();
+    client.distinguished_name.push(DnType::CommonName, user);
+    client.distinguished_name.push(DnType::OrganizationName, group);
+    client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+    let cert = client.signed_by(&key, &issuer).unwrap();
+    (ca_cert.pem(), (cert.pem().into_bytes(), key.serialize_pem().into_bytes()))
+}
+
+#[tokio::test]
+async fn client_certificates_and_tokens_tell_who_asks() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, masters) = identity("root", "system:masters");
+    let (_, stranger) = identity("root", "system:masters");
+    let (ca_file, tokens) = (dir.path().join("ca.crt"), dir.path().join("tokens.csv"));
+    std::fs::write(&ca_file, ca).unwrap();
+    std::fs::write(&tokens, "t,sam,1\n").unwrap();
+    let config = Config {
+        client_ca_file: Some(ca_file),
+        token_auth_file: Some(tokens),
+        tls: TlsConfig::SelfSigned { dir: dir.path().join("certs") },
+        ..Config::in_memory(Profile::Federation)
+    };
+    let server = ready(config).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    let path = "/api/v1/namespaces";
+    let code = async |identity: Option<(Vec<u8>, Vec<u8>)>, headers: &[(&str, &str)], path: &str| {
+        over_connection(&at, client_config(identity), get(path, headers)).await.unwrap().code
+    };
+    assert_eq!(code(Some(masters), &[], path).await, 200);
+    assert_eq!(code(Some(stranger.clone()), &[], path).await, 401);
+    // A certificate of nobody we know does not spoil a good token.
+    assert_eq!(code(Some(stranger), &[("authorization", "Bearer t")], path).await, 403);
+    assert_eq!(code(None, &[("authorization", "Bearer t")], "/version").await, 200);
+    assert_eq!(code(None, &[("authorization", "Bearer wrong")], path).await, 401);
+    assert_eq!(code(None, &[], path).await, 401);
+    assert_eq!(code(None, &[], "/readyz").await, 200);
+    let mut old = client_config(None);
+    old.alpn_protocols.clear();
+    assert_eq!(over_connection(&at, old, get("/livez", &[])).await.unwrap().code, 200);
+    assert!(dir.path().join("certs/apiserver.key").exists());
+}
+
+#[tokio::test]
+async fn a_port_in_use_is_one_clear_line() {
+    let first = ready(Config::in_memory(Profile::Member)).await;
+    let listening = first.listen().await.unwrap();
+    let second = ready(Config { bind: listening.address(), ..Config::in_memory(Profile::Member) }).await;
+    let e = second.listen().await.unwrap_err();
+    assert!(e.message.ends_with("the port is in use") && !e.hint.is_empty(), "{e}");
+}
+
+#[tokio::test]
+async fn shutdown_ends_watches_and_takes_no_new_connections() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens.csv");
+    std::fs::write(&tokens, "t,root,1,system:masters\n").unwrap();
+    let server = ready(Config { token_auth_file: Some(tokens), limits: Limits::default(), ..Config::in_memory(Profile::Member) }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let serving = tokio::spawn(listening.serve(async move { drop(stopped.await) }));
+    let watch = get("/api/v1/namespaces?watch=true", &[("authorization", "Bearer t")]);
+    let watching = {
+        let at = at.clone();
+        tokio::spawn(async move { over_connection(&at, client_config(None), watch).await.unwrap() })
+    };
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    stop.send(()).unwrap();
+    let answer = tokio::time::timeout(Duration::from_secs(5), watching).await.unwrap().unwrap();
+    assert_eq!(answer.code, 200);
+    tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
+    assert!(over_connection(&at, client_config(None), get("/livez", &[])).await.is_err());
+}

@@ -1,0 +1,13 @@
+//! The API as a list of requests with the answers they must get, over any server.
+//!
+//! Each scenario runs in memory and over TLS; with `KUBE_SUBJECT_URL` (and `KUBE_SUBJECT_TOKEN` of an
+//! administrator) it runs against that server instead, for example a real kube-apiserver.
+
+mod connections;
+mod deletion;
+mod namespaces;
+mod objects;
+mod patches;
+mod reads;
+mod subject;
+mod watches;

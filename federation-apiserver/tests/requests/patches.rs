@@ -1,0 +1,76 @@
+//! The four kinds of patches.
+
+use serde_json::{Value, json};
+
+use crate::subject::{Subject, subjects};
+
+async fn apply(s: &Subject, path: &str, manager: &str, body: &Value, code: u16) -> Value {
+    let query = format!("{path}?fieldManager={manager}");
+    let answer = s.send("PATCH", &query, &[("content-type", "application/apply-patch+yaml")], body.to_string()).await;
+    assert_eq!(answer.code, code, "{}", String::from_utf8_lossy(&answer.bytes));
+    answer.json()
+}
+
+#[tokio::test]
+async fn json_and_merge_patches_change_what_they_name() {
+    for s in subjects().await {
+        let path = format!("/api/v1/namespaces/{}/configmaps", s.namespace().await);
+        s.expect(201, "POST", &path, json!({"metadata": {"name": "a"}, "data": {"x": "1", "y": "2"}})).await;
+        let one = format!("{path}/a");
+        let merged = s.expect(200, "PATCH", &one, json!({"data": {"x": null, "z": "3"}})).await;
+        assert_eq!(merged["data"], json!({"y": "2", "z": "3"}));
+        let patched = s
+            .expect(200, "PATCH", &one, json!([{"op": "test", "path": "/data/y", "value": "2"}, {"op": "remove", "path": "/data/y"}]))
+            .await;
+        assert_eq!(patched["data"], json!({"z": "3"}));
+        s.expect(422, "PATCH", &one, json!([{"op": "test", "path": "/data/z", "value": "9"}])).await;
+        s.expect(409, "PATCH", &one, json!({"metadata": {"resourceVersion": "1"}, "data": {"z": "4"}})).await;
+        s.expect(400, "PATCH", &one, json!({"metadata": {"name": "b"}})).await;
+        s.expect(404, "PATCH", &format!("{path}/none"), json!({"data": {}})).await;
+        let answer = s.send("PATCH", &one, &[("content-type", "application/json")], "{}").await;
+        assert_eq!(answer.code, 415);
+    }
+}
+
+#[tokio::test]
+async fn strategic_patches_merge_lists_by_key() {
+    for s in subjects().await {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", s.namespace().await);
+        let containers = json!([{"name": "a", "image": "one"}, {"name": "b", "image": "two"}]);
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": containers}});
+        let body = json!({"metadata": {"name": "web"}, "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}});
+        s.expect(201, "POST", &path, body).await;
+        let patch = json!({"spec": {"template": {"spec": {"containers": [{"name": "b", "image": "three"}]}}}}).to_string();
+        let answer = s.send("PATCH", &format!("{path}/web"), &[("content-type", "application/strategic-merge-patch+json")], patch).await;
+        let images: Vec<String> = answer.json()["spec"]["template"]["spec"]["containers"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|c| c["image"].as_str().unwrap().into())
+            .collect();
+        assert_eq!(images, ["one", "three"]);
+    }
+}
+
+#[tokio::test]
+async fn apply_creates_merges_and_tells_conflicts() {
+    for s in subjects().await {
+        let namespace = s.namespace().await;
+        let one = format!("/api/v1/namespaces/{namespace}/configmaps/a");
+        let config = |data: Value| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": data});
+        let made = apply(&s, &one, "alice", &config(json!({"x": "1", "y": "1"})), 201).await;
+        let managed = &made["metadata"]["managedFields"][0];
+        assert_eq!((managed["manager"].as_str(), managed["operation"].as_str()), (Some("alice"), Some("Apply")));
+        let same = apply(&s, &one, "alice", &config(json!({"x": "1", "y": "1"})), 200).await;
+        assert_eq!(same["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+        let conflict = apply(&s, &one, "bob", &config(json!({"x": "2"})), 409).await;
+        assert_eq!(conflict["details"]["causes"][0]["reason"], "FieldManagerConflict");
+        assert_eq!(conflict["details"]["causes"][0]["field"], ".data.x");
+        // What alice no longer applies goes; what bob applies stays.
+        apply(&s, &one, "bob", &config(json!({"z": "1"})), 200).await;
+        let last = apply(&s, &one, "alice", &config(json!({"x": "1"})), 200).await;
+        assert_eq!(last["data"], json!({"x": "1", "z": "1"}));
+        let unnamed = s.send("PATCH", &one, &[("content-type", "application/apply-patch+yaml")], config(json!({})).to_string()).await;
+        assert_eq!(unnamed.code, 422);
+    }
+}
