@@ -31,6 +31,9 @@ pub const CLUSTER_ROLE_NAME: &str = "federation.kubernetes.io/cluster-role-name"
 /// Annotation on a federated object: `abort` (default) or `adopt` objects that already exist in a member.
 pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
 
+/// Annotation on a Cluster: `allow` lets deletions that the brake stopped (design D9) go on, as long as it is there.
+pub const MASS_DELETION: &str = "federation.kubernetes.io/mass-deletion";
+
 /// Label on every object the federation writes into a member; the value is the federation's name.
 pub const MANAGED_BY: &str = "federation.kubernetes.io/managed-by";
 /// Annotation on every object the federation writes into a member: uid of the federated object.

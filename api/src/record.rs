@@ -49,6 +49,9 @@ pub struct ClusterRecord {
     /// resourceVersion of the member object after the last write or watch event that was ours.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub resource_version: String,
+    /// Digest of the fields of the member object that are ours; changes when somebody else changes one of them.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub owned: String,
     /// generation of the member object.
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: i64,

@@ -1,0 +1,327 @@
+//! The monitor of one member: owns its client and its session, asks for its health, and tells everybody.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use federation_api::cluster::ClusterStatus;
+use http::Method;
+use kube::runtime::reflector::store::Writer;
+use serde_json::json;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Clusters, Joined,
+    health::{Verdict, conditions, probe},
+    topology,
+};
+use crate::{
+    kinds::{Family, KINDS},
+    members::{
+        Health, Member,
+        lane::{Lane, Session},
+        request::{Call, MERGE},
+        watches::Watches,
+    },
+    propagation::intake::Intake,
+};
+
+/// Credentials are read again this often, or at once when the member does not answer.
+const CREDENTIALS_PERIOD: Duration = Duration::from_secs(30);
+/// For reading credentials from the host, and for writing status.
+const TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Sessions are numbered over all members, so that one of a member that left and came back is new too.
+static EPOCH: AtomicU64 = AtomicU64::new(1);
+
+struct Monitor {
+    clusters: Clusters,
+    name: String,
+    joined: watch::Receiver<Joined>,
+    session: watch::Sender<Option<Session>>,
+    client: Option<kube::Client>,
+    fingerprint: Option<String>,
+    verdict: Verdict,
+    status: ClusterStatus,
+    /// When status was last written.
+    written: Option<Instant>,
+    /// When zones and region were last read.
+    surveyed: Option<Instant>,
+    credentials_read: Option<Instant>,
+    /// The last problem with credentials, so that each is told once.
+    problem: String,
+    /// When the member was lost, until its replicas move.
+    lost: Option<(Instant, u64)>,
+}
+
+/// Runs the monitor, the lane and the watches of one member until `stop`.
+pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, stop: CancellationToken) {
+    let first = joined.borrow().clone();
+    let (session, receiver) = watch::channel(None);
+    let mut tasks = JoinSet::new();
+    let (jobs, queue) = mpsc::unbounded_channel();
+    let lane = Lane {
+        cluster: first.name.clone(),
+        federation: clusters.name.clone(),
+        session: receiver.clone(),
+        jobs: queue,
+        mailbox: clusters.mailbox.clone(),
+    };
+    tasks.spawn(lane.run());
+
+    let (services, slices) = (Writer::default(), Writer::default());
+    clusters.members.put(Member {
+        name: first.name.clone(),
+        uid: first.uid.clone(),
+        labels: first.labels.clone(),
+        annotations: first.annotations.clone(),
+        health: Health::Unknown,
+        counts: first.status.is_ready(),
+        zones: first.status.zones.clone(),
+        region: first.status.region.clone(),
+        client: None,
+        services: services.as_reader(),
+        slices: slices.as_reader(),
+        services_synced: false,
+        slices_synced: false,
+    });
+    clusters.mailbox.send(Intake::Cluster {
+        cluster: first.name.clone(),
+        labels: first.labels.clone(),
+        annotations: first.annotations.clone(),
+        lane: Some(jobs),
+        was_ready: first.status.is_ready(),
+    });
+    let watches = Watches {
+        cluster: first.name.clone(),
+        federation: clusters.name.clone(),
+        session: receiver,
+        mailbox: clusters.mailbox.clone(),
+        members: clusters.members.clone(),
+    };
+    let mut services = Some(services);
+    for (id, kind) in KINDS.iter().enumerate().filter(|(id, _)| clusters.enabled[*id]) {
+        match (kind.family, services.take()) {
+            (Family::Service, Some(writer)) => {
+                tasks.spawn(watches.clone().services(writer, id));
+            }
+            (_, writer) => {
+                services = writer;
+                tasks.spawn(watches.clone().kind(id));
+            }
+        }
+    }
+    if clusters.enabled.iter().zip(&KINDS).any(|(on, k)| *on && k.family == Family::Service) {
+        tasks.spawn(watches.slices(slices));
+    }
+
+    let verdict = Verdict::new(clusters.monitor.failures);
+    let lost = first.status.is_ready().then(|| (Instant::now(), 0));
+    let monitor = Monitor {
+        clusters,
+        name: first.name,
+        joined,
+        session,
+        client: None,
+        fingerprint: None,
+        verdict,
+        status: first.status,
+        written: None,
+        surveyed: None,
+        credentials_read: None,
+        problem: String::new(),
+        lost,
+    };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = monitor.watch() => {}
+    }
+    tasks.shutdown().await;
+}
+
+impl Monitor {
+    async fn watch(mut self) {
+        loop {
+            self.connect().await;
+            let answer = match &self.client {
+                Some(client) => probe(client, self.clusters.monitor.timeout).await,
+                None => Health::Offline,
+            };
+            if self.verdict.take(answer) {
+                self.changed();
+            }
+            if answer == Health::Ready {
+                self.survey().await;
+            }
+            self.write_status().await;
+            let pause = if self.verdict.is_doubtful() { self.clusters.monitor.retry } else { self.clusters.monitor.period };
+            let wake = Instant::now() + pause;
+            let moves = self.lost.map_or(wake + Duration::from_secs(3600), |(since, _)| since + self.clusters.monitor.loss_delay);
+            tokio::select! {
+                () = sleep_until(wake) => {}
+                () = sleep_until(moves) => self.give_up(),
+                changed = self.joined.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    self.relabelled();
+                }
+            }
+        }
+    }
+
+    /// Gets a client, when there is none or when address or credentials may have changed.
+    async fn connect(&mut self) {
+        let due = self.credentials_read.is_none_or(|at| at.elapsed() >= CREDENTIALS_PERIOD);
+        let doubtful = self.verdict.is_doubtful() && self.credentials_read.is_none_or(|at| at.elapsed() >= Duration::from_secs(2));
+        if !due && !doubtful {
+            return;
+        }
+        self.credentials_read = Some(Instant::now());
+        let spec = self.joined.borrow().spec.clone();
+        let attempt = self.clusters.connector.connect(&self.name, &spec, self.fingerprint.as_deref());
+        let result = match tokio::time::timeout(TIMEOUT, attempt).await {
+            Ok(result) => result.map_err(|e| format!("{e:#}")),
+            Err(_) => Err(format!("credentials could not be read within {} s", TIMEOUT.as_secs())),
+        };
+        match result {
+            Ok(None) => self.problem.clear(),
+            Ok(Some(connection)) => {
+                self.problem.clear();
+                let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
+                self.client = Some(connection.client.clone());
+                if renewed {
+                    tracing::info!(cluster = self.name, "address or credentials changed");
+                }
+                self.clusters.members.modify(&self.name, |m| m.client = Some(connection.client));
+                if self.verdict.health == Health::Ready {
+                    self.open();
+                }
+            }
+            // The client in hand may still work.
+            Err(problem) => {
+                if self.problem != problem {
+                    tracing::warn!(cluster = self.name, error = problem, "no new client for the member");
+                    self.problem = problem;
+                }
+            }
+        }
+    }
+
+    /// The verdict on the member's health changed.
+    fn changed(&mut self) {
+        let health = self.verdict.health;
+        tracing::info!(cluster = self.name, ?health, "health");
+        metrics::gauge!("federation_member_ready", "cluster" => self.name.clone()).set(if health == Health::Ready { 1.0 } else { 0.0 });
+        if health == Health::Ready {
+            self.lost = None;
+            self.clusters.members.modify(&self.name, |m| {
+                m.health = health;
+                m.counts = true;
+            });
+            self.open();
+        } else {
+            self.clusters.members.modify(&self.name, |m| m.health = health);
+            let epoch = self.session.borrow().as_ref().map(|s| s.epoch);
+            self.session.send_replace(None);
+            self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
+            if let Some(epoch) = epoch {
+                self.lost = Some((Instant::now(), epoch));
+            }
+        }
+    }
+
+    /// Opens a session: watches start anew and the lane takes jobs.
+    fn open(&mut self) {
+        let Some(client) = self.client.clone() else { return };
+        let epoch = EPOCH.fetch_add(1, Ordering::Relaxed);
+        self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: Some(epoch) });
+        self.session.send_replace(Some(Session { epoch, client }));
+    }
+
+    /// The member is away for longer than the loss delay.
+    fn give_up(&mut self) {
+        if let Some((_, epoch)) = self.lost.take() {
+            tracing::warn!(cluster = self.name, "away for longer than the loss delay; its replicas move");
+            self.clusters.members.modify(&self.name, |m| m.counts = false);
+            self.clusters.mailbox.send(Intake::Lost { cluster: self.name.clone(), epoch });
+        }
+    }
+
+    /// The Cluster changed: labels and annotations are for the others, an address is tried at once.
+    fn relabelled(&mut self) {
+        let joined = self.joined.borrow_and_update().clone();
+        self.credentials_read = None;
+        let changed = self
+            .clusters
+            .members
+            .current()
+            .get(&self.name)
+            .is_none_or(|m| m.labels != joined.labels || m.annotations != joined.annotations);
+        if !changed {
+            return;
+        }
+        let (labels, annotations) = (joined.labels.clone(), joined.annotations.clone());
+        self.clusters.members.modify(&self.name, |m| {
+            m.labels = labels;
+            m.annotations = annotations;
+        });
+        self.clusters.mailbox.send(Intake::Cluster {
+            cluster: self.name.clone(),
+            labels: joined.labels,
+            annotations: joined.annotations,
+            lane: None,
+            was_ready: false,
+        });
+    }
+
+    /// Reads zones and region, when it is time.
+    async fn survey(&mut self) {
+        if self.surveyed.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period) {
+            return;
+        }
+        self.surveyed = Some(Instant::now());
+        let Some(client) = &self.client else { return };
+        let Some(topology) = topology::read(client).await else { return };
+        if (&self.status.zones, &self.status.region) == (&topology.zones, &topology.region) {
+            return;
+        }
+        self.status.zones.clone_from(&topology.zones);
+        self.status.region.clone_from(&topology.region);
+        self.written = None;
+        self.clusters.members.modify(&self.name, |m| {
+            m.zones = topology.zones;
+            m.region = topology.region;
+        });
+    }
+
+    /// Writes the status when it changed, and the time of the last probe once in a while.
+    async fn write_status(&mut self) {
+        let now = crate::time::seconds(jiff::Timestamp::now());
+        let conditions = conditions(self.verdict.health, &self.status.conditions, &now);
+        let state = |c: &federation_api::cluster::ClusterCondition| (c.type_.clone(), c.status.clone());
+        let same = conditions.iter().map(state).eq(self.status.conditions.iter().map(state));
+        let fresh = self.written.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period);
+        if self.verdict.health == Health::Unknown || (same && fresh) {
+            return;
+        }
+        let status = ClusterStatus { conditions, ..self.status.clone() };
+        let patch = json!({"status": {"conditions": status.conditions, "zones": status.zones, "region": status.region}});
+        let path = format!("/apis/federation/v1beta1/clusters/{}/status", self.name);
+        let call = Call { method: Method::PATCH, path: &path, content_type: MERGE, body: patch.to_string().into() };
+        match call.send(&self.clusters.federation, TIMEOUT).await {
+            Ok(reply) if reply.status.is_success() => {
+                self.status = status;
+                self.written = Some(Instant::now());
+            }
+            Ok(reply) => tracing::warn!(cluster = self.name, error = reply.message(), "the Cluster's status is refused"),
+            Err(error) => tracing::warn!(cluster = self.name, %error, "the Cluster's status cannot be written"),
+        }
+    }
+}

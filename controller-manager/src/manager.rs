@@ -1,0 +1,167 @@
+//! Puts the controllers together and runs them.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    Config, HostConnector, HostCredentials, MemberConnector,
+    clusters::Clusters,
+    election::Elector,
+    endpoint,
+    events::Events,
+    kinds::KINDS,
+    members::Members,
+    propagation::{
+        brain::{Brain, Parts},
+        intake::{Intake, Mailbox},
+        records::Records,
+        watch_federated,
+        writer::Writer,
+    },
+};
+
+/// Time for the last records to be written after shutdown was asked for.
+const GRACE: Duration = Duration::from_secs(5);
+/// Pause before the records are read again when that failed.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// What every controller is given.
+#[derive(Clone)]
+pub struct Context {
+    /// What the controller manager was told.
+    pub config: Arc<Config>,
+    /// Client of the federation.
+    pub federation: kube::Client,
+    /// The members, as they are and as they change.
+    pub members: Members,
+    /// Events on federated objects.
+    pub events: Events,
+    /// Ends everything.
+    pub shutdown: CancellationToken,
+}
+
+/// Runs all controllers until `shutdown`, with members' credentials read from the host cluster.
+///
+/// # Errors
+/// When the address for health and metrics cannot be bound, and when leadership is lost: the process
+/// should end and be started again.
+pub async fn run(config: Config, federation: kube::Client, host: HostCredentials, shutdown: CancellationToken) -> anyhow::Result<()> {
+    run_with(config, federation, Arc::new(HostConnector::new(Some(host))), shutdown).await
+}
+
+/// As [`run`], with members' clients made by `connector`.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with(
+    config: Config,
+    federation: kube::Client,
+    connector: Arc<dyn MemberConnector>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let (ready, is_ready) = watch::channel(false);
+    let metrics = endpoint::recorder();
+    let mut background = JoinSet::new();
+    if let Some(address) = config.listen {
+        let listener = endpoint::bind(address).await?;
+        background.spawn(endpoint::serve(listener, metrics, is_ready, shutdown.clone()));
+    }
+    let Some(election) = config.election.clone() else {
+        lead(config, federation, connector, ready, shutdown).await;
+        return Ok(());
+    };
+    let mut elector = Elector::new(federation.clone(), election);
+    tokio::select! {
+        () = elector.win() => {}
+        () = shutdown.cancelled() => return Ok(()),
+    }
+    // Leading ends in order when the lease is lost, too.
+    let leading = shutdown.child_token();
+    let mut work = std::pin::pin!(lead(config, federation, connector, ready, leading.clone()));
+    let lost = tokio::select! {
+        () = &mut work => None,
+        lost = elector.keep() => {
+            leading.cancel();
+            Some(lost)
+        }
+    };
+    match lost {
+        Some(lost) => lost,
+        None => {
+            elector.resign().await;
+            Ok(())
+        }
+    }
+}
+
+async fn lead(
+    config: Config,
+    federation: kube::Client,
+    connector: Arc<dyn MemberConnector>,
+    ready: watch::Sender<bool>,
+    shutdown: CancellationToken,
+) {
+    let name: Arc<str> = config.federation_name.as_str().into();
+    let enabled: [bool; KINDS.len()] = std::array::from_fn(|id| config.enabled(KINDS[id].resource));
+    let (mailbox, inbox) = Mailbox::new();
+    let members = Members::default();
+    let (events, event_writer) = Events::new(federation.clone());
+    let records = Records::new(federation.clone());
+    let (batches, batch_queue) = mpsc::unbounded_channel();
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(event_writer);
+    for kind in (0..KINDS.len()).filter(|&k| enabled[k]) {
+        tasks.spawn(watch_federated(federation.clone(), kind, mailbox.clone()));
+    }
+    tasks.spawn(read_records(records.clone(), mailbox.clone()));
+    let clusters = Clusters {
+        federation: federation.clone(),
+        name: name.clone(),
+        connector,
+        monitor: config.monitor.clone(),
+        members: members.clone(),
+        mailbox: mailbox.clone(),
+        enabled,
+    };
+    tasks.spawn(clusters.run(shutdown.clone()));
+    let record_writer = tokio::spawn(records.clone().run(batch_queue));
+    let parts = Parts {
+        federation: name,
+        brake: config.brake,
+        enabled,
+        writer: Writer::new(federation.clone(), records, mailbox.clone()),
+        records: batches,
+        events: events.clone(),
+        mailbox,
+        ready,
+    };
+    let context = Context { config: Arc::new(config), federation, members, events, shutdown: shutdown.clone() };
+    others(&context, &mut tasks);
+    // Boxed: the brain is a large future.
+    Box::pin(Brain::new(parts).run(inbox, shutdown)).await;
+    if tokio::time::timeout(GRACE, record_writer).await.is_err() {
+        tracing::warn!("the last propagation records could not be written in time; they are made again after the next start");
+    }
+    tasks.shutdown().await;
+}
+
+/// Starts the controllers beside propagation.
+fn others(_context: &Context, _tasks: &mut JoinSet<()>) {}
+
+async fn read_records(records: Records, mailbox: Mailbox) {
+    loop {
+        match records.load().await {
+            Ok(all) => return mailbox.send(Intake::Records(all)),
+            Err(error) => {
+                tracing::warn!(error, "the propagation records cannot be read; nothing is decided before they are");
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A member's lane: carries out what was decided for one member, with its own concurrency, and never
+//! makes another member wait.
+
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use http::{Method, StatusCode};
+use kube::api::DynamicObject;
+use serde_json::Value;
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
+
+use super::{
+    limiter::Limiter,
+    request::{APPLY, Call, CallError, JSON, Reply},
+};
+use crate::{
+    kinds::ObjectKey,
+    propagation::{
+        intake::{Intake, Mailbox},
+        observed::Seen,
+    },
+};
+use federation_api::keys;
+
+/// Longest wait for one answer of a member.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// One stretch of time in which a member can be reached.
+#[derive(Clone)]
+pub(crate) struct Session {
+    /// Grows with each session; what belongs to an older one is void.
+    pub(crate) epoch: u64,
+    pub(crate) client: kube::Client,
+}
+
+/// Something to do in a member.
+pub(crate) struct Job {
+    pub(crate) key: Arc<ObjectKey>,
+    pub(crate) epoch: u64,
+    /// uid of the federated object; given back with the outcome.
+    pub(crate) uid: Arc<str>,
+    /// Digest of what is applied; given back with the outcome.
+    pub(crate) digest: String,
+    pub(crate) work: Work,
+}
+
+/// What to do.
+pub(crate) enum Work {
+    /// Make the object be as `body` says.
+    Apply {
+        body: Bytes,
+        /// The object was seen there with our label.
+        ours: bool,
+        /// Take over what is there.
+        adopt: bool,
+    },
+    /// Delete the object if it is ours.
+    Delete,
+    /// Look at the pods of a workload.
+    Survey { selector: String, replicas: i64 },
+}
+
+/// What came of it.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Applied {
+        seen: Box<Seen>,
+        created: bool,
+    },
+    /// An object that is not ours has the name.
+    Conflict,
+    /// Deletion was accepted; the watch will show when it is done.
+    Deleting,
+    /// Nothing of ours is there.
+    Gone,
+    /// Pods were looked at.
+    Surveyed(Survey),
+    /// Pods could not be looked at.
+    Unsurveyed(String),
+    Failed {
+        reason: String,
+        retry_after: Option<Duration>,
+    },
+}
+
+/// Pods of a workload, by v1's rules.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Survey {
+    /// Running pods that have a `Ready` condition.
+    pub(crate) running: i64,
+    /// Replicas the cluster can hold, when some cannot be scheduled.
+    pub(crate) capacity: Option<i64>,
+}
+
+/// What a lane needs to know.
+pub(crate) struct Lane {
+    pub(crate) cluster: String,
+    pub(crate) federation: Arc<str>,
+    pub(crate) session: watch::Receiver<Option<Session>>,
+    pub(crate) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(crate) mailbox: Mailbox,
+}
+
+impl Lane {
+    /// Runs until the sender of jobs is gone.
+    pub(crate) async fn run(mut self) {
+        let mut limiter = Limiter::default();
+        let mut running: JoinSet<(Job, Outcome, Duration, Option<bool>)> = JoinSet::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(done) = running.join_next(), if !running.is_empty() => {
+                    let Ok((job, outcome, took, refused)) = done else { continue };
+                    match refused {
+                        Some(true) => limiter.refused(),
+                        Some(false) => limiter.answered(took),
+                        None => {}
+                    }
+                    metrics::histogram!("federation_member_request_seconds", "cluster" => self.cluster.clone()).record(took.as_secs_f64());
+                    metrics::gauge!("federation_member_concurrency_limit", "cluster" => self.cluster.clone()).set(limiter.limit() as f64);
+                    self.mailbox.send(Intake::Outcome { cluster: self.cluster.clone(), epoch: job.epoch, key: job.key, uid: job.uid, digest: job.digest, outcome });
+                }
+                changed = self.session.changed() => {
+                    if changed.is_err() {
+                        return;
+                    }
+                    // Whoever lost the session forgot what was under way in it.
+                    running.abort_all();
+                }
+                job = self.jobs.recv(), if running.len() < limiter.limit() => {
+                    let Some(job) = job else { return };
+                    let session = self.session.borrow().clone();
+                    let Some(session) = session.filter(|s| s.epoch == job.epoch) else { continue };
+                    let federation = self.federation.clone();
+                    running.spawn(async move {
+                        let start = Instant::now();
+                        let mut exchange = Exchange { client: session.client, federation, refused: None };
+                        let outcome = exchange.carry_out(&job).await;
+                        (job, outcome, start.elapsed(), exchange.refused)
+                    });
+                }
+            }
+        }
+    }
+}
+
+/// One job's talk with the member.
+struct Exchange {
+    client: kube::Client,
+    federation: Arc<str>,
+    /// Whether the member refused for overload; absent until it was asked.
+    refused: Option<bool>,
+}
+
+impl Exchange {
+    async fn carry_out(&mut self, job: &Job) -> Outcome {
+        let result = match &job.work {
+            Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, *ours, *adopt).await,
+            Work::Delete => self.delete(&job.key, &job.uid).await,
+            Work::Survey { selector, replicas } => match self.survey(&job.key, selector, *replicas).await {
+                Err(Outcome::Failed { reason, .. }) => Ok(Outcome::Unsurveyed(reason)),
+                other => other,
+            },
+        };
+        result.unwrap_or_else(|outcome| outcome)
+    }
+
+    async fn send(&mut self, call: Call<'_>) -> Result<Reply, Outcome> {
+        match call.send(&self.client, TIMEOUT).await {
+            Ok(reply) => {
+                self.refused = Some(reply.is_overload());
+                Ok(reply)
+            }
+            Err(error) => {
+                self.refused = Some(matches!(error, CallError::Timeout(_)));
+                Err(Outcome::Failed { reason: error.to_string(), retry_after: None })
+            }
+        }
+    }
+
+    fn read(&self, key: &ObjectKey, reply: &Reply) -> Result<Seen, Outcome> {
+        let object: DynamicObject = serde_json::from_slice(&reply.body)
+            .map_err(|e| Outcome::Failed { reason: format!("the member's answer cannot be read: {e}"), retry_after: None })?;
+        Ok(Seen::from_object(key.kind(), &object, &self.federation))
+    }
+
+    /// What is there now under the name, if anything.
+    async fn look(&mut self, key: &ObjectKey) -> Result<Option<Seen>, Outcome> {
+        let reply = self.send(Call::get(&key.path())).await?;
+        match reply.status {
+            StatusCode::OK => self.read(key, &reply).map(Some),
+            StatusCode::NOT_FOUND => Ok(None),
+            _ => Err(failed(&reply)),
+        }
+    }
+
+    async fn apply(&mut self, key: &ObjectKey, body: &Bytes, source: &str, ours: bool, adopt: bool) -> Result<Outcome, Outcome> {
+        // Creating does not force: should somebody else create the object between question and write, then
+        // nothing they set is overwritten.
+        let mut force = ours;
+        if !ours {
+            match self.look(key).await? {
+                None => {}
+                Some(found) if found.is_ours(source) || adopt => force = true,
+                Some(_) => return Ok(Outcome::Conflict),
+            }
+        }
+        let path = format!("{}?fieldManager={}&force={force}", key.path(), keys::FIELD_MANAGER);
+        let reply = self.send(Call { method: Method::PATCH, path: &path, content_type: APPLY, body: body.clone() }).await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::CREATED => {
+                Ok(Outcome::Applied { seen: Box::new(self.read(key, &reply)?), created: reply.status == StatusCode::CREATED })
+            }
+            StatusCode::CONFLICT if !force => Ok(Outcome::Conflict),
+            _ => Err(failed(&reply)),
+        }
+    }
+
+    async fn delete(&mut self, key: &ObjectKey, source: &str) -> Result<Outcome, Outcome> {
+        let Some(found) = self.look(key).await? else { return Ok(Outcome::Gone) };
+        let others = !found.source_uid.is_empty() && found.source_uid != source;
+        if !found.is_ours(source) || others {
+            return Ok(Outcome::Gone);
+        }
+        let options = serde_json::json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": found.uid},
+        });
+        let call = Call { method: Method::DELETE, path: &key.path(), content_type: JSON, body: options.to_string().into() };
+        let reply = self.send(call).await?;
+        match reply.status {
+            StatusCode::OK | StatusCode::ACCEPTED => {
+                // A Status answers what is gone, the object itself what waits for finalizers.
+                let waits = serde_json::from_slice::<Value>(&reply.body)
+                    .is_ok_and(|v| !v["metadata"]["deletionTimestamp"].is_null() && has_finalizers(&v));
+                Ok(if waits { Outcome::Deleting } else { Outcome::Gone })
+            }
+            StatusCode::NOT_FOUND => Ok(Outcome::Gone),
+            _ => Err(failed(&reply)),
+        }
+    }
+
+    async fn survey(&mut self, key: &ObjectKey, selector: &str, replicas: i64) -> Result<Outcome, Outcome> {
+        let selector: String = http_query(selector);
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", key.namespace);
+        let reply = self.send(Call::get(&path)).await?;
+        if reply.status != StatusCode::OK {
+            return Err(failed(&reply));
+        }
+        let list: Value = serde_json::from_slice(&reply.body)
+            .map_err(|e| Outcome::Failed { reason: format!("the list of pods cannot be read: {e}"), retry_after: None })?;
+        Ok(Outcome::Surveyed(survey(&list, replicas, jiff::Timestamp::now())))
+    }
+}
+
+/// Namespaces have their finalizers in `spec`.
+fn has_finalizers(object: &Value) -> bool {
+    let some = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty());
+    some(&object["metadata"]["finalizers"]) || some(&object["spec"]["finalizers"])
+}
+
+fn failed(reply: &Reply) -> Outcome {
+    Outcome::Failed { reason: reply.message(), retry_after: reply.retry_after }
+}
+
+/// Percent-encodes a query value.
+pub(crate) fn http_query(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// Pods that cannot be scheduled for longer than this show that the cluster is full.
+const UNSCHEDULABLE_SECONDS: i64 = 60;
+
+fn survey(list: &Value, replicas: i64, now: jiff::Timestamp) -> Survey {
+    let (mut running, mut unschedulable) = (0, 0);
+    for pod in list["items"].as_array().into_iter().flatten() {
+        let conditions: BTreeMap<&str, &Value> =
+            pod["status"]["conditions"].as_array().into_iter().flatten().filter_map(|c| Some((c["type"].as_str()?, c))).collect();
+        if pod["status"]["phase"] == "Running" {
+            running += i64::from(conditions.contains_key("Ready"));
+            continue;
+        }
+        let Some(scheduled) = conditions.get("PodScheduled") else { continue };
+        let since = scheduled["lastTransitionTime"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
+        let long = since.is_some_and(|t| now.as_second() - t.as_second() > UNSCHEDULABLE_SECONDS);
+        unschedulable += i64::from(scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable" && long);
+    }
+    Survey { running, capacity: (unschedulable > 0).then(|| (replicas - unschedulable).max(0)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn pods_are_counted_by_v1s_rules() {
+        let now: jiff::Timestamp = "2026-01-01T00:02:00Z".parse().unwrap();
+        let pending = |since: &str, reason: &str| {
+            json!({"status": {"phase": "Pending", "conditions": [
+                {"type": "PodScheduled", "status": "False", "reason": reason, "lastTransitionTime": since}]}})
+        };
+        let list = json!({"items": [
+            {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}},
+            {"status": {"phase": "Running"}},
+            pending("2026-01-01T00:00:30Z", "Unschedulable"),
+            pending("2026-01-01T00:01:30Z", "Unschedulable"),
+            pending("2026-01-01T00:00:30Z", "SchedulingGated"),
+        ]});
+        assert_eq!(survey(&list, 5, now), Survey { running: 1, capacity: Some(4) });
+        assert_eq!(survey(&json!({"items": []}), 5, now), Survey { running: 0, capacity: None });
+    }
+
+    #[test]
+    fn query_values_are_encoded() {
+        assert_eq!(http_query("app in (a,b),!x"), "app%20in%20%28a%2Cb%29%2C%21x");
+    }
+}

@@ -1,0 +1,243 @@
+//! Flags of `federation-controller-manager`, named as v1's, and their resolution into a [`Config`].
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use anyhow::{Context, bail};
+use clap::{ArgAction, Parser};
+use federation_api::names;
+
+use crate::config::{Config, Election, Monitor};
+
+#[cfg(test)]
+mod tests;
+
+/// Controllers that `--controllers` can name, as in v1.
+pub const CONTROLLERS: [&str; 11] = [
+    "services",
+    "service-dns",
+    "secrets",
+    "configmaps",
+    "daemonsets",
+    "deployments",
+    "replicasets",
+    "namespaces",
+    "horizontalpodautoscalers",
+    "jobs",
+    "ingresses",
+];
+
+/// Watches the federation and makes the member clusters follow.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "federation-controller-manager", version)]
+pub struct Options {
+    /// URL of the federation API server; overrides the kubeconfig.
+    #[arg(long, default_value = "")]
+    pub master: String,
+    /// Kubeconfig with access to the federation API server.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// Kubeconfig of the host cluster, where members' credentials are; default is the pod's own service account.
+    #[arg(long, value_name = "FILE")]
+    pub host_kubeconfig: Option<PathBuf>,
+    /// Namespace of the host cluster with the members' credentials; default is $POD_NAMESPACE.
+    #[arg(long, env = "POD_NAMESPACE", value_name = "NAME")]
+    pub host_namespace: Option<String>,
+    /// Port for health and metrics (plain HTTP); 0 serves none.
+    #[arg(long, default_value_t = 10253)]
+    pub port: u16,
+    /// Address for health and metrics.
+    #[arg(long, default_value = "0.0.0.0")]
+    pub address: IpAddr,
+    /// Name of the federation.
+    #[arg(long, default_value = "")]
+    pub federation_name: String,
+    /// DNS zone that Services are published under.
+    #[arg(long, default_value = "")]
+    pub zone_name: String,
+    /// The DNS provider's id of the zone.
+    #[arg(long, default_value = "")]
+    pub zone_id: String,
+    /// Suffix of the Services' DNS names; default is the zone's name.
+    #[arg(long, default_value = "")]
+    pub service_dns_suffix: String,
+    /// DNS provider.
+    #[arg(long, default_value = "")]
+    pub dns_provider: String,
+    /// Configuration file of the DNS provider.
+    #[arg(long, default_value = "", value_name = "FILE")]
+    pub dns_provider_config: String,
+    /// How often zones and region of members are read; health is asked for every 2 seconds.
+    #[arg(long, default_value = "40s", value_parser = duration)]
+    pub cluster_monitor_period: Duration,
+    /// From a member being noticed lost until its replicas move to others.
+    #[arg(long, default_value = "20s", value_parser = duration)]
+    pub cluster_loss_delay: Duration,
+    /// Controllers to switch on or off: name=true|false, separated by commas.
+    #[arg(long, value_delimiter = ',', value_parser = switch)]
+    pub controllers: Vec<(String, bool)>,
+    /// Elect a leader among several controller managers.
+    #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
+    pub leader_elect: bool,
+    /// How long a leader's lease holds without being renewed.
+    #[arg(long, default_value = "15s", value_parser = duration)]
+    pub leader_elect_lease_duration: Duration,
+    /// How long a leader tries to renew before it gives up.
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    pub leader_elect_renew_deadline: Duration,
+    /// Between two tries to get or renew the lease.
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    pub leader_elect_retry_period: Duration,
+    /// Log verbosity: 0 to 3 is info, 4 and 5 debug, more is trace.
+    #[arg(long, short, default_value_t = 0)]
+    pub v: u8,
+    #[command(flatten)]
+    ignored: Ignored,
+}
+
+/// Flags of v1 that have nothing left to set: work is not limited by worker counts or fixed request rates.
+#[derive(Clone, Debug, clap::Args)]
+struct Ignored {
+    #[arg(long, hide = true)]
+    concurrent_service_syncs: Option<String>,
+    #[arg(long, hide = true)]
+    concurrent_job_syncs: Option<String>,
+    #[arg(long, hide = true)]
+    concurrent_replicaset_syncs: Option<String>,
+    #[arg(long, hide = true)]
+    federated_api_qps: Option<String>,
+    #[arg(long, hide = true)]
+    federated_api_burst: Option<String>,
+    #[arg(long, hide = true)]
+    kube_api_content_type: Option<String>,
+    #[arg(long, hide = true)]
+    hpa_scale_forbidden_window: Option<String>,
+    #[arg(long, hide = true)]
+    federation_only_namespace: Option<String>,
+    #[arg(long, hide = true)]
+    leader_elect_resource_lock: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    profiling: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    contention_profiling: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
+    logtostderr: Option<String>,
+}
+
+/// Parses a duration as Go writes it: `40s`, `1m30s`, `500ms`, `0`.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let bad = || format!("\"{text}\" is not a duration such as 40s or 1m30s");
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let (mut rest, mut seconds) = (text, 0.0);
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
+        let (number, tail) = rest.split_at(digits);
+        let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, next) = tail.split_at(unit_len);
+        let scale = match unit {
+            "h" => 3600.0,
+            "m" => 60.0,
+            "s" => 1.0,
+            "ms" => 1e-3,
+            "us" | "µs" => 1e-6,
+            "ns" => 1e-9,
+            _ => return Err(bad()),
+        };
+        seconds += number.parse::<f64>().map_err(|_| bad())? * scale;
+        rest = next;
+    }
+    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty()).ok_or_else(bad)
+}
+
+fn switch(text: &str) -> Result<(String, bool), String> {
+    let (name, value) = text.split_once('=').ok_or_else(|| format!("\"{text}\" is not name=true or name=false"))?;
+    if !CONTROLLERS.contains(&name) {
+        return Err(format!("there is no controller \"{name}\"; there are {}", CONTROLLERS.join(", ")));
+    }
+    let value = value.parse().map_err(|_| format!("\"{text}\" is not {name}=true or {name}=false"))?;
+    Ok((name.to_owned(), value))
+}
+
+impl Options {
+    /// Checks the flags and resolves them. `hostname` identifies this process in the election.
+    pub fn resolve(&self, hostname: &str) -> anyhow::Result<Config> {
+        if !self.federation_name.is_empty() {
+            names::federation_name(&self.federation_name)?;
+        }
+        for zone in [&self.zone_name, &self.service_dns_suffix].into_iter().filter(|z| !z.is_empty()) {
+            names::zone_name(zone)?;
+        }
+        if self.leader_elect_renew_deadline >= self.leader_elect_lease_duration {
+            bail!("--leader-elect-renew-deadline must be shorter than --leader-elect-lease-duration");
+        }
+        if self.leader_elect_retry_period.is_zero() || self.leader_elect_retry_period >= self.leader_elect_renew_deadline {
+            bail!("--leader-elect-retry-period must be longer than 0 and shorter than --leader-elect-renew-deadline");
+        }
+        if self.cluster_monitor_period.is_zero() {
+            bail!("--cluster-monitor-period must be longer than 0");
+        }
+        let defaults = Config::default();
+        let identity = format!("{hostname}_{}", std::process::id());
+        Ok(Config {
+            federation_name: if self.federation_name.is_empty() { defaults.federation_name } else { self.federation_name.clone() },
+            zone_name: self.zone_name.clone(),
+            zone_id: self.zone_id.clone(),
+            service_dns_suffix: self.service_dns_suffix.clone(),
+            dns_provider: self.dns_provider.clone(),
+            dns_provider_config: self.dns_provider_config.clone(),
+            listen: (self.port != 0).then(|| SocketAddr::new(self.address, self.port)),
+            controllers: self.controllers.iter().cloned().collect::<BTreeMap<_, _>>(),
+            monitor: Monitor { topology_period: self.cluster_monitor_period, loss_delay: self.cluster_loss_delay, ..defaults.monitor },
+            election: self.leader_elect.then_some(Election {
+                identity,
+                lease_duration: self.leader_elect_lease_duration,
+                renew_deadline: self.leader_elect_renew_deadline,
+                retry_period: self.leader_elect_retry_period,
+            }),
+            brake: defaults.brake,
+        })
+    }
+
+    /// The client for the federation API server.
+    pub async fn federation(&self) -> anyhow::Result<kube::Client> {
+        let mut config = match &self.kubeconfig {
+            Some(path) => read_kubeconfig(path).await?,
+            None if !self.master.is_empty() => kube::Config::new(self.uri()?),
+            None => bail!("neither --kubeconfig nor --master says where the federation API server is"),
+        };
+        if !self.master.is_empty() {
+            config.cluster_url = self.uri()?;
+        }
+        kube::Client::try_from(config).context("building the client of the federation API server")
+    }
+
+    fn uri(&self) -> anyhow::Result<http::Uri> {
+        self.master.parse().with_context(|| format!("--master \"{}\" is not a URL", self.master))
+    }
+
+    /// The client for the host cluster and the namespace there, if the host can be known.
+    pub async fn host(&self) -> anyhow::Result<Option<crate::HostCredentials>> {
+        let config = match &self.host_kubeconfig {
+            Some(path) => read_kubeconfig(path).await?,
+            None => match kube::Config::incluster() {
+                Ok(config) => config,
+                Err(_) => return Ok(None),
+            },
+        };
+        let namespace = self.host_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
+        let client = kube::Client::try_from(config).context("building the client of the host cluster")?;
+        Ok(Some(crate::HostCredentials { client, namespace }))
+    }
+}
+
+async fn read_kubeconfig(path: &std::path::Path) -> anyhow::Result<kube::Config> {
+    let kubeconfig = kube::config::Kubeconfig::read_from(path).with_context(|| format!("reading kubeconfig {}", path.display()))?;
+    let options = kube::config::KubeConfigOptions::default();
+    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| format!("kubeconfig {}", path.display()))
+}

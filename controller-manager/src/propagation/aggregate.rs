@@ -1,0 +1,144 @@
+//! Status of federated workloads: sums over the clusters, written only when they changed.
+
+use federation_api::record::State;
+use serde_json::{Map, Value, json};
+
+use super::{
+    brain::Brain,
+    entry::{Key, Tracked},
+    intake::Write,
+    observed::Workload,
+};
+use crate::kinds::{Family, Kind};
+
+impl Brain {
+    /// Plans a status write when the sums differ from what the object says.
+    pub(super) fn aggregate(&mut self, key: &Key, live: &mut Tracked) {
+        if !key.kind().counters.is_empty() && self.status_of(key, live).is_some() {
+            self.plan_status(key, live);
+        }
+    }
+
+    /// Writes the status of an object, as it is by now.
+    pub(super) fn write_status(&mut self, key: &Key) {
+        let Some(mut live) = self.entries.get_mut(key).and_then(|e| e.live.take()) else { return };
+        live.status_due = false;
+        if let Some(status) = self.status_of(key, &live) {
+            if live.writing.is_none() {
+                live.writing = Some(Write::Status);
+                self.parts.writer.status(key, &live.uid, &status);
+            } else {
+                self.plan_status(key, &mut live);
+            }
+        }
+        if let Some(entry) = self.entries.get_mut(key) {
+            entry.live = Some(live);
+        }
+    }
+
+    /// The part of the status that has to be written; nothing when it is right.
+    fn status_of(&self, key: &Key, live: &Tracked) -> Option<Value> {
+        let object = live.object.as_ref()?;
+        let mut workloads = Vec::new();
+        let mut all_follow = true;
+        for (cluster, copy) in &live.copies {
+            let Some(side) = self.clusters.get(cluster).filter(|s| s.counts) else { continue };
+            let seen = side.seen.get(key).filter(|s| s.source_uid == *live.uid);
+            all_follow &= copy.record.state == State::Applied
+                && copy.record.applied == copy.record.desired
+                && seen.is_some_and(|s| {
+                    s.workload.as_ref().is_some_and(|w| w.observed_generation >= s.generation || key.kind().family == Family::Job)
+                });
+            workloads.extend(seen.and_then(|s| s.workload.as_deref()));
+        }
+        let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
+        difference(key.kind(), &sum(key.kind(), &workloads, generation), &object.data["status"])
+    }
+}
+
+/// The status that the workloads add up to. `generation` is the federated object's, when all clusters follow it.
+fn sum(kind: &Kind, workloads: &[&Workload], generation: Option<i64>) -> Map<String, Value> {
+    let mut status = Map::new();
+    for (i, counter) in kind.counters.iter().enumerate() {
+        let total: i64 = workloads.iter().map(|w| w.counters.get(i).copied().unwrap_or_default()).sum();
+        status.insert((*counter).to_owned(), total.into());
+    }
+    if kind.family != Family::Job {
+        if let Some(generation) = generation {
+            status.insert("observedGeneration".into(), generation.into());
+        }
+        return status;
+    }
+    // RFC 3339 in UTC sorts as text.
+    if let Some(start) = workloads.iter().filter_map(|w| w.start_time.as_ref()).min() {
+        status.insert("startTime".into(), start.as_str().into());
+    }
+    if !workloads.is_empty() && workloads.iter().all(|w| w.finished.is_some()) {
+        let finished: Vec<&Value> = workloads.iter().filter_map(|w| w.finished.as_ref()).collect();
+        let failed = finished.iter().find(|c| c["type"] == "Failed");
+        let condition = failed.or(finished.first());
+        status.insert("conditions".into(), condition.map_or_else(|| json!([]), |c| json!([c])));
+        if failed.is_none()
+            && let Some(end) = workloads.iter().filter_map(|w| w.completion_time.as_ref()).max()
+        {
+            status.insert("completionTime".into(), end.as_str().into());
+        }
+    }
+    status
+}
+
+/// The fields of `wanted` that `current` does not have; a counter that is absent is zero.
+fn difference(kind: &Kind, wanted: &Map<String, Value>, current: &Value) -> Option<Value> {
+    let differs = |name: &String, value: &Value| {
+        let counter = kind.counters.contains(&name.as_str());
+        if counter { current[name].as_i64().unwrap_or_default() != value.as_i64().unwrap_or_default() } else { current[name] != *value }
+    };
+    let fields: Map<String, Value> = wanted.iter().filter(|(k, v)| differs(k, v)).map(|(k, v)| (k.clone(), v.clone())).collect();
+    (!fields.is_empty()).then_some(Value::Object(fields))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::KINDS;
+
+    fn kind(resource: &str) -> &'static Kind {
+        KINDS.iter().find(|k| k.resource == resource).unwrap()
+    }
+
+    #[test]
+    fn counters_are_summed_and_only_differences_written() {
+        let gondor = Workload { counters: vec![3, 3, 3, 2, 1], ..Workload::default() };
+        let rohan = Workload { counters: vec![6, 6, 5, 5, 0], ..Workload::default() };
+        let status = sum(kind("deployments"), &[&gondor, &rohan], Some(4));
+        let current = json!({"replicas": 9, "updatedReplicas": 9, "observedGeneration": 3});
+        let wanted = json!({"readyReplicas": 8, "availableReplicas": 7, "unavailableReplicas": 1, "observedGeneration": 4});
+        assert_eq!(difference(kind("deployments"), &status, &current), Some(wanted));
+        assert_eq!(difference(kind("deployments"), &sum(kind("deployments"), &[], None), &Value::Null), None);
+    }
+
+    #[test]
+    fn a_job_is_finished_when_all_are_and_failed_when_one_is() {
+        let done = |condition: &str, start: &str, end: Option<&str>| Workload {
+            counters: vec![0, 1, 0],
+            start_time: Some(start.into()),
+            completion_time: end.map(str::to_owned),
+            finished: Some(json!({"type": condition, "status": "True"})),
+            ..Workload::default()
+        };
+        let (a, b) = (
+            done("Complete", "2026-01-01T00:00:02Z", Some("2026-01-01T00:01:00Z")),
+            done("Complete", "2026-01-01T00:00:01Z", Some("2026-01-01T00:02:00Z")),
+        );
+        let status = sum(kind("jobs"), &[&a, &b], None);
+        assert_eq!(
+            (status["startTime"].as_str(), status["completionTime"].as_str()),
+            (Some("2026-01-01T00:00:01Z"), Some("2026-01-01T00:02:00Z"))
+        );
+        let failed = done("Failed", "2026-01-01T00:00:01Z", None);
+        let status = sum(kind("jobs"), &[&a, &failed], None);
+        assert_eq!(status["conditions"][0]["type"], "Failed");
+        assert_eq!(status.get("completionTime"), None);
+        assert_eq!(sum(kind("jobs"), &[&a, &Workload::default()], None).get("conditions"), None);
+    }
+}

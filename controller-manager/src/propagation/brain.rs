@@ -1,0 +1,271 @@
+//! The one owner of every federated object's state. Takes messages, decides, hands work to lanes and
+//! writers; it does no IO and waits for nothing, so nothing can delay it.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use federation_api::record::PropagationRecordSpec;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    brake::Verdict,
+    entry::{ClusterSide, Entry, Key, Tracked},
+    intake::{Intake, Mailbox},
+    records::Batch,
+    writer::Writer,
+};
+use crate::{
+    config::Brake,
+    events::{About, Event, Events},
+    kinds::{KINDS, ObjectKey},
+};
+
+/// Records are stored this long after the first change.
+const RECORD_FLUSH: Duration = Duration::from_millis(200);
+/// Status is written this long after the first change.
+const STATUS_FLUSH: Duration = Duration::from_millis(50);
+/// Messages taken before work is decided.
+const BATCH: usize = 2000;
+
+/// Something to look at later.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub(super) enum Timer {
+    /// An object.
+    Key(Key),
+    /// The status of an object.
+    Status(Key),
+    /// The changed records.
+    Records,
+    /// Deletions that wait in a cluster.
+    Brake(String),
+}
+
+/// What the brain was made with.
+pub(crate) struct Parts {
+    pub(crate) federation: Arc<str>,
+    pub(crate) brake: Brake,
+    /// Kinds whose controllers are on.
+    pub(crate) enabled: [bool; KINDS.len()],
+    pub(crate) writer: Writer,
+    pub(crate) records: mpsc::UnboundedSender<Batch>,
+    pub(crate) events: Events,
+    pub(crate) mailbox: Mailbox,
+    /// Told once everything was read at the start.
+    pub(crate) ready: tokio::sync::watch::Sender<bool>,
+}
+
+/// See the module.
+pub(crate) struct Brain {
+    pub(super) parts: Parts,
+    pub(super) entries: HashMap<Key, Entry>,
+    pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
+    pub(super) clusters: BTreeMap<String, ClusterSide>,
+    queue: Vec<Key>,
+    queued: HashSet<Key>,
+    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    /// Objects whose records changed, with their uids.
+    touched: HashMap<String, Key>,
+    opened: bool,
+    /// What has to be read before the first decision.
+    pub(super) listed: [bool; KINDS.len()],
+    pub(super) records: Option<Vec<(String, PropagationRecordSpec)>>,
+    pub(super) clusters_read: Option<Vec<String>>,
+}
+
+impl Brain {
+    pub(crate) fn new(parts: Parts) -> Self {
+        let listed = parts.enabled.map(|on| !on);
+        Self {
+            parts,
+            entries: HashMap::new(),
+            by_namespace: HashMap::new(),
+            clusters: BTreeMap::new(),
+            queue: Vec::new(),
+            queued: HashSet::new(),
+            timers: BinaryHeap::new(),
+            touched: HashMap::new(),
+            opened: false,
+            listed,
+            records: None,
+            clusters_read: None,
+        }
+    }
+
+    /// Runs until shutdown; changed records are handed over before it ends.
+    pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Intake>, shutdown: CancellationToken) {
+        loop {
+            let next = self.timers.peek().map_or_else(|| Instant::now() + Duration::from_secs(3600), |Reverse((at, _))| *at);
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                message = inbox.recv() => {
+                    let Some(message) = message else { break };
+                    self.take(message);
+                    for _ in 0..BATCH {
+                        match inbox.try_recv() {
+                            Ok(message) => self.take(message),
+                            Err(_) => break,
+                        }
+                    }
+                }
+                () = tokio::time::sleep_until(next.into()) => {}
+            }
+            self.fire();
+            self.work();
+        }
+        self.flush_records();
+    }
+
+    /// Whether everything was read that the first decision needs.
+    fn is_open(&mut self) -> bool {
+        if self.opened {
+            return true;
+        }
+        let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(n)));
+        if known && self.listed.iter().all(|l| *l) && self.records.is_some() {
+            // Only now is it known which records belong to objects that still exist.
+            let records = self.records.take().unwrap_or_default();
+            self.take_records(records);
+            self.opened = true;
+            self.parts.ready.send_replace(true);
+        }
+        self.opened
+    }
+
+    fn work(&mut self) {
+        if !self.is_open() {
+            return;
+        }
+        for key in std::mem::take(&mut self.queue) {
+            self.queued.remove(&key);
+            self.reconcile(&key);
+        }
+    }
+
+    /// Looks at an object soon.
+    pub(super) fn enqueue(&mut self, key: &Key) {
+        if self.queued.insert(key.clone()) {
+            self.queue.push(key.clone());
+        }
+    }
+
+    pub(super) fn enqueue_all(&mut self) {
+        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        // Namespaces first: what is in them waits for them.
+        let (namespaces, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|k| k.kind == crate::kinds::NAMESPACE);
+        namespaces.iter().chain(&others).for_each(|k| self.enqueue(k));
+    }
+
+    pub(super) fn enqueue_namespace(&mut self, namespace: &str) {
+        let keys: Vec<Key> = self.by_namespace.get(namespace).into_iter().flatten().cloned().collect();
+        keys.iter().for_each(|k| self.enqueue(k));
+    }
+
+    pub(super) fn later(&mut self, wait: Duration, timer: Timer) {
+        self.timers.push(Reverse((Instant::now() + wait, timer)));
+    }
+
+    fn fire(&mut self) {
+        let now = Instant::now();
+        while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
+            match self.timers.pop() {
+                Some(Reverse((_, Timer::Key(key)))) => self.enqueue(&key),
+                Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
+                Some(Reverse((_, Timer::Records))) => self.flush_records(),
+                Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
+                None => break,
+            }
+        }
+    }
+
+    /// The key as all tables share it.
+    pub(super) fn intern(&self, key: ObjectKey) -> Key {
+        match self.entries.get_key_value(&key) {
+            Some((known, _)) => known.clone(),
+            None => Arc::new(key),
+        }
+    }
+
+    /// The record of an object changed.
+    pub(super) fn touch(&mut self, key: &Key, uid: &str) {
+        if self.touched.is_empty() {
+            self.later(RECORD_FLUSH, Timer::Records);
+        }
+        self.touched.insert(uid.to_owned(), key.clone());
+    }
+
+    fn flush_records(&mut self) {
+        let mut batch = Batch::new();
+        for (uid, key) in std::mem::take(&mut self.touched) {
+            let entry = self.entries.get_mut(&key);
+            let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| *t.uid == *uid));
+            let Some(tracked) = tracked else {
+                batch.insert(uid, None);
+                continue;
+            };
+            let record = tracked.record(&key);
+            let stored = std::mem::replace(&mut tracked.recorded, record.is_some());
+            if record.is_some() || stored {
+                batch.insert(uid, record);
+            }
+        }
+        if !batch.is_empty() {
+            metrics::counter!("federation_records_written_total").increment(batch.len() as u64);
+            // The writer outlives the brain.
+            let _ = self.parts.records.send(batch);
+        }
+    }
+
+    pub(super) fn plan_status(&mut self, key: &Key, tracked: &mut Tracked) {
+        if !std::mem::replace(&mut tracked.status_due, true) {
+            self.later(STATUS_FLUSH, Timer::Status(key.clone()));
+        }
+    }
+
+    /// Lets waiting deletions of a cluster go on, or stops them and asks.
+    fn judge(&mut self, cluster: &str) {
+        let Some(side) = self.clusters.get_mut(cluster) else { return };
+        let managed = side.seen.len();
+        match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now()) {
+            Verdict::Release(keys) => keys.iter().for_each(|k| self.enqueue(k)),
+            Verdict::Stop { count } => {
+                let first = !std::mem::replace(&mut side.brake.stopped, true);
+                metrics::gauge!("federation_deletions_stopped", "cluster" => cluster.to_owned()).set(count as f64);
+                if first {
+                    let annotation = federation_api::keys::MASS_DELETION;
+                    let message = format!(
+                        "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation; \
+                         stopped until the Cluster has annotation {annotation}=allow, or they are wanted again"
+                    );
+                    tracing::warn!(cluster, count, managed, "{message}");
+                    let about = About {
+                        api_version: federation_api::keys::API_VERSION.into(),
+                        kind: "Cluster",
+                        name: cluster.into(),
+                        ..About::default()
+                    };
+                    self.parts.events.tell(Event { about, warning: true, reason: "DeletionsStopped", message });
+                }
+                self.later(self.parts.brake.window, Timer::Brake(cluster.to_owned()));
+            }
+        }
+    }
+
+    /// Tells an event about a federated object.
+    pub(super) fn event(&self, key: &ObjectKey, uid: &str, warning: bool, reason: &'static str, message: String) {
+        let kind = key.kind();
+        let about = About {
+            api_version: kind.api_version(),
+            kind: kind.kind,
+            namespace: key.namespace.clone(),
+            name: key.name.clone(),
+            uid: uid.into(),
+        };
+        self.parts.events.tell(Event { about, warning, reason, message });
+    }
+}

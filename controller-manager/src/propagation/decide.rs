@@ -1,0 +1,113 @@
+//! The decision about one object in one cluster: pure.
+
+use federation_api::record::{ClusterRecord, State};
+
+use super::observed::Seen;
+
+/// What should be there.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Want<'a> {
+    /// An object with this digest.
+    Present(&'a str),
+    /// No object of ours.
+    Absent,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Action {
+    /// It is as it should be.
+    Nothing,
+    /// Apply. `ours` says that the object was seen there with our label, so that no question about its owner is open.
+    Apply {
+        /// The object is there and ours.
+        ours: bool,
+    },
+    /// Delete what is ours there.
+    Delete,
+    /// Nothing of ours is left: the cluster's entry in the record can go.
+    Forget,
+}
+
+/// Decides. `seen` is what a complete watch of the member shows (only objects with our label), `uid` is the
+/// federated object's.
+pub fn decide(want: Want<'_>, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
+    match want {
+        Want::Present(digest) => present(digest, record, seen, uid),
+        Want::Absent => match seen {
+            // Made from another federated object of the same name, which took it over.
+            Some(seen) if !seen.source_uid.is_empty() && seen.source_uid != uid => Action::Forget,
+            Some(seen) if seen.deleting => Action::Nothing,
+            Some(_) => Action::Delete,
+            // Not seen, but written once: somebody may have taken the label away. Deleting asks who owns it.
+            None if !record.applied.is_empty() && record.state != State::Conflict => Action::Delete,
+            None => Action::Forget,
+        },
+    }
+}
+
+fn present(digest: &str, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
+    let Some(seen) = seen else {
+        let settled = record.state == State::Conflict && record.applied == digest;
+        return if settled { Action::Nothing } else { Action::Apply { ours: false } };
+    };
+    if seen.deleting {
+        // It is made again once it is gone.
+        return Action::Nothing;
+    }
+    let current = record.applied == digest && record.state != State::Conflict;
+    let untouched = seen.source_uid == uid
+        && seen.labelled
+        && (seen.resource_version == record.resource_version || (!seen.owned.is_empty() && seen.owned == record.owned));
+    if current && untouched { Action::Nothing } else { Action::Apply { ours: true } }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(applied: &str, state: State) -> ClusterRecord {
+        ClusterRecord { applied: applied.into(), resource_version: "5".into(), owned: "o".into(), state, ..ClusterRecord::default() }
+    }
+
+    fn seen(resource_version: &str, owned: &str) -> Seen {
+        Seen { resource_version: resource_version.into(), owned: owned.into(), source_uid: "u".into(), labelled: true, ..Seen::default() }
+    }
+
+    #[test]
+    fn what_is_applied_is_not_written_again() {
+        let applied = record("d", State::Applied);
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&seen("5", "o")), "u"), Action::Nothing);
+        // A status change, or somebody's own annotation: a new version, nothing of ours touched.
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&seen("6", "o")), "u"), Action::Nothing);
+    }
+
+    #[test]
+    fn drift_and_news_are_written() {
+        let applied = record("d", State::Applied);
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&seen("6", "other")), "u"), Action::Apply { ours: true });
+        assert_eq!(decide(Want::Present("e"), &applied, Some(&seen("5", "o")), "u"), Action::Apply { ours: true });
+        assert_eq!(decide(Want::Present("d"), &applied, None, "u"), Action::Apply { ours: false });
+        let foreign = Seen { source_uid: "older".into(), ..seen("5", "o") };
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&foreign), "u"), Action::Apply { ours: true });
+    }
+
+    #[test]
+    fn a_conflict_is_not_tried_again_until_something_changes() {
+        let conflict = record("d", State::Conflict);
+        assert_eq!(decide(Want::Present("d"), &conflict, None, "u"), Action::Nothing);
+        assert_eq!(decide(Want::Present("e"), &conflict, None, "u"), Action::Apply { ours: false });
+        assert_eq!(decide(Want::Absent, &conflict, None, "u"), Action::Forget);
+    }
+
+    #[test]
+    fn only_what_is_ours_is_deleted() {
+        let applied = record("d", State::Applied);
+        assert_eq!(decide(Want::Absent, &applied, Some(&seen("5", "o")), "u"), Action::Delete);
+        assert_eq!(decide(Want::Absent, &applied, None, "u"), Action::Delete);
+        let foreign = Seen { source_uid: "newer".into(), ..seen("5", "o") };
+        assert_eq!(decide(Want::Absent, &applied, Some(&foreign), "u"), Action::Forget);
+        assert_eq!(decide(Want::Absent, &record("", State::Pending), None, "u"), Action::Forget);
+        assert_eq!(decide(Want::Absent, &applied, Some(&Seen { deleting: true, ..seen("5", "o") }), "u"), Action::Nothing);
+    }
+}

@@ -1,0 +1,67 @@
+//! v1's deletion semantics, without v1's waiting for clusters that are away: they get tombstones.
+
+use federation_api::{keys, record::State};
+
+use super::{
+    brain::Brain,
+    entry::{Key, Tracked},
+    intake::Write,
+    reconcile::AWAY,
+};
+use crate::kinds::NAMESPACE;
+
+impl Brain {
+    /// An object whose deletion began.
+    pub(super) fn reconcile_deletion(&mut self, key: &Key, live: &mut Tracked) {
+        let orphan = live.has_finalizer(keys::ORPHAN);
+        if !orphan && !live.has_finalizer(keys::DELETE_FROM_CLUSTERS) && live.emptied {
+            return;
+        }
+        if key.kind == NAMESPACE && !live.emptied {
+            if live.writing.is_none() {
+                let Some(object) = live.object.clone() else { return };
+                live.writing = Some(Write::Content);
+                self.parts.writer.content(key, &object, orphan);
+            }
+            return;
+        }
+        if !orphan && live.has_finalizer(keys::DELETE_FROM_CLUSTERS) {
+            let clusters: Vec<String> = live.copies.keys().cloned().collect();
+            for cluster in clusters {
+                if self.clusters.contains_key(&cluster) {
+                    self.want_absent(key, live, &cluster, true);
+                } else {
+                    live.copies.remove(&cluster);
+                    self.touch(key, &live.uid);
+                }
+            }
+            let here = |(name, _): &(&String, _)| self.clusters.get(*name).is_some_and(|side| side.epoch.is_some());
+            if live.copies.iter().any(|copy| here(&copy)) {
+                // Deletion in clusters that can be reached is waited for.
+                return;
+            }
+        }
+        self.release(key, live);
+    }
+
+    /// Takes our finalizers away. What is still to be deleted in clusters that are away is stored before.
+    fn release(&mut self, key: &Key, live: &mut Tracked) {
+        let Some(object) = live.object.clone() else { return };
+        if live.writing.is_some() {
+            return;
+        }
+        let all = object.metadata.finalizers.clone().unwrap_or_default();
+        let rest: Vec<String> = all.iter().filter(|f| *f != keys::ORPHAN && *f != keys::DELETE_FROM_CLUSTERS).cloned().collect();
+        if rest.len() == all.len() {
+            return;
+        }
+        for copy in live.copies.values_mut().filter(|c| c.record.state == State::Deleting) {
+            copy.set(State::Deleting, AWAY);
+        }
+        let tombstones = live.copies.values().any(|c| c.record.state == State::Deleting);
+        let record = tombstones.then(|| live.record(key)).flatten();
+        live.recorded |= record.is_some();
+        live.writing = Some(Write::Finalizers);
+        self.parts.writer.finalizers(key, &object, &rest, record);
+    }
+}

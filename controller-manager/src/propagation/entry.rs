@@ -1,0 +1,192 @@
+//! What the controller holds in memory of each federated object and each member.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use federation_api::{
+    keys,
+    record::{ClusterRecord, PropagationRecordSpec, State},
+};
+use kube::api::DynamicObject;
+use tokio::sync::mpsc;
+
+use super::{brake::BrakeState, desired::Split, observed::Seen};
+use crate::{
+    kinds::{KINDS, ObjectKey},
+    members::lane::{Job, Survey},
+};
+
+/// A key that many tables share.
+pub(crate) type Key = Arc<ObjectKey>;
+
+/// All that is known under one name.
+#[derive(Default)]
+pub(crate) struct Entry {
+    /// The federated object, while it exists.
+    pub(crate) live: Option<Tracked>,
+    /// Objects that had the name before and left something in a member.
+    pub(crate) graves: Vec<Tracked>,
+}
+
+/// One federated object, existing or gone, and its copies.
+pub(crate) struct Tracked {
+    pub(crate) uid: Arc<str>,
+    /// The object as last seen; absent once it is gone.
+    pub(crate) object: Option<Arc<DynamicObject>>,
+    /// By cluster.
+    pub(crate) copies: BTreeMap<String, Copy>,
+    /// Bodies made from the object as it is, by split.
+    pub(crate) bodies: HashMap<Option<Split>, Body>,
+    /// A write to the federated object that is under way.
+    pub(crate) writing: Option<super::intake::Write>,
+    /// Failures in a row of writes to the federated object.
+    pub(crate) failures: u32,
+    /// Everything in a namespace that is being deleted is gone.
+    pub(crate) emptied: bool,
+    /// A record of it is stored.
+    pub(crate) recorded: bool,
+    /// A status write is planned.
+    pub(crate) status_due: bool,
+    /// The last complaint about its annotations, so that each is told once.
+    pub(crate) complaint: String,
+}
+
+/// What is sent to members.
+#[derive(Clone)]
+pub(crate) struct Body {
+    pub(crate) digest: String,
+    pub(crate) bytes: Bytes,
+}
+
+/// One object in one cluster.
+#[derive(Default)]
+pub(crate) struct Copy {
+    pub(crate) record: ClusterRecord,
+    /// A job for it is with the lane.
+    pub(crate) busy: bool,
+    /// A write was sent to the member; it may have got there even if no answer came.
+    pub(crate) attempted: bool,
+    pub(crate) failures: u32,
+    /// Not tried again before.
+    pub(crate) not_before: Option<Instant>,
+    pub(crate) survey: Option<Surveyed>,
+    pub(crate) surveying: bool,
+}
+
+/// A look at the pods.
+#[derive(Clone)]
+pub(crate) struct Surveyed {
+    /// Absent until the first look succeeded.
+    pub(crate) result: Option<Survey>,
+    pub(crate) at: Instant,
+    /// Version of the workload when it was asked for.
+    pub(crate) resource_version: String,
+}
+
+/// Waits between tries, doubling.
+const FIRST_RETRY: Duration = Duration::from_millis(500);
+const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// The wait after so many failures in a row.
+pub(crate) fn backoff(failures: u32) -> Duration {
+    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LAST_RETRY)
+}
+
+impl Tracked {
+    pub(crate) fn new(uid: &str) -> Self {
+        Self {
+            uid: uid.into(),
+            object: None,
+            copies: BTreeMap::new(),
+            bodies: HashMap::new(),
+            writing: None,
+            failures: 0,
+            emptied: false,
+            recorded: false,
+            status_due: false,
+            complaint: String::new(),
+        }
+    }
+
+    /// The record to store; nothing when no cluster has anything.
+    pub(crate) fn record(&self, key: &ObjectKey) -> Option<PropagationRecordSpec> {
+        let clusters: BTreeMap<String, ClusterRecord> =
+            self.copies.iter().map(|(name, copy)| (name.clone(), copy.record.clone())).collect();
+        (!clusters.is_empty()).then(|| PropagationRecordSpec { object: key.object_ref(), clusters })
+    }
+
+    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
+        self.object.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
+        self.object.as_ref().and_then(|o| o.metadata.finalizers.as_ref()).is_some_and(|f| f.iter().any(|x| x == finalizer))
+    }
+
+    pub(crate) fn is_deleting(&self) -> bool {
+        self.object.as_ref().is_some_and(|o| o.metadata.deletion_timestamp.is_some())
+    }
+
+    /// Existing objects of the same name in members are taken over.
+    pub(crate) fn adopts(&self) -> bool {
+        self.annotation(keys::CONFLICT) == Some("adopt")
+    }
+}
+
+impl Copy {
+    /// Writes down where it stands. Says whether that is news.
+    pub(crate) fn set(&mut self, state: State, reason: &str) -> bool {
+        let news = self.record.state != state || self.record.reason != reason;
+        if news {
+            self.record.state = state;
+            reason.clone_into(&mut self.record.reason);
+        }
+        news
+    }
+}
+
+/// A member as the controller sees it.
+pub(crate) struct ClusterSide {
+    pub(crate) labels: BTreeMap<String, String>,
+    /// Consent to deletions that the brake stopped.
+    pub(crate) consent: bool,
+    pub(crate) lane: mpsc::UnboundedSender<Job>,
+    /// The session, while the member can be reached.
+    pub(crate) epoch: Option<u64>,
+    /// Replicas there count: ready, or away for less than the loss delay.
+    pub(crate) counts: bool,
+    /// What the member holds of ours.
+    pub(crate) seen: HashMap<Key, Seen>,
+    /// Kinds listed completely in this session.
+    pub(crate) listed: [bool; KINDS.len()],
+    /// Kinds listed completely in any session.
+    pub(crate) ever_listed: [bool; KINDS.len()],
+    /// Why a kind cannot be watched.
+    pub(crate) failing: [Option<String>; KINDS.len()],
+    pub(crate) brake: BrakeState<Key>,
+}
+
+impl ClusterSide {
+    /// Takes note of an object, unless something newer is known of it.
+    pub(crate) fn see(&mut self, key: Key, seen: Seen) {
+        let newer = self.seen.get(&key).is_some_and(|known| known.uid == seen.uid && version(known) > version(&seen));
+        if !newer {
+            self.seen.insert(key, seen);
+        }
+    }
+
+    /// Takes note that an object is gone, unless another one has the name by now.
+    pub(crate) fn unsee(&mut self, key: &Key, uid: &str) {
+        if self.seen.get(key).is_some_and(|known| uid.is_empty() || known.uid == uid) {
+            self.seen.remove(key);
+        }
+    }
+}
+
+fn version(seen: &Seen) -> Option<u64> {
+    seen.resource_version.parse().ok()
+}

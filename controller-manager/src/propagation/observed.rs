@@ -1,0 +1,174 @@
+//! What is remembered of a member object: as little as decisions need.
+
+use federation_api::keys;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
+use kube::api::{DynamicObject, ObjectMeta};
+use serde_json::Value;
+
+use super::desired::digest;
+use crate::kinds::{Family, Kind};
+
+/// A member object as last seen.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Seen {
+    /// uid in the member.
+    pub uid: String,
+    /// resourceVersion in the member.
+    pub resource_version: String,
+    /// generation in the member.
+    pub generation: i64,
+    /// uid of the federated object it was made from, as its annotation says.
+    pub source_uid: String,
+    /// Whether the label says that it is this federation's.
+    pub labelled: bool,
+    /// Digest of the set of fields that we own. Server-side apply takes a field away from us when somebody
+    /// else changes it, so this changes exactly when something we set was changed.
+    pub owned: String,
+    /// Deletion has begun.
+    pub deleting: bool,
+    /// What a workload reports.
+    pub workload: Option<Box<Workload>>,
+}
+
+/// What a workload's spec and status say in one member.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Workload {
+    /// `spec.replicas` or `spec.parallelism`.
+    pub replicas: i64,
+    /// `spec.completions`.
+    pub completions: Option<i64>,
+    /// `status.readyReplicas`.
+    pub ready: i64,
+    /// `status.observedGeneration`.
+    pub observed_generation: i64,
+    /// `spec.selector` as a label selector string, for listing its pods.
+    pub pod_selector: String,
+    /// The kind's status counters, in the kind's order.
+    pub counters: Vec<i64>,
+    /// `status.startTime` of a Job.
+    pub start_time: Option<String>,
+    /// `status.completionTime` of a Job.
+    pub completion_time: Option<String>,
+    /// The condition `Failed` or `Complete` of a Job, when `True`.
+    pub finished: Option<Value>,
+}
+
+impl Seen {
+    /// From metadata alone.
+    pub fn from_metadata(metadata: &ObjectMeta, federation: &str) -> Self {
+        Self {
+            uid: metadata.uid.clone().unwrap_or_default(),
+            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            generation: metadata.generation.unwrap_or_default(),
+            source_uid: metadata.annotations.as_ref().and_then(|a| a.get(keys::SOURCE_UID)).cloned().unwrap_or_default(),
+            labelled: metadata.labels.as_ref().and_then(|l| l.get(keys::MANAGED_BY)).is_some_and(|v| v == federation),
+            owned: owned(metadata.managed_fields.as_deref().unwrap_or_default()),
+            deleting: metadata.deletion_timestamp.is_some(),
+            workload: None,
+        }
+    }
+
+    /// From the whole object.
+    pub fn from_object(kind: &Kind, object: &DynamicObject, federation: &str) -> Self {
+        let workload = (!kind.counters.is_empty()).then(|| Box::new(Workload::from_data(kind, &object.data)));
+        Self { workload, ..Self::from_metadata(&object.metadata, federation) }
+    }
+
+    /// Whether the object is ours: by label, or by the mark of the federated object it was made from.
+    pub fn is_ours(&self, uid: &str) -> bool {
+        self.labelled || (!uid.is_empty() && self.source_uid == uid)
+    }
+}
+
+/// Digest of the fields owned by our manager through apply; empty when there are none.
+fn owned(entries: &[ManagedFieldsEntry]) -> String {
+    let ours = |e: &&ManagedFieldsEntry| {
+        e.manager.as_deref() == Some(keys::FIELD_MANAGER)
+            && e.operation.as_deref() == Some("Apply")
+            && e.subresource.as_deref().unwrap_or_default().is_empty()
+    };
+    entries.iter().find(ours).and_then(|e| e.fields_v1.as_ref()).map(|f| digest(f.0.to_string().as_bytes())).unwrap_or_default()
+}
+
+impl Workload {
+    fn from_data(kind: &Kind, data: &Value) -> Self {
+        let number = |path: &str| data.pointer(path).and_then(Value::as_i64);
+        let text = |path: &str| data.pointer(path).and_then(Value::as_str).map(str::to_owned);
+        let replicas = if kind.family == Family::Job { "/spec/parallelism" } else { "/spec/replicas" };
+        let conditions = data.pointer("/status/conditions").and_then(Value::as_array);
+        let finished = |wanted: &str| conditions.into_iter().flatten().find(|c| c["type"] == wanted && c["status"] == "True").cloned();
+        Self {
+            replicas: number(replicas).unwrap_or_default(),
+            completions: number("/spec/completions"),
+            ready: number("/status/readyReplicas").unwrap_or_default(),
+            observed_generation: number("/status/observedGeneration").unwrap_or_default(),
+            pod_selector: pod_selector(data.pointer("/spec/selector")),
+            counters: kind.counters.iter().map(|c| data["status"][*c].as_i64().unwrap_or_default()).collect(),
+            start_time: text("/status/startTime"),
+            completion_time: text("/status/completionTime"),
+            finished: if kind.family == Family::Job { finished("Failed").or_else(|| finished("Complete")) } else { None },
+        }
+    }
+}
+
+/// A label selector as the query parameter `labelSelector` spells it.
+fn pod_selector(selector: Option<&Value>) -> String {
+    let Some(selector) = selector else { return String::new() };
+    let mut parts = Vec::new();
+    for (key, value) in selector["matchLabels"].as_object().into_iter().flatten() {
+        parts.push(format!("{key}={}", value.as_str().unwrap_or_default()));
+    }
+    for expression in selector["matchExpressions"].as_array().into_iter().flatten() {
+        let key = expression["key"].as_str().unwrap_or_default();
+        let values: Vec<&str> = expression["values"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        parts.push(match expression["operator"].as_str() {
+            Some("In") => format!("{key} in ({})", values.join(",")),
+            Some("NotIn") => format!("{key} notin ({})", values.join(",")),
+            Some("DoesNotExist") => format!("!{key}"),
+            _ => key.to_owned(),
+        });
+    }
+    parts.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::kinds::KINDS;
+
+    #[test]
+    fn a_deployment_is_reduced_to_what_decisions_need() {
+        let kind = KINDS.iter().find(|k| k.resource == "deployments").unwrap();
+        let object: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": {
+                "name": "web", "uid": "m1", "resourceVersion": "9", "generation": 2,
+                "labels": {"federation.kubernetes.io/managed-by": "fellowship"},
+                "annotations": {"federation.kubernetes.io/source-uid": "u1"},
+                "managedFields": [{"manager": "federation", "operation": "Apply", "fieldsV1": {"f:spec": {"f:replicas": {}}}}]
+            },
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}, "matchExpressions": [{"key": "x", "operator": "In", "values": ["a", "b"]}]}},
+            "status": {"replicas": 3, "readyReplicas": 2, "observedGeneration": 2}
+        }))
+        .unwrap();
+        let seen = Seen::from_object(kind, &object, "fellowship");
+        let workload = seen.workload.as_ref().unwrap();
+        assert!(seen.is_ours("") && !seen.owned.is_empty());
+        assert_eq!((workload.replicas, workload.ready, &*workload.counters), (3, 2, &[3, 0, 2, 0, 0][..]));
+        assert_eq!(workload.pod_selector, "app=web,x in (a,b)");
+    }
+
+    #[test]
+    fn losing_a_field_changes_what_we_own() {
+        let entry = |operation: &str, fields: Value| {
+            serde_json::from_value::<ManagedFieldsEntry>(json!({"manager": "federation", "operation": operation, "fieldsV1": fields}))
+                .unwrap()
+        };
+        let both = owned(&[entry("Apply", json!({"f:data": {"f:a": {}, "f:b": {}}}))]);
+        let one = owned(&[entry("Apply", json!({"f:data": {"f:a": {}}}))]);
+        assert_ne!(both, one);
+        assert_eq!(owned(&[entry("Update", json!({"f:data": {}}))]), "");
+    }
+}

@@ -1,0 +1,120 @@
+//! What follows from a job that a lane carried out.
+
+use std::{sync::Arc, time::Instant};
+
+use federation_api::record::State;
+
+use super::{
+    brain::{Brain, Timer},
+    entry::{Key, backoff},
+    reconcile::DELETION_RECHECK,
+};
+use crate::{kinds::NAMESPACE, members::lane::Outcome};
+
+/// What is told about an outcome.
+struct Told {
+    warning: bool,
+    reason: &'static str,
+    message: String,
+}
+
+impl Brain {
+    pub(super) fn take_outcome(&mut self, cluster: &str, epoch: u64, key: &Key, uid: &Arc<str>, digest: String, outcome: Outcome) {
+        let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
+        match &outcome {
+            Outcome::Applied { seen, .. } => side.see(key.clone(), (**seen).clone()),
+            Outcome::Gone if side.seen.get(key).is_some_and(|s| s.source_uid == **uid) => side.unsee(key, ""),
+            _ => {}
+        }
+        if matches!(outcome, Outcome::Gone) {
+            side.brake.done(key);
+        }
+        let kind = key.kind().kind;
+        let name = key.full_name();
+        let entry = self.entries.get_mut(key);
+        let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == *uid));
+        let Some(copy) = tracked.and_then(|t| t.copies.get_mut(cluster)) else { return };
+        let (mut told, mut retry) = (None, None);
+        let tell = |warning, reason, message| Some(Told { warning, reason, message });
+        match outcome {
+            Outcome::Surveyed(result) => {
+                copy.surveying = false;
+                if let Some(survey) = &mut copy.survey {
+                    survey.result = Some(result);
+                }
+                self.enqueue(key);
+                return;
+            }
+            Outcome::Unsurveyed(reason) => {
+                tracing::debug!(cluster, kind, name, error = reason, "pods cannot be listed");
+                copy.surveying = false;
+                self.enqueue(key);
+                return;
+            }
+            Outcome::Applied { seen, created } => {
+                copy.record.resource_version = seen.resource_version;
+                copy.record.owned = seen.owned;
+                copy.record.generation = seen.generation;
+                copy.record.applied = digest;
+                copy.failures = 0;
+                copy.set(State::Applied, "");
+                told = if created {
+                    tell(false, "CreateInCluster", format!("Creating {kind} \"{name}\" in cluster {cluster}"))
+                } else {
+                    tell(false, "UpdateInCluster", format!("Updating {kind} \"{name}\" in cluster {cluster}"))
+                };
+            }
+            Outcome::Conflict => {
+                let reason = "an object that the federation did not make has the name";
+                copy.record.applied = digest;
+                copy.attempted = false;
+                copy.set(State::Conflict, reason);
+                let key = federation_api::keys::CONFLICT;
+                told = tell(
+                    true,
+                    "Conflict",
+                    format!("{kind} \"{name}\" in cluster {cluster}: {reason}; annotation {key}=adopt takes it over"),
+                );
+            }
+            Outcome::Deleting => {
+                copy.not_before = Some(Instant::now() + DELETION_RECHECK);
+                copy.set(State::Deleting, "waiting until it is gone");
+                told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
+            }
+            Outcome::Gone => {
+                copy.record.applied.clear();
+                copy.attempted = false;
+                copy.failures = 0;
+                told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
+            }
+            Outcome::Failed { reason, retry_after } => {
+                copy.failures += 1;
+                let wait = retry_after.unwrap_or_else(|| backoff(copy.failures));
+                copy.not_before = Some(Instant::now() + wait);
+                retry = Some(wait);
+                let (event, verb) = match (copy.record.desired.is_empty(), copy.record.applied.is_empty()) {
+                    (true, _) => ("DeleteInClusterFailed", "delete"),
+                    (false, true) => ("AddInClusterFailed", "create"),
+                    (false, false) => ("UpdateInClusterFailed", "update"),
+                };
+                let state = if copy.record.desired.is_empty() { State::Deleting } else { State::Failed };
+                copy.set(state, &reason);
+                metrics::counter!("federation_member_failures_total", "cluster" => cluster.to_owned()).increment(1);
+                tracing::warn!(cluster, kind, name, error = reason, "failed to {verb}");
+                told = tell(true, event, format!("Failed to {verb} {kind} \"{name}\" in cluster {cluster}: {reason}"));
+            }
+        }
+        copy.busy = false;
+        if let Some(wait) = retry {
+            self.later(wait, Timer::Key(key.clone()));
+        }
+        self.touch(key, uid);
+        self.enqueue(key);
+        if key.kind == NAMESPACE {
+            self.enqueue_namespace(&key.name);
+        }
+        if let Some(Told { warning, reason, message }) = told {
+            self.event(key, uid, warning, reason, message);
+        }
+    }
+}

@@ -1,0 +1,301 @@
+//! From an object to what is done in each cluster.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use federation_api::{keys, record::State};
+
+use super::{
+    brain::{Brain, Timer},
+    decide::{Action, Want, decide},
+    desired::{Split, digest, member_object},
+    entry::{Body, Copy, Entry, Key, Tracked},
+    intake::Write,
+};
+use crate::{
+    kinds::{Family, NAMESPACE, ObjectKey},
+    members::lane::{Job, Work},
+    placement::Placement,
+};
+
+/// Why nothing happens in a cluster that cannot be reached.
+pub(super) const AWAY: &str = "the cluster is away";
+
+impl Brain {
+    /// Looks at one name: the object, if it exists, and what earlier ones left.
+    pub(super) fn reconcile(&mut self, key: &Key) {
+        let Some(mut entry) = self.entries.remove(key) else { return };
+        if let Some(mut live) = entry.live.take() {
+            if live.is_deleting() {
+                self.reconcile_deletion(key, &mut live);
+            } else if live.object.is_some() {
+                self.reconcile_live(key, &mut live);
+            }
+            entry.live = Some(live);
+        }
+        self.reconcile_graves(key, &mut entry);
+        self.put_back(key, entry);
+    }
+
+    fn reconcile_live(&mut self, key: &Key, live: &mut Tracked) {
+        if !self.ensure_finalizers(key, live) {
+            return;
+        }
+        let annotations = live.object.as_ref().and_then(|o| o.metadata.annotations.clone()).unwrap_or_default();
+        let placement = match Placement::parse(key.kind(), &annotations) {
+            Ok(placement) => placement,
+            Err(error) => {
+                let complaint = error.to_string();
+                if live.complaint != complaint {
+                    self.event(key, &live.uid, true, "InvalidPlacement", format!("{complaint}; nothing is changed in the members"));
+                    live.complaint = complaint;
+                }
+                return;
+            }
+        };
+        live.complaint.clear();
+        let mut selected = placement.select(self.clusters.iter().map(|(name, side)| (name, &side.labels)));
+        let splits = match key.kind().family {
+            Family::Replicated(_) | Family::Job => match self.schedule(key, live, &placement, &mut selected) {
+                Some(splits) => Some(splits),
+                None => return,
+            },
+            _ => None,
+        };
+        let known: BTreeSet<String> = live.copies.keys().chain(&selected).cloned().collect();
+        for cluster in known {
+            if !self.clusters.contains_key(&cluster) {
+                // It left: nothing is deleted there, and nothing more is known of it.
+                live.copies.remove(&cluster);
+                self.touch(key, &live.uid);
+            } else if selected.contains(&cluster) {
+                // A cluster that is away keeps what it was given last.
+                let split = match &splits {
+                    Some(splits) => match splits.get(&cluster) {
+                        Some(split) => Some(*split),
+                        None => {
+                            self.mark_away(key, live, &cluster);
+                            continue;
+                        }
+                    },
+                    None => None,
+                };
+                self.want_present(key, live, &cluster, split);
+            } else {
+                self.want_absent(key, live, &cluster, false);
+            }
+        }
+        self.aggregate(key, live);
+    }
+
+    /// Whether the object has our finalizers; if not, they are written.
+    fn ensure_finalizers(&mut self, key: &Key, live: &mut Tracked) -> bool {
+        if live.has_finalizer(keys::DELETE_FROM_CLUSTERS) && live.has_finalizer(keys::ORPHAN) {
+            return true;
+        }
+        if live.writing.is_some() {
+            return false;
+        }
+        let Some(object) = live.object.clone() else { return false };
+        let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
+        for ours in [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN] {
+            if !finalizers.iter().any(|f| f == ours) {
+                finalizers.push(ours.to_owned());
+            }
+        }
+        live.writing = Some(Write::Finalizers);
+        self.parts.writer.finalizers(key, &object, &finalizers, None);
+        false
+    }
+
+    fn mark_away(&mut self, key: &Key, live: &mut Tracked, cluster: &str) {
+        let copy = live.copies.entry(cluster.to_owned()).or_default();
+        if copy.record.state != State::Applied && copy.set(State::Pending, AWAY) {
+            self.touch(key, &live.uid);
+        }
+    }
+
+    fn want_present(&mut self, key: &Key, live: &mut Tracked, cluster: &str, split: Option<Split>) {
+        let Some(object) = live.object.clone() else { return };
+        let federation = self.parts.federation.clone();
+        let body = live
+            .bodies
+            .entry(split)
+            .or_insert_with(|| {
+                let bytes = member_object(key, &object, &federation, split).to_string();
+                Body { digest: digest(bytes.as_bytes()), bytes: bytes.into() }
+            })
+            .clone();
+        let adopt = live.adopts();
+        let uid = live.uid.clone();
+        let copy = live.copies.entry(cluster.to_owned()).or_default();
+        let mut news = false;
+        if copy.record.desired != body.digest {
+            copy.record.desired.clone_from(&body.digest);
+            copy.not_before = None;
+            copy.failures = 0;
+            news = true;
+        }
+        if adopt && copy.record.state == State::Conflict {
+            news |= copy.set(State::Pending, "");
+        }
+        news |= self.act(key, &uid, cluster, copy, Some((&body, adopt)), true) == Step::News;
+        if news {
+            self.touch(key, &uid);
+        }
+    }
+
+    /// Wants nothing of the object in a cluster. `explicit` says that the federated object was deleted;
+    /// otherwise the brake has a say.
+    pub(super) fn want_absent(&mut self, key: &Key, tracked: &mut Tracked, cluster: &str, explicit: bool) {
+        let uid = tracked.uid.clone();
+        let Some(copy) = tracked.copies.get_mut(cluster) else { return };
+        let mut news = !copy.record.desired.is_empty();
+        if news {
+            copy.record.desired.clear();
+            copy.not_before = None;
+            copy.failures = 0;
+        }
+        let step = self.act(key, &uid, cluster, copy, None, explicit);
+        news |= step != Step::Same;
+        if step == Step::Forget {
+            tracked.copies.remove(cluster);
+        }
+        if news {
+            self.touch(key, &uid);
+        }
+    }
+
+    /// Does the next step for one object in one cluster. Says what that means for the record.
+    fn act(&mut self, key: &Key, uid: &Arc<str>, cluster: &str, copy: &mut Copy, body: Option<(&Body, bool)>, explicit: bool) -> Step {
+        if copy.busy {
+            return Step::Same;
+        }
+        let pending = if body.is_some() { State::Pending } else { State::Deleting };
+        let current = body.is_some_and(|(b, _)| copy.record.applied == b.digest);
+        let in_namespace = key.namespace.is_empty() || body.is_none() || self.has_namespace(cluster, &key.namespace);
+        let Some(side) = self.clusters.get_mut(cluster) else { return Step::Same };
+        let hold =
+            |copy: &mut Copy, reason: &str| Step::news(!current && copy.record.state != State::Conflict && copy.set(pending, reason));
+        if let Some(at) = copy.not_before.filter(|at| *at > Instant::now()) {
+            let wait = at.saturating_duration_since(Instant::now());
+            self.later(wait, Timer::Key(key.clone()));
+            return Step::Same;
+        }
+        copy.not_before = None;
+        if body.is_none() && copy.record.applied.is_empty() && !copy.attempted && !side.seen.contains_key(key) {
+            // Never written there.
+            side.brake.done(key);
+            return Step::Forget;
+        }
+        let Some(epoch) = side.epoch else { return hold(copy, AWAY) };
+        if !side.listed[key.kind] {
+            let reason = side.failing[key.kind].clone();
+            return match reason {
+                Some(reason) => hold(copy, &format!("the cluster cannot be watched: {reason}")),
+                None => hold(copy, ""),
+            };
+        }
+        let want = body.map_or(Want::Absent, |(b, _)| Want::Present(&b.digest));
+        let action = decide(want, &copy.record, side.seen.get(key), uid);
+        if body.is_some() {
+            side.brake.done(key);
+        }
+        let (work, digest) = match (action, body) {
+            (Action::Forget, _) => {
+                side.brake.done(key);
+                return Step::Forget;
+            }
+            (Action::Apply { ours }, Some((body, adopt))) => {
+                if !in_namespace {
+                    return hold(copy, "the namespace is not in the cluster yet");
+                }
+                (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
+            }
+            (Action::Delete, _) => {
+                if !explicit && !side.brake.may_delete(key) {
+                    let settle = self.parts.brake.settle;
+                    self.later(settle, Timer::Brake(cluster.to_owned()));
+                    return Step::news(copy.set(State::Deleting, COLLECTED));
+                }
+                (Work::Delete, String::new())
+            }
+            // As it should be; what is being deleted goes on by itself.
+            (Action::Nothing | Action::Apply { .. }, _) => {
+                let settled = current && copy.record.state != State::Conflict;
+                return Step::news(settled && copy.set(State::Applied, ""));
+            }
+        };
+        copy.busy = true;
+        // The lane ends only after its cluster left, and then the copy is dropped.
+        let _ = side.lane.send(Job { key: key.clone(), epoch, uid: uid.clone(), digest, work });
+        copy.attempted = true;
+        Step::news(copy.record.state != State::Failed && !current && copy.set(pending, ""))
+    }
+
+    /// Whether objects can be put into a namespace of a cluster: ours is there, or somebody else's is.
+    fn has_namespace(&self, cluster: &str, namespace: &str) -> bool {
+        if namespace == "default" {
+            return true;
+        }
+        let key = ObjectKey { kind: NAMESPACE, namespace: String::new(), name: namespace.to_owned() };
+        if !self.parts.enabled[NAMESPACE] {
+            return true;
+        }
+        let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(&key));
+        let foreign = || {
+            let copy = self.entries.get(&key).and_then(|e| e.live.as_ref()?.copies.get(cluster));
+            copy.is_some_and(|c| c.record.state == State::Conflict)
+        };
+        seen.is_some_and(|s| !s.deleting) || foreign()
+    }
+
+    /// Objects that are gone: deletes what they left, unless the object that has the name now took it over.
+    fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) {
+        let mut graves = std::mem::take(&mut entry.graves);
+        for grave in &mut graves {
+            let clusters: Vec<String> = grave.copies.keys().cloned().collect();
+            for cluster in clusters {
+                let taken_over = entry.live.as_ref().and_then(|l| l.copies.get(&cluster)).is_some_and(|c| !c.record.desired.is_empty());
+                if taken_over || !self.clusters.contains_key(&cluster) {
+                    grave.copies.remove(&cluster);
+                    self.touch(key, &grave.uid);
+                } else {
+                    self.want_absent(key, grave, &cluster, true);
+                }
+            }
+        }
+        graves.retain(|g| !g.copies.is_empty());
+        entry.graves = graves;
+    }
+
+    /// Clusters and states of an object's copies, for one line of a log.
+    pub(super) fn describe(splits: &BTreeMap<String, Split>) -> String {
+        splits.iter().map(|(name, split)| format!("{name}={}", split.replicas)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// What a step means for the record.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+enum Step {
+    Same,
+    /// The record changed.
+    News,
+    /// Nothing of ours is left: the copy can be dropped.
+    Forget,
+}
+
+impl Step {
+    fn news(news: bool) -> Self {
+        if news { Self::News } else { Self::Same }
+    }
+}
+
+/// Why a deletion nobody asked for waits.
+const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
+
+/// Wait before a deletion that was accepted is looked at again.
+pub(super) const DELETION_RECHECK: Duration = Duration::from_secs(2);

@@ -1,0 +1,151 @@
+//! Propagation records in the federation: read once at the start, then written in batches.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use federation_api::{keys, record::PropagationRecordSpec};
+use futures::{StreamExt, stream};
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::members::request::{Call, JSON};
+
+const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// Records written at a time.
+const CONCURRENCY: usize = 16;
+/// Records per page when all are read.
+const PAGE: usize = 1000;
+/// Pause before failed writes are tried again.
+const RETRY: Duration = Duration::from_secs(2);
+
+/// A batch: what to store by uid; nothing means delete.
+pub(crate) type Batch = HashMap<String, Option<PropagationRecordSpec>>;
+
+/// The stored records.
+#[derive(Clone)]
+pub(crate) struct Records {
+    client: kube::Client,
+    /// resourceVersions by uid, so that a known record is replaced in one request.
+    versions: Arc<Mutex<HashMap<String, String>>>,
+}
+
+impl Records {
+    pub(crate) fn new(client: kube::Client) -> Self {
+        Self { client, versions: Arc::default() }
+    }
+
+    fn versions(&self) -> MutexGuard<'_, HashMap<String, String>> {
+        // A panic elsewhere leaves at worst an old version here, which the next write finds out.
+        self.versions.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads all records.
+    pub(crate) async fn load(&self) -> Result<Vec<(String, PropagationRecordSpec)>, String> {
+        let (mut records, mut token) = (Vec::new(), String::new());
+        loop {
+            let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::lane::http_query(&token));
+            let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+            if reply.status != StatusCode::OK {
+                return Err(reply.message());
+            }
+            let mut list: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
+            for item in list["items"].as_array_mut().into_iter().flatten() {
+                let uid = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
+                self.remember(&uid, item);
+                match serde_json::from_value(item["spec"].take()) {
+                    Ok(spec) => records.push((uid, spec)),
+                    Err(error) => tracing::warn!(record = uid, %error, "a propagation record cannot be read and is left alone"),
+                }
+            }
+            token = list["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+            if token.is_empty() {
+                return Ok(records);
+            }
+        }
+    }
+
+    /// Stores one record, new or known.
+    pub(crate) async fn store(&self, uid: &str, spec: &PropagationRecordSpec) -> Result<(), String> {
+        let path = format!("{PATH}/{uid}");
+        for _ in 0..5 {
+            let version = self.versions().get(uid).cloned();
+            let (method, target) = if version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
+            let metadata = json!({"name": uid, "resourceVersion": version});
+            let record = json!({"apiVersion": keys::API_VERSION, "kind": "PropagationRecord", "metadata": metadata, "spec": spec});
+            let call = Call { method, path: target, content_type: JSON, body: record.to_string().into() };
+            let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+            match reply.status {
+                StatusCode::OK | StatusCode::CREATED => {
+                    self.remember(uid, &serde_json::from_slice(&reply.body).unwrap_or_default());
+                    return Ok(());
+                }
+                // Not as we remember it: look, and try again.
+                StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
+                    let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+                    self.versions().remove(uid);
+                    if reply.status == StatusCode::OK {
+                        self.remember(uid, &serde_json::from_slice(&reply.body).unwrap_or_default());
+                    }
+                }
+                _ => return Err(reply.message()),
+            }
+        }
+        Err("the record changed at each try".into())
+    }
+
+    fn remember(&self, uid: &str, record: &Value) {
+        if let Some(version) = record["metadata"]["resourceVersion"].as_str() {
+            self.versions().insert(uid.to_owned(), version.to_owned());
+        }
+    }
+
+    async fn delete(&self, uid: &str) -> Result<(), String> {
+        self.versions().remove(uid);
+        let path = format!("{PATH}/{uid}");
+        let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: bytes::Bytes::new() };
+        let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+        if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(reply.message()) }
+    }
+
+    /// Writes batches until the sender is gone; a newer batch wins over what is still to be written.
+    pub(crate) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
+        let mut due = Batch::new();
+        loop {
+            if due.is_empty() {
+                let Some(batch) = batches.recv().await else { return };
+                due = batch;
+            }
+            while let Ok(batch) = batches.try_recv() {
+                due.extend(batch);
+            }
+            let failed: Vec<_> = stream::iter(due.drain())
+                .map(|(uid, spec)| {
+                    let records = &self;
+                    async move {
+                        let result = match &spec {
+                            Some(spec) => records.store(&uid, spec).await,
+                            None => records.delete(&uid).await,
+                        };
+                        result.err().map(|error| (uid, spec, error))
+                    }
+                })
+                .buffer_unordered(CONCURRENCY)
+                .filter_map(std::future::ready)
+                .collect()
+                .await;
+            if let Some((uid, _, error)) = failed.first() {
+                tracing::warn!(count = failed.len(), first = uid, %error, "propagation records could not be written and are tried again");
+                if batches.is_closed() {
+                    return;
+                }
+                tokio::time::sleep(RETRY).await;
+            }
+            due.extend(failed.into_iter().map(|(uid, spec, _)| (uid, spec)));
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Divides replicas, and the work of Jobs, among the clusters that count.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::{Duration, Instant},
+};
+
+use super::{
+    brain::{Brain, Timer},
+    desired::{Split, wanted_completions, wanted_replicas},
+    entry::{Copy, Key, Surveyed, Tracked},
+};
+use crate::{
+    kinds::Family,
+    members::lane::{Job, Work},
+    placement::Placement,
+    planner::{ClusterState, Share, plan},
+};
+
+/// Pods of one workload are not looked at more often.
+const SURVEY_PAUSE: Duration = Duration::from_secs(1);
+/// While a workload is not ready its pods are looked at again: some may turn out not to be schedulable.
+const SURVEY_AGAIN: Duration = Duration::from_secs(30);
+
+impl Brain {
+    /// The share of each cluster that counts, or nothing as long as something has to be asked first.
+    /// Clusters that need no copy (a Job without work for them) leave `selected`.
+    pub(super) fn schedule(
+        &mut self,
+        key: &Key,
+        live: &mut Tracked,
+        placement: &Placement,
+        selected: &mut BTreeSet<String>,
+    ) -> Option<BTreeMap<String, Split>> {
+        let object = live.object.clone()?;
+        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(|s| s.counts)).cloned().collect();
+        let mut states = BTreeMap::new();
+        for cluster in counting {
+            let side = self.clusters.get(&cluster)?;
+            if !side.ever_listed[key.kind] && side.failing[key.kind].is_none() {
+                // Ends with the list, its failure, or the loss of the cluster.
+                return None;
+            }
+            let state = match key.kind().family {
+                Family::Job => ClusterState::default(),
+                _ => self.state(key, live, &cluster)?,
+            };
+            states.insert(cluster, state);
+        }
+        let name = key.full_name();
+        let shares = plan(&name, wanted_replicas(key.kind(), &object), &placement.preferences, &states);
+        let splits = if key.kind().family == Family::Job {
+            let completions = wanted_completions(&object).map(|n| plan(&name, n, &placement.preferences, &states));
+            self.split_job(key, &shares, completions.as_ref(), selected)
+        } else {
+            shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), completions: None })).collect()
+        };
+        tracing::debug!(kind = key.kind().kind, name, plan = Self::describe(&splits), reasons = ?shares, "divided");
+        Some(splits)
+    }
+
+    /// What the planner is told of a cluster, by v1's rules; nothing while its pods are being looked at.
+    fn state(&mut self, key: &Key, live: &mut Tracked, cluster: &str) -> Option<ClusterState> {
+        let side = self.clusters.get(cluster)?;
+        let Some(seen) = side.seen.get(key).filter(|s| !s.deleting) else { return Some(ClusterState::default()) };
+        let Some(workload) = seen.workload.as_deref() else { return Some(ClusterState::default()) };
+        let copy = live.copies.entry(cluster.to_owned()).or_default();
+        if workload.replicas == workload.ready {
+            copy.survey = None;
+            return Some(ClusterState { current: Some(workload.ready), capacity: None });
+        }
+        let (ready, replicas) = (workload.ready, workload.replicas);
+        if let Some(epoch) = side.epoch
+            && !copy.surveying
+        {
+            let wait = wait(copy, &seen.resource_version);
+            if wait.is_zero() {
+                let result = copy.survey.take().and_then(|s| s.result);
+                copy.survey = Some(Surveyed { result, at: Instant::now(), resource_version: seen.resource_version.clone() });
+                copy.surveying = true;
+                let work = Work::Survey { selector: workload.pod_selector.clone(), replicas };
+                // The lane ends only after its cluster left.
+                let _ = side.lane.send(Job { key: key.clone(), epoch, uid: live.uid.clone(), digest: String::new(), work });
+            } else {
+                self.later(wait, Timer::Key(key.clone()));
+            }
+        }
+        match copy.survey.as_ref().and_then(|s| s.result) {
+            Some(survey) => Some(ClusterState { current: Some(survey.running), capacity: survey.capacity }),
+            None if copy.surveying => None,
+            // Pods cannot be listed there: what the workload itself reports is all there is.
+            None => Some(ClusterState { current: Some(ready), capacity: None }),
+        }
+    }
+
+    fn split_job(
+        &self,
+        key: &Key,
+        parallelism: &BTreeMap<String, Share>,
+        completions: Option<&BTreeMap<String, Share>>,
+        selected: &mut BTreeSet<String>,
+    ) -> BTreeMap<String, Split> {
+        let mut splits = BTreeMap::new();
+        for (cluster, share) in parallelism {
+            let existing = self.clusters.get(cluster).and_then(|side| side.seen.get(key)?.workload.as_deref());
+            let planned = completions.and_then(|c| c.get(cluster)).map(Share::replicas);
+            // Completions cannot be changed once a Job exists.
+            let completions = existing.map_or(planned, |w| w.completions);
+            let replicas = share.replicas();
+            if existing.is_none() && (replicas == 0 || completions == Some(0)) {
+                selected.remove(cluster);
+            } else {
+                splits.insert(cluster.clone(), Split { replicas, completions });
+            }
+        }
+        splits
+    }
+}
+
+/// How long the next look at the pods has to wait; zero when it is due.
+fn wait(copy: &Copy, resource_version: &str) -> Duration {
+    copy.survey.as_ref().map_or(Duration::ZERO, |survey| {
+        let pause = if survey.resource_version == resource_version { SURVEY_AGAIN } else { SURVEY_PAUSE };
+        pause.saturating_sub(survey.at.elapsed())
+    })
+}
