@@ -10,7 +10,8 @@ use clap::Parser as _;
 /// One program: it gets its own name and then its arguments.
 type Program = fn(Vec<OsString>) -> ExitCode;
 
-const PROGRAMS: [(&str, Program); 2] = [("federation-apiserver", apiserver), ("kubefed", kubefed::run)];
+const PROGRAMS: [(&str, Program); 3] =
+    [("federation-apiserver", apiserver), ("federation-controller-manager", controller_manager), ("kubefed", kubefed::run)];
 
 /// Exit code of a command line that cannot be understood (`EX_USAGE`).
 const USAGE: u8 = 64;
@@ -25,6 +26,17 @@ struct Apiserver {
 
 fn apiserver(args: Vec<OsString>) -> ExitCode {
     federation_apiserver::run::run(Apiserver::parse_from(args).options)
+}
+
+fn controller_manager(args: Vec<OsString>) -> ExitCode {
+    let options = federation_controller_manager::options::Options::parse_from(args);
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(federation_controller_manager::serve(options)),
+        Err(e) => {
+            let _ = writeln!(std::io::stderr(), "error: cannot start threads: {e}\nhint: check the limits of this process");
+            ExitCode::FAILURE
+        }
+    }
 }
 
 fn find(name: &str) -> Option<Program> {
