@@ -199,7 +199,9 @@ fn explain(context: &str, server: &str, error: &KubeError) -> Failure {
         let failure = Failure::new(format!("Error from server ({reason}): {}", status.message));
         return match status.code {
             401 => failure.hint(format!("the server {server} does not accept the credentials of context {context}; renew them")),
-            403 => failure.hint(format!("the user of context {context} lacks this right; grant it or use a context that has it, then repeat the command")),
+            403 => failure.hint(format!(
+                "the user of context {context} lacks this right; grant it or use a context that has it, then repeat the command"
+            )),
             404 => failure.hint(format!("context {context} ({server}) may be the wrong cluster, or too old")),
             409 => failure.hint("somebody changed it at the same time; repeat the command"),
             _ => failure,
@@ -247,7 +249,9 @@ mod tests {
         let f = connection.get(&crate::render::federated::resource(), None, "x").await.unwrap_err();
         assert_eq!(
             f.message,
-            format!("reading clusters/x: The connection to the server 127.0.0.1:{port} was refused - did you specify the right host or port?")
+            format!(
+                "reading clusters/x: The connection to the server 127.0.0.1:{port} was refused - did you specify the right host or port?"
+            )
         );
         assert!(f.hint.unwrap().contains("context gondor"));
     }

@@ -64,14 +64,16 @@ fn usage(error: &clap::Error) -> Failure {
     let mut parts = text.split("\n\n");
     let first = parts.next().unwrap_or_default().trim().trim_start_matches("error: ");
     let tips: Vec<&str> = text.lines().filter_map(|l| l.trim().strip_prefix("tip: ")).collect();
-    let hint = if tips.is_empty() { "kubefed --help lists commands, kubefed COMMAND --help their flags".to_owned() } else { tips.join("; ") };
+    let hint =
+        if tips.is_empty() { "kubefed --help lists commands, kubefed COMMAND --help their flags".to_owned() } else { tips.join("; ") };
     Failure { code: if error.kind() == ErrorKind::Io { EXIT_FAILED } else { EXIT_USAGE }, ..Failure::usage(first).hint(hint) }
 }
 
 /// Logs go to stderr; `RUST_LOG` says more precisely what `-v` says roughly.
 fn log(verbosity: u8) {
     let default = match verbosity {
-        0 => "error",
+        // A client's errors are told by the command itself.
+        0 => "error,kube_client=off",
         1 => "warn",
         2 | 3 => "warn,kubefed=info",
         4 | 5 => "info,kubefed=debug",

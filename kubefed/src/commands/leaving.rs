@@ -29,7 +29,8 @@ pub(super) fn is_account_token(secret: &DynamicObject) -> bool {
 pub(super) async fn contents(connection: &Connection, namespace: &str) -> Result<Vec<String>, Failure> {
     let client = connection.client.clone();
     // kube's discovery skips nothing by itself; a broken aggregated API makes it fail, and then nothing is removed.
-    let discovery = Discovery::new(client).exclude(&["metrics.k8s.io"]).run().await.map_err(|e| connection.failed("listing API resources", &e))?;
+    let discovery =
+        Discovery::new(client).exclude(&["metrics.k8s.io"]).run().await.map_err(|e| connection.failed("listing API resources", &e))?;
     let resources: Vec<ApiResource> = discovery
         .groups()
         .flat_map(|group| group.recommended_resources())

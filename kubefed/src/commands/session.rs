@@ -9,12 +9,13 @@ use kube::api::ListParams;
 use kube::config::Kubeconfig;
 
 use crate::cli::{Global, HostArgs};
-use crate::connection::Connection;
+use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::kubeconfig::{Files, Target};
 use crate::printer::Printer;
 use crate::render::names::Federation;
-use crate::wait::Patience;
+use crate::render::object::Object;
+use crate::wait::{Look, Patience, until};
 
 /// One run of `kubefed`.
 pub struct Session {
@@ -91,8 +92,9 @@ impl Session {
         };
         let kubeconfig = self.files().load()?;
         if !kubeconfig.contexts.iter().any(|c| c.name == context) {
-            return Err(Failure::new(format!("context \"{context}\" does not exist"))
-                .hint("name the federation's context with --context, or run kubefed init again: it writes the entry into this kubeconfig"));
+            return Err(Failure::new(format!("context \"{context}\" does not exist")).hint(
+                "name the federation's context with --context, or run kubefed init again: it writes the entry into this kubeconfig",
+            ));
         }
         let connection = Connection::open(&kubeconfig, &target).await?;
         match connection.client.list_api_group_resources(keys::API_VERSION).await {
@@ -103,6 +105,25 @@ impl Session {
             }
             Err(e) => Err(connection.failed("asking the federation API server", &e)),
         }
+    }
+
+    /// Makes a namespace, or accepts the one there is. One that is going is waited for and made anew.
+    ///
+    /// # Errors
+    /// That it does not go, and anything the server says.
+    pub async fn namespace(&self, at: &Connection, namespace: &Object, patience: Patience) -> Result<Change, Failure> {
+        until(&self.printer, &format!("namespace {} of context {}", namespace.name, at.context), patience, async || {
+            let existing = at.get(&namespace.resource, None, &namespace.name).await?;
+            if existing.is_some_and(|ns| ns.metadata.deletion_timestamp.is_some()) {
+                let hint = format!(
+                    "kubectl --context={} describe namespace {} says what holds it; then repeat the command",
+                    at.context, namespace.name
+                );
+                return Ok(Look::missing("the old one is still being deleted", hint));
+            }
+            at.ensure(namespace).await.map(Look::Done)
+        })
+        .await
     }
 
     /// Finds the control plane in the host: the only one, or the one `--context` names.

@@ -19,15 +19,15 @@ pub struct Files {
 impl Files {
     /// What the command line and the environment say.
     pub fn choose(flag: Option<&Path>) -> Self {
-        Self::from(flag, env::var_os("KUBECONFIG"), env::var_os("HOME"))
+        Self::from(flag, env::var_os("KUBECONFIG").as_ref(), env::var_os("HOME"))
     }
 
     /// As [`Files::choose`] with the environment given.
-    pub fn from(flag: Option<&Path>, list: Option<OsString>, home: Option<OsString>) -> Self {
+    pub fn from(flag: Option<&Path>, list: Option<&OsString>, home: Option<OsString>) -> Self {
         if let Some(path) = flag.filter(|p| !p.as_os_str().is_empty()) {
             return Self { paths: vec![path.to_owned()], explicit: true };
         }
-        let listed: Vec<PathBuf> = list.iter().flat_map(env::split_paths).filter(|p| !p.as_os_str().is_empty()).collect();
+        let listed: Vec<PathBuf> = list.into_iter().flat_map(env::split_paths).filter(|p| !p.as_os_str().is_empty()).collect();
         let paths = if listed.is_empty() { home.map(|h| Path::new(&h).join(".kube/config")).into_iter().collect() } else { listed };
         Self { paths, explicit: false }
     }
@@ -83,10 +83,10 @@ mod tests {
 
     #[test]
     fn the_flag_wins_over_the_environment_and_the_home_comes_last() {
-        let flag = Files::from(Some(Path::new("/a")), Some("/b:/c".into()), Some("/h".into()));
+        let flag = Files::from(Some(Path::new("/a")), Some(&"/b:/c".into()), Some("/h".into()));
         assert_eq!(flag.paths, [Path::new("/a")]);
-        assert_eq!(Files::from(None, Some("/b::/c".into()), Some("/h".into())).paths, [Path::new("/b"), Path::new("/c")]);
-        assert_eq!(Files::from(None, Some("".into()), Some("/h".into())).paths, [Path::new("/h/.kube/config")]);
+        assert_eq!(Files::from(None, Some(&"/b::/c".into()), Some("/h".into())).paths, [Path::new("/b"), Path::new("/c")]);
+        assert_eq!(Files::from(None, Some(&"".into()), Some("/h".into())).paths, [Path::new("/h/.kube/config")]);
     }
 
     #[test]
@@ -96,12 +96,12 @@ mod tests {
         fs::write(path("one"), config("gondor")).unwrap();
         fs::write(path("two"), config("rohan")).unwrap();
         let list = env::join_paths([path("none"), path("one"), path("two")]).unwrap();
-        let files = Files::from(None, Some(list), None);
+        let files = Files::from(None, Some(&list), None);
         let merged = files.load().unwrap();
         assert_eq!(merged.contexts.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["gondor", "rohan"]);
         assert_eq!(merged.current_context.as_deref(), Some("gondor"));
         assert_eq!(files.to_write().unwrap(), path("one"), "the first that exists");
-        let fresh = Files::from(None, Some(env::join_paths([path("x"), path("y")]).unwrap()), None);
+        let fresh = Files::from(None, Some(&env::join_paths([path("x"), path("y")]).unwrap()), None);
         assert_eq!(fresh.to_write().unwrap(), path("y"), "the last where none exists");
     }
 

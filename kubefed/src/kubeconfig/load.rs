@@ -47,7 +47,8 @@ pub fn describe(config: &Kubeconfig, context: Option<&str>) -> Result<Described,
     let name = match context.filter(|c| !c.is_empty()) {
         Some(name) => name.to_owned(),
         None => config.current_context.clone().filter(|c| !c.is_empty()).ok_or_else(|| {
-            Failure::new("no context was given and the kubeconfig has no current-context").hint(format!("contexts there are: {}", contexts(config)))
+            Failure::new("no context was given and the kubeconfig has no current-context")
+                .hint(format!("contexts there are: {}", contexts(config)))
         })?,
     };
     let entry = config.contexts.iter().find(|c| c.name == name).and_then(|c| c.context.as_ref()).ok_or_else(|| {
@@ -61,7 +62,9 @@ pub fn describe(config: &Kubeconfig, context: Option<&str>) -> Result<Described,
     let cluster = cluster.ok_or_else(missing)?;
     let server = cluster.server.clone().filter(|s| !s.is_empty()).ok_or_else(missing)?;
     let ca = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
-        (Some(data), _) => Some(decode(data).map_err(|e| Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster)))?),
+        (Some(data), _) => {
+            Some(decode(data).map_err(|e| Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster)))?)
+        }
         (None, Some(file)) => Some(std::fs::read(file).map_err(|e| Failure::new(format!("reading {file}: {e}")))?),
         (None, None) => None,
     };

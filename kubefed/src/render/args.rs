@@ -89,9 +89,11 @@ mod tests {
         parse_overrides(&items).map(|o| o.into_iter().collect())
     }
 
+    type Row = (&'static [&'static str], &'static [(&'static str, &'static str)]);
+
     #[test]
     fn overrides_are_read_as_v1_read_them_and_a_little_better() {
-        let table: [(&[&str], &[(&str, &str)]); 9] = [
+        let table: [Row; 9] = [
             (&[], &[]),
             (&["--anonymous-auth=false,--v=4"], &[("--anonymous-auth", "false"), ("--v", "4")]),
             (&["--v=1", "--v=2"], &[("--v", "2")]),
@@ -117,7 +119,10 @@ mod tests {
 
     #[test]
     fn node_selectors_are_pairs() {
-        assert_eq!(parse_pairs("a=b, c=d=e").unwrap().into_iter().collect::<Vec<_>>(), [("a".into(), "b".into()), ("c".into(), "d=e".into())]);
+        assert_eq!(
+            parse_pairs("a=b, c=d=e").unwrap().into_iter().collect::<Vec<_>>(),
+            [("a".into(), "b".into()), ("c".into(), "d=e".into())]
+        );
         assert!(parse_pairs("").unwrap().is_empty());
         assert_eq!(parse_pairs("a"), Err("wrong format for override arg: a".into()));
     }

@@ -86,7 +86,11 @@ fn annotations(plane: &ControlPlane) -> BTreeMap<String, String> {
     let zone = plane.dns.bare_zone();
     all.extend(map([(FEDERATIONS, &format!("{}={zone}", plane.federation.name))]));
     if plane.dns.provider == COREDNS {
-        all.extend(map([(DNS_ZONE_NAME, zone), (DNS_PROVIDER, COREDNS), (NAMESERVER, plane.dns.nameserver.as_deref().unwrap_or_default())]));
+        all.extend(map([
+            (DNS_ZONE_NAME, zone),
+            (DNS_PROVIDER, COREDNS),
+            (NAMESERVER, plane.dns.nameserver.as_deref().unwrap_or_default()),
+        ]));
     }
     all
 }

@@ -69,12 +69,7 @@ pub const DNS_PROVIDER_CONF: &str = "federation-dns-provider.conf";
 
 fn secret<const N: usize>(federation: &Federation, name: String, data: [(&str, Option<&str>); N]) -> Object {
     let data = data.into_iter().filter_map(|(k, v)| Some((k.to_owned(), ByteString(v?.as_bytes().to_vec())))).collect();
-    Object::new(&Secret {
-        metadata: federation.meta(name),
-        type_: Some("Opaque".to_owned()),
-        data: Some(data),
-        ..Secret::default()
-    })
+    Object::new(&Secret { metadata: federation.meta(name), type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() })
 }
 
 /// The authority, so that certificates can be renewed and `init` repeated.

@@ -68,11 +68,8 @@ impl Member {
 
     /// The namespace, made only where it is missing.
     pub fn namespace(&self) -> Object {
-        let metadata = ObjectMeta {
-            name: Some(self.federation.namespace.clone()),
-            annotations: Some(self.annotations()),
-            ..ObjectMeta::default()
-        };
+        let metadata =
+            ObjectMeta { name: Some(self.federation.namespace.clone()), annotations: Some(self.annotations()), ..ObjectMeta::default() };
         Object::new(&Namespace { metadata, ..Namespace::default() })
     }
 
@@ -97,11 +94,7 @@ impl Member {
                     api_group: None,
                 }]),
             }),
-            Object::new(&Secret {
-                metadata: token,
-                type_: Some("kubernetes.io/service-account-token".to_owned()),
-                ..Secret::default()
-            }),
+            Object::new(&Secret { metadata: token, type_: Some("kubernetes.io/service-account-token".to_owned()), ..Secret::default() }),
         ]
     }
 
@@ -141,7 +134,17 @@ fn rules() -> Vec<PolicyRule> {
         rule("", &["nodes", "pods", "endpoints", "events"], &READ),
         rule("discovery.k8s.io", &["endpointslices"], &READ),
         PolicyRule {
-            non_resource_urls: Some(strings(&["/healthz", "/livez", "/readyz", "/version", "/version/", "/api", "/api/*", "/apis", "/apis/*"])),
+            non_resource_urls: Some(strings(&[
+                "/healthz",
+                "/livez",
+                "/readyz",
+                "/version",
+                "/version/",
+                "/api",
+                "/api/*",
+                "/apis",
+                "/apis/*",
+            ])),
             verbs: strings(&["get"]),
             ..PolicyRule::default()
         },

@@ -15,4 +15,3 @@ pub mod member;
 pub mod names;
 pub mod object;
 mod pods;
-

@@ -73,7 +73,8 @@ pub fn to_yaml(objects: &[Object]) -> Result<String, Failure> {
     let mut text = String::new();
     for object in objects {
         text.push_str("---\n");
-        let document = serde_saphyr::to_string(&ordered(object.value())).map_err(|e| Failure::new(format!("printing {}: {e}", object.label())))?;
+        let document =
+            serde_saphyr::to_string(&ordered(object.value())).map_err(|e| Failure::new(format!("printing {}: {e}", object.label())))?;
         text.push_str(&document);
         if !text.ends_with('\n') {
             text.push('\n');

@@ -13,12 +13,12 @@ mod tests;
 
 use crate::cli::{DryRun, Format, InitArgs};
 use crate::commands::Session;
-use crate::connection::{Change, Connection};
+use crate::connection::Change;
 use crate::error::Failure;
 use crate::kubeconfig::edit;
 use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
 use crate::render::host;
-use crate::render::object::{Object, to_json, to_yaml};
+use crate::render::object::{to_json, to_yaml};
 
 /// Sets a control plane up, or brings one to what the flags say.
 ///
@@ -35,7 +35,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     let federation = &plane.federation;
 
     printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));
-    printer.end(namespace(&host, &host::namespace(federation)).await?.progress());
+    printer.end(session.namespace(&host, &host::namespace(federation), patience).await?.progress());
 
     printer.begin("Creating federation control plane service");
     let service = host.apply(&host::service(&plane)).await?;
@@ -71,16 +71,6 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Makes the namespace, or accepts the one there is unless it is going.
-async fn namespace(host: &Connection, namespace: &Object) -> Result<Change, Failure> {
-    let existing = host.get(&namespace.resource, None, &namespace.name).await?;
-    if existing.is_some_and(|ns| ns.metadata.deletion_timestamp.is_some()) {
-        return Err(Failure::new(format!("namespace {} of context {} is being deleted", namespace.name, host.context))
-            .hint("repeat the command when it is gone"));
-    }
-    host.ensure(namespace).await
-}
-
 fn explain_claim(failure: Failure) -> Failure {
     let about_claim = failure.message.contains("persistentvolumeclaims");
     if about_claim { failure.hint("an existing claim keeps its size and class: repeat the flags it was made with") } else { failure }
@@ -93,7 +83,9 @@ fn dry_run(session: &Session, args: &InitArgs, plane: &ControlPlane) -> Result<(
         _ => Addresses::default(),
     };
     if at.ips.is_empty() {
-        session.printer.note("The address of the API server is known only when its Service exists: certificate and --advertise-address lack it here.");
+        session
+            .printer
+            .note("The address of the API server is known only when its Service exists: certificate and --advertise-address lack it here.");
     }
     let credentials = credentials::complete(plane, &at, credentials::Earlier::default())?;
     let objects = host::all(plane, &credentials, &at);

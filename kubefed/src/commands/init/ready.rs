@@ -24,10 +24,9 @@ pub(super) async fn wait(session: &Session, host: &Connection, plane: &ControlPl
     if let Etcd::Pod { claim: Some(_), .. } = &plane.etcd {
         until(printer, "etcd's volume", patience, async || claim(host, plane).await).await?;
     }
-    for (name, module) in [
-        (plane.federation.apiserver(), APISERVER_MODULE),
-        (plane.federation.controller_manager(), CONTROLLER_MANAGER_MODULE),
-    ] {
+    for (name, module) in
+        [(plane.federation.apiserver(), APISERVER_MODULE), (plane.federation.controller_manager(), CONTROLLER_MANAGER_MODULE)]
+    {
         until(printer, &format!("Deployment {name}"), patience, async || deployment(host, plane, &name, module).await).await?;
         if module == APISERVER_MODULE {
             until(printer, "the federation API server", patience, async || answers(session, &plane.federation.name).await).await?;
@@ -46,7 +45,9 @@ async fn claim(host: &Connection, plane: &ControlPlane) -> Result<Look<()>, Fail
         return Ok(Look::Done(()));
     }
     let class = claim.spec.as_ref().and_then(|s| s.storage_class_name.clone());
-    let class_text = class.as_ref().map_or_else(|| "no storage class and the cluster has no default one".to_owned(), |c| format!("storage class \"{c}\""));
+    let class_text = class
+        .as_ref()
+        .map_or_else(|| "no storage class and the cluster has no default one".to_owned(), |c| format!("storage class \"{c}\""));
     let why = last_event(host, namespace, "PersistentVolumeClaim", &name).await.map_or(String::new(), |e| format!(": {e}"));
     let wanted = class.map_or_else(|| "without a class".to_owned(), |c| format!("of class \"{c}\""));
     Ok(Look::missing(
@@ -198,7 +199,10 @@ mod tests {
         let good = json!({"observedGeneration": 2, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 1});
         assert!(is_ready(&of(2, good.clone())));
         assert!(!is_ready(&of(3, good)), "the controller has not seen the newest spec");
-        assert!(!is_ready(&of(2, json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}))), "an old pod remains");
+        assert!(
+            !is_ready(&of(2, json!({"observedGeneration": 2, "replicas": 2, "updatedReplicas": 1, "readyReplicas": 1}))),
+            "an old pod remains"
+        );
         assert!(!is_ready(&of(2, json!({}))));
     }
 }

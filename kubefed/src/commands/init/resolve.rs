@@ -34,9 +34,8 @@ pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
     let federation = federation(one_name("init", &args.names)?, &args.host.federation_system_namespace)?;
     let service = exposure(&args.service)?;
     let overrides = |flag: &str, items: &[String]| -> Result<Overrides, Failure> {
-        parse_overrides(items).map_err(|e| {
-            Failure::usage(format!("error marshalling {flag}: {e}")).hint(format!("write {flag}=\"--first=1,--second=2\""))
-        })
+        parse_overrides(items)
+            .map_err(|e| Failure::usage(format!("error marshalling {flag}: {e}")).hint(format!("write {flag}=\"--first=1,--second=2\"")))
     };
     let apiserver_overrides = overrides("--apiserver-arg-overrides", &args.apiserver_arg_overrides)?;
     let controller_manager_overrides = overrides("--controllermanager-arg-overrides", &args.controllermanager_arg_overrides)?;
@@ -98,7 +97,8 @@ fn exposure(args: &ServiceArgs) -> Result<Exposure, Failure> {
     let advertise: Option<IpAddr> = match address {
         "" => None,
         text => Some(text.parse().map_err(|_| {
-            Failure::usage(format!("invalid api-server-advertise-address: {text}, should be a valid ip address")).hint("for example 10.0.10.20")
+            Failure::usage(format!("invalid api-server-advertise-address: {text}, should be a valid ip address"))
+                .hint("for example 10.0.10.20")
         })?),
     };
     let only = |flag: &str| {
@@ -124,7 +124,9 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         return Err(provider_failure(&unknown));
     }
     if args.dns_zone_name.is_empty() {
-        return Err(Failure::usage("--dns-zone-name is mandatory").hint("the zone federated names are published in, for example example.com."));
+        return Err(
+            Failure::usage("--dns-zone-name is mandatory").hint("the zone federated names are published in, for example example.com.")
+        );
     }
     names::zone_name(&args.dns_zone_name)?;
     let text = args.dns_provider_config.as_deref().map(|path| read(path).map(|text| (path, text))).transpose()?;
@@ -144,8 +146,11 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
             let zone = DnsName::parse(&args.dns_zone_name).ok();
             let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
             if config.listen.iter().all(|a| a.ip().is_loopback()) {
-                return Err(Failure::usage(format!("{}: listen is a loopback address, so nobody outside the pod could ask", path.display()))
-                    .hint("write listen = 0.0.0.0:10053"));
+                return Err(Failure::usage(format!(
+                    "{}: listen is a loopback address, so nobody outside the pod could ask",
+                    path.display()
+                ))
+                .hint("write listen = 0.0.0.0:10053"));
             }
             Some(text)
         }
@@ -190,13 +195,16 @@ fn etcd(args: &EtcdArgs) -> Result<Etcd, Failure> {
 
 fn claim(args: &EtcdArgs) -> Result<Claim, Failure> {
     if !is_size(&args.etcd_pv_capacity) {
-        return Err(Failure::usage(format!("invalid --etcd-pv-capacity: \"{}\" is not a size", args.etcd_pv_capacity)).hint("for example 10Gi"));
+        return Err(
+            Failure::usage(format!("invalid --etcd-pv-capacity: \"{}\" is not a size", args.etcd_pv_capacity)).hint("for example 10Gi")
+        );
     }
     let class = match args.etcd_pv_storage_class.as_str() {
         "" => None,
         class if names::is_rfc1123_subdomain(class) => Some(class.to_owned()),
         class => {
-            return Err(Failure::usage(format!("invalid --etcd-pv-storage-class: \"{class}\" is not a name")).hint("kubectl get storageclass lists them"));
+            return Err(Failure::usage(format!("invalid --etcd-pv-storage-class: \"{class}\" is not a name"))
+                .hint("kubectl get storageclass lists them"));
         }
     };
     Ok(Claim { capacity: Quantity(args.etcd_pv_capacity.clone()), class })

@@ -30,7 +30,8 @@ fn check(args: &JoinArgs) -> Result<&str, Failure> {
     if let Some(url) = &args.cluster_server {
         let uri: Result<http::Uri, _> = url.parse();
         if !uri.is_ok_and(|u| u.scheme_str() == Some("https") && u.host().is_some()) {
-            return Err(Failure::usage(format!("invalid --cluster-server: \"{url}\" is not an https URL")).hint("for example https://10.0.0.1:6443"));
+            return Err(Failure::usage(format!("invalid --cluster-server: \"{url}\" is not an https URL"))
+                .hint("for example https://10.0.0.1:6443"));
         }
     }
     Ok(name)
@@ -45,14 +46,9 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     let printer = &session.printer;
     let kubeconfig = session.credentials(&args.host)?;
     let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
-    let described = describe(&kubeconfig, Some(context)).map_err(|f| {
-        f.hint(format!("name the context of cluster {name} with --cluster-context"))
-    })?;
-    let access = Access {
-        server: args.cluster_server.clone().unwrap_or(described.server),
-        ca: described.ca,
-        token: None,
-    };
+    let described =
+        describe(&kubeconfig, Some(context)).map_err(|f| f.hint(format!("name the context of cluster {name} with --cluster-context")))?;
+    let access = Access { server: args.cluster_server.clone().unwrap_or(described.server), ca: described.ca, token: None };
     let host = session.host(&kubeconfig, &args.host).await?;
     let installed = session.installed(&host, &args.host.federation_system_namespace).await?;
     let mut member = Member {
@@ -79,7 +75,8 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     let patience = session.patience(&args.host);
 
     printer.begin(&format!("Making an account for federation {} in {name}", member.federation.name));
-    let made = cluster.ensure(&member.namespace()).await?.max(cluster.apply_all(&member.objects()).await?);
+    let namespace = session.namespace(&cluster, &member.namespace(), patience).await?;
+    let made = namespace.max(cluster.apply_all(&member.objects()).await?);
     let access = with_token(session, &cluster, &member, access, patience).await?;
     printer.end(made.progress());
 
@@ -160,7 +157,7 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
     let mut all = vec![member.namespace()];
     all.extend(member.objects());
     all.push(member.host_secret(access));
-    all.push(cluster.clone());
+    all.push(cluster);
     session.printer.note(&format!(
         "For {}: all but the last two; for the host: secret {}, whose token the member makes; for the federation: the Cluster.",
         member.cluster, member.secret

@@ -48,7 +48,7 @@ mod tests {
 
     use super::*;
 
-    fn seen(status: serde_json::Value) -> Option<String> {
+    fn seen(status: &serde_json::Value) -> Option<String> {
         let cluster = serde_json::from_value(json!({"metadata": {"name": "gondor"}, "status": status})).unwrap();
         match look(Some(&cluster), "https://gondor") {
             Look::Done(()) => None,
@@ -58,11 +58,11 @@ mod tests {
 
     #[test]
     fn the_last_condition_is_told() {
-        assert_eq!(seen(json!({"conditions": [{"type": "Ready", "status": "True"}]})), None);
-        assert_eq!(seen(json!(null)).as_deref(), Some("the controller manager has not looked at it yet"));
+        assert_eq!(seen(&json!({"conditions": [{"type": "Ready", "status": "True"}]})), None);
+        assert_eq!(seen(&json!(null)).as_deref(), Some("the controller manager has not looked at it yet"));
         let offline = json!({"conditions": [
             {"type": "Ready", "status": "Unknown", "reason": "r", "message": "m"},
             {"type": "Offline", "status": "True", "reason": "ClusterNotReachable", "message": "no route"}]});
-        assert_eq!(seen(offline).as_deref(), Some("it is offline (ClusterNotReachable: no route)"));
+        assert_eq!(seen(&offline).as_deref(), Some("it is offline (ClusterNotReachable: no route)"));
     }
 }

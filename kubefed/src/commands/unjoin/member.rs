@@ -59,7 +59,9 @@ pub(super) async fn connect(
         connection.client.apiserver_version().await.map_err(|e| connection.failed("asking for its version", &e))?;
         Ok(Way { connection, as_federation: true })
     };
-    by_secret.await.map_err(|second: Failure| Failure::new(format!("unable to get clientset from kubeconfig or cluster: {first}, {second}")))
+    by_secret
+        .await
+        .map_err(|second: Failure| Failure::new(format!("unable to get clientset from kubeconfig or cluster: {first}, {second}")))
 }
 
 async fn stored(session: &Session, secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Connection, Failure> {
@@ -118,14 +120,7 @@ impl Leaving {
     }
 
     /// Removes what `join` made and settles the federation's objects. Never fails: what remains is returned.
-    pub(super) async fn clean(
-        &self,
-        session: &Session,
-        way: &Way,
-        installed: &Installed,
-        fate: Fate,
-        patience: Patience,
-    ) -> Vec<String> {
+    pub(super) async fn clean(&self, session: &Session, way: &Way, installed: &Installed, fate: Fate, patience: Patience) -> Vec<String> {
         let member = &way.connection;
         session.printer.begin(&format!("Cleaning up in {}", self.cluster));
         let mut remains = Vec::new();

@@ -106,7 +106,10 @@ async fn gone(session: &Session, member: &Connection, federation: &str, patience
         Ok(if left.is_empty() {
             Look::Done(())
         } else {
-            Look::missing(format!("{} are still there", shorten(&left)), "finalizers may hold them; look at them with kubectl, then repeat the command")
+            Look::missing(
+                format!("{} are still there", shorten(&left)),
+                "finalizers may hold them; look at them with kubectl, then repeat the command",
+            )
         })
     })
     .await
