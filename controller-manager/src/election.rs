@@ -15,12 +15,12 @@ use crate::{
 };
 
 /// Name of the Lease.
-pub const LEASE: &str = "federation-controller-manager";
+pub(crate) const LEASE: &str = "federation-controller-manager";
 /// Namespace of the Lease.
-pub const NAMESPACE: &str = "kube-system";
+pub(crate) const NAMESPACE: &str = "kube-system";
 
 /// Takes part in the election.
-pub struct Elector {
+pub(crate) struct Elector {
     client: kube::Client,
     settings: Election,
     /// The Lease as last seen, and when that was: rivals' clocks are not trusted.
@@ -29,12 +29,12 @@ pub struct Elector {
 
 impl Elector {
     /// A candidate.
-    pub fn new(client: kube::Client, settings: Election) -> Self {
+    pub(crate) fn new(client: kube::Client, settings: Election) -> Self {
         Self { client, settings, seen: None }
     }
 
     /// Waits until this process is the leader.
-    pub async fn win(&mut self) {
+    pub(crate) async fn win(&mut self) {
         loop {
             match self.attempt().await {
                 Ok(true) => {
@@ -49,7 +49,7 @@ impl Elector {
     }
 
     /// Keeps the lease. Ends with an error when it is lost.
-    pub async fn keep(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn keep(&mut self) -> anyhow::Result<()> {
         let mut renewed = Instant::now();
         loop {
             sleep(self.settings.retry_period).await;
@@ -71,7 +71,7 @@ impl Elector {
     }
 
     /// Gives the lease back, so that the next leader need not wait.
-    pub async fn resign(&mut self) {
+    pub(crate) async fn resign(&mut self) {
         let _ = self.exchange(true).await;
     }
 

@@ -16,19 +16,24 @@ use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
 /// Installs the recorder of metrics, once in a process. Absent when somebody else installed one.
-pub fn recorder() -> Option<PrometheusHandle> {
+pub(crate) fn recorder() -> Option<PrometheusHandle> {
     let recorder = PrometheusBuilder::new().build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok().map(|()| handle)
 }
 
 /// Binds the address.
-pub async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
+pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
     TcpListener::bind(address).await.with_context(|| format!("health and metrics cannot listen on {address}"))
 }
 
 /// Serves until shutdown.
-pub async fn serve(listener: TcpListener, metrics: Option<PrometheusHandle>, ready: watch::Receiver<bool>, shutdown: CancellationToken) {
+pub(crate) async fn serve(
+    listener: TcpListener,
+    metrics: Option<PrometheusHandle>,
+    ready: watch::Receiver<bool>,
+    shutdown: CancellationToken,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = tokio::select! {

@@ -6,17 +6,16 @@ use federation_api::{keys, preferences::ReplicaPreferences};
 
 use crate::kinds::{Family, Kind};
 
-pub mod selector;
 #[cfg(test)]
 mod tests;
 
-use selector::ClusterSelector;
+use machinery::selector::{LabelSelector, cluster_selector};
 
 /// What an object's annotations ask for.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Placement {
-    /// Requirements on Clusters; absent selects all.
-    pub selector: Option<ClusterSelector>,
+    /// Requirements on the labels of Clusters.
+    pub selector: LabelSelector,
     /// How replicas are divided; v1's default where the kind has no preferences or none are given.
     pub preferences: ReplicaPreferences,
 }
@@ -40,16 +39,19 @@ pub fn preferences_annotation(kind: &Kind) -> Option<&'static str> {
     }
 }
 
+impl Default for Placement {
+    /// Every cluster, all alike.
+    fn default() -> Self {
+        Self { selector: LabelSelector::everything(), preferences: ReplicaPreferences::default() }
+    }
+}
+
 impl Placement {
     /// Reads v1's annotations. v1 only logged bad preferences and went on with the default; here they are
     /// an error like a bad selector, so that a typing mistake never moves replicas.
     pub fn parse(kind: &Kind, annotations: &BTreeMap<String, String>) -> Result<Self, InvalidPlacement> {
-        let selector = match annotations.get(keys::CLUSTER_SELECTOR) {
-            None => None,
-            Some(text) => {
-                Some(ClusterSelector::parse(text).map_err(|problem| InvalidPlacement { annotation: keys::CLUSTER_SELECTOR, problem })?)
-            }
-        };
+        let selector = cluster_selector(annotations.get(keys::CLUSTER_SELECTOR).map(String::as_str))
+            .map_err(|e| InvalidPlacement { annotation: keys::CLUSTER_SELECTOR, problem: e.to_string() })?;
         let preferences = match preferences_annotation(kind).and_then(|key| Some((key, annotations.get(key)?))) {
             None => ReplicaPreferences::default(),
             Some((annotation, text)) => {
@@ -61,6 +63,9 @@ impl Placement {
 
     /// Names of the selected clusters, out of all clusters with their labels.
     pub fn select<'a>(&self, clusters: impl Iterator<Item = (&'a String, &'a BTreeMap<String, String>)>) -> BTreeSet<String> {
-        clusters.filter(|(_, labels)| self.selector.as_ref().is_none_or(|s| s.matches(labels))).map(|(name, _)| name.clone()).collect()
+        clusters
+            .filter(|(_, labels)| self.selector.matches(|key| labels.get(key).map(String::as_str)))
+            .map(|(name, _)| name.clone())
+            .collect()
     }
 }

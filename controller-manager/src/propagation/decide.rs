@@ -6,7 +6,7 @@ use super::observed::Seen;
 
 /// What should be there.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Want<'a> {
+pub(crate) enum Want<'a> {
     /// An object with this digest.
     Present(&'a str),
     /// No object of ours.
@@ -15,7 +15,7 @@ pub enum Want<'a> {
 
 /// What is to be done.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Action {
+pub(crate) enum Action {
     /// It is as it should be.
     Nothing,
     /// Apply. `ours` says that the object was seen there with our label, so that no question about its owner is open.
@@ -31,7 +31,7 @@ pub enum Action {
 
 /// Decides. `seen` is what a complete watch of the member shows (only objects with our label), `uid` is the
 /// federated object's.
-pub fn decide(want: Want<'_>, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
+pub(crate) fn decide(want: Want<'_>, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
     match want {
         Want::Present(digest) => present(digest, record, seen, uid),
         Want::Absent => match seen {

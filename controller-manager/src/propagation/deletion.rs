@@ -1,6 +1,8 @@
 //! v1's deletion semantics, without v1's waiting for clusters that are away: they get tombstones.
 
 use federation_api::{keys, record::State};
+use kube::api::DynamicObject;
+use serde_json::Value;
 
 use super::{
     brain::Brain,
@@ -14,15 +16,9 @@ impl Brain {
     /// An object whose deletion began.
     pub(super) fn reconcile_deletion(&mut self, key: &Key, live: &mut Tracked) {
         let orphan = live.has_finalizer(keys::ORPHAN);
-        if !orphan && !live.has_finalizer(keys::DELETE_FROM_CLUSTERS) && live.emptied {
-            return;
-        }
-        if key.kind == NAMESPACE && !live.emptied {
-            if live.writing.is_none() {
-                let Some(object) = live.object.clone() else { return };
-                live.writing = Some(Write::Content);
-                self.parts.writer.content(key, &object, orphan);
-            }
+        let emptied = |object: &DynamicObject| object.data.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
+        if key.kind == NAMESPACE && !live.object.as_ref().is_some_and(|o| emptied(o)) {
+            // The API server empties the namespace first and then says so.
             return;
         }
         if !orphan && live.has_finalizer(keys::DELETE_FROM_CLUSTERS) {

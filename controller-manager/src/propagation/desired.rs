@@ -16,11 +16,11 @@ mod tests;
 
 /// A cluster's part of a divided object.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
-pub struct Split {
+pub(crate) struct Split {
     /// `spec.replicas`, or a Job's `spec.parallelism`.
-    pub replicas: i64,
+    pub(crate) replicas: i64,
     /// A Job's `spec.completions`.
-    pub completions: Option<i64>,
+    pub(crate) completions: Option<i64>,
 }
 
 /// Annotations that speak to the federation or to other tools about the federated object, and mean nothing in a member.
@@ -37,7 +37,7 @@ const FEDERATION_ONLY: [&str; 6] = [
 const JOB_LABELS: [&str; 4] = ["controller-uid", "job-name", "batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name"];
 
 /// The object as it is applied to a member.
-pub fn member_object(key: &ObjectKey, object: &DynamicObject, federation: &str, split: Option<Split>) -> Value {
+pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation: &str, split: Option<Split>) -> Value {
     let kind = key.kind();
     let mut body = Map::new();
     body.insert("apiVersion".into(), kind.api_version().into());
@@ -138,17 +138,17 @@ fn drop_nulls(value: &mut Value) {
 }
 
 /// Short digest of canonical JSON. `serde_json` keeps keys sorted, so equal objects have equal digests.
-pub fn digest(bytes: &[u8]) -> String {
+pub(crate) fn digest(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
 }
 
 /// What is divided: replicas, or a Job's parallelism.
-pub fn wanted_replicas(kind: &Kind, object: &DynamicObject) -> i64 {
+pub(crate) fn wanted_replicas(kind: &Kind, object: &DynamicObject) -> i64 {
     let field = if kind.family == Family::Job { "/spec/parallelism" } else { "/spec/replicas" };
     object.data.pointer(field).and_then(Value::as_i64).unwrap_or(1).max(0)
 }
 
 /// A Job's completions, if it has a fixed number of them.
-pub fn wanted_completions(object: &DynamicObject) -> Option<i64> {
+pub(crate) fn wanted_completions(object: &DynamicObject) -> Option<i64> {
     object.data.pointer("/spec/completions").and_then(Value::as_i64)
 }

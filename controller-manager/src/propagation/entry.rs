@@ -45,8 +45,6 @@ pub(crate) struct Tracked {
     pub(crate) writing: Option<super::intake::Write>,
     /// Failures in a row of writes to the federated object.
     pub(crate) failures: u32,
-    /// Everything in a namespace that is being deleted is gone.
-    pub(crate) emptied: bool,
     /// A record of it is stored.
     pub(crate) recorded: bool,
     /// A status write is planned.
@@ -105,7 +103,6 @@ impl Tracked {
             bodies: HashMap::new(),
             writing: None,
             failures: 0,
-            emptied: false,
             recorded: false,
             status_due: false,
             complaint: String::new(),

@@ -62,8 +62,6 @@ pub(crate) enum Write {
     Finalizers,
     /// Status.
     Status,
-    /// The content of a namespace that is being deleted.
-    Content,
 }
 
 /// Something seen in a member.

@@ -10,52 +10,52 @@ use crate::kinds::{Family, Kind};
 
 /// A member object as last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Seen {
+pub(crate) struct Seen {
     /// uid in the member.
-    pub uid: String,
+    pub(crate) uid: String,
     /// resourceVersion in the member.
-    pub resource_version: String,
+    pub(crate) resource_version: String,
     /// generation in the member.
-    pub generation: i64,
+    pub(crate) generation: i64,
     /// uid of the federated object it was made from, as its annotation says.
-    pub source_uid: String,
+    pub(crate) source_uid: String,
     /// Whether the label says that it is this federation's.
-    pub labelled: bool,
+    pub(crate) labelled: bool,
     /// Digest of the set of fields that we own. Server-side apply takes a field away from us when somebody
     /// else changes it, so this changes exactly when something we set was changed.
-    pub owned: String,
+    pub(crate) owned: String,
     /// Deletion has begun.
-    pub deleting: bool,
+    pub(crate) deleting: bool,
     /// What a workload reports.
-    pub workload: Option<Box<Workload>>,
+    pub(crate) workload: Option<Box<Workload>>,
 }
 
 /// What a workload's spec and status say in one member.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Workload {
+pub(crate) struct Workload {
     /// `spec.replicas` or `spec.parallelism`.
-    pub replicas: i64,
+    pub(crate) replicas: i64,
     /// `spec.completions`.
-    pub completions: Option<i64>,
+    pub(crate) completions: Option<i64>,
     /// `status.readyReplicas`.
-    pub ready: i64,
+    pub(crate) ready: i64,
     /// `status.observedGeneration`.
-    pub observed_generation: i64,
+    pub(crate) observed_generation: i64,
     /// `spec.selector` as a label selector string, for listing its pods.
-    pub pod_selector: String,
+    pub(crate) pod_selector: String,
     /// The kind's status counters, in the kind's order.
-    pub counters: Vec<i64>,
+    pub(crate) counters: Vec<i64>,
     /// `status.startTime` of a Job.
-    pub start_time: Option<String>,
+    pub(crate) start_time: Option<String>,
     /// `status.completionTime` of a Job.
-    pub completion_time: Option<String>,
+    pub(crate) completion_time: Option<String>,
     /// The condition `Failed` or `Complete` of a Job, when `True`.
-    pub finished: Option<Value>,
+    pub(crate) finished: Option<Value>,
 }
 
 impl Seen {
     /// From metadata alone.
-    pub fn from_metadata(metadata: &ObjectMeta, federation: &str) -> Self {
+    pub(crate) fn from_metadata(metadata: &ObjectMeta, federation: &str) -> Self {
         Self {
             uid: metadata.uid.clone().unwrap_or_default(),
             resource_version: metadata.resource_version.clone().unwrap_or_default(),
@@ -69,13 +69,13 @@ impl Seen {
     }
 
     /// From the whole object.
-    pub fn from_object(kind: &Kind, object: &DynamicObject, federation: &str) -> Self {
+    pub(crate) fn from_object(kind: &Kind, object: &DynamicObject, federation: &str) -> Self {
         let workload = (!kind.counters.is_empty()).then(|| Box::new(Workload::from_data(kind, &object.data)));
         Self { workload, ..Self::from_metadata(&object.metadata, federation) }
     }
 
     /// Whether the object is ours: by label, or by the mark of the federated object it was made from.
-    pub fn is_ours(&self, uid: &str) -> bool {
+    pub(crate) fn is_ours(&self, uid: &str) -> bool {
         self.labelled || (!uid.is_empty() && self.source_uid == uid)
     }
 }

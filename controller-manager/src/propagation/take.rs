@@ -58,6 +58,9 @@ impl Brain {
             Intake::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
                 self.clusters.remove(&cluster);
+                if let Some(names) = &mut self.clusters_read {
+                    names.retain(|n| *n != cluster);
+                }
                 self.enqueue_all();
             }
             Intake::Session { cluster, epoch } => self.take_session(&cluster, epoch),
@@ -264,12 +267,8 @@ impl Brain {
         match result {
             Ok(object) => {
                 live.failures = 0;
-                live.emptied |= what == Write::Content;
-                match object {
-                    Some(object) if what != Write::Content && object.metadata.uid.as_deref() == Some(uid) => {
-                        self.take_object(key.kind, *object)
-                    }
-                    _ => {}
+                if let Some(object) = object.filter(|o| o.metadata.uid.as_deref() == Some(uid)) {
+                    self.take_object(key.kind, *object);
                 }
                 self.enqueue(key);
             }
@@ -277,17 +276,8 @@ impl Brain {
             Err(error) => {
                 live.failures += 1;
                 let wait = error.retry_after.unwrap_or_else(|| backoff(live.failures));
-                let failures = live.failures;
-                // A namespace takes a few looks to become empty.
-                if error.retry_after.is_none() || failures > 20 {
-                    tracing::warn!(
-                        kind = key.kind().kind,
-                        name = key.full_name(),
-                        ?what,
-                        error = error.reason,
-                        "writing to the federation failed"
-                    );
-                }
+                let (kind, name) = (key.kind().kind, key.full_name());
+                tracing::warn!(kind, name, ?what, error = error.reason, "writing to the federation failed");
                 self.enqueue_later(key, wait);
             }
         }

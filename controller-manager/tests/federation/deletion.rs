@@ -1,0 +1,84 @@
+//! v1's deletion semantics, and the brake.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::bed::{Bed, CLUSTERS, MAPS, RECORDS, config_map};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_background_deletion_takes_the_copies_along() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    let made = bed.federation.create(MAPS, config_map("ring")).await;
+    let record = format!("{RECORDS}/{}", made["metadata"]["uid"].as_str().unwrap());
+    bed.gondor.until_there(&path).await;
+    bed.rohan.until_there(&path).await;
+    bed.federation.until_there(&record).await;
+    bed.federation.delete(&path, Some("Background")).await;
+    bed.federation.until_gone(&path).await;
+    assert!(bed.gondor.get(&path).await.is_none() && bed.rohan.get(&path).await.is_none());
+    bed.federation.until_gone(&record).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bare_deletion_leaves_the_copies() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&path).await;
+    bed.rohan.until_there(&path).await;
+    bed.federation.delete(&path, None).await;
+    bed.federation.until_gone(&path).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert!(bed.gondor.get(&path).await.is_some() && bed.rohan.get(&path).await.is_some());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_goes_with_what_is_in_it() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&format!("{MAPS}/ring")).await;
+    bed.federation.delete("/api/v1/namespaces/demo", Some("Background")).await;
+    bed.federation.until_gone("/api/v1/namespaces/demo").await;
+    bed.gondor.until_gone("/api/v1/namespaces/demo").await;
+    bed.rohan.until_gone("/api/v1/namespaces/demo").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_leaves_keeps_everything() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&path).await;
+    bed.federation.delete(&format!("{CLUSTERS}/gondor"), None).await;
+    bed.federation.merge(&path, json!({"data": {"ring": "two"}})).await;
+    bed.rohan.until(&path, |c| c.is_some_and(|c| c["data"]["ring"] == "two")).await;
+    assert_eq!(bed.gondor.get(&path).await.unwrap()["data"]["ring"], "one");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_mass_deletion_nobody_asked_for_stops_until_allowed() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let selector = json!([{"key": "realm", "operator": "!"}]).to_string();
+    for n in 0..60 {
+        let mut map = config_map(&format!("map-{n}"));
+        map["metadata"]["annotations"]["federation.alpha.kubernetes.io/cluster-selector"] = selector.clone().into();
+        bed.federation.create(MAPS, map).await;
+    }
+    let held = |count: usize| move |list: Option<&serde_json::Value>| list.is_some_and(|l| l["items"].as_array().unwrap().len() == count);
+    bed.gondor.until(MAPS, held(60)).await;
+    bed.rohan.until(MAPS, held(60)).await;
+    let cluster = format!("{CLUSTERS}/gondor");
+    bed.federation.merge(&cluster, json!({"metadata": {"labels": {"realm": "lost"}}})).await;
+    bed.federation.until("/api/v1/namespaces/default/events", |e| e.is_some_and(|e| e.to_string().contains("DeletionsStopped"))).await;
+    assert!(held(60)(bed.gondor.get(MAPS).await.as_ref()));
+    bed.federation.merge(&cluster, json!({"metadata": {"annotations": {"federation.kubernetes.io/mass-deletion": "allow"}}})).await;
+    bed.gondor.until(MAPS, held(0)).await;
+    assert!(held(60)(bed.rohan.get(MAPS).await.as_ref()));
+}

@@ -1,0 +1,148 @@
+//! Objects follow their federated originals, and nothing is written without need.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::bed::{Bed, CLUSTERS, DEPLOYMENTS, MAPS, config_map, deployment};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_config_map_follows_and_drift_is_repaired() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let made = bed.federation.create(MAPS, config_map("ring")).await;
+    let path = format!("{MAPS}/ring");
+    bed.gondor.until_there(&path).await;
+    bed.rohan.until_there(&path).await;
+    let copy = bed.gondor.get(&path).await.unwrap();
+    assert_eq!(copy["data"], json!({"ring": "one"}));
+    assert_eq!(copy["metadata"]["labels"]["federation.kubernetes.io/managed-by"], "fellowship");
+    assert_eq!(copy["metadata"]["annotations"]["federation.kubernetes.io/source-uid"], made["metadata"]["uid"]);
+
+    bed.federation.merge(&path, json!({"data": {"ring": "two", "finger": "frodo"}})).await;
+    bed.rohan.until(&path, |c| c.is_some_and(|c| c["data"] == json!({"ring": "two", "finger": "frodo"}))).await;
+
+    // What others add stays; what others change is put right, soon.
+    bed.gondor.merge(&path, json!({"metadata": {"annotations": {"local": "kept"}}})).await;
+    bed.gondor.merge(&path, json!({"data": {"ring": "stolen"}})).await;
+    let took = bed.gondor.until(&path, |c| c.is_some_and(|c| c["data"]["ring"] == "two")).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert_eq!(bed.gondor.get(&path).await.unwrap()["metadata"]["annotations"]["local"], "kept");
+
+    bed.rohan.delete(&path, None).await;
+    let took = bed.rohan.until_there(&path).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_selector_places_and_taking_it_back_removes() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let select = |name: &str| json!([{"key": "name", "operator": "=", "values": [name]}]).to_string();
+    let mut map = config_map("horn");
+    map["metadata"]["annotations"]["federation.alpha.kubernetes.io/cluster-selector"] = select("rohan").into();
+    bed.federation.create(MAPS, map).await;
+    let path = format!("{MAPS}/horn");
+    bed.rohan.until_there(&path).await;
+    assert!(bed.gondor.get(&path).await.is_none());
+
+    bed.federation
+        .merge(&path, json!({"metadata": {"annotations": {"federation.alpha.kubernetes.io/cluster-selector": "nonsense"}}}))
+        .await;
+    bed.federation
+        .until("/api/v1/namespaces/demo/events", |events| events.is_some_and(|e| e.to_string().contains("InvalidPlacement")))
+        .await;
+    assert!(bed.rohan.get(&path).await.is_some());
+
+    bed.federation
+        .merge(&path, json!({"metadata": {"annotations": {"federation.alpha.kubernetes.io/cluster-selector": select("gondor")}}}))
+        .await;
+    bed.gondor.until_there(&path).await;
+    bed.rohan.until_gone(&path).await;
+
+    // A Cluster's label counts as well, which v1 did not notice.
+    bed.federation.merge(&format!("{CLUSTERS}/rohan"), json!({"metadata": {"labels": {"name": "gondor"}}})).await;
+    bed.rohan.until_there(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_not_ours_is_left_alone_until_told_otherwise() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    let mut foreign = config_map("ring");
+    foreign["data"] = json!({"ring": "isildur"});
+    bed.gondor.create(MAPS, foreign).await;
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.rohan.until_there(&path).await;
+    bed.federation.until("/api/v1/namespaces/demo/events", |events| events.is_some_and(|e| e.to_string().contains("\"Conflict\""))).await;
+    assert_eq!(bed.gondor.get(&path).await.unwrap()["data"]["ring"], "isildur");
+
+    bed.federation.merge(&path, json!({"metadata": {"annotations": {"federation.kubernetes.io/conflict": "adopt"}}})).await;
+    bed.gondor.until(&path, |c| c.is_some_and(|c| c["data"]["ring"] == "one")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn replicas_are_divided_and_their_status_summed() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let preferences = json!({"clusters": {"gondor": {"weight": 1}, "rohan": {"weight": 2}}});
+    bed.federation.create(DEPLOYMENTS, deployment("web", 9, &preferences)).await;
+    let path = format!("{DEPLOYMENTS}/web");
+    bed.gondor.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 3)).await;
+    bed.rohan.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 6)).await;
+
+    for (member, replicas) in [(&bed.gondor, 3), (&bed.rohan, 6)] {
+        let status = json!({"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas, "observedGeneration": 1});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    }
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 9 && d["status"]["observedGeneration"] == 1)).await;
+    assert_eq!(bed.gondor.get(&path).await.unwrap()["spec"]["replicas"], 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_writes_nothing() {
+    let mut bed = Bed::start().await;
+    bed.namespace().await;
+    for n in 0..50 {
+        bed.federation.create(MAPS, config_map(&format!("map-{n}"))).await;
+    }
+    bed.federation.create(DEPLOYMENTS, deployment("web", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until_there(&format!("{DEPLOYMENTS}/web")).await;
+        member.until(MAPS, |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 50)).await;
+    }
+    bed.stop().await;
+    let before = (bed.gondor.writes(), bed.rohan.writes());
+    assert!(before.0 >= 52, "{before:?}");
+    bed.run();
+    // The first thing written after the start shows that everything before it was looked at.
+    bed.federation.create(MAPS, config_map("last")).await;
+    bed.gondor.until_there(&format!("{MAPS}/last")).await;
+    bed.rohan.until_there(&format!("{MAPS}/last")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!((bed.gondor.writes(), bed.rohan.writes()), (before.0 + 1, before.1 + 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn five_hundred_config_maps_follow_within_seconds_even_unoptimised() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let mut one = Vec::new();
+    for n in 0..20 {
+        bed.federation.create(MAPS, config_map(&format!("single-{n}"))).await;
+        one.push(bed.gondor.until_there(&format!("{MAPS}/single-{n}")).await);
+    }
+    one.sort();
+    let start = Instant::now();
+    for n in 0..500 {
+        bed.federation.create(MAPS, config_map(&format!("map-{n}"))).await;
+    }
+    let created = start.elapsed();
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&format!("{MAPS}?limit=1000"), |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 520)).await;
+    }
+    let all = start.elapsed();
+    eprintln!("one map: median {:?}; 500 maps: created in {created:?}, in both members after {all:?}", one[one.len() / 2]);
+    assert!(all < Duration::from_secs(15), "{all:?}");
+}
