@@ -74,7 +74,7 @@ impl Ini {
             if let Some(before) = ini.entries.iter().find(|e| e.key == key) {
                 return fail(format!("key \"{key}\" was given before, on line {}", before.line));
             }
-            let value = unquote(value.trim()).or_else(|message| Err(Error::syntax(path, line, message)))?;
+            let value = unquote(value.trim()).map_err(|message| Error::syntax(path, line, message))?;
             ini.entries.push(Entry { section: section.clone(), key, value, line });
         }
         Ok(ini)

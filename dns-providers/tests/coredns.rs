@@ -60,7 +60,7 @@ async fn a_set_changes_in_one_transaction() {
 }
 
 #[tokio::test]
-async fn an_etcd_that_is_away_is_an_error_in_bounded_time_and_back_again_works() {
+async fn an_etcd_that_is_away_is_an_error_in_bounded_time() {
     let (etcd, url) = support::etcd().await;
     let (provider, zone) = open(&url, "fellowship").await;
     provider.read(&zone, &name("example.com")).await.unwrap();
@@ -70,4 +70,34 @@ async fn an_etcd_that_is_away_is_an_error_in_bounded_time_and_back_again_works()
     assert!(start.elapsed() < Duration::from_secs(8));
     assert!(!error.is_configuration());
     assert!(error.to_string().contains(&url), "{error}");
+}
+
+#[tokio::test]
+async fn etcd_is_reached_with_certificates_of_both_sides() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    let authority_key = rcgen::KeyPair::generate().unwrap();
+    let authority = rcgen::CertifiedIssuer::self_signed(params, authority_key).unwrap();
+    std::fs::write(file("ca.pem"), authority.pem()).unwrap();
+    for name in ["server", "client"] {
+        let key = rcgen::KeyPair::generate().unwrap();
+        let params = rcgen::CertificateParams::new(vec!["127.0.0.1".to_owned()]).unwrap();
+        std::fs::write(file(&format!("{name}.pem")), params.signed_by(&key, &authority).unwrap().pem()).unwrap();
+        std::fs::write(file(&format!("{name}.key")), key.serialize_pem()).unwrap();
+    }
+    let (ca, cert, key) = (file("ca.pem"), file("server.pem"), file("server.key"));
+    let flags = ["--client-cert-auth", "--trusted-ca-file", &ca, "--cert-file", &cert, "--key-file", &key];
+    let (_etcd, url) = support::etcd_with("https", &flags).await;
+    let open = async |identity: &str| {
+        let text = format!("[Global]\netcd-endpoints = {url}\nzones = example.com.\netcd-ca-file = {ca}\n{identity}");
+        coredns::CoreDns::connect(coredns::Config::parse(Path::new("c.conf"), &text).unwrap(), "fellowship").await.unwrap()
+    };
+    let with = open(&format!("etcd-cert-file = {}\netcd-key-file = {}\n", file("client.pem"), file("client.key"))).await;
+    let zone = with.zones().await.unwrap().remove(0);
+    with.apply(&zone, &[Change::Upsert(a("s.example.com", &["192.0.2.1"]))]).await.unwrap();
+    assert_eq!(with.read(&zone, &name("example.com")).await.unwrap().len(), 1);
+    let without = open("").await;
+    assert!(without.read(&zone, &name("example.com")).await.is_err(), "without our certificate etcd refuses");
 }

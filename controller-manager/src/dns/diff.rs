@@ -142,7 +142,7 @@ mod tests {
         let first = |n: &DnsName| n.as_str().starts_with("n1");
         assert_eq!(held_back(&out.gone, |_| true, 0, 30, Brake::default()).len(), 0);
         assert_eq!(held_back(&out.gone, first, 0, 30, Brake::default()).len(), 19);
-        let few: BTreeMap<_, _> = out.gone.clone().into_iter().take(5).collect();
+        let few: BTreeMap<_, _> = out.gone.into_iter().take(5).collect();
         assert_eq!(held_back(&few, |_| false, 0, 30, Brake::default()).len(), 0);
         assert_eq!(held_back(&few, |_| false, 6, 24, Brake::default()).len(), 5, "a drip counts as one");
         assert_eq!(held_back(&few, |_| false, 6, 2400, Brake::default()).len(), 0);

@@ -148,7 +148,13 @@ pub fn desired(tree: &Tree, service: &ServiceKey, places: &[Place]) -> Desired {
     let Some(best) = places.iter().filter(|p| !p.addresses.is_empty()).map(|p| p.worth).max() else { return out };
     let mut levels: BTreeMap<DnsName, (Addresses, Option<DnsName>)> = BTreeMap::new();
     let mut problems = BTreeSet::new();
-    let mut named = |level: &str| tree.name(service, level).map_err(|e| drop(problems.insert(e.to_string()))).ok();
+    let mut named = |level: &str| match tree.name(service, level) {
+        Ok(name) => Some(name),
+        Err(invalid) => {
+            problems.insert(invalid.to_string());
+            None
+        }
+    };
     let Some(global) = named("") else {
         out.problems.extend(problems);
         return out;

@@ -1,5 +1,6 @@
 //! Processes and queries for the tests of this crate.
-#![allow(dead_code, unreachable_pub, missing_docs)] // each test target uses its own part
+#![allow(dead_code, unreachable_pub, missing_docs, reason = "each test target uses its own part")]
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -54,8 +55,13 @@ pub fn free_port() -> u16 {
 
 /// Starts etcd on a free port and waits until it accepts connections.
 pub async fn etcd() -> (Process, String) {
+    etcd_with("http", &[]).await
+}
+
+/// As [`etcd`], with a scheme for clients and more flags.
+pub async fn etcd_with(scheme: &str, more: &[&str]) -> (Process, String) {
     let directory = tempfile::tempdir().unwrap();
-    let (client, peer) = (format!("http://127.0.0.1:{}", free_port()), format!("http://127.0.0.1:{}", free_port()));
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{}", free_port()), format!("http://127.0.0.1:{}", free_port()));
     let mut command = Command::new(program("etcd"));
     command.arg("--data-dir").arg(directory.path().join("data")).args(["--name", "t", "--initial-cluster"]);
     command.arg(format!("t={peer}"));
@@ -67,9 +73,9 @@ pub async fn etcd() -> (Process, String) {
     ] {
         command.arg(flag).arg(value);
     }
-    let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let child = command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let process = Process { child, _directory: directory };
-    let address: SocketAddr = client.trim_start_matches("http://").parse().unwrap();
+    let address: SocketAddr = client.rsplit('/').next().unwrap().parse().unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while TcpStream::connect(address).await.is_err() {
         assert!(Instant::now() < end, "etcd does not listen at {address}");
