@@ -135,10 +135,9 @@ async fn lead(
         federation: name,
         brake: config.brake,
         enabled,
-        writer: Writer::new(federation.clone(), records, mailbox.clone()),
+        writer: Writer::new(federation.clone(), records, mailbox),
         records: batches,
         events: events.clone(),
-        mailbox,
         ready,
     };
     let context = Context { config: Arc::new(config), federation, members, events, shutdown: shutdown.clone() };
