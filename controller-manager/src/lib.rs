@@ -7,6 +7,7 @@ use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitEx
 
 pub(crate) mod clusters;
 pub mod config;
+pub mod dns;
 pub(crate) mod election;
 pub(crate) mod endpoint;
 pub mod events;
@@ -17,10 +18,11 @@ pub mod options;
 pub mod placement;
 pub mod planner;
 pub(crate) mod propagation;
+pub mod services;
 pub mod time;
 
 pub use config::Config;
-pub use manager::{Context, run, run_with};
+pub use manager::{Context, run, run_with, run_with_dns};
 pub use members::connect::{Connection, HostConnector, HostCredentials, MemberConnector};
 
 /// What `federation-controller-manager` does with its command line: logs to stderr, runs until SIGTERM or

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     Config, HostConnector, HostCredentials, MemberConnector,
     clusters::Clusters,
+    dns,
     election::Elector,
     endpoint,
     events::Events,
@@ -23,6 +24,7 @@ use crate::{
         watch_federated,
         writer::Writer,
     },
+    services,
 };
 
 /// Time for the last records to be written after shutdown was asked for.
@@ -57,11 +59,26 @@ pub async fn run(config: Config, federation: kube::Client, host: HostCredentials
 /// As [`run`], with members' clients made by `connector`.
 ///
 /// # Errors
-/// As [`run`].
+/// As [`run`]; also when the DNS configuration is wrong.
 pub async fn run_with(
     config: Config,
     federation: kube::Client,
     connector: Arc<dyn MemberConnector>,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let dns = dns::open(&config).await?;
+    run_with_dns(config, federation, connector, dns, shutdown).await
+}
+
+/// As [`run_with`], with a DNS provider that is open already, so that the caller knows where it answers.
+///
+/// # Errors
+/// As [`run`].
+pub async fn run_with_dns(
+    config: Config,
+    federation: kube::Client,
+    connector: Arc<dyn MemberConnector>,
+    dns: Option<dns::Opened>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let (ready, is_ready) = watch::channel(false);
@@ -72,7 +89,7 @@ pub async fn run_with(
         background.spawn(endpoint::serve(listener, metrics, is_ready, shutdown.clone()));
     }
     let Some(election) = config.election.clone() else {
-        lead(config, federation, connector, ready, shutdown).await;
+        lead(config, federation, connector, dns, ready, shutdown).await;
         return Ok(());
     };
     let mut elector = Elector::new(federation.clone(), election);
@@ -82,7 +99,7 @@ pub async fn run_with(
     }
     // Leading ends in order when the lease is lost, too.
     let leading = shutdown.child_token();
-    let mut work = std::pin::pin!(lead(config, federation, connector, ready, leading.clone()));
+    let mut work = std::pin::pin!(lead(config, federation, connector, dns, ready, leading.clone()));
     let lost = tokio::select! {
         () = &mut work => None,
         lost = elector.keep() => {
@@ -103,6 +120,7 @@ async fn lead(
     config: Config,
     federation: kube::Client,
     connector: Arc<dyn MemberConnector>,
+    dns: Option<dns::Opened>,
     ready: watch::Sender<bool>,
     shutdown: CancellationToken,
 ) {
@@ -141,7 +159,7 @@ async fn lead(
         ready,
     };
     let context = Context { config: Arc::new(config), federation, members, events, shutdown: shutdown.clone() };
-    others(&context, &mut tasks);
+    others(&context, dns, &mut tasks);
     // Boxed: the brain is a large future.
     Box::pin(Brain::new(parts).run(inbox, shutdown)).await;
     if tokio::time::timeout(GRACE, record_writer).await.is_err() {
@@ -151,7 +169,17 @@ async fn lead(
 }
 
 /// Starts the controllers beside propagation.
-fn others(_context: &Context, _tasks: &mut JoinSet<()>) {}
+fn others(context: &Context, dns: Option<dns::Opened>, tasks: &mut JoinSet<()>) {
+    let Context { config, federation, members, events, shutdown } = context.clone();
+    let dns = dns.filter(|_| config.enabled("service-dns")).map(|dns| dns.controller(Arc::new(events)));
+    if config.enabled("services") {
+        let handle = dns.as_ref().map(dns::DnsController::handle);
+        tasks.spawn(services::run(federation, members, handle, shutdown.clone()));
+    }
+    if let Some(dns) = dns {
+        tasks.spawn(dns.run(shutdown));
+    }
+}
 
 async fn read_records(records: Records, mailbox: Mailbox) {
     loop {

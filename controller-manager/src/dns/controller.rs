@@ -1,0 +1,218 @@
+//! Keeps a zone as it should be: one pass at a time, soon after news, and again every half minute.
+
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use dns_providers::{Provider, Zone};
+use tokio_util::sync::CancellationToken;
+
+use super::diff::Brake;
+use super::inbox::DnsHandle;
+use super::records::{ServiceKey, Tree};
+use super::report::{Report, Told};
+use super::resolve::{Resolve, Resolved};
+use super::state::State;
+
+/// The paces of the controller.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// News are gathered for so long, so that a burst becomes one batch.
+    pub gather: Duration,
+    /// The whole zone is read and compared this often.
+    pub resync: Duration,
+    /// First and longest pause after a failure of the provider.
+    pub retry: (Duration, Duration),
+    /// For so long after the start, records of a Service stay while a load balancer's host name fails to resolve.
+    pub unresolved: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Pace { gather: Duration::from_millis(100), resync: seconds(30), retry: (seconds(1), seconds(30)), unresolved: seconds(120) }
+    }
+}
+
+/// The DNS controller of one zone.
+pub struct DnsController {
+    provider: Arc<dyn Provider>,
+    zone: Zone,
+    tree: Tree,
+    resolver: Arc<dyn Resolve>,
+    report: Arc<dyn Report>,
+    brake: Brake,
+    pace: Pace,
+    handle: DnsHandle,
+    state: State,
+    resolved: Resolved,
+    told: Told,
+    started: Instant,
+}
+
+impl DnsController {
+    /// A controller that publishes in one zone of a provider.
+    pub fn new(provider: Arc<dyn Provider>, zone: Zone, tree: Tree, resolver: Arc<dyn Resolve>, report: Arc<dyn Report>) -> Self {
+        DnsController {
+            handle: DnsHandle::new(tree.clone()),
+            provider,
+            zone,
+            tree,
+            resolver,
+            report,
+            brake: Brake::default(),
+            pace: Pace::default(),
+            state: State::default(),
+            resolved: Resolved::default(),
+            told: Told::default(),
+            started: Instant::now(),
+        }
+    }
+
+    /// Other paces, for tests and for providers that are slow.
+    #[must_use]
+    pub fn with_pace(mut self, pace: Pace) -> Self {
+        self.pace = pace;
+        self
+    }
+
+    /// Another brake on deletions.
+    #[must_use]
+    pub fn with_brake(mut self, brake: Brake) -> Self {
+        self.brake = brake;
+        self
+    }
+
+    /// Where to say what should be published.
+    pub fn handle(&self) -> DnsHandle {
+        self.handle.clone()
+    }
+
+    /// The provider, for the addresses it answers at.
+    pub fn provider(&self) -> Arc<dyn Provider> {
+        self.provider.clone()
+    }
+
+    /// Works until told to stop. A provider that fails is tried again, ever more slowly; it never ends this.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let handle = self.handle();
+        // The first pass waits for news: before any, nothing is known of what should be.
+        let (mut full, mut failures) = (true, 0);
+        let mut next = Instant::now() + self.pace.resync;
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = handle.wait(), if failures == 0 => {
+                    tokio::select! {
+                        () = stop.cancelled() => return,
+                        () = tokio::time::sleep(self.pace.gather) => {}
+                    }
+                }
+                () = tokio::time::sleep_until(next.into()) => full = true,
+            }
+            let news = handle.take();
+            let dirty = self.state.take(news);
+            let result = tokio::select! {
+                () = stop.cancelled() => return,
+                result = self.pass(dirty, full) => result,
+            };
+            match result {
+                Ok(()) => {
+                    if failures > 0 {
+                        tracing::info!(zone = %self.zone.name, "the DNS provider works again");
+                    }
+                    failures = 0;
+                    if full {
+                        next = Instant::now() + self.pace.resync;
+                    }
+                    full = false;
+                    metrics::counter!("federation_dns_passes_total", "result" => "ok").increment(1);
+                }
+                Err(error) => {
+                    let pause = self.pause(failures);
+                    tracing::warn!(zone = %self.zone.name, %error, retry_in_ms = pause.as_millis(), "the DNS zone was not brought up to date");
+                    failures += 1;
+                    full = true;
+                    next = Instant::now() + pause;
+                    metrics::counter!("federation_dns_passes_total", "result" => "error").increment(1);
+                }
+            }
+        }
+    }
+
+    /// Twice as long after each failure, with up to half of it taken off at random.
+    fn pause(&self, failures: u32) -> Duration {
+        let (first, longest) = self.pace.retry;
+        let full = first.saturating_mul(2u32.saturating_pow(failures)).min(longest);
+        let random = u32::try_from(RandomState::new().hash_one(failures) % 500).unwrap_or(0);
+        full - full * random / 1000
+    }
+
+    /// One pass over some Services, or over all after reading the zone.
+    async fn pass(&mut self, mut services: BTreeSet<ServiceKey>, full: bool) -> Result<(), dns_providers::Error> {
+        if full {
+            let held = self.provider.read(&self.zone, &self.tree.suffix).await?;
+            self.state.set_held(&self.tree, held);
+            services = self.state.all();
+        }
+        let hosts = self.state.hosts(&services);
+        let failures = match full {
+            true => self.resolved.refresh(&*self.resolver, &hosts).await,
+            false => self.resolved.add(&*self.resolver, &hosts).await,
+        };
+        let mut waiting = BTreeSet::new();
+        for service in &services {
+            let (problems, unresolved) = self.state.refresh(&self.tree, service, &self.resolved);
+            let problems = (!problems.is_empty()).then(|| problems.join("; "));
+            self.told.set(&*self.report, service, "InvalidDNSName", problems);
+            let reason = |host: &String| format!("{host}: {}", failures.get(host).map_or("not resolved", String::as_str));
+            let message = (!unresolved.is_empty()).then(|| unresolved.iter().map(reason).collect::<Vec<_>>().join("; "));
+            self.told.set(&*self.report, service, "LoadBalancerNotResolved", message);
+            if !unresolved.is_empty() && self.state.holds(service) && self.started.elapsed() < self.pace.unresolved {
+                waiting.insert(service.clone());
+            }
+        }
+        services.retain(|service| !waiting.contains(service));
+        let pass = self.state.plan(&self.tree, &services, self.brake);
+        if full || !pass.held_back.is_empty() {
+            self.tell_held_back(&pass.held_back);
+        }
+        if !pass.batch.is_empty() {
+            let start = Instant::now();
+            let rejected = self.provider.apply(&self.zone, &pass.batch).await?;
+            metrics::histogram!("federation_dns_apply_seconds").record(start.elapsed());
+            metrics::counter!("federation_dns_changes_total").increment(pass.batch.len() as u64);
+            metrics::counter!("federation_dns_rejected_total").increment(rejected.len() as u64);
+            tracing::info!(zone = %self.zone.name, changes = pass.batch.len(), rejected = rejected.len(), "DNS records were changed");
+            for service in pass.batch.iter().filter_map(|c| self.tree.service_of(c.name())).collect::<BTreeSet<_>>() {
+                let mine = rejected.iter().filter(|r| self.tree.service_of(&r.name).as_ref() == Some(&service));
+                let reasons: Vec<String> = mine.map(|r| format!("{}: {}", r.name, r.reason)).collect();
+                self.told.set(&*self.report, &service, "DNSRecordRejected", (!reasons.is_empty()).then(|| reasons.join("; ")));
+            }
+            self.state.applied(&pass, &rejected);
+        }
+        self.state.forget(&services);
+        if full {
+            self.state.clusters_settled();
+        }
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of names")]
+        metrics::gauge!("federation_dns_names").set(self.state.owned() as f64);
+        Ok(())
+    }
+
+    fn tell_held_back(&mut self, names: &BTreeSet<dns_providers::DnsName>) {
+        #[expect(clippy::cast_precision_loss, reason = "a gauge of names")]
+        metrics::gauge!("federation_dns_held_back").set(names.len() as f64);
+        let Some(service) = names.first().and_then(|name| self.tree.service_of(name)) else {
+            self.told.over("DNSDeletionHeldBack");
+            return;
+        };
+        let message = format!(
+            "{} DNS names would be deleted at once although no Service was seen deleted and no cluster left; they are kept, the first is {}",
+            names.len(),
+            names.first().map_or("", |n| n.as_str())
+        );
+        self.told.set(&*self.report, &service, "DNSDeletionHeldBack", Some(message));
+    }
+}

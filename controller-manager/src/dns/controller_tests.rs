@@ -1,0 +1,334 @@
+//! The controller over a provider that can be told to fail, and over the embedded server by real queries.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use dns_providers::{Change, Data, DnsName, Error, Held, Kind, Provider, RecordSet, Rejected, Zone, embedded};
+use tokio_util::sync::CancellationToken;
+
+use super::records::{Addresses, ServiceKey, TTL, Tree, Worth};
+use super::report::Report;
+use super::resolve::Resolve;
+use super::{DnsController, DnsHandle, Pace};
+use crate::services::aggregate::Site;
+use crate::services::ingress::Ingress;
+
+fn name(text: &str) -> DnsName {
+    DnsName::parse(text).unwrap()
+}
+
+/// A provider in memory that can be away and refuses names with "bad" in them.
+#[derive(Debug, Default)]
+struct Memory {
+    sets: Mutex<BTreeMap<(DnsName, Kind), Held>>,
+    failing: AtomicUsize,
+    reads: AtomicUsize,
+    applies: AtomicUsize,
+}
+
+impl Memory {
+    fn away(&self) -> Result<(), Error> {
+        let count = |left: usize| left.checked_sub(1);
+        match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
+            Ok(_) => Err(Error::Unavailable { provider: "memory", at: "here".into(), message: "away".into() }),
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn lines(&self) -> Vec<String> {
+        self.sets.lock().unwrap().values().map(|held| held.set.to_string()).collect()
+    }
+
+    fn put(&self, set: RecordSet, owned: bool) {
+        self.sets.lock().unwrap().insert((set.name.clone(), set.data.kind()), Held { set, owned });
+    }
+}
+
+#[async_trait]
+impl Provider for Memory {
+    fn name(&self) -> &'static str {
+        "memory"
+    }
+    async fn zones(&self) -> Result<Vec<Zone>, Error> {
+        Ok(vec![zone()])
+    }
+    async fn read(&self, _: &Zone, under: &DnsName) -> Result<Vec<Held>, Error> {
+        self.away()?;
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        Ok(self.sets.lock().unwrap().values().filter(|held| held.set.name.is_within(under)).cloned().collect())
+    }
+    async fn apply(&self, _: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
+        self.away()?;
+        self.applies.fetch_add(1, Ordering::SeqCst);
+        let (bad, good): (Vec<&Change>, Vec<&Change>) = batch.iter().partition(|change| change.name().as_str().contains("bad"));
+        for change in good {
+            match change {
+                Change::Upsert(set) => self.put(set.clone(), true),
+                Change::Delete { name, kind } => drop(self.sets.lock().unwrap().remove(&(name.clone(), *kind))),
+            }
+        }
+        Ok(bad.into_iter().map(|change| Rejected { name: change.name().clone(), reason: "refused".into() }).collect())
+    }
+}
+
+/// Resolves every name to one address while it is switched on.
+struct Resolver(Mutex<Option<IpAddr>>);
+
+#[async_trait]
+impl Resolve for Resolver {
+    async fn resolve(&self, _: &str) -> Result<Addresses, String> {
+        self.0.lock().unwrap().map(|ip| [ip].into_iter().collect()).ok_or_else(|| "no answer".to_owned())
+    }
+}
+
+#[derive(Default)]
+struct Notices(Mutex<Vec<String>>);
+
+impl Report for Notices {
+    fn warning(&self, service: &ServiceKey, reason: &'static str, _: &str) {
+        self.0.lock().unwrap().push(format!("{service} {reason}"));
+    }
+}
+
+fn zone() -> Zone {
+    Zone { name: name("example.com"), id: "0".into() }
+}
+
+fn key(name: &str) -> ServiceKey {
+    ServiceKey { namespace: "demo".into(), name: name.into() }
+}
+
+fn site(region: &str, zone: &str, address: &str, worth: Worth) -> Site {
+    let ip = address.parse::<IpAddr>().is_ok();
+    let ingress =
+        Ingress { ip: if ip { address.to_owned() } else { String::new() }, hostname: if ip { String::new() } else { address.to_owned() } };
+    Site { region: region.into(), zones: vec![zone.into()], ingress: vec![ingress], worth }
+}
+
+struct Fixture {
+    provider: Arc<Memory>,
+    resolver: Arc<Resolver>,
+    notices: Arc<Notices>,
+    dns: DnsHandle,
+    stop: CancellationToken,
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn start(provider: Memory, pace: Pace) -> Fixture {
+    let (provider, notices) = (Arc::new(provider), Arc::new(Notices::default()));
+    let resolver = Arc::new(Resolver(Mutex::new(Some("192.0.2.7".parse().unwrap()))));
+    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL };
+    let controller = DnsController::new(provider.clone(), zone(), tree, resolver.clone(), notices.clone()).with_pace(pace);
+    let (dns, stop) = (controller.handle(), CancellationToken::new());
+    tokio::spawn(controller.run(stop.clone()));
+    Fixture { provider, resolver, notices, dns, stop }
+}
+
+fn fast() -> Pace {
+    let ms = Duration::from_millis;
+    Pace { gather: ms(5), resync: ms(200), retry: (ms(10), ms(40)), unresolved: Duration::from_secs(60) }
+}
+
+/// Waits, at most five seconds, until something is so.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came: {what}");
+}
+
+#[tokio::test]
+async fn a_service_is_published_follows_its_clusters_and_goes() {
+    let f = start(Memory::default(), Pace { resync: Duration::from_secs(600), ..fast() });
+    f.dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::Serving), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
+    f.dns.complete();
+    until("five names", || f.provider.lines().len() == 5).await;
+    f.dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
+    let expected = [
+        "nginx.demo.f.svc.edoras.rohan.example.com. 180 A 192.0.2.2",
+        "nginx.demo.f.svc.example.com. 180 A 192.0.2.2",
+        "nginx.demo.f.svc.gondor.example.com. 180 CNAME nginx.demo.f.svc.example.com.",
+        "nginx.demo.f.svc.minas.gondor.example.com. 180 CNAME nginx.demo.f.svc.gondor.example.com.",
+        "nginx.demo.f.svc.rohan.example.com. 180 A 192.0.2.2",
+    ];
+    until("gondor fell up", || f.provider.lines() == expected).await;
+    f.dns.withdraw(key("nginx"));
+    until("no names", || f.provider.lines().is_empty()).await;
+    assert_eq!(f.provider.reads.load(Ordering::SeqCst), 1, "a change does not read the zone again");
+    assert_eq!(f.provider.applies.load(Ordering::SeqCst), 3, "one batch a change");
+}
+
+#[tokio::test]
+async fn a_provider_that_fails_is_tried_until_it_works() {
+    let f = start(Memory { failing: AtomicUsize::new(5), ..Memory::default() }, fast());
+    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    until("published", || f.provider.lines().len() == 3).await;
+}
+
+#[tokio::test]
+async fn what_others_change_is_put_right_and_what_is_theirs_stays() {
+    let memory = Memory::default();
+    let foreign = RecordSet { name: name("www.example.com"), ttl: 5, data: Data::A(["203.0.113.1".parse().unwrap()].into()) };
+    memory.put(foreign, false);
+    let f = start(memory, fast());
+    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    f.dns.complete();
+    until("published", || f.provider.lines().len() == 4).await;
+    let wrong = RecordSet { name: name("nginx.demo.f.svc.example.com"), ttl: 1, data: Data::A(["203.0.113.66".parse().unwrap()].into()) };
+    f.provider.put(wrong, true);
+    until("put right", || f.provider.lines().iter().all(|l| !l.contains("203.0.113.66"))).await;
+    f.dns.withdraw(key("nginx"));
+    until("gone but for the foreign one", || f.provider.lines() == ["www.example.com. 5 A 203.0.113.1"]).await;
+}
+
+#[tokio::test]
+async fn leftovers_wait_for_a_complete_view_and_too_many_are_kept() {
+    let memory = Memory::default();
+    for i in 0..40 {
+        let left = name(&format!("old{i}.demo.f.svc.example.com"));
+        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, true);
+    }
+    let f = start(memory, fast());
+    f.dns.publish(key("nginx"), vec![site("", "", "192.0.2.1", Worth::Serving)]);
+    until("published", || f.provider.lines().len() == 41).await;
+    f.dns.complete();
+    f.dns.publish(key("second"), vec![site("", "", "192.0.2.1", Worth::Serving)]);
+    until("second published", || f.provider.lines().len() == 42).await;
+    until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("DNSDeletionHeldBack"))).await;
+    for i in 0..35 {
+        f.dns.withdraw(key(&format!("old{i}")));
+    }
+    until("what was seen deleted goes, and then the rest is few", || f.provider.lines().len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_bad_record_is_reported_once_and_stops_nobody() {
+    let f = start(Memory::default(), fast());
+    f.dns.publish(key("bad"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    f.dns.publish(key("good"), vec![site("gondor", "not a zone", "192.0.2.1", Worth::Serving)]);
+    until("the good one", || f.provider.lines().len() == 2).await;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    let mut notices = f.notices.0.lock().unwrap().clone();
+    notices.sort();
+    assert_eq!(notices, ["demo/bad DNSRecordRejected", "demo/good InvalidDNSName"]);
+}
+
+#[tokio::test]
+async fn host_names_are_resolved_again_and_keep_their_last_answer() {
+    let f = start(Memory::default(), fast());
+    f.dns.publish(key("nginx"), vec![site("", "", "lb.example.net", Worth::Serving)]);
+    f.dns.complete();
+    let line = |ip: &str| vec![format!("nginx.demo.f.svc.example.com. 180 A {ip}")];
+    until("resolved", || f.provider.lines() == line("192.0.2.7")).await;
+    *f.resolver.0.lock().unwrap() = Some("192.0.2.8".parse().unwrap());
+    until("moved", || f.provider.lines() == line("192.0.2.8")).await;
+    *f.resolver.0.lock().unwrap() = None;
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(f.provider.lines(), line("192.0.2.8"));
+}
+
+#[tokio::test]
+async fn after_a_restart_an_unresolved_host_name_does_not_empty_the_answer() {
+    let memory = Memory::default();
+    let there = RecordSet { name: name("nginx.demo.f.svc.example.com"), ttl: 180, data: Data::A(["192.0.2.7".parse().unwrap()].into()) };
+    memory.put(there, true);
+    let f = start(memory, fast());
+    *f.resolver.0.lock().unwrap() = None;
+    f.dns.publish(key("nginx"), vec![site("", "", "lb.example.net", Worth::Serving)]);
+    f.dns.complete();
+    until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("LoadBalancerNotResolved"))).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(f.provider.lines(), ["nginx.demo.f.svc.example.com. 180 A 192.0.2.7"]);
+}
+
+#[tokio::test]
+async fn the_embedded_server_answers_within_a_second_of_the_news() {
+    use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
+    use hickory_resolver::net::runtime::TokioRuntimeProvider;
+    let config = embedded::Config::new("127.0.0.1:0".parse().unwrap(), name("example.com"));
+    let provider = Arc::new(embedded::Embedded::start(config).await.unwrap());
+    let at = provider.addresses()[0];
+    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL };
+    let controller = DnsController::new(
+        provider.clone(),
+        provider.zones().await.unwrap().remove(0),
+        tree,
+        Arc::new(Resolver(Mutex::new(None))),
+        Arc::new(Notices::default()),
+    );
+    let (dns, stop) = (controller.handle(), CancellationToken::new());
+    tokio::spawn(controller.run(stop.clone()));
+    let mut server = NameServerConfig::udp(at.ip());
+    server.connections[0].port = at.port();
+    let mut options = ResolverOpts::default();
+    options.cache_size = 0;
+    let resolver = hickory_resolver::TokioResolver::builder_with_config(
+        ResolverConfig::from_parts(None, vec![], vec![server]),
+        TokioRuntimeProvider::default(),
+    )
+    .with_options(options)
+    .build()
+    .unwrap();
+    let start = std::time::Instant::now();
+    dns.publish(
+        key("nginx"),
+        vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],
+    );
+    let found = loop {
+        assert!(start.elapsed() < Duration::from_secs(1), "no answer within a second");
+        match resolver.ipv4_lookup("nginx.demo.f.svc.minas.gondor.example.com.").await {
+            Ok(found) => break found,
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    };
+    let ips: Vec<String> = found.answers().iter().filter_map(|r| r.data.ip_addr()).map(|ip| ip.to_string()).collect();
+    assert_eq!(ips, ["192.0.2.2"], "the zone that was cut off falls up to the one that serves");
+    stop.cancel();
+}
+
+#[tokio::test]
+async fn wrong_configuration_is_one_clear_error_with_a_hint() {
+    let config = |provider: &str, zone: &str, suffix: &str| crate::Config {
+        dns_provider: provider.into(),
+        zone_name: zone.into(),
+        service_dns_suffix: suffix.into(),
+        ..crate::Config::default()
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("e.conf");
+    std::fs::write(&file, "[Global]\nlisten = 127.0.0.1:0\nzones = example.com.\n").unwrap();
+    let with_file = |mut config: crate::Config| {
+        config.dns_provider_config = file.display().to_string();
+        config
+    };
+    for (config, want) in [
+        (config("bind", "example.com", ""), "unknown DNS provider \"bind\"\nhint: known providers: coredns, embedded"),
+        (config("coredns", "example.com", ""), "could not init DNS provider \"coredns\": a configuration file is needed\nhint: "),
+        (with_file(config("embedded", "example.org", "")), "no DNS zone matches name \"example.org\""),
+        (with_file(config("embedded", "example.com", "example.net")), "--service-dns-suffix example.net. does not lie in the zone example.com."),
+    ] {
+        let error = super::open(&config).await.unwrap_err();
+        assert!(format!("{error:#}").contains(want), "{error:#}");
+    }
+    let opened = super::open(&with_file(config("embedded", "", "sub.example.com"))).await.unwrap().unwrap();
+    assert_eq!(opened.addresses().len(), 1);
+    assert!(super::open(&config("", "example.com", "")).await.unwrap().is_none());
+}

@@ -1,0 +1,92 @@
+//! What the Service controller hands over to the DNS controller, in memory; newer news replace older.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dns_providers::DnsName;
+use tokio::sync::Notify;
+
+use crate::services::aggregate::Site;
+
+use super::records::{ServiceKey, Tree};
+
+/// News since they were last taken.
+#[derive(Debug, Default)]
+pub(super) struct News {
+    /// Services and where they are.
+    pub(super) services: BTreeMap<ServiceKey, Where>,
+    /// Domains of the regions and zones of clusters that left.
+    pub(super) left: BTreeSet<DnsName>,
+    /// All Services there are were told at least once.
+    pub(super) complete: bool,
+}
+
+/// Where a Service is.
+#[derive(Debug)]
+pub(super) enum Where {
+    /// In these places.
+    At(Vec<Site>),
+    /// Nowhere: it was seen deleted, or is no longer of type `LoadBalancer`.
+    Withdrawn,
+    /// Nowhere: it is missing from a list, and nobody saw it deleted.
+    Lost,
+}
+
+/// Where the Service controller says what it knows. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct DnsHandle {
+    news: Arc<Mutex<News>>,
+    wake: Arc<Notify>,
+    tree: Tree,
+}
+
+impl DnsHandle {
+    pub(super) fn new(tree: Tree) -> Self {
+        DnsHandle { news: Arc::default(), wake: Arc::default(), tree }
+    }
+
+    /// The Service is in these places.
+    pub fn publish(&self, service: ServiceKey, sites: Vec<Site>) {
+        self.tell(|news| drop(news.services.insert(service, Where::At(sites))));
+    }
+
+    /// The Service was deleted, or is no longer of type `LoadBalancer`: its names shall go.
+    pub fn withdraw(&self, service: ServiceKey) {
+        self.tell(|news| drop(news.services.insert(service, Where::Withdrawn)));
+    }
+
+    /// The Service is not in a complete list, though nobody saw it deleted. Many of these at once stop the deletion.
+    pub fn lost(&self, service: ServiceKey) {
+        self.tell(|news| drop(news.services.insert(service, Where::Lost)));
+    }
+
+    /// A cluster was unjoined: names of its zones and region may go.
+    pub fn cluster_left(&self, region: &str, zones: &[String]) {
+        let levels = std::iter::once(None).chain(zones.iter().map(|z| Some(z.as_str())));
+        let levels: Vec<DnsName> = levels.filter(|_| !region.is_empty()).filter_map(|zone| self.tree.level(region, zone)).collect();
+        self.tell(|news| news.left.extend(levels));
+    }
+
+    /// Every Service there is was told: from now on names of no Service are leftovers.
+    pub fn complete(&self) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        if !std::mem::replace(&mut news.complete, true) {
+            self.wake.notify_one();
+        }
+    }
+
+    pub(super) async fn wait(&self) {
+        self.wake.notified().await;
+    }
+
+    pub(super) fn take(&self) -> News {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        let complete = news.complete;
+        std::mem::replace(&mut *news, News { complete, ..News::default() })
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut News)) {
+        change(&mut self.news.lock().unwrap_or_else(PoisonError::into_inner));
+        self.wake.notify_one();
+    }
+}

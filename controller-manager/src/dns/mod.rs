@@ -1,0 +1,92 @@
+//! Names of federated Services in DNS.
+//!
+//! The Service controller says where each Service is; records are worked out, compared with what the
+//! provider holds, and changed in one batch.
+
+pub mod controller;
+pub mod diff;
+pub mod inbox;
+pub mod records;
+pub mod report;
+pub mod resolve;
+mod state;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use anyhow::Context;
+use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
+
+use crate::Config;
+
+pub use controller::{DnsController, Pace};
+pub use inbox::DnsHandle;
+pub use records::{ServiceKey, TTL, Tree};
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;
+
+/// A provider with its zone, ready to be published in.
+#[derive(Clone, Debug)]
+pub struct Opened {
+    provider: Arc<dyn Provider>,
+    zone: Zone,
+    tree: Tree,
+}
+
+/// Opens the configured provider and finds its zone; `None` if no provider is configured or the controller is off.
+///
+/// # Errors
+/// The configuration is wrong: unknown provider, bad file, no such zone, address in use. A backend that
+/// is merely away is no error: the controller keeps trying.
+pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
+    if config.dns_provider.is_empty() || !config.enabled("service-dns") {
+        return Ok(None);
+    }
+    let zone = Some(config.zone_name.as_str()).filter(|z| !z.is_empty()).map(DnsName::parse).transpose().context("--zone-name")?;
+    let settings = Settings {
+        provider: config.dns_provider.clone(),
+        config: Some(&config.dns_provider_config).filter(|path| !path.is_empty()).map(Into::into),
+        owner: config.federation_name.clone(),
+        zone,
+    };
+    let provider = dns_providers::open(&settings).await.map_err(with_hint)?;
+    Opened::new(config, provider).await.map(Some)
+}
+
+impl Opened {
+    /// Finds the configured zone in a provider that is open already.
+    ///
+    /// # Errors
+    /// The zone is not the provider's, or the suffix is no DNS name in it.
+    pub async fn new(config: &Config, provider: Arc<dyn Provider>) -> anyhow::Result<Self> {
+        let zones = provider.zones().await.map_err(with_hint)?;
+        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(with_hint)?;
+        let suffix = match config.service_dns_suffix.as_str() {
+            "" => zone.name.clone(),
+            suffix => DnsName::parse(suffix).context("--service-dns-suffix")?,
+        };
+        anyhow::ensure!(suffix.is_within(&zone.name), "--service-dns-suffix {suffix} does not lie in the zone {}", zone.name);
+        let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL };
+        Ok(Opened { provider, zone, tree })
+    }
+
+    /// Addresses at which the provider itself answers queries; empty if something else does.
+    pub fn addresses(&self) -> Vec<SocketAddr> {
+        self.provider.addresses()
+    }
+
+    /// The controller that publishes there.
+    pub fn controller(self, report: Arc<dyn report::Report>) -> DnsController {
+        DnsController::new(self.provider, self.zone, self.tree, Arc::new(resolve::System::default()), report)
+    }
+}
+
+/// The error's line, with the hint on the next.
+fn with_hint(error: dns_providers::Error) -> anyhow::Error {
+    match error.hint() {
+        Some(hint) => anyhow::anyhow!("{error}\nhint: {hint}"),
+        None => error.into(),
+    }
+}

@@ -1,0 +1,191 @@
+//! What the DNS controller knows between two passes, indexed by Service so that a pass costs as much as changed.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::{Duration, Instant};
+
+use dns_providers::{Change, DnsName, Held, RecordSet, Rejected};
+
+use crate::services::aggregate::Site;
+
+use super::diff::{Brake, HeldByName, diff, held_back};
+use super::inbox::{News, Where};
+use super::records::{Addresses, Place, ServiceKey, Tree, desired};
+use super::resolve::Resolved;
+
+/// Unexplained deletions within this time count together.
+const BRAKE_WINDOW: Duration = Duration::from_secs(60);
+
+#[derive(Default)]
+pub(super) struct State {
+    pub(super) sites: BTreeMap<ServiceKey, Vec<Site>>,
+    desired: BTreeMap<DnsName, Vec<RecordSet>>,
+    held: HeldByName,
+    /// Names a Service has or should have.
+    names: BTreeMap<ServiceKey, BTreeSet<DnsName>>,
+    withdrawn: BTreeSet<ServiceKey>,
+    left: BTreeSet<DnsName>,
+    complete: bool,
+    recent: VecDeque<(Instant, usize)>,
+}
+
+/// One pass worked out: what to send, and what is kept back.
+#[derive(Default)]
+pub(super) struct Pass {
+    pub(super) batch: Vec<Change>,
+    pub(super) held_back: BTreeSet<DnsName>,
+    unexplained: usize,
+}
+
+impl State {
+    /// Takes news in; returns the Services they are about.
+    pub(super) fn take(&mut self, news: News) -> BTreeSet<ServiceKey> {
+        let dirty = news.services.keys().cloned().collect();
+        for (service, sites) in news.services {
+            match sites {
+                Where::At(sites) => {
+                    self.withdrawn.remove(&service);
+                    self.sites.insert(service, sites);
+                }
+                Where::Withdrawn => {
+                    self.sites.remove(&service);
+                    self.withdrawn.insert(service);
+                }
+                Where::Lost => drop(self.sites.remove(&service)),
+            }
+        }
+        self.left.extend(news.left);
+        // Leftovers were spared so far: now everything is looked at.
+        if news.complete && !std::mem::replace(&mut self.complete, true) { self.all() } else { dirty }
+    }
+
+    /// All was looked at since clusters left; a name that is there still is explained by them no more.
+    pub(super) fn clusters_settled(&mut self) {
+        self.left.clear();
+    }
+
+    /// Every Service that has, had or should have names.
+    pub(super) fn all(&self) -> BTreeSet<ServiceKey> {
+        self.names.keys().chain(self.sites.keys()).chain(&self.withdrawn).cloned().collect()
+    }
+
+    /// Host names of load balancers of some Services.
+    pub(super) fn hosts(&self, of: &BTreeSet<ServiceKey>) -> BTreeSet<String> {
+        let ingresses = of.iter().filter_map(|s| self.sites.get(s)).flatten().flat_map(|site| &site.ingress);
+        ingresses.filter(|i| i.ip.is_empty() && !i.hostname.is_empty()).map(|i| i.hostname.clone()).collect()
+    }
+
+    /// Replaces what the provider holds.
+    pub(super) fn set_held(&mut self, tree: &Tree, held: Vec<Held>) {
+        self.held.clear();
+        self.names.clear();
+        for one in held {
+            if let Some(service) = tree.service_of(&one.set.name) {
+                self.names.entry(service).or_default().insert(one.set.name.clone());
+                self.held.entry(one.set.name.clone()).or_default().push(one);
+            }
+        }
+        for name in self.desired.keys() {
+            if let Some(service) = tree.service_of(name) {
+                self.names.entry(service).or_default().insert(name.clone());
+            }
+        }
+    }
+
+    /// Works out the records of one Service anew. Returns names that break a rule, and load balancers
+    /// whose host name has no known address.
+    pub(super) fn refresh(&mut self, tree: &Tree, service: &ServiceKey, resolved: &Resolved) -> (Vec<String>, BTreeSet<String>) {
+        let mut unresolved = BTreeSet::new();
+        let places: Vec<Place> = self.sites.get(service).into_iter().flatten().map(|s| place(s, resolved, &mut unresolved)).collect();
+        let wanted = desired(tree, service, &places);
+        let names = self.names.entry(service.clone()).or_default();
+        for name in names.iter() {
+            self.desired.remove(name);
+        }
+        for set in wanted.sets {
+            names.insert(set.name.clone());
+            self.desired.entry(set.name.clone()).or_default().push(set);
+        }
+        (wanted.problems, unresolved)
+    }
+
+    /// Whether we hold any record of a Service.
+    pub(super) fn holds(&self, service: &ServiceKey) -> bool {
+        let names = self.names.get(service).into_iter().flatten();
+        names.filter_map(|name| self.held.get(name)).flatten().any(|held| held.owned)
+    }
+
+    /// How many names are ours.
+    pub(super) fn owned(&self) -> usize {
+        self.held.values().filter(|sets| sets.iter().any(|held| held.owned)).count()
+    }
+
+    /// What to change for some Services.
+    pub(super) fn plan(&mut self, tree: &Tree, services: &BTreeSet<ServiceKey>, brake: Brake) -> Pass {
+        let names: BTreeSet<&DnsName> = services.iter().filter_map(|s| self.names.get(s)).flatten().collect();
+        let mut out = diff(names, &self.desired, &self.held);
+        let explained = |name: &DnsName| {
+            tree.service_of(name).is_some_and(|s| self.withdrawn.contains(&s)) || self.left.iter().any(|level| name.is_within(level))
+        };
+        if !self.complete {
+            out.gone.retain(|name, _| explained(name));
+        }
+        let horizon = Instant::now().checked_sub(BRAKE_WINDOW);
+        while self.recent.front().is_some_and(|(when, _)| horizon.is_some_and(|horizon| *when < horizon)) {
+            self.recent.pop_front();
+        }
+        let before = self.recent.iter().map(|(_, count)| count).sum();
+        let held_back = held_back(&out.gone, explained, before, self.owned(), brake);
+        out.gone.retain(|name, _| !held_back.contains(name));
+        let unexplained = out.gone.keys().filter(|name| !explained(name)).count();
+        let batch = out.upserts.into_iter().chain(out.gone.into_values().flatten()).collect();
+        Pass { batch, held_back, unexplained }
+    }
+
+    /// The batch was applied, but for the rejected names.
+    pub(super) fn applied(&mut self, pass: &Pass, rejected: &[Rejected]) {
+        if pass.unexplained > 0 {
+            self.recent.push_back((Instant::now(), pass.unexplained));
+        }
+        let refused: BTreeSet<&DnsName> = rejected.iter().map(|r| &r.name).collect();
+        for name in pass.batch.iter().map(Change::name).filter(|name| !refused.contains(name)).collect::<BTreeSet<_>>() {
+            let mut now: Vec<Held> = self.held.remove(name).unwrap_or_default().into_iter().filter(|h| !h.owned).collect();
+            now.extend(self.desired.get(name).into_iter().flatten().map(|set| Held { set: set.clone(), owned: true }));
+            if !now.is_empty() {
+                self.held.insert(name.clone(), now);
+            }
+        }
+    }
+
+    /// Forgets Services that have nothing any more.
+    pub(super) fn forget(&mut self, services: &BTreeSet<ServiceKey>) {
+        for service in services {
+            if let Some(names) = self.names.get_mut(service) {
+                names.retain(|name| self.held.contains_key(name) || self.desired.contains_key(name));
+                if names.is_empty() {
+                    self.names.remove(service);
+                    self.withdrawn.remove(service);
+                }
+            } else {
+                self.withdrawn.remove(service);
+            }
+        }
+    }
+}
+
+fn place(site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) -> Place {
+    let mut addresses = Addresses::default();
+    for ingress in &site.ingress {
+        if let Ok(ip) = ingress.ip.parse() {
+            addresses.extend([ip]);
+        } else if !ingress.hostname.is_empty() {
+            match resolved.get(&ingress.hostname) {
+                Some(known) => {
+                    addresses.v4.extend(&known.v4);
+                    addresses.v6.extend(&known.v6);
+                }
+                None => drop(unresolved.insert(ingress.hostname.clone())),
+            }
+        }
+    }
+    Place { region: site.region.clone(), zones: site.zones.clone(), addresses, worth: site.worth }
+}

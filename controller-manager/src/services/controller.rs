@@ -1,0 +1,242 @@
+//! Keeps the status of federated Services, and tells DNS where they are.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::Duration;
+
+use federation_api::keys;
+use futures::StreamExt;
+use futures::stream::BoxStream;
+use k8s_openapi::api::core::v1::Service;
+use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
+use kube::runtime::WatchStreamExt;
+use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
+use kube::runtime::watcher::{self, Event, watcher};
+use kube::{Api, Client, ResourceExt};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::dns::{DnsHandle, ServiceKey};
+use crate::members::{Health, Member, MemberChange, Members};
+
+use super::aggregate::{Cluster, aggregate};
+use super::ingress::ServiceIngresses;
+use super::members::{SERVICE_NAME, has_ready_endpoint, is_load_balancer, seen};
+use super::status::{self, Wanted};
+
+/// News are gathered for so long.
+const GATHER: Duration = Duration::from_millis(50);
+/// Members are waited for so long after the start, so that the first answer is made of all of them.
+const SETTLE: Duration = Duration::from_secs(15);
+/// While waiting for members, this often looked whether they are there.
+const SETTLE_LOOK: Duration = Duration::from_millis(100);
+/// A status that could not be written is tried again after this.
+const RETRY: Duration = Duration::from_secs(2);
+/// Statuses written at a time.
+const WRITES: usize = 16;
+
+/// Runs the Service controller until told to stop; `dns` is told where each Service is.
+pub async fn run(client: Client, members: Members, dns: Option<DnsHandle>, stop: CancellationToken) {
+    let (services, writer) = store();
+    let api: Api<Service> = Api::all(client.clone());
+    let events = reflector(writer, watcher(api, watcher::Config::default()).default_backoff()).boxed();
+    let controller = Controller { client, members, dns, services, listed: BTreeSet::new(), known: BTreeMap::new() };
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = controller.work(events) => {}
+    }
+}
+
+struct Controller {
+    client: Client,
+    members: Members,
+    dns: Option<DnsHandle>,
+    services: Store<Service>,
+    /// Services there were, to find those that a new list lacks.
+    listed: BTreeSet<ServiceKey>,
+    /// Region and zones of the clusters as last seen, to tell which names may go when one leaves.
+    known: BTreeMap<String, (String, Vec<String>)>,
+}
+
+impl Controller {
+    async fn work(mut self, mut events: BoxStream<'static, Result<Event<Service>, watcher::Error>>) {
+        let mut changes = self.members.changes();
+        let mut dirty: BTreeSet<ServiceKey> = BTreeSet::new();
+        let start = Instant::now();
+        let expected = self.joined().await;
+        let (mut listed, mut settled) = (false, false);
+        let mut next = Some(start);
+        loop {
+            let wake = next.unwrap_or(start);
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(Ok(event)) => {
+                        listed |= matches!(event, Event::InitDone);
+                        self.federated(event, &mut dirty);
+                    }
+                    Some(Err(error)) => tracing::warn!(%error, "watching federated Services; trying again"),
+                    None => return,
+                },
+                change = changes.recv() => match change {
+                    Ok(MemberChange::Service { namespace, name, .. } | MemberChange::Endpoints { namespace, service: name, .. }) => {
+                        dirty.insert(ServiceKey { namespace, name });
+                    }
+                    Ok(MemberChange::Cluster(_)) | Err(RecvError::Lagged(_)) => {
+                        self.clusters_changed();
+                        dirty.extend(self.all());
+                    }
+                    Err(RecvError::Closed) => return,
+                },
+                () = tokio::time::sleep_until(wake), if next.is_some() => {
+                    next = None;
+                    if !settled {
+                        settled = listed && (self.members_known(&expected) || start.elapsed() >= SETTLE);
+                        if !settled {
+                            next = Some(Instant::now() + SETTLE_LOOK);
+                            continue;
+                        }
+                        self.clusters_changed();
+                        dirty.extend(self.all());
+                    }
+                    dirty = self.pass(std::mem::take(&mut dirty)).await;
+                    if let Some(dns) = &self.dns {
+                        dns.complete();
+                    }
+                    if !dirty.is_empty() {
+                        next = Some(Instant::now() + RETRY);
+                    }
+                    continue;
+                }
+            }
+            if !dirty.is_empty() && settled {
+                let soon = Instant::now() + GATHER;
+                next = Some(next.map_or(soon, |at| at.min(soon)));
+            }
+        }
+    }
+
+    /// Takes in an event of the federation.
+    fn federated(&mut self, event: Event<Service>, dirty: &mut BTreeSet<ServiceKey>) {
+        match event {
+            Event::Apply(service) => {
+                self.listed.insert(key(&service));
+                dirty.insert(key(&service));
+            }
+            Event::Delete(service) => {
+                self.listed.remove(&key(&service));
+                if let Some(dns) = &self.dns {
+                    dns.withdraw(key(&service));
+                }
+            }
+            Event::InitDone => {
+                let now = self.all();
+                for lost in std::mem::replace(&mut self.listed, now.clone()).difference(&now) {
+                    if let Some(dns) = &self.dns {
+                        dns.lost(lost.clone());
+                    }
+                }
+                dirty.extend(now);
+            }
+            Event::Init | Event::InitApply(_) => {}
+        }
+    }
+
+    /// Names of the clusters that are joined now; asked until there is an answer.
+    async fn joined(&self) -> BTreeSet<String> {
+        let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "Cluster"), "clusters");
+        let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        loop {
+            match api.list_metadata(&kube::api::ListParams::default()).await {
+                Ok(clusters) => return clusters.items.iter().map(ResourceExt::name_any).collect(),
+                Err(error) => tracing::warn!(%error, "listing clusters; trying again"),
+            }
+            tokio::time::sleep(RETRY).await;
+        }
+    }
+
+    /// Whether enough is known of every joined member: what it holds, or that it is away.
+    fn members_known(&self, expected: &BTreeSet<String>) -> bool {
+        let members = self.members.current();
+        let known = |member: &Member| match member.health {
+            Health::Unknown => false,
+            Health::Ready => member.synced(),
+            Health::NotReady | Health::Offline => true,
+        };
+        expected.iter().all(|name| members.contains_key(name)) && members.values().all(known)
+    }
+
+    fn clusters_changed(&mut self) {
+        let members = self.members.current();
+        let now = members.iter().map(|(name, m)| (name.clone(), (m.region.clone(), m.zones.clone()))).collect();
+        for (name, (region, zones)) in std::mem::replace(&mut self.known, now) {
+            if let (false, Some(dns)) = (members.contains_key(&name), &self.dns) {
+                dns.cluster_left(&region, &zones);
+            }
+        }
+    }
+
+    fn all(&self) -> BTreeSet<ServiceKey> {
+        self.services.state().iter().map(|service| key(service)).collect()
+    }
+
+    /// Works out some Services anew; returns those whose status could not be written.
+    async fn pass(&self, dirty: BTreeSet<ServiceKey>) -> BTreeSet<ServiceKey> {
+        let members = self.members.current();
+        let answering: BTreeMap<&str, HashSet<ServiceKey>> =
+            members.iter().map(|(name, member)| (name.as_str(), answering(member, &dirty))).collect();
+        let mut writes = Vec::new();
+        for service_key in dirty {
+            let reference = ObjectRef::<Service>::new(&service_key.name).within(&service_key.namespace);
+            let Some(service) = self.services.get(&reference) else { continue };
+            let mut wanted = Wanted::default();
+            if is_load_balancer(&service) && service.metadata.deletion_timestamp.is_none() {
+                let before = service.annotations().get(keys::SERVICE_INGRESSES).and_then(|text| ServiceIngresses::parse(text));
+                let cluster = |(name, member): (&String, &Member)| {
+                    let answers = answering.get(name.as_str()).is_some_and(|set| set.contains(&service_key));
+                    let seen = member.synced().then(|| seen(member.services.get(&reference).as_deref(), answers));
+                    let ready = member.health == Health::Ready;
+                    (name.clone(), Cluster { ready, zones: member.zones.clone(), region: member.region.clone(), seen })
+                };
+                let out = aggregate(&members.iter().map(cluster).collect(), &before.unwrap_or_default());
+                wanted = Wanted { status: out.status, ingresses: Some(out.ingresses) };
+                if let Some(dns) = &self.dns {
+                    dns.publish(service_key.clone(), out.sites);
+                }
+            } else if let Some(dns) = &self.dns {
+                dns.withdraw(service_key.clone());
+            }
+            // A Service on its way out keeps its status: nobody needs it, and its deletion is not disturbed.
+            if let (None, Some(patch)) = (&service.metadata.deletion_timestamp, status::patch(&service, &wanted)) {
+                writes.push((service_key, service, patch));
+            }
+        }
+        let write = |(service_key, service, patch)| async move {
+            let service: std::sync::Arc<Service> = service;
+            let result = status::write(self.client.clone(), &service, patch).await;
+            result.err().map(|error| {
+                tracing::warn!(service = %service_key, %error, "the status of a federated Service was not written");
+                service_key
+            })
+        };
+        let failed: Vec<Option<ServiceKey>> = futures::stream::iter(writes).map(write).buffer_unordered(WRITES).collect().await;
+        failed.into_iter().flatten().collect()
+    }
+}
+
+fn key(service: &Service) -> ServiceKey {
+    ServiceKey { namespace: service.namespace().unwrap_or_default(), name: service.name_any() }
+}
+
+/// Which of these Services have a ready endpoint in a member.
+fn answering(member: &Member, of: &BTreeSet<ServiceKey>) -> HashSet<ServiceKey> {
+    let service = |slice: &k8s_openapi::api::discovery::v1::EndpointSlice| {
+        let name = slice.labels().get(SERVICE_NAME)?.clone();
+        let key = ServiceKey { namespace: slice.namespace()?, name };
+        (of.contains(&key) && has_ready_endpoint(slice)).then_some(key)
+    };
+    member.slices.state().iter().filter_map(|slice| service(slice)).collect()
+}
+
+#[cfg(test)]
+#[path = "controller_tests.rs"]
+mod tests;

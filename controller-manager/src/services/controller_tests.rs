@@ -1,0 +1,304 @@
+//! The Service controller over a small federation API in memory and members made by hand.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
+use hyper::body::Frame;
+use k8s_openapi::api::core::v1::Service;
+use k8s_openapi::api::discovery::v1::EndpointSlice;
+use kube::runtime::reflector::store::Writer;
+use kube::runtime::watcher::Event;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use dns_providers::{DnsName, Provider, Zone, embedded};
+
+use crate::dns::resolve::System;
+use crate::dns::{DnsController, TTL, Tree};
+use crate::events::Events;
+use crate::members::{Health, Member, MemberChange, Members};
+
+type Body = UnsyncBoxBody<Bytes, std::io::Error>;
+
+/// One federated Service and the clusters, served as the federation API would.
+#[derive(Clone)]
+struct Api {
+    service: Arc<Mutex<Option<Value>>>,
+    watches: Arc<Mutex<Vec<mpsc::UnboundedSender<Value>>>>,
+    patches: Arc<Mutex<Vec<Value>>>,
+    clusters: Vec<&'static str>,
+}
+
+impl Api {
+    fn new(service: Value, clusters: &[&'static str]) -> Self {
+        Api { service: Arc::new(Mutex::new(Some(service))), watches: Arc::default(), patches: Arc::default(), clusters: clusters.to_vec() }
+    }
+
+    fn client(&self) -> kube::Client {
+        let api = self.clone();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let api = api.clone();
+            async move { Ok::<_, std::io::Error>(api.answer(request).await) }
+        });
+        kube::Client::new(service, "default")
+    }
+
+    async fn answer(&self, request: http::Request<kube::client::Body>) -> http::Response<Body> {
+        let (parts, body) = request.into_parts();
+        let (path, query) = (parts.uri.path(), parts.uri.query().unwrap_or_default());
+        if path.ends_with("/clusters") {
+            let items: Vec<Value> = self
+                .clusters
+                .iter()
+                .map(|name| json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": name}}))
+                .collect();
+            return whole(&json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadataList", "metadata": {}, "items": items}));
+        }
+        if parts.method == http::Method::PATCH {
+            let patch: Value = serde_json::from_slice(&body.collect().await.unwrap().to_bytes()).unwrap();
+            let now = {
+                let mut service = self.service.lock().unwrap();
+                let service = service.as_mut().unwrap();
+                merge(service, &patch);
+                service.clone()
+            };
+            self.patches.lock().unwrap().push(patch);
+            self.tell("MODIFIED", &now);
+            return whole(&now);
+        }
+        if query.contains("watch=true") {
+            let (sender, receiver) = mpsc::unbounded_channel();
+            self.watches.lock().unwrap().push(sender);
+            let lines = futures::stream::unfold(receiver, |mut receiver| async move {
+                let event: Value = receiver.recv().await?;
+                Some((Ok(Frame::data(Bytes::from(format!("{event}\n")))), receiver))
+            });
+            return http::Response::new(StreamBody::new(lines).boxed_unsync());
+        }
+        let items: Vec<Value> = self.service.lock().unwrap().iter().cloned().collect();
+        whole(&json!({"apiVersion": "v1", "kind": "ServiceList", "metadata": {"resourceVersion": "1"}, "items": items}))
+    }
+
+    fn tell(&self, kind: &str, object: &Value) {
+        let event = json!({"type": kind, "object": object});
+        self.watches.lock().unwrap().retain(|watch| watch.send(event.clone()).is_ok());
+    }
+
+    fn annotation(&self) -> String {
+        let service = self.service.lock().unwrap();
+        let annotations = &service.as_ref().unwrap()["metadata"]["annotations"];
+        annotations["federation.kubernetes.io/service-ingresses"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn status(&self) -> Value {
+        self.service.lock().unwrap().as_ref().unwrap()["status"]["loadBalancer"]["ingress"].clone()
+    }
+}
+
+fn whole(value: &Value) -> http::Response<Body> {
+    let body = Full::new(Bytes::from(value.to_string())).map_err(|never| match never {});
+    http::Response::builder().header("content-type", "application/json").body(body.boxed_unsync()).unwrap()
+}
+
+fn merge(into: &mut Value, patch: &Value) {
+    match patch {
+        Value::Object(fields) => {
+            if !into.is_object() {
+                *into = json!({});
+            }
+            for (key, value) in fields {
+                if value.is_null() { drop(into.as_object_mut().unwrap().remove(key)) } else { merge(&mut into[key], value) }
+            }
+        }
+        other => *into = other.clone(),
+    }
+}
+
+/// A member with one Service, written by hand.
+struct Hand {
+    services: Writer<Service>,
+    slices: Writer<EndpointSlice>,
+}
+
+fn join(members: &Members, name: &str, region: &str, ip: &str) -> Hand {
+    let (services, mut service_writer) = kube::runtime::reflector::store::<Service>();
+    let (slices, mut slice_writer) = kube::runtime::reflector::store::<EndpointSlice>();
+    service_writer.apply_watcher_event(&Event::Apply(member_service(ip)));
+    slice_writer.apply_watcher_event(&Event::Apply(slice(true)));
+    members.put(Member {
+        name: name.into(),
+        uid: name.into(),
+        labels: BTreeMap::new(),
+        annotations: BTreeMap::new(),
+        health: Health::Ready,
+        counts: true,
+        zones: vec![format!("{region}-1")],
+        region: region.into(),
+        client: None,
+        services,
+        slices,
+        services_synced: true,
+        slices_synced: true,
+    });
+    Hand { services: service_writer, slices: slice_writer }
+}
+
+fn service(kind: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "nginx", "namespace": "demo", "resourceVersion": "1"}, "spec": {"type": kind}})
+}
+
+fn member_service(ip: &str) -> Service {
+    let mut value = service("LoadBalancer");
+    value["status"] = json!({"loadBalancer": {"ingress": [{"ip": ip}]}});
+    serde_json::from_value(value).unwrap()
+}
+
+fn slice(ready: bool) -> EndpointSlice {
+    serde_json::from_value(json!({
+        "metadata": {"name": "nginx-1", "namespace": "demo", "labels": {"kubernetes.io/service-name": "nginx"}},
+        "addressType": "IPv4", "endpoints": [{"addresses": ["10.0.0.1"], "conditions": {"ready": ready}}]
+    }))
+    .unwrap()
+}
+
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    panic!("never came: {what}");
+}
+
+struct Fixture {
+    api: Api,
+    members: Members,
+    dns: Arc<embedded::Embedded>,
+    zone: Zone,
+    stop: CancellationToken,
+}
+
+impl Drop for Fixture {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+async fn start(api: Api) -> Fixture {
+    let suffix = DnsName::parse("example.com").unwrap();
+    let dns = Arc::new(embedded::Embedded::start(embedded::Config::new("127.0.0.1:0".parse().unwrap(), suffix.clone())).await.unwrap());
+    let zone = dns.zones().await.unwrap().remove(0);
+    let tree = Tree { federation: "f".into(), suffix, ttl: TTL };
+    let (events, _writer) = Events::new(api.client());
+    let report = Arc::new(events);
+    let controller = DnsController::new(dns.clone(), zone.clone(), tree, Arc::new(System::default()), report);
+    let (members, stop) = (Members::default(), CancellationToken::new());
+    tokio::spawn(super::run(api.client(), members.clone(), Some(controller.handle()), stop.clone()));
+    tokio::spawn(controller.run(stop.clone()));
+    Fixture { api, members, dns, zone, stop }
+}
+
+impl Fixture {
+    async fn published(&self, what: &str, expected: &[&str]) {
+        let mut last = Vec::new();
+        for _ in 0..300 {
+            let held = self.dns.read(&self.zone, &self.zone.name).await.unwrap();
+            last = held.iter().map(|h| h.set.to_string().replace(".demo.f.svc", "").replace(".example.com.", "")).collect();
+            last.sort();
+            if last == expected {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("{what}: {last:?}");
+    }
+}
+
+#[tokio::test]
+async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
+    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(f.api.annotation(), "", "nothing is said before every joined member was read");
+    let _rohan = join(&f.members, "rohan", "west", "192.0.2.2");
+    let both = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]},{"cluster":"rohan","items":[{"ip":"192.0.2.2"}]}]}"#;
+    until("both clusters in the annotation", || f.api.annotation() == both).await;
+    assert_eq!(f.api.status(), json!([{"ip": "192.0.2.1"}, {"ip": "192.0.2.2"}]));
+    assert_eq!(f.api.patches.lock().unwrap().len(), 1, "status and annotation in one request, and only when they change");
+    let all = [
+        "nginx 180 A 192.0.2.1 192.0.2.2",
+        "nginx.south 180 A 192.0.2.1",
+        "nginx.south-1.south 180 A 192.0.2.1",
+        "nginx.west 180 A 192.0.2.2",
+        "nginx.west-1.west 180 A 192.0.2.2",
+    ];
+    f.published("all levels", &all).await;
+
+    gondor.slices.apply_watcher_event(&Event::Apply(slice(false)));
+    f.members.tell(MemberChange::Endpoints { cluster: "gondor".into(), namespace: "demo".into(), service: "nginx".into() });
+    let null = r#"{"items":[{"cluster":"gondor","items":null},{"cluster":"rohan","items":[{"ip":"192.0.2.2"}]}]}"#;
+    until("null without endpoints", || f.api.annotation() == null).await;
+    let fallen = [
+        "nginx 180 A 192.0.2.2",
+        "nginx.south 180 CNAME nginx",
+        "nginx.south-1.south 180 CNAME nginx.south",
+        "nginx.west 180 A 192.0.2.2",
+        "nginx.west-1.west 180 A 192.0.2.2",
+    ];
+    f.published("south fell up", &fallen).await;
+
+    gondor.slices.apply_watcher_event(&Event::Apply(slice(true)));
+    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    f.members.tell(MemberChange::Service { cluster: "gondor".into(), namespace: "demo".into(), name: "nginx".into() });
+    f.published("south is back", &all).await;
+
+    f.members.modify("gondor", |m| m.health = Health::Offline);
+    f.published("south was cut off", &fallen).await;
+    until("status without gondor", || f.api.status() == json!([{"ip": "192.0.2.2"}])).await;
+    assert_eq!(f.api.annotation(), both, "the entry of a cluster that is away stays");
+    f.members.modify("rohan", |m| m.health = Health::Offline);
+    f.published("all away: what was last known", &all).await;
+
+    f.members.modify("rohan", |m| m.health = Health::Ready);
+    f.members.remove("gondor");
+    f.published("gondor left", &["nginx 180 A 192.0.2.2", "nginx.west 180 A 192.0.2.2", "nginx.west-1.west 180 A 192.0.2.2"]).await;
+
+    let gone = f.api.service.lock().unwrap().take().unwrap();
+    f.api.tell("DELETED", &gone);
+    f.published("deleted", &[]).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_annotation() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    f.published("published", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
+    until("status", || f.api.status() == json!([{"ip": "192.0.2.1"}])).await;
+    let changed = {
+        let mut service = f.api.service.lock().unwrap();
+        let service = service.as_mut().unwrap();
+        service["spec"]["type"] = json!("ClusterIP");
+        service.clone()
+    };
+    f.api.tell("MODIFIED", &changed);
+    f.published("withdrawn", &[]).await;
+    until("cleared", || f.api.status().is_null() && f.api.annotation().is_empty()).await;
+}
+
+#[tokio::test]
+async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation() {
+    let mut federated = service("LoadBalancer");
+    let before = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]}]}"#;
+    federated["metadata"]["annotations"] = json!({"federation.kubernetes.io/service-ingresses": before});
+    let f = start(Api::new(federated, &["gondor"])).await;
+    let mut gondor = join(&f.members, "gondor", "south", "203.0.113.1");
+    f.members.modify("gondor", |m| (m.health, m.services_synced, m.slices_synced) = (Health::Offline, false, false));
+    gondor.services.apply_watcher_event(&Event::Delete(member_service("203.0.113.1")));
+    f.published("seeded", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
+    assert_eq!(f.api.annotation(), before);
+}

@@ -1,0 +1,9 @@
+//! Federated Services: their status, summed over the members, and what DNS is told of them.
+
+pub mod aggregate;
+pub mod controller;
+pub mod ingress;
+mod members;
+mod status;
+
+pub use controller::run;

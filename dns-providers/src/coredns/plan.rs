@@ -1,0 +1,182 @@
+//! From a batch of changes and what is there to etcd transactions: pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcd_client::{Compare, CompareOp, TxnOp};
+
+use crate::{Change, DnsName, Kind, Rejected};
+
+use super::skydns::{Record, directory, encode};
+
+/// Most operations etcd takes in one transaction by default.
+pub(super) const MAX_OPS: usize = 128;
+
+/// A key that is there: its record, unless it is something else, and when it last changed.
+pub(super) struct Present {
+    pub(super) record: Option<Record>,
+    pub(super) revision: i64,
+}
+
+/// All changes of a batch to one name.
+pub(super) struct NameChanges<'a> {
+    pub(super) name: &'a DnsName,
+    changes: Vec<&'a Change>,
+}
+
+/// Operations that happen together, each guarded: nobody else touched the key since it was read.
+#[derive(Default)]
+pub(super) struct Transaction<'a> {
+    pub(super) names: BTreeSet<&'a DnsName>,
+    pub(super) guards: Vec<Compare>,
+    pub(super) ops: Vec<TxnOp>,
+}
+
+/// What to send, and what cannot be done.
+#[derive(Default)]
+pub(super) struct Planned<'a> {
+    pub(super) transactions: Vec<Transaction<'a>>,
+    pub(super) rejected: Vec<Rejected>,
+}
+
+/// Puts the changes of each name together. Where a batch must be split, addresses come first, then
+/// aliases, then deletions, so that an alias never points at a name that is not there yet.
+pub(super) fn group<'a>(batch: &'a [Change], zone: &DnsName) -> (Vec<NameChanges<'a>>, Vec<Rejected>) {
+    let mut by_name: BTreeMap<&DnsName, Vec<&Change>> = BTreeMap::new();
+    let mut rejected = Vec::new();
+    for change in batch {
+        if change.name().is_within(zone) && change.name() != zone {
+            by_name.entry(change.name()).or_default().push(change);
+        } else {
+            rejected.push(Rejected { name: change.name().clone(), reason: format!("the name is not below the zone {zone}") });
+        }
+    }
+    let mut grouped: Vec<NameChanges<'a>> = by_name.into_iter().map(|(name, changes)| NameChanges { name, changes }).collect();
+    grouped.sort_by_key(|group| {
+        let upserts = |alias: bool| group.changes.iter().any(|c| matches!(c, Change::Upsert(s) if (s.data.kind() == Kind::Cname) == alias));
+        if upserts(false) { 0 } else { 2 - u8::from(upserts(true)) }
+    });
+    (grouped, rejected)
+}
+
+/// Plans the transactions for some names.
+pub(super) fn plan<'a>(todo: &[&NameChanges<'a>], present: &BTreeMap<String, Present>, owner: &str) -> Planned<'a> {
+    let mut planned = Planned::default();
+    for group in todo {
+        match steps(group, present, owner) {
+            Ok(steps) => pack(&mut planned.transactions, group.name, steps),
+            Err(reason) => planned.rejected.push(Rejected { name: group.name.clone(), reason }),
+        }
+    }
+    planned
+}
+
+/// The guarded operations for one name, puts before deletes.
+fn steps(group: &NameChanges<'_>, present: &BTreeMap<String, Present>, owner: &str) -> Result<Vec<(Compare, TxnOp)>, String> {
+    let here = directory(group.name);
+    let at_name = || present.iter().filter(|(key, _)| key.strip_prefix(&here).is_some_and(|hash| !hash.contains('/')));
+    let mut wanted: BTreeMap<String, Record> = BTreeMap::new();
+    for change in &group.changes {
+        if let Change::Upsert(set) = change {
+            wanted.extend(encode(set, owner));
+        }
+    }
+    if !wanted.is_empty() {
+        let foreign = at_name().find(|(_, p)| p.record.as_ref().is_none_or(|r| r.owner != owner));
+        if let Some((key, present)) = foreign {
+            let holder = present.record.as_ref().map(|r| r.owner.as_str()).filter(|o| !o.is_empty());
+            let holder = holder.map(|o| format!("federation {o}")).unwrap_or_else(|| "someone else".to_owned());
+            return Err(format!("key {key} belongs to {holder}; it is left alone"));
+        }
+    }
+    let touched: BTreeSet<Kind> = group.changes.iter().map(|c| c.kind()).collect();
+    let mut steps = Vec::new();
+    for (key, record) in &wanted {
+        let guard = match present.get(key) {
+            Some(p) if p.record.as_ref() == Some(record) => continue,
+            Some(p) => Compare::mod_revision(key.as_str(), CompareOp::Equal, p.revision),
+            None => Compare::create_revision(key.as_str(), CompareOp::Equal, 0),
+        };
+        let value = serde_json::to_vec(record).map_err(|e| e.to_string())?;
+        steps.push((guard, TxnOp::put(key.as_str(), value, None)));
+    }
+    for (key, p) in at_name() {
+        let ours = p.record.as_ref().is_some_and(|r| r.owner == owner && touched.contains(&kind(r)));
+        if ours && !wanted.contains_key(key) {
+            steps.push((Compare::mod_revision(key.as_str(), CompareOp::Equal, p.revision), TxnOp::delete(key.as_str(), None)));
+        }
+    }
+    Ok(steps)
+}
+
+fn kind(record: &Record) -> Kind {
+    match record.host.parse() {
+        Ok(std::net::IpAddr::V4(_)) => Kind::A,
+        Ok(std::net::IpAddr::V6(_)) => Kind::Aaaa,
+        Err(_) => Kind::Cname,
+    }
+}
+
+/// Adds the steps of a name to the last transaction with room for all of them, or opens another.
+/// Only a name with more steps than one transaction takes is itself divided.
+fn pack<'a>(into: &mut Vec<Transaction<'a>>, name: &'a DnsName, steps: Vec<(Compare, TxnOp)>) {
+    if steps.is_empty() {
+        return;
+    }
+    if into.last().is_none_or(|last| last.ops.len() + steps.len() > MAX_OPS) {
+        into.push(Transaction::default());
+    }
+    for (guard, op) in steps {
+        if into.last().is_some_and(|last| last.ops.len() == MAX_OPS) {
+            into.push(Transaction::default());
+        }
+        if let Some(last) = into.last_mut() {
+            last.names.insert(name);
+            last.guards.push(guard);
+            last.ops.push(op);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Data, RecordSet};
+
+    fn name(text: &str) -> DnsName {
+        DnsName::parse(text).unwrap()
+    }
+
+    fn a(at: &str, ips: impl IntoIterator<Item = u32>) -> Change {
+        Change::Upsert(RecordSet { name: name(at), ttl: 180, data: Data::A(ips.into_iter().map(Into::into).collect()) })
+    }
+
+    #[test]
+    fn a_batch_is_one_transaction_until_it_holds_128_operations() {
+        let batch: Vec<Change> = (0..64).map(|i| a(&format!("n{i}.example.com"), [1, 2])).collect();
+        let (grouped, rejected) = group(&batch, &name("example.com"));
+        assert!(rejected.is_empty());
+        let todo: Vec<_> = grouped.iter().collect();
+        let planned = plan(&todo, &BTreeMap::new(), "f");
+        assert_eq!(planned.transactions.iter().map(|t| t.ops.len()).collect::<Vec<_>>(), [128]);
+        let more: Vec<Change> = batch.into_iter().chain([a("z.example.com", 0..300)]).collect();
+        let (grouped, _) = group(&more, &name("example.com"));
+        let todo: Vec<_> = grouped.iter().collect();
+        let planned = plan(&todo, &BTreeMap::new(), "f");
+        assert_eq!(planned.transactions.iter().map(|t| t.ops.len()).collect::<Vec<_>>(), [128, 128, 128, 44]);
+    }
+
+    #[test]
+    fn addresses_come_before_aliases_and_deletions_last() {
+        let alias = Change::Upsert(RecordSet { name: name("a.example.com"), ttl: 1, data: Data::Cname(name("z.example.com")) });
+        let batch = [Change::Delete { name: name("0.example.com"), kind: Kind::A }, alias, a("z.example.com", [1])];
+        let (grouped, _) = group(&batch, &name("example.com"));
+        assert_eq!(grouped.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(), ["z.example.com.", "a.example.com.", "0.example.com."]);
+    }
+
+    #[test]
+    fn names_outside_the_zone_and_the_zone_itself_are_refused() {
+        let batch = [a("www.example.net", [1]), a("example.com", [1]), a("www.example.com", [1])];
+        let (grouped, rejected) = group(&batch, &name("example.com"));
+        assert_eq!((grouped.len(), rejected.len()), (1, 2));
+    }
+}

@@ -1,0 +1,116 @@
+//! The provider trait, and finding the zone to publish in.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+
+use crate::{Change, DnsName, Error, RecordSet};
+
+/// One zone of a provider.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Zone {
+    /// Its domain.
+    pub name: DnsName,
+    /// The provider's own identifier of it.
+    pub id: String,
+}
+
+/// A record set a provider holds.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Held {
+    /// The set.
+    pub set: RecordSet,
+    /// Whether this federation wrote it. Sets of others are never changed.
+    pub owned: bool,
+}
+
+/// A name of a batch that was left as it is, and why; the rest of the batch was applied.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Rejected {
+    /// The name.
+    pub name: DnsName,
+    /// One sentence.
+    pub reason: String,
+}
+
+/// Where the federation's names are published.
+///
+/// A provider is opened for one federation and marks what it writes with that federation's name.
+#[async_trait]
+pub trait Provider: Debug + Send + Sync {
+    /// The name it is registered under.
+    fn name(&self) -> &'static str;
+
+    /// All zones it can write to.
+    async fn zones(&self) -> Result<Vec<Zone>, Error>;
+
+    /// Every A, AAAA and CNAME set of `zone` at or below `under`, as of one moment.
+    ///
+    /// A provider that holds several sets of one name and type (others wrote there too) lists each.
+    async fn read(&self, zone: &Zone, under: &DnsName) -> Result<Vec<Held>, Error>;
+
+    /// Applies a batch. All changes of one name happen together; names whose change cannot be made
+    /// (someone else holds them, or the backend refuses the value) are returned and left as they are.
+    ///
+    /// # Errors
+    /// The backend is away: some names of a large batch may be applied. Applying the same batch again is safe.
+    async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error>;
+
+    /// Addresses at which the provider itself answers queries; empty if something else does.
+    fn addresses(&self) -> Vec<SocketAddr> {
+        Vec::new()
+    }
+}
+
+/// Finds the one zone meant by a name (final dot does not matter), an identifier, or both.
+///
+/// # Errors
+/// [`Error::Zone`] if none or more than one fits, listing the zones there are.
+pub fn select_zone(zones: &[Zone], name: &str, id: Option<&str>) -> Result<Zone, Error> {
+    let id = id.filter(|id| !id.is_empty());
+    let plain = |text: &str| text.trim_end_matches('.').to_ascii_lowercase();
+    let fits: Vec<&Zone> = zones
+        .iter()
+        .filter(|zone| name.is_empty() || plain(zone.name.as_str()) == plain(name))
+        .filter(|zone| id.is_none_or(|id| zone.id == id))
+        .collect();
+    let listed = || zones.iter().map(|zone| format!("{} (id {})", zone.name, zone.id)).collect::<Vec<_>>().join(", ");
+    match fits.as_slice() {
+        [one] => Ok((*one).clone()),
+        [] => Err(Error::Zone {
+            message: format!("no DNS zone matches name \"{name}\" and id \"{}\"", id.unwrap_or_default()),
+            hint: if zones.is_empty() {
+                "the provider has no zones: name one in its configuration, for example zones = example.com.".to_owned()
+            } else {
+                format!("the provider has: {}", listed())
+            },
+        }),
+        _ => Err(Error::Zone {
+            message: format!("multiple matching DNS zones found for \"{name}\"; please specify the zone's id"),
+            hint: format!("the provider has: {}", listed()),
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn zone(name: &str, id: &str) -> Zone {
+        Zone { name: DnsName::parse(name).unwrap(), id: id.to_owned() }
+    }
+
+    #[test]
+    fn a_zone_is_found_by_name_or_id_and_must_be_the_only_one() {
+        let zones = [zone("example.com", "0"), zone("example.com", "1"), zone("example.net", "2")];
+        assert_eq!(select_zone(&zones, "Example.NET", None).unwrap().id, "2");
+        assert_eq!(select_zone(&zones, "example.com.", Some("1")).unwrap().id, "1");
+        assert_eq!(select_zone(&zones, "", Some("0")).unwrap().id, "0");
+        let many = select_zone(&zones, "example.com", None).unwrap_err();
+        assert!(many.to_string().contains("multiple matching DNS zones found for \"example.com\""), "{many}");
+        let none = select_zone(&zones, "example.org", None).unwrap_err();
+        assert!(none.hint().unwrap().contains("example.net. (id 2)"));
+        assert!(none.is_configuration());
+    }
+}
