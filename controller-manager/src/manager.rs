@@ -97,23 +97,13 @@ pub async fn run_with_dns(
         () = elector.win() => {}
         () = shutdown.cancelled() => return Ok(()),
     }
-    // Leading ends in order when the lease is lost, too.
-    let leading = shutdown.child_token();
-    let mut work = std::pin::pin!(lead(config, federation, connector, dns, ready, leading.clone()));
-    let lost = tokio::select! {
-        () = &mut work => None,
-        lost = elector.keep() => {
-            leading.cancel();
-            Some(lost)
-        }
-    };
-    match lost {
-        Some(lost) => lost,
-        None => {
-            elector.resign().await;
-            Ok(())
-        }
+    // When the lease is lost the work is dropped where it stands: another one leads now.
+    tokio::select! {
+        () = lead(config, federation, connector, dns, ready, shutdown) => {}
+        lost = elector.keep() => return lost,
     }
+    elector.resign().await;
+    Ok(())
 }
 
 async fn lead(
@@ -153,10 +143,9 @@ async fn lead(
         federation: name,
         brake: config.brake,
         enabled,
-        writer: Writer::new(federation.clone(), records, mailbox.clone()),
+        writer: Writer::new(federation.clone(), records, mailbox),
         records: batches,
         events: events.clone(),
-        mailbox,
         ready,
     };
     let context = Context { config: Arc::new(config), federation, members, events, shutdown: shutdown.clone() };

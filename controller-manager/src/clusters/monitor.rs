@@ -57,7 +57,7 @@ struct Monitor {
     /// The last problem with credentials, so that each is told once.
     problem: String,
     /// When the member was lost, until its replicas move.
-    lost: Option<(Instant, u64)>,
+    lost: Option<Instant>,
 }
 
 /// Runs the monitor, the lane and the watches of one member until `stop`.
@@ -122,7 +122,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     }
 
     let verdict = Verdict::new(clusters.monitor.failures);
-    let lost = first.status.is_ready().then(|| (Instant::now(), 0));
+    let lost = first.status.is_ready().then(Instant::now);
     let monitor = Monitor {
         clusters,
         name: first.name,
@@ -162,7 +162,7 @@ impl Monitor {
             self.write_status().await;
             let pause = if self.verdict.is_doubtful() { self.clusters.monitor.retry } else { self.clusters.monitor.period };
             let wake = Instant::now() + pause;
-            let moves = self.lost.map_or(wake + Duration::from_secs(3600), |(since, _)| since + self.clusters.monitor.loss_delay);
+            let moves = self.lost.map_or(wake + Duration::from_secs(3600), |since| since + self.clusters.monitor.loss_delay);
             tokio::select! {
                 () = sleep_until(wake) => {}
                 () = sleep_until(moves) => self.give_up(),
@@ -228,11 +228,10 @@ impl Monitor {
             self.open();
         } else {
             self.clusters.members.modify(&self.name, |m| m.health = health);
-            let epoch = self.session.borrow().as_ref().map(|s| s.epoch);
-            self.session.send_replace(None);
+            let was_open = self.session.send_replace(None).is_some();
             self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
-            if let Some(epoch) = epoch {
-                self.lost = Some((Instant::now(), epoch));
+            if was_open {
+                self.lost = Some(Instant::now());
             }
         }
     }
@@ -247,10 +246,10 @@ impl Monitor {
 
     /// The member is away for longer than the loss delay.
     fn give_up(&mut self) {
-        if let Some((_, epoch)) = self.lost.take() {
+        if self.lost.take().is_some() {
             tracing::warn!(cluster = self.name, "away for longer than the loss delay; its replicas move");
             self.clusters.members.modify(&self.name, |m| m.counts = false);
-            self.clusters.mailbox.send(Intake::Lost { cluster: self.name.clone(), epoch });
+            self.clusters.mailbox.send(Intake::Lost { cluster: self.name.clone() });
         }
     }
 

@@ -8,11 +8,11 @@ use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
     Api, Resource, ResourceExt,
     api::DynamicObject,
-    core::PartialObjectMeta,
+    core::{ApiResource, PartialObjectMeta},
     runtime::{
         WatchStreamExt,
         reflector::store::Writer,
-        watcher::{self, Event, metadata_watcher, watcher},
+        watcher::{self, Event, watcher},
     },
 };
 use serde::de::DeserializeOwned;
@@ -54,7 +54,7 @@ impl Watches {
     /// Watches one federated kind until the member leaves.
     pub(crate) async fn kind(self, id: KindId) {
         if KINDS[id].counters.is_empty() {
-            let stream = |api, config| metadata_watcher(api, config).default_backoff().boxed();
+            let stream = |api, config| watcher(api, config).default_backoff().boxed();
             self.follow::<PartialObjectMeta<DynamicObject>>(id, stream, |_, object, federation| {
                 Seen::from_metadata(&object.metadata, federation)
             })
@@ -65,16 +65,16 @@ impl Watches {
         }
     }
 
-    async fn follow<K: Resource>(
+    async fn follow<K: Resource<DynamicType = ApiResource>>(
         mut self,
         id: KindId,
-        stream: fn(Api<DynamicObject>, watcher::Config) -> Events<K>,
+        stream: fn(Api<K>, watcher::Config) -> Events<K>,
         seen: fn(KindId, &K, &str) -> Seen,
     ) {
         let mut epoch = 0;
         while let Some(session) = self.next_session(epoch).await {
             epoch = session.epoch;
-            let api = Api::<DynamicObject>::all_with(session.client, &KINDS[id].api_resource());
+            let api = Api::<K>::all_with(session.client, &KINDS[id].api_resource());
             let mut events = stream(api, self.config());
             let mut listing = Vec::new();
             let mut over = self.session.clone();

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     brake::Verdict,
     entry::{ClusterSide, Entry, Key, Tracked},
-    intake::{Intake, Mailbox},
+    intake::Intake,
     records::Batch,
     writer::Writer,
 };
@@ -54,7 +54,6 @@ pub(crate) struct Parts {
     pub(crate) writer: Writer,
     pub(crate) records: mpsc::UnboundedSender<Batch>,
     pub(crate) events: Events,
-    pub(crate) mailbox: Mailbox,
     /// Told once everything was read at the start.
     pub(crate) ready: tokio::sync::watch::Sender<bool>,
 }

@@ -24,9 +24,10 @@ pub(crate) struct Split {
 }
 
 /// Annotations that speak to the federation or to other tools about the federated object, and mean nothing in a member.
-const FEDERATION_ONLY: [&str; 6] = [
+const FEDERATION_ONLY: [&str; 7] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
     keys::CLUSTER_SELECTOR,
     keys::CONFLICT,
     keys::SERVICE_INGRESSES,

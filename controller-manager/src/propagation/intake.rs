@@ -37,7 +37,7 @@ pub(crate) enum Intake {
     /// A member can be reached, in this session; or cannot.
     Session { cluster: String, epoch: Option<u64> },
     /// A lost member was away for longer than the loss delay.
-    Lost { cluster: String, epoch: u64 },
+    Lost { cluster: String },
     /// Something was seen in a member.
     Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
     /// A job was carried out.

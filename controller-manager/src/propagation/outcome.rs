@@ -34,7 +34,8 @@ impl Brain {
         let entry = self.entries.get_mut(key);
         let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == *uid));
         let Some(copy) = tracked.and_then(|t| t.copies.get_mut(cluster)) else { return };
-        let (mut told, mut retry) = (None, None);
+        let told;
+        let mut retry = None;
         let tell = |warning, reason, message| Some(Told { warning, reason, message });
         match outcome {
             Outcome::Surveyed(result) => {

@@ -64,12 +64,11 @@ impl Brain {
                 self.enqueue_all();
             }
             Intake::Session { cluster, epoch } => self.take_session(&cluster, epoch),
-            Intake::Lost { cluster, epoch } => {
-                if let Some(side) = self.clusters.get_mut(&cluster).filter(|s| s.epoch.is_none_or(|e| e == epoch) && s.counts) {
-                    if side.epoch.is_none() {
-                        side.counts = false;
-                        self.enqueue_all();
-                    }
+            Intake::Lost { cluster } => {
+                // Back by now, it counts again.
+                if let Some(side) = self.clusters.get_mut(&cluster).filter(|s| s.epoch.is_none() && s.counts) {
+                    side.counts = false;
+                    self.enqueue_all();
                 }
             }
             Intake::Observed { cluster, epoch, kind, observed } => self.take_observed(&cluster, epoch, kind, observed),

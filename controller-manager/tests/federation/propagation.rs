@@ -125,24 +125,18 @@ async fn a_restart_writes_nothing() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn five_hundred_config_maps_follow_within_seconds_even_unoptimised() {
+async fn members_keep_up_with_whoever_creates() {
     let bed = Bed::start().await;
     bed.namespace().await;
-    let mut one = Vec::new();
-    for n in 0..20 {
-        bed.federation.create(MAPS, config_map(&format!("single-{n}"))).await;
-        one.push(bed.gondor.until_there(&format!("{MAPS}/single-{n}")).await);
-    }
-    one.sort();
     let start = Instant::now();
     for n in 0..500 {
         bed.federation.create(MAPS, config_map(&format!("map-{n}"))).await;
     }
     let created = start.elapsed();
     for member in [&bed.gondor, &bed.rohan] {
-        member.until(&format!("{MAPS}?limit=1000"), |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 520)).await;
+        member.until(&format!("{MAPS}?limit=1000"), |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 500)).await;
     }
-    let all = start.elapsed();
-    eprintln!("one map: median {:?}; 500 maps: created in {created:?}, in both members after {all:?}", one[one.len() / 2]);
-    assert!(all < Duration::from_secs(15), "{all:?}");
+    // The servers of this test are as busy as the controllers, so only the lag says something.
+    let lag = start.elapsed() - created;
+    assert!(lag < Duration::from_secs(3), "{lag:?} after {created:?} of creating");
 }
