@@ -1,5 +1,6 @@
 //! A Service from the federation API to DNS answers: real API servers in memory, the real controllers,
 //! the embedded DNS server asked by real queries.
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,7 +54,8 @@ impl Api {
 
     async fn call(&self, method: Method, path: &str, body: Value) -> Value {
         let kind = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
-        let request = Request::builder().method(method).uri(path).header("content-type", kind).body(Body::from(body.to_string().into_bytes()));
+        let request =
+            Request::builder().method(method).uri(path).header("content-type", kind).body(Body::from(body.to_string().into_bytes()));
         let response = kube::Client::new(self.server.admin_service(), "default").send(request.unwrap()).await.unwrap();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         serde_json::from_slice(&bytes).unwrap_or(Value::Null)
@@ -154,7 +156,8 @@ async fn a_federated_service_resolves_follows_a_cut_and_goes() {
     config.monitor.period = Duration::from_millis(200);
     config.monitor.timeout = Duration::from_millis(500);
     config.monitor.retry = Duration::from_millis(50);
-    let embedded = dns_providers::embedded::Config::new("127.0.0.1:0".parse().unwrap(), dns_providers::DnsName::parse("example.com").unwrap());
+    let embedded =
+        dns_providers::embedded::Config::new("127.0.0.1:0".parse().unwrap(), dns_providers::DnsName::parse("example.com").unwrap());
     let provider = Arc::new(dns_providers::embedded::Embedded::start(embedded).await.unwrap());
     let dns = Opened::new(&config, provider).await.unwrap();
     let resolver = resolver(dns.addresses()[0]);
@@ -164,7 +167,9 @@ async fn a_federated_service_resolves_follows_a_cut_and_goes() {
     let stop = CancellationToken::new();
     let running = tokio::spawn(run_with_dns(config, federation.client(), Arc::new(Members(members)), Some(dns), stop.clone()));
 
-    federation.call(Method::POST, "/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})).await;
+    federation
+        .call(Method::POST, "/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}}))
+        .await;
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": "nginx", "namespace": "demo"},
         "spec": {"type": "LoadBalancer", "selector": {"app": "nginx"}, "ports": [{"port": 80}]}

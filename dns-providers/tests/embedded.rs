@@ -1,4 +1,5 @@
 //! The embedded server by real queries.
+#![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
 mod support;
 

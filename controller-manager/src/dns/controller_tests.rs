@@ -323,7 +323,10 @@ async fn wrong_configuration_is_one_clear_error_with_a_hint() {
         (config("bind", "example.com", ""), "unknown DNS provider \"bind\"\nhint: known providers: coredns, embedded"),
         (config("coredns", "example.com", ""), "could not init DNS provider \"coredns\": a configuration file is needed\nhint: "),
         (with_file(config("embedded", "example.org", "")), "no DNS zone matches name \"example.org\""),
-        (with_file(config("embedded", "example.com", "example.net")), "--service-dns-suffix example.net. does not lie in the zone example.com."),
+        (
+            with_file(config("embedded", "example.com", "example.net")),
+            "--service-dns-suffix example.net. does not lie in the zone example.com.",
+        ),
     ] {
         let error = super::open(&config).await.unwrap_err();
         assert!(format!("{error:#}").contains(want), "{error:#}");

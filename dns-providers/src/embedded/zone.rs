@@ -265,8 +265,8 @@ mod tests {
         ]);
         use ResponseCode::{NXDomain, NoError};
         let chain = vec!["S.z.r.example.com. s.r.example.com.".to_owned(), "s.r.example.com. 192.0.2.1".to_owned()];
-        assert_eq!(ask(&zone, "S.z.r.example.com.", RecordType::A), (NoError, chain.clone(), false));
-        assert_eq!(ask(&zone, "s.z.r.example.com.", RecordType::AAAA).2, true, "no AAAA: alias and SOA");
+        assert_eq!(ask(&zone, "S.z.r.example.com.", RecordType::A), (NoError, chain, false));
+        assert!(ask(&zone, "s.z.r.example.com.", RecordType::AAAA).2, "no AAAA: alias and SOA");
         assert_eq!(ask(&zone, "s.z.r.example.com.", RecordType::CNAME).1.len(), 1);
         assert_eq!(ask(&zone, "s.r.example.com.", RecordType::AAAA), (NoError, vec![], true));
         assert_eq!(ask(&zone, "z.r.example.com.", RecordType::A), (NoError, vec![], true), "empty non-terminal");
