@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use federation_api::keys;
 use http::{Response, StatusCode};
-use machinery::status::{ApiError, FieldError};
+use machinery::status::{ApiError, FieldError, FieldErrorKind};
 use serde_json::{Value, json};
 
 use super::prepare::{self, Write};
@@ -63,7 +63,8 @@ impl DeleteOptions {
             Some("Background" | "Foreground") => Some(false),
             Some(other) => {
                 let rule = "supported values: \"Background\", \"Foreground\", \"Orphan\"";
-                return invalid(FieldError::invalid("propagationPolicy", other, rule));
+                let kind = FieldErrorKind::NotSupported;
+                return invalid(FieldError { kind, ..FieldError::invalid("propagationPolicy", other, rule) });
             }
         };
         let in_body = body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -235,8 +236,8 @@ pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody)
 mod tests {
     use super::*;
 
-    fn read(body: Value, query: &str) -> Result<DeleteOptions, u16> {
-        DeleteOptions::parse(&body, &Query::parse(query)).map_err(|e| e.code)
+    fn read(body: &Value, query: &str) -> Result<DeleteOptions, u16> {
+        DeleteOptions::parse(body, &Query::parse(query)).map_err(|e| e.code)
     }
 
     #[test]
@@ -250,7 +251,7 @@ mod tests {
             (json!({"propagationPolicy": "Foreground"}), json!(["x/y"])),
             (json!({"orphanDependents": false}), json!(["x/y"])),
         ] {
-            let new = marked(&old, &read(body.clone(), "").unwrap(), "2026-01-01T00:00:00Z");
+            let new = marked(&old, &read(&body, "").unwrap(), "2026-01-01T00:00:00Z");
             assert_eq!(new["metadata"]["finalizers"], left, "{body}");
             assert_eq!(new["metadata"]["deletionTimestamp"], "2026-01-01T00:00:00Z");
             assert_eq!(new["metadata"]["generation"], 2);
@@ -266,9 +267,9 @@ mod tests {
 
     #[test]
     fn contradictions_are_refused() {
-        assert_eq!(read(json!({"propagationPolicy": "Orphan", "orphanDependents": true}), "").unwrap_err(), 422);
-        assert_eq!(read(json!({"propagationPolicy": "Never"}), "").unwrap_err(), 422);
-        assert_eq!(read(Value::Null, "propagationPolicy=Background").unwrap().orphan, Some(false));
-        assert!(read(json!({"dryRun": ["All"]}), "").unwrap().dry_run);
+        assert_eq!(read(&json!({"propagationPolicy": "Orphan", "orphanDependents": true}), "").unwrap_err(), 422);
+        assert_eq!(read(&json!({"propagationPolicy": "Never"}), "").unwrap_err(), 422);
+        assert_eq!(read(&Value::Null, "propagationPolicy=Background").unwrap().orphan, Some(false));
+        assert!(read(&json!({"dryRun": ["All"]}), "").unwrap().dry_run);
     }
 }

@@ -35,7 +35,7 @@ pub(super) fn read_at(query: &Query) -> Result<ReadAt, ApiError> {
 
 /// Which part of a list, and how old it may be.
 pub(super) fn list_options(query: &Query) -> Result<ListOptions, ApiError> {
-    let limit = usize::try_from(query.number("limit")?.unwrap_or(0)).map_err(|_| invalid("limit", "must not be negative"))?;
+    let limit = usize::try_from(query.number("limit")?.unwrap_or(0)).unwrap_or(0);
     let continue_token = query.get("continue").map(str::to_owned);
     let revision = revision(query)?;
     let matching = query.get("resourceVersionMatch");

@@ -67,7 +67,7 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
     let warnings = std::sync::Mutex::new(Vec::new());
     let stored = update::change(call, part, &write, false, |old| {
         let new = patched(call, kind, old, &patch)?;
-        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation)?;
+        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation).map_err(|e| unfit(call, e, validation))?;
         *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = decoded.warnings;
         let mut new = decoded.value;
         if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
@@ -83,6 +83,16 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
     let stored = stored.await?;
     let warnings = warnings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
     Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &warnings))
+}
+
+/// A patch that makes something of the wrong type is invalid rather than unreadable.
+fn unfit(call: Call<'_>, e: ApiError, validation: FieldValidation) -> ApiError {
+    if validation == FieldValidation::Strict && e.message.contains("strict decoding error") {
+        return e;
+    }
+    let error = FieldError::invalid("patch", Value::Null, e.message);
+    let error = FieldError { value: None, ..error };
+    ApiError::invalid(call.resource().group, call.resource().kind, &call.info.name, &[error])
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {

@@ -208,6 +208,11 @@ fn only(part: Option<Subresource>, mut new: Value, old: &Value, has_status: bool
             let mut out = old.clone();
             out["metadata"] = new["metadata"].take();
             put(&mut out, "status", new.get_mut("status").map(Value::take));
+            if out["kind"] == "Deployment" {
+                // As in Kubernetes, of this kind alone.
+                let labels = old["metadata"].get("labels").cloned();
+                put(&mut out["metadata"], "labels", labels);
+            }
             out
         }
         Some(Subresource::Finalize) => {

@@ -30,7 +30,7 @@ pub(super) static RESOURCES: &[Resource] = &[
         ..core("Namespace", "namespaces", "namespace")
     },
     Resource { selectable: &["type"], strategy: &Immutable(&["data", "stringData"]), ..core("Secret", "secrets", "secret") },
-    Resource { short_names: &["sa"], ..core("ServiceAccount", "serviceaccounts", "serviceaccount") },
+    Resource { short_names: &["sa"], strategy: &ServiceAccounts, ..core("ServiceAccount", "serviceaccounts", "serviceaccount") },
     Resource {
         short_names: &["svc"],
         categories: &["all"],
@@ -164,6 +164,23 @@ fn fold_string_data(object: &mut Value) {
             let encoded = base64::engine::general_purpose::STANDARD.encode(value.as_str().unwrap_or_default());
             object["data"][key] = encoded.into();
         }
+    }
+}
+
+/// Service accounts: DELETE answers the object.
+struct ServiceAccounts;
+
+impl Strategy for ServiceAccounts {
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    fn counts_generations(&self) -> bool {
+        false
+    }
+
+    fn has_status(&self) -> bool {
+        false
     }
 }
 

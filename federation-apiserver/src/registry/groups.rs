@@ -10,6 +10,15 @@ struct SpecAndStatus;
 
 impl Strategy for SpecAndStatus {}
 
+/// Rules of autoscalers, whose generation Kubernetes does not count.
+struct Autoscalers;
+
+impl Strategy for Autoscalers {
+    fn counts_generations(&self) -> bool {
+        false
+    }
+}
+
 /// Rules of kinds with a spec that counts generations, without status.
 struct SpecOnly;
 
@@ -60,7 +69,7 @@ pub(super) static AUTOSCALING: &[Resource] = &[Resource {
     short_names: &["hpa"],
     categories: &["all"],
     subresources: STATUS,
-    strategy: &SpecAndStatus,
+    strategy: &Autoscalers,
     ..Resource::namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler")
 }];
 

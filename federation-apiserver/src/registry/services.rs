@@ -57,7 +57,7 @@ impl Strategy for Services {
     }
 
     fn name_rule(&self) -> Option<NameRule> {
-        Some(metadata::dns1035_label)
+        Some(metadata::dns_label)
     }
 }
 
@@ -124,16 +124,16 @@ mod tests {
 
     use super::*;
 
-    fn fields(spec: Value) -> Vec<String> {
+    fn fields(spec: &Value) -> Vec<String> {
         Services.validate(&json!({ "spec": spec }), None).into_iter().map(|e| e.field).collect()
     }
 
     #[test]
     fn ports_are_checked() {
-        assert_eq!(fields(json!({"ports": [{"port": 80}]})), Vec::<String>::new());
-        assert_eq!(fields(json!({})), ["spec.ports"]);
-        assert_eq!(fields(json!({"ports": [{"port": 80}, {"port": 0, "name": "a"}]})), ["spec.ports[0].name", "spec.ports[1].port"]);
-        assert_eq!(fields(json!({"type": "X", "ports": [{"port": 80, "protocol": "tcp"}]})), ["spec.type", "spec.ports[0].protocol"]);
+        assert_eq!(fields(&json!({"ports": [{"port": 80}]})), Vec::<String>::new());
+        assert_eq!(fields(&json!({})), ["spec.ports"]);
+        assert_eq!(fields(&json!({"ports": [{"port": 80}, {"port": 0, "name": "a"}]})), ["spec.ports[0].name", "spec.ports[1].port"]);
+        assert_eq!(fields(&json!({"type": "X", "ports": [{"port": 80, "protocol": "tcp"}]})), ["spec.type", "spec.ports[0].protocol"]);
     }
 
     #[test]

@@ -66,6 +66,9 @@ impl Strategy for Jobs {
             labels[key] = value.clone();
             labels[format!("batch.kubernetes.io/{key}")] = value.clone();
         }
+        if object["metadata"]["labels"].as_object().is_none_or(serde_json::Map::is_empty) {
+            object["metadata"]["labels"] = object["spec"]["template"]["metadata"]["labels"].clone();
+        }
         object["spec"]["selector"] = json!({"matchLabels": {"batch.kubernetes.io/controller-uid": uid}});
     }
 
@@ -95,6 +98,10 @@ pub(super) struct Pods;
 impl Strategy for Pods {
     fn prepare_create(&self, object: &mut Value, _user: &UserInfo) {
         object["status"] = json!({"phase": "Pending"});
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
     }
 
     fn validate(&self, new: &Value, _old: Option<&Value>) -> Vec<FieldError> {

@@ -32,7 +32,13 @@ pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> 
     if let Some(document) = server.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
         return Ok(document.map(full));
     }
-    server.discovery.respond(path, &parts.headers).map(|r| r.map(full)).ok_or_else(ApiError::no_such_path)
+    if let Some(document) = server.discovery.respond(path, &parts.headers) {
+        return Ok(document.map(full));
+    }
+    if path.starts_with("/api/") || path.starts_with("/apis/") {
+        return Err(ApiError::no_such_path());
+    }
+    Ok(response::text(StatusCode::NOT_FOUND, "404 page not found\n"))
 }
 
 fn full(bytes: Bytes) -> Body {

@@ -3,6 +3,8 @@
 //! Each scenario runs in memory and over TLS; with `KUBE_SUBJECT_URL` (and `KUBE_SUBJECT_TOKEN` of an
 //! administrator) it runs against that server instead, for example a real kube-apiserver.
 
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod connections;
 mod deletion;
 mod namespaces;
