@@ -31,9 +31,12 @@ async fn publish(client: Client, service: Service) -> kube::Result<()> {
     let ready: i32 = deployments.iter().filter(|d| selects(&selector, d)).map(|d| d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0)).sum();
     let address = |i: i32| format!("10.0.{}.{}", i / 250, i % 250 + 1);
     let endpoints: Vec<_> = (0..ready).map(|i| json!({"addresses": [address(i)], "conditions": {"ready": true}})).collect();
+    // As Kubernetes does: a slice has the labels of its Service.
+    let mut labels = service.metadata.labels.clone().unwrap_or_default();
+    labels.insert("kubernetes.io/service-name".into(), name.clone());
     let slice = json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
-        "metadata": {"name": format!("{name}-simulated"), "namespace": namespace, "labels": {"kubernetes.io/service-name": name}},
+        "metadata": {"name": format!("{name}-simulated"), "namespace": namespace, "labels": labels},
         "endpoints": endpoints, "ports": [],
     });
     let kind = ApiResource {
