@@ -19,6 +19,8 @@ const QUEUE: usize = 512;
 /// Events at once, and per second after that, over all objects.
 const BURST: f64 = 50.0;
 const RATE: f64 = 20.0;
+/// Of these, so many are kept for warnings: a flood of good news must not hide a bad one.
+const RESERVE: f64 = 20.0;
 /// The same reason on the same object is told again after this.
 const REPEAT: Duration = Duration::from_secs(60);
 
@@ -89,7 +91,8 @@ impl Spam {
             self.told.retain(|_, at| now.duration_since(*at) < REPEAT);
         }
         let key = (event.about.uid.clone(), event.reason, event.message.clone());
-        if self.tokens < 1.0 || self.told.get(&key).is_some_and(|at| now.duration_since(*at) < REPEAT) {
+        let floor = if event.warning { 1.0 } else { 1.0 + RESERVE };
+        if self.tokens < floor || self.told.get(&key).is_some_and(|at| now.duration_since(*at) < REPEAT) {
             return false;
         }
         self.tokens -= 1.0;
@@ -143,7 +146,8 @@ mod tests {
         };
         assert!(spam.admit(&event("a"), now));
         assert!(!spam.admit(&event("a"), now));
-        assert_eq!((0..100).filter(|n| spam.admit(&event(&n.to_string()), now)).count(), 49);
+        assert_eq!((0..100).filter(|n| spam.admit(&event(&n.to_string()), now)).count(), 29);
+        assert!(spam.admit(&Event { warning: true, ..event("bad news") }, now));
         assert!(spam.admit(&event("a"), now + Duration::from_secs(61)));
     }
 }

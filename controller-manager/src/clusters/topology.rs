@@ -49,6 +49,7 @@ mod tests {
 
     use super::*;
 
+    #[expect(clippy::needless_pass_by_value, reason = "reads better in the tables below")]
     fn node(name: &str, labels: Value) -> Value {
         json!({"metadata": {"name": name, "labels": labels}})
     }
