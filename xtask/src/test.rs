@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the suites, in one place. CI calls only this.
 
+use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
@@ -45,6 +46,17 @@ fn real(target: &str) -> Result<()> {
     ]))
 }
 
+/// The dependencies keep to `deny.toml`. cargo-deny is built once, into the cache folder.
+fn dependencies() -> Result<()> {
+    let tools = kit::cache_dir().join("tools");
+    let deny = tools.join("bin/cargo-deny");
+    if !deny.exists() {
+        say("building cargo-deny (some minutes, once)");
+        shell::run(cargo(&["install", "--quiet", "--locked", "cargo-deny", "--root"]).arg(&tools))?;
+    }
+    shell::run(Command::new(deny).args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(shell::root()))
+}
+
 const SUITES: &[Suite] = &[
     suite("format", false, "rustfmt", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     suite("lints", false, "clippy, warnings are errors", || {
@@ -53,12 +65,20 @@ const SUITES: &[Suite] = &[
     suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
         shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))
     }),
+    suite("dependencies", true, "cargo deny: one crypto library, known licences, known registries", dependencies),
     suite("demo", false, "the first run, told by `kubefed up --story`", || {
         shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
         demo::story(false)
     }),
     suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || real("kit")),
-    suite("oracle", true, "our API server against a real kube-apiserver, and real CoreDNS on our records", || real("oracle")),
+    suite("oracle", true, "our API server against a real kube-apiserver, through kubectl", || {
+        shell::run(&mut cargo(&["build", "--quiet", "--package", "federation-apiserver", "--bin", "federation-apiserver"]))?;
+        real("oracle")
+    }),
+    suite("coredns", true, "a real CoreDNS answers from the records we write", || {
+        let args = ["test", "--quiet", "--package", "dns-providers", "--features", "real", "--test", "real_coredns"];
+        shell::run(cargo(&args).env("KIT_BIN", programs::built()?))
+    }),
     suite("fellowship", true, "the on-prem tutorial on three real clusters", || {
         image::build(None, image::REFERENCE)?;
         shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
