@@ -13,6 +13,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+pub use crate::up::UpArgs;
 pub use completion::CompletionArgs;
 pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
@@ -20,7 +21,6 @@ pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, ServiceArgs};
 pub use join::JoinArgs;
 pub use unjoin::UnjoinArgs;
 pub use values::{DryRun, Format, NamedFormat};
-pub use crate::up::UpArgs;
 pub use version::VersionArgs;
 
 /// kubefed controls a Kubernetes Cluster Federation.

@@ -45,20 +45,21 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     let dir = match &args.data_dir {
         Some(dir) => dir.clone(),
         None => {
-            temporary = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}")).hint("give one with --data-dir"))?;
+            temporary =
+                tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}")).hint("give one with --data-dir"))?;
             temporary.path().to_owned()
         }
     };
-    let realm = Realm::start(&dir).await.map_err(failed)?;
+    let realm = Realm::start(&dir).await.map_err(|e| failed(&e))?;
     if args.story {
         let told = story::tell(&realm, &session.printer, start).await;
         if let Err(error) = told {
             session.printer.data(&format!("FAILED: {error:#}"));
-            return Err(failed(error));
+            return Err(failed(&error));
         }
     } else {
         for member in realm::MEMBERS {
-            realm.join(member.name).await.map_err(failed)?;
+            realm.join(member.name).await.map_err(|e| failed(&e))?;
             session.printer.note(&format!("{} has joined, region {}, zone {}", member.name, member.region, member.zone));
         }
     }
@@ -72,6 +73,6 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(error: anyhow::Error) -> Failure {
+fn failed(error: &anyhow::Error) -> Failure {
     Failure::new(format!("{error:#}"))
 }

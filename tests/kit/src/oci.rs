@@ -61,14 +61,15 @@ impl Entry {
 pub fn write(image: &Image, out: &Path) -> Result<()> {
     let layer = layer(&image.entries)?;
     let mut blobs = vec![];
-    let fs = blob(&mut blobs, "layer.v1.tar", layer);
+    let diff_id = format!("sha256:{}", digest(&layer));
+    let fs = blob(&mut blobs, "layer.v1.tar+gzip", gzip(&layer)?);
     let mut config = json!({"Entrypoint": image.entrypoint, "Env": ["PATH=/bin:/"]});
     if !image.user.is_empty() {
         config["User"] = image.user.clone().into();
     }
     let config = json!({
         "architecture": "amd64", "os": "linux", "config": config,
-        "rootfs": {"type": "layers", "diff_ids": [fs["digest"]]},
+        "rootfs": {"type": "layers", "diff_ids": [diff_id]},
     });
     let config = blob(&mut blobs, "config.v1+json", config.to_string().into_bytes());
     let manifest = json!({
@@ -134,9 +135,20 @@ fn append<W: Write>(tar: &mut tar::Builder<W>, path: &str, mode: u32, data: &[u8
     tar.append_data(&mut header, path, data).with_context(|| format!("adding {path}"))
 }
 
+fn digest(data: &[u8]) -> String {
+    Sha256::digest(data).iter().map(|b| format!("{b:02x}")).collect()
+}
+
+/// Compresses without a time stamp or file name in the header.
+fn gzip(data: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(vec![], flate2::Compression::default());
+    encoder.write_all(data)?;
+    Ok(encoder.finish()?)
+}
+
 /// Adds a blob and answers its descriptor.
 fn blob(blobs: &mut Vec<(String, Vec<u8>)>, kind: &str, data: Vec<u8>) -> Value {
-    let digest: String = Sha256::digest(&data).iter().map(|b| format!("{b:02x}")).collect();
+    let digest = digest(&data);
     let descriptor = json!({
         "mediaType": format!("application/vnd.oci.image.{kind}"), "digest": format!("sha256:{digest}"), "size": data.len(),
     });

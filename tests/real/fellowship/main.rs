@@ -55,18 +55,21 @@ fn the_tutorial_runs_on_real_clusters() {
     step("rivendell crashes in the middle of a rollout");
     world.apply("fellowship", include_str!("web.yaml"), &[("GREETING", "farewell")]).unwrap();
     world.rivendell.crash();
+    assert!(world.updated().unwrap() < 9, "the rollout was over before the crash");
     world.rivendell.restart().unwrap();
     for member in ["gondor", "rohan"] {
         world.page_says(world.address_in(member).unwrap(), &format!("farewell from {member}")).unwrap();
     }
     world.runs("gondor", 3).unwrap();
     world.runs("rohan", 6).unwrap();
+    assert_eq!(world.updated().unwrap(), 9);
 
     step("the same init and join again change nothing");
     repeat_changes_nothing(&world, &init).unwrap();
 
     step("leave");
     world.kubectl("fellowship", "delete namespace shire --timeout=120s").unwrap();
+    world.resolves(GLOBAL, &[]).unwrap();
     leave(&world, "fellowship").unwrap();
     nothing_is_left(&world, &before).unwrap();
 

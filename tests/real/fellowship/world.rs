@@ -125,6 +125,20 @@ impl World {
         })
     }
 
+    /// Ready pods of the newest template in both members, as their own Deployment controllers count them.
+    pub(crate) fn updated(&self) -> Result<usize> {
+        let count = |member| -> Result<usize> {
+            let line = "get deployment web -n shire -o 'jsonpath={.metadata.generation}/{.status.observedGeneration} {.status.updatedReplicas} {.status.unavailableReplicas}'";
+            let said = self.kubectl(member, line)?;
+            let mut words = said.split(' ');
+            let seen = words.next().and_then(|g| g.split_once('/')).is_some_and(|(is, seen)| is == seen);
+            let mut number = || words.next().and_then(|w| w.parse().ok()).unwrap_or(0);
+            let (updated, unavailable): (usize, usize) = (number(), number());
+            Ok(if seen { updated.saturating_sub(unavailable) } else { 0 })
+        };
+        Ok(count("gondor")? + count("rohan")?)
+    }
+
     /// The address a member's load balancer gave the web server.
     pub(crate) fn address_in(&self, member: &str) -> Result<IpAddr> {
         eventually(&format!("an address in {member}"), PATIENCE, || {
