@@ -89,6 +89,10 @@ const SUITES: &[Suite] = &[
 pub(crate) fn run(args: &Args) -> Result<()> {
     let chosen = |s: &&Suite| args.only.as_ref().is_none_or(|only| s.name.contains(only.as_str()));
     let (now, left): (Vec<&Suite>, Vec<&Suite>) = SUITES.iter().filter(chosen).partition(|s| args.real || !s.real);
+    if now.is_empty() {
+        let names: Vec<&str> = SUITES.iter().map(|s| s.name).collect();
+        bail!("no suite to run; the suites are {}\nhint: those on real clusters need --real", names.join(", "));
+    }
     setup::ensure(&[setup::BUILD, setup::PROCESSES], &say)?;
     if args.real {
         setup::ensure(&[setup::REAL], &say)?;
@@ -109,7 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
     }
     if !left.is_empty() {
-        say("left out, because they need real clusters (root, Linux):");
+        say("left out, because they need real clusters (root, Linux) or build tools of their own:");
         left.iter().for_each(|s| say(&format!("  {}: {}", s.name, s.what)));
         say("run them with `cargo xtask test --real`");
     }
