@@ -18,6 +18,8 @@ pub struct InvalidName {
 
 const RFC1035_LABEL: &str = "must be an RFC 1035 label: at most 63 characters, lower-case letters, digits and '-', \
      starting with a letter and ending with a letter or digit";
+const RFC1123_LABEL: &str = "must be an RFC 1123 label: at most 63 characters, lower-case letters, digits and '-', \
+     starting and ending with a letter or digit";
 const RFC1123_SUBDOMAIN: &str = "must be an RFC 1123 subdomain: at most 253 characters, lower-case letters, digits, '-' and '.', \
      each part starting and ending with a letter or digit";
 const DNS_ZONE: &str = "must be a DNS zone name: labels of at most 63 letters, digits and '-' separated by dots, at most 253 characters";
@@ -58,9 +60,9 @@ pub fn federation_name(name: &str) -> Result<(), InvalidName> {
     check(is_rfc1035_label(name), "federation name", name, RFC1035_LABEL, "fellowship")
 }
 
-/// Namespaces are labels; ours start with a letter because they appear in DNS names of Services.
+/// Namespaces are RFC 1123 labels: other than a cluster's, their names may start with a digit.
 pub fn namespace_name(name: &str) -> Result<(), InvalidName> {
-    check(is_rfc1123_label(name), "namespace", name, RFC1035_LABEL, "federation-system")
+    check(is_rfc1123_label(name), "namespace", name, RFC1123_LABEL, "federation-system")
 }
 
 /// Secret names are RFC 1123 subdomains, so `11kingdom` is fine.
@@ -94,6 +96,20 @@ mod tests {
         }
         for bad in ["", "a..b", ".a", "a.", "A", "a_b"] {
             assert!(secret_name(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn namespaces_may_start_with_a_digit_but_have_no_dots() {
+        for good in ["federation-system", "9walkers"] {
+            assert!(namespace_name(good).is_ok(), "{good}");
+        }
+        for bad in ["", "a.b", "Shire", "-a", "a-", &"a".repeat(64)] {
+            let message = namespace_name(bad).unwrap_err().to_string();
+            assert!(
+                message.contains("must be an RFC 1123 label") && message.contains("starting and ending with a letter or digit"),
+                "{message}"
+            );
         }
     }
 

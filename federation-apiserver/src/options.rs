@@ -95,7 +95,7 @@ pub struct Options {
     /// How long open requests may go on after SIGTERM
     #[arg(long, alias = "shutdown-grace", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
-    /// Log verbosity: 0 says what an operator must know, 4 is debug, 6 and more is trace
+    /// Log verbosity: 0 and 1 are info, 2 to 5 debug with a line for each request, 6 and more trace; RUST_LOG goes before
     #[arg(long = "v", short = 'v', default_value_t = 0, value_name = "LEVEL")]
     pub verbosity: u8,
 }

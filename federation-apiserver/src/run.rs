@@ -11,7 +11,7 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 use crate::config::{Config, ConfigError};
 use crate::options::Options;
 use crate::server::Server;
-use crate::server::loglevel::LogLevel;
+use crate::server::loglevel::{self, LogLevel};
 
 /// Exit code for flags that contradict each other or name something unusable (`EX_USAGE`).
 const USAGE: u8 = 64;
@@ -19,12 +19,8 @@ const USAGE: u8 = 64;
 /// Runs until SIGTERM or SIGINT. The exit code is 0 after an orderly shutdown, 1 when the start
 /// failed, 64 for an unusable configuration.
 pub fn run(options: Options) -> ExitCode {
-    let filter = match options.verbosity {
-        0 | 1 => "info,audit=info",
-        2..=5 => "debug,h2=info,hyper=info,rustls=info",
-        _ => "trace,h2=info,hyper=info,rustls=info",
-    };
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(filter));
+    let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
+    let (filter, handle) = reload::Layer::new(loglevel::at_start(rust_log.as_deref(), options.verbosity));
     let _ = tracing_subscriber::registry().with(filter).with(fmt::layer().with_writer(std::io::stderr)).try_init();
     let config = match options.resolve() {
         Ok(config) => config,

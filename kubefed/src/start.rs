@@ -37,7 +37,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Err(e) => return fail(&session.printer, &Failure::new(format!("starting: {e}"))),
     };
     match runtime.block_on(Box::pin(commands::run(&session, cli.command))) {
-        Ok(()) => ExitCode::from(EXIT_OK),
+        Ok(code) => ExitCode::from(code),
         Err(failure) => fail(&session.printer, &failure),
     }
 }

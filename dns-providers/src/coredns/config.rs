@@ -6,7 +6,8 @@ use crate::{DnsName, Error, Ini};
 
 use super::NAME;
 
-const KEYS: &[&str] = &["etcd-endpoints", "etcd-ca-file", "etcd-cert-file", "etcd-key-file", "zones", "coredns-endpoints"];
+/// The keys there are.
+pub const KEYS: &[&str] = &["etcd-endpoints", "etcd-ca-file", "etcd-cert-file", "etcd-key-file", "zones", "coredns-endpoints"];
 
 /// What the configuration file says, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]

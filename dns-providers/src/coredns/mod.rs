@@ -14,7 +14,7 @@ use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, Tls
 
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
-pub use config::{Config, Tls};
+pub use config::{Config, KEYS, Tls};
 use plan::{MAX_OPS, Present};
 use skydns::Record;
 

@@ -4,10 +4,18 @@ use std::io::Write;
 use std::net::IpAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
 
 use crate::config::ConfigError;
+
+/// Common name of a certificate we made.
+const COMMON_NAME: &str = "federation-apiserver";
+const DAY: Duration = Duration::from_secs(86_400);
+const VALID: Duration = Duration::from_secs(365 * 86_400);
+/// A certificate of ours with less time left is not worth starting with.
+const RENEWED_BEFORE: Duration = Duration::from_secs(30 * 86_400);
 
 /// Certificate and key as PEM.
 pub(super) struct Pem {
@@ -26,25 +34,31 @@ pub(super) fn self_signed(addresses: &[IpAddr]) -> Result<Pem, rcgen::Error> {
     let names = ["localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc", "federation-apiserver"];
     let mut params = CertificateParams::new(names.map(String::from).to_vec())?;
     params.subject_alt_names.extend(addresses.iter().map(|ip| SanType::IpAddress(*ip)));
-    params.distinguished_name.push(DnType::CommonName, "federation-apiserver");
+    params.distinguished_name.push(DnType::CommonName, COMMON_NAME);
     params.is_ca = IsCa::ExplicitNoCa;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    let now = std::time::SystemTime::now();
-    params.not_before = (now - std::time::Duration::from_secs(86_400)).into();
-    params.not_after = (now + std::time::Duration::from_secs(365 * 86_400)).into();
+    let now = SystemTime::now();
+    params.not_before = (now - DAY).into();
+    params.not_after = (now + VALID).into();
     let cert = params.self_signed(&key)?;
     Ok(Pem { cert: cert.pem(), key: key.serialize_pem() })
 }
 
-/// `apiserver.crt` and `apiserver.key` in `dir`: used when both are there, made when both are missing.
+/// `apiserver.crt` and `apiserver.key` in `dir`: used when both are there, made when both are missing, and made anew
+/// when they are ours and have (nearly) expired.
 ///
 /// # Errors
 /// When the directory cannot be written to, or only one of the two is there.
 pub(super) fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf, PathBuf), ConfigError> {
+    in_directory_at(dir, addresses, SystemTime::now())
+}
+
+fn in_directory_at(dir: &Path, addresses: &[IpAddr], now: SystemTime) -> Result<(PathBuf, PathBuf), ConfigError> {
     let (cert, key) = (dir.join("apiserver.crt"), dir.join("apiserver.key"));
     match (cert.exists(), key.exists()) {
-        (true, true) => return Ok((cert, key)),
+        (true, true) if !std::fs::read(&cert).is_ok_and(|pem| is_ours_and_expires(&pem, now)) => return Ok((cert, key)),
+        (true, true) => tracing::warn!("{} has expired or will within 30 days: made anew", cert.display()),
         (false, false) => {}
         _ => {
             return Err(ConfigError::new(
@@ -56,9 +70,9 @@ pub(super) fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf,
     let write = || -> std::io::Result<()> {
         let pem = self_signed(addresses).map_err(std::io::Error::other)?;
         std::fs::create_dir_all(dir)?;
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&key)?;
-        file.write_all(pem.key.as_bytes())?;
-        std::fs::write(&cert, pem.cert)
+        // The certificate goes last: if we stop before it, the old one is still too old at the next start.
+        replace(&key, &pem.key, 0o600)?;
+        replace(&cert, &pem.cert, 0o644)
     };
     write().map_err(|e| {
         ConfigError::new(
@@ -67,4 +81,73 @@ pub(super) fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf,
         )
     })?;
     Ok((cert, key))
+}
+
+/// Writes a file that is never there in part, nor readable by others than `mode` says.
+fn replace(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    let mut new = path.as_os_str().to_owned();
+    new.push(".new");
+    let new = PathBuf::from(new);
+    match std::fs::remove_file(&new) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    std::fs::rename(new, path)
+}
+
+/// Whether a certificate is one [`self_signed`] made and has less than [`RENEWED_BEFORE`] left. What others put there
+/// is theirs to renew.
+fn is_ours_and_expires(pem: &[u8], now: SystemTime) -> bool {
+    let Ok((_, pem)) = x509_parser::pem::parse_x509_pem(pem) else { return false };
+    let Ok(cert) = pem.parse_x509() else { return false };
+    let named = cert.subject().iter_common_name().any(|cn| cn.as_str().is_ok_and(|cn| cn == COMMON_NAME));
+    let limit = (now + RENEWED_BEFORE).duration_since(UNIX_EPOCH).map_or(i64::MAX, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX));
+    named && cert.subject() == cert.issuer() && cert.validity().not_after.timestamp() < limit
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::PublicKeyData as _;
+
+    use super::*;
+
+    fn read(dir: &Path) -> [Vec<u8>; 2] {
+        ["apiserver.crt", "apiserver.key"].map(|name| std::fs::read(dir.join(name)).unwrap())
+    }
+
+    #[test]
+    fn a_pair_of_ours_is_kept_until_it_nearly_expires() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = SystemTime::now();
+        in_directory_at(dir.path(), &[], now).unwrap();
+        let first = read(dir.path());
+        in_directory_at(dir.path(), &[], now + 330 * DAY).unwrap();
+        assert_eq!(read(dir.path()), first, "35 days are left");
+        for later in [340, 400] {
+            let before = read(dir.path());
+            in_directory_at(dir.path(), &[], now + later * DAY).unwrap();
+            let after = read(dir.path());
+            assert!(after[0] != before[0] && after[1] != before[1], "both are new after {later} days");
+        }
+        let key = KeyPair::from_pem(std::str::from_utf8(&read(dir.path())[1]).unwrap()).unwrap();
+        let (_, pem) = x509_parser::pem::parse_x509_pem(&read(dir.path())[0]).unwrap();
+        assert_eq!(pem.parse_x509().unwrap().public_key().raw, key.subject_public_key_info(), "they belong together");
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
+    }
+
+    #[test]
+    fn a_pair_of_somebody_else_is_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, "theirs");
+        let key = KeyPair::generate().unwrap();
+        std::fs::write(dir.path().join("apiserver.crt"), params.self_signed(&key).unwrap().pem()).unwrap();
+        std::fs::write(dir.path().join("apiserver.key"), key.serialize_pem()).unwrap();
+        let before = read(dir.path());
+        in_directory_at(dir.path(), &[], SystemTime::now() + 365 * 10_000 * DAY).unwrap();
+        assert_eq!(read(dir.path()), before);
+    }
 }

@@ -31,8 +31,8 @@ impl LogLevel {
         Self { apply: Arc::new(move |filter| handle.reload(filter).map_err(|e| e.to_string())) }
     }
 
-    /// Answers a request to [`PATH`]. The body is a number as of Kubernetes' `-v` (0 info, 2 to 4
-    /// debug, more trace), a level, or a list of `target=level`.
+    /// Answers a request to [`PATH`]. The body is a number that means what it means to `-v`, a level,
+    /// or a list of `target=level`.
     pub fn respond(&self, method: &Method, body: &[u8]) -> Response<Bytes> {
         if method != Method::PUT {
             let mut response = text(StatusCode::METHOD_NOT_ALLOWED, "use PUT\n".to_owned());
@@ -50,14 +50,28 @@ impl LogLevel {
     }
 }
 
+/// What a number as of Kubernetes' `-v` lets through: 0 and 1 info, 2 to 5 debug, more trace. Audit lines
+/// (target `audit`) are at debug, so they begin at 2. Libraries that log each frame stay at info.
+fn of_verbosity(level: u32) -> &'static str {
+    match level {
+        0 | 1 => "info",
+        2..=5 => "debug,h2=info,hyper=info,rustls=info",
+        _ => "trace,h2=info,hyper=info,rustls=info",
+    }
+}
+
+/// The filter of a starting process: `RUST_LOG` where it is set and understood, else the verbosity's.
+pub(crate) fn at_start(rust_log: Option<&str>, verbosity: u8) -> EnvFilter {
+    let set = rust_log.map(str::trim).filter(|text| !text.is_empty());
+    set.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(of_verbosity(verbosity.into())))
+}
+
 fn filter(wanted: &str) -> Result<EnvFilter, String> {
     if wanted.is_empty() {
         return Err("empty; give a number, a level or target=level".to_owned());
     }
     let directives = match wanted.parse::<u32>() {
-        Ok(0 | 1) => "info",
-        Ok(2..=4) => "debug",
-        Ok(_) => "trace",
+        Ok(level) => of_verbosity(level),
         Err(_) => wanted,
     };
     // A bare word that is no level would be taken for a target and silence everything else.
@@ -93,6 +107,34 @@ mod tests {
             assert_eq!(level.respond(&Method::PUT, b"warn").status(), 200);
             assert!(!tracing::enabled!(tracing::Level::INFO));
         });
+    }
+
+    /// Whether audit lines, debug lines and trace lines of our own get through.
+    fn lets_through(filter: EnvFilter) -> [bool; 3] {
+        let subscriber = tracing_subscriber::registry().with(filter);
+        tracing::subscriber::with_default(subscriber, || {
+            [
+                tracing::enabled!(target: "audit", tracing::Level::DEBUG),
+                tracing::enabled!(tracing::Level::DEBUG),
+                tracing::enabled!(tracing::Level::TRACE),
+            ]
+        })
+    }
+
+    #[test]
+    fn a_number_means_the_same_at_the_start_and_later() {
+        for (level, want) in [(0, [false; 3]), (1, [false; 3]), (2, [true, true, false]), (5, [true, true, false]), (6, [true; 3])] {
+            assert_eq!(lets_through(at_start(None, level)), want, "--v={level}");
+            assert_eq!(lets_through(filter(&level.to_string()).unwrap()), want, "PUT {level}");
+        }
+    }
+
+    #[test]
+    fn rust_log_goes_before_the_verbosity() {
+        assert_eq!(lets_through(at_start(Some("info,audit=debug"), 6)), [true, false, false]);
+        for not_given in [Some(""), Some("a=loud"), None] {
+            assert_eq!(lets_through(at_start(not_given, 2)), [true, true, false], "{not_given:?}");
+        }
     }
 
     #[test]

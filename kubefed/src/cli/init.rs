@@ -26,7 +26,8 @@ pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
         --dns-provider-config=coredns.conf --dns-zone-name=example.com.\n\n  \
         # On premises, without load balancers\n  \
         kubefed init fellowship --host-cluster-context=rivendell --dns-provider=embedded \\\n      \
-        --dns-zone-name=example.com. --api-server-service-type=NodePort --api-server-advertise-address=10.0.10.20"
+        --dns-zone-name=example.com. --api-server-service-type=NodePort \\\n      \
+        --api-server-advertise-address=10.0.10.20"
 )]
 pub struct InitArgs {
     /// Name of the federation
@@ -107,6 +108,15 @@ pub struct EtcdArgs {
     /// Use these etcd servers instead of one beside the API server
     #[arg(long, value_name = "URLS", default_value = "", hide_default_value = true)]
     pub etcd_servers: String,
+    /// PEM file of the authority that signed the certificate of these servers; needed for https
+    #[arg(long, value_name = "FILE")]
+    pub etcd_cafile: Option<PathBuf>,
+    /// PEM file with the client certificate for these servers, if they ask for one
+    #[arg(long, value_name = "FILE")]
+    pub etcd_certfile: Option<PathBuf>,
+    /// PEM file with the key of --etcd-certfile
+    #[arg(long, value_name = "FILE")]
+    pub etcd_keyfile: Option<PathBuf>,
     /// Image of etcd
     #[arg(long, value_name = "IMAGE", default_value = DEFAULT_ETCD_IMAGE)]
     pub etcd_image: String,

@@ -32,7 +32,7 @@ pub use version::VersionArgs;
     infer_long_args = false,
     arg_required_else_help = true,
     max_term_width = 120,
-    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 64 the command line is wrong.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {

@@ -7,7 +7,8 @@ use super::global::HostArgs;
 /// Take a cluster out of a federation.
 ///
 /// Removes the Cluster from the federation, its credentials from the host and the federation's account from the
-/// member. A member that cannot be reached does not stop this; what remains in it is listed.
+/// member. A member that cannot be reached does not stop this; what remains in it is listed, and the
+/// exit code is 3 instead of 0.
 #[derive(Args, Debug)]
 #[command(
     override_usage = "kubefed unjoin CLUSTER_NAME --host-cluster-context=HOST_CONTEXT [--orphan | --delete | --handover] [OPTIONS]",

@@ -13,17 +13,17 @@ pub use session::Session;
 use clap::CommandFactory;
 
 use crate::cli::{Cli, Command, CompletionArgs};
-use crate::error::Failure;
+use crate::error::{EXIT_OK, Failure};
 
-/// Carries a command out.
+/// Carries a command out and answers with the exit code: 0, or one that says how the end differs from what was asked.
 ///
 /// # Errors
 /// Why it did not finish.
-pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
-    match command {
+pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+    let done = match command {
         Command::Init(args) => init::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,
-        Command::Unjoin(args) => unjoin::run(session, &args).await,
+        Command::Unjoin(args) => return unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Up(args) => crate::up::run(session, &args).await,
         Command::Version(args) => version::run(session, &args).await,
@@ -35,7 +35,8 @@ pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
             completion(session, &args);
             Ok(())
         }
-    }
+    };
+    done.map(|()| EXIT_OK)
 }
 
 fn options(session: &Session) {

@@ -29,7 +29,7 @@ const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
 pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
     let file = |name: &str| format!("{CREDENTIALS_DIR}/{name}");
     let servers = match &plane.etcd {
-        Etcd::External(servers) => servers.clone(),
+        Etcd::External { servers, .. } => servers.clone(),
         Etcd::Pod { .. } => ETCD_URL.to_owned(),
     };
     let mut defaults = vec![
@@ -42,6 +42,9 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--tls-cert-file", file(SERVER_CERT)),
         ("--tls-private-key-file", file(SERVER_KEY)),
     ];
+    if let Etcd::External { files, .. } = &plane.etcd {
+        defaults.extend(files.iter().map(|(flag, mounted)| (*flag, file(mounted.name))));
+    }
     defaults.extend(at.ips.first().map(|ip| ("--advertise-address", ip.to_string())));
     defaults.extend(plane.basic_auth.then(|| ("--basic-auth-file", file(BASIC_FILE))));
     defaults.extend(plane.token_auth.then(|| ("--token-auth-file", file(TOKEN_FILE))));

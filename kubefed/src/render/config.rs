@@ -1,6 +1,7 @@
 //! Settings of a control plane, resolved and checked; what the manifests are made from.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::net::IpAddr;
 
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -44,10 +45,12 @@ pub struct Dns {
     pub provider: String,
     /// Zone as given; names are published below it.
     pub zone: String,
-    /// The provider's configuration file.
+    /// The provider's configuration file, naming other files as they are mounted.
     pub config: Option<String>,
-    /// `coredns-endpoints` of a coredns configuration: the name server members forward the zone to.
-    pub nameserver: Option<String>,
+    /// Files the configuration names.
+    pub files: Vec<Mounted>,
+    /// `coredns-endpoints` of a coredns configuration: the name servers members forward the zone to.
+    pub nameservers: Vec<String>,
 }
 
 impl Dns {
@@ -67,11 +70,32 @@ pub const EMBEDDED: &str = "embedded";
 /// Provider name of CoreDNS' etcd plugin.
 pub const COREDNS: &str = "coredns";
 
+/// A file of the machine `init` runs on that pods read: a key of a secret, mounted under the same name. Its content
+/// may be a private key, so debug output has only its name.
+#[derive(Clone, Eq, PartialEq)]
+pub struct Mounted {
+    /// Key in the secret and file name in the pod.
+    pub name: &'static str,
+    /// What is in it.
+    pub content: String,
+}
+
+impl fmt::Debug for Mounted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
 /// Where the API server stores.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Etcd {
     /// Servers that run elsewhere.
-    External(String),
+    External {
+        /// Their URLs, separated by commas.
+        servers: String,
+        /// Files for TLS towards them, each with the API server's flag for it.
+        files: Vec<(&'static str, Mounted)>,
+    },
     /// A container beside the API server.
     Pod {
         /// Its image.

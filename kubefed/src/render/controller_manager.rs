@@ -14,7 +14,9 @@ use crate::render::config::{COREDNS, ControlPlane};
 use crate::render::credentials::{self, Credentials, DNS_PROVIDER_CONF, KUBECONFIG};
 use crate::render::names::{CONTROLLER_MANAGER_MODULE, map};
 use crate::render::object::Object;
-use crate::render::pods::{NONROOT, http_probe, mount, node_selector, pull_secrets, resources, secret_file, secret_volume, security};
+use crate::render::pods::{
+    NONROOT, http_probe, mount, node_selector, pull_secrets, resources, scratch, secret_files, secret_volume, security,
+};
 
 /// Deployment annotation `<federation>=<zone>`, read back by `join` and `unjoin`; v1's name.
 pub const FEDERATIONS: &str = "federations";
@@ -27,12 +29,18 @@ pub const DNS_PROVIDER: &str = "dns-provider";
 
 const KUBECONFIG_DIR: &str = "/etc/federation/controller-manager";
 const KUBECONFIG_VOLUME: &str = "controller-manager-kubeconfig";
-const DNS_DIR: &str = "/etc/federation/dns-provider";
+/// Where the DNS provider's configuration is mounted, and the files it names.
+pub const DNS_DIR: &str = "/etc/federation/dns-provider";
 const DNS_VOLUME: &str = "config-volume";
 /// Port of health checks and metrics; v1's number.
 const HEALTH_PORT: i32 = 10253;
 /// Port of the embedded DNS server inside the pod; the Service maps 53 to it.
-const DNS_PORT: i32 = 10053;
+pub const DNS_PORT: u16 = 10053;
+/// The one place the embedded DNS server can write to. It outlives the container, not the pod.
+pub const STATE_DIR: &str = "/var/lib/federation";
+const STATE_VOLUME: &str = "state";
+/// Far above the records of the largest zone; the node is safe from more.
+const STATE_LIMIT: &str = "256Mi";
 /// Pod annotation that changes with the credentials and the provider's configuration.
 const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
 
@@ -86,11 +94,7 @@ fn annotations(plane: &ControlPlane) -> BTreeMap<String, String> {
     let zone = plane.dns.bare_zone();
     all.extend(map([(FEDERATIONS, &format!("{}={zone}", plane.federation.name))]));
     if plane.dns.provider == COREDNS {
-        all.extend(map([
-            (DNS_ZONE_NAME, zone),
-            (DNS_PROVIDER, COREDNS),
-            (NAMESERVER, plane.dns.nameserver.as_deref().unwrap_or_default()),
-        ]));
+        all.extend(map([(DNS_ZONE_NAME, zone), (DNS_PROVIDER, COREDNS), (NAMESERVER, &plane.dns.nameservers.join(","))]));
     }
     all
 }
@@ -102,8 +106,12 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
     let mut volumes = vec![secret_volume(KUBECONFIG_VOLUME, federation.controller_manager_kubeconfig())];
     let mut digest = credentials::digest(&credentials::controller_manager(plane, c), &[]);
     if let Some(conf) = credentials::dns_provider(plane) {
-        volumes.push(secret_file(DNS_VOLUME, federation.dns_provider_conf(), DNS_PROVIDER_CONF));
+        let keys = std::iter::once(DNS_PROVIDER_CONF).chain(plane.dns.files.iter().map(|file| file.name));
+        volumes.push(secret_files(DNS_VOLUME, federation.dns_provider_conf(), keys));
         digest = format!("{digest}-{}", credentials::digest(&conf, &[]));
+    }
+    if plane.dns.is_embedded() {
+        volumes.push(scratch(STATE_VOLUME, STATE_LIMIT));
     }
     let mut pod_annotations = federation.annotations();
     pod_annotations.extend(map([(DIGEST, &digest)]));
@@ -146,10 +154,13 @@ fn container(plane: &ControlPlane) -> Container {
     let mut ports = vec![port("health", HEALTH_PORT, "TCP")];
     let mut mounts = vec![mount(KUBECONFIG_VOLUME, KUBECONFIG_DIR, false)];
     if plane.dns.is_embedded() {
-        ports.extend([port("dns", DNS_PORT, "UDP"), port("dns-tcp", DNS_PORT, "TCP")]);
+        ports.extend([port("dns", DNS_PORT.into(), "UDP"), port("dns-tcp", DNS_PORT.into(), "TCP")]);
     }
     if plane.dns.config.is_some() {
         mounts.push(mount(DNS_VOLUME, DNS_DIR, false));
+    }
+    if plane.dns.is_embedded() {
+        mounts.push(mount(STATE_VOLUME, STATE_DIR, true));
     }
     let namespace = EnvVarSource {
         field_ref: Some(ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.namespace".to_owned() }),

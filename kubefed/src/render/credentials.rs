@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::render::config::ControlPlane;
+use crate::render::config::{ControlPlane, Etcd};
 use crate::render::names::Federation;
 use crate::render::object::Object;
 
@@ -67,41 +67,44 @@ pub const KUBECONFIG: &str = "kubeconfig";
 /// Key, and file name, of the DNS provider's configuration.
 pub const DNS_PROVIDER_CONF: &str = "federation-dns-provider.conf";
 
-fn secret<const N: usize>(federation: &Federation, name: String, data: [(&str, Option<&str>); N]) -> Object {
+fn secret<'a>(federation: &Federation, name: String, data: impl IntoIterator<Item = (&'a str, Option<&'a str>)>) -> Object {
     let data = data.into_iter().filter_map(|(k, v)| Some((k.to_owned(), ByteString(v?.as_bytes().to_vec())))).collect();
     Object::new(&Secret { metadata: federation.meta(name), type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() })
 }
 
 /// The authority, so that certificates can be renewed and `init` repeated.
 pub fn ca(plane: &ControlPlane, c: &Credentials) -> Object {
-    secret(&plane.federation, plane.federation.ca(), [(CA_CERT, Some(&c.ca.cert)), (CA_KEY, Some(&c.ca.key))])
+    secret(&plane.federation, plane.federation.ca(), [(CA_CERT, Some(c.ca.cert.as_str())), (CA_KEY, Some(c.ca.key.as_str()))])
 }
 
 /// What the API server reads.
 pub fn apiserver(plane: &ControlPlane, c: &Credentials) -> Object {
-    secret(
-        &plane.federation,
-        plane.federation.apiserver_credentials(),
-        [
-            (CA_CERT, Some(&c.ca.cert)),
-            (SERVER_CERT, Some(&c.server.cert)),
-            (SERVER_KEY, Some(&c.server.key)),
-            (TOKEN_FILE, c.token_csv.as_deref()),
-            (BASIC_FILE, c.basic_csv.as_deref()),
-        ],
-    )
+    let own = [
+        (CA_CERT, Some(c.ca.cert.as_str())),
+        (SERVER_CERT, Some(c.server.cert.as_str())),
+        (SERVER_KEY, Some(c.server.key.as_str())),
+        (TOKEN_FILE, c.token_csv.as_deref()),
+        (BASIC_FILE, c.basic_csv.as_deref()),
+    ];
+    let etcd = match &plane.etcd {
+        Etcd::External { files, .. } => files.as_slice(),
+        Etcd::Pod { .. } => &[],
+    };
+    let etcd = etcd.iter().map(|(_, file)| (file.name, Some(file.content.as_str())));
+    secret(&plane.federation, plane.federation.apiserver_credentials(), own.into_iter().chain(etcd))
 }
 
 /// What the controller manager reaches the federation with.
 pub fn controller_manager(plane: &ControlPlane, c: &Credentials) -> Object {
     let text = controller_manager_kubeconfig(&plane.federation, c);
-    secret(&plane.federation, plane.federation.controller_manager_kubeconfig(), [(KUBECONFIG, Some(&text))])
+    secret(&plane.federation, plane.federation.controller_manager_kubeconfig(), [(KUBECONFIG, Some(text.as_str()))])
 }
 
-/// The DNS provider's configuration, where there is one.
+/// The DNS provider's configuration, where there is one, and the files it names.
 pub fn dns_provider(plane: &ControlPlane) -> Option<Object> {
-    let text = plane.dns.config.as_deref()?;
-    Some(secret(&plane.federation, plane.federation.dns_provider_conf(), [(DNS_PROVIDER_CONF, Some(text))]))
+    let conf = (DNS_PROVIDER_CONF, Some(plane.dns.config.as_deref()?));
+    let files = plane.dns.files.iter().map(|file| (file.name, Some(file.content.as_str())));
+    Some(secret(&plane.federation, plane.federation.dns_provider_conf(), std::iter::once(conf).chain(files)))
 }
 
 /// A kubeconfig for the controller manager; JSON is YAML.

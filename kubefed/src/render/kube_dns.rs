@@ -16,8 +16,8 @@ const STUB_DOMAINS: &str = "stubDomains";
 pub struct Names {
     /// `<federation>=<zone>`, as v1 wrote it.
     pub item: String,
-    /// Zone and name server to forward it to.
-    pub stub: Option<(String, String)>,
+    /// Zone and the name servers to forward it to, each `host[:port]`; at least one.
+    pub stub: Option<(String, Vec<String>)>,
 }
 
 /// Changed keys of the ConfigMap's data: a new value, or none where the key goes. Empty when nothing changes.
@@ -34,9 +34,9 @@ pub fn add(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, St
         items.push(&names.item);
         changes.insert(FEDERATIONS, Some(items.join(",")));
     }
-    if let Some((zone, server)) = &names.stub {
+    if let Some((zone, servers)) = &names.stub {
         let mut stubs = stubs(data)?;
-        let wanted = json!([server]);
+        let wanted = json!(servers);
         if stubs.get(zone) != Some(&wanted) {
             stubs.insert(zone.clone(), wanted);
             changes.insert(STUB_DOMAINS, Some(Value::Object(stubs).to_string()));
@@ -56,9 +56,9 @@ pub fn remove(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes,
         let rest: Vec<&str> = items.into_iter().filter(|i| *i != names.item).collect();
         changes.insert(FEDERATIONS, (!rest.is_empty()).then(|| rest.join(",")));
     }
-    if let Some((zone, server)) = &names.stub {
+    if let Some((zone, servers)) = &names.stub {
         let mut stubs = stubs(data)?;
-        if stubs.get(zone) == Some(&json!([server])) {
+        if stubs.get(zone) == Some(&json!(servers)) {
             stubs.remove(zone);
             changes.insert(STUB_DOMAINS, (!stubs.is_empty()).then(|| Value::Object(stubs).to_string()));
         }
@@ -83,7 +83,7 @@ mod tests {
     use crate::render::names::map;
 
     fn names() -> Names {
-        Names { item: "fellowship=example.com".into(), stub: Some(("example.com".into(), "10.0.0.10:53".into())) }
+        Names { item: "fellowship=example.com".into(), stub: Some(("example.com".into(), vec!["10.0.0.10:53".into(), "10.0.0.11".into()])) }
     }
 
     /// The data after the changes.
@@ -107,7 +107,7 @@ mod tests {
             let joined = after(before.clone(), add(&before, &names()).unwrap());
             assert!(joined["federations"].ends_with("fellowship=example.com"));
             let stubs: Value = serde_json::from_str(&joined["stubDomains"]).unwrap();
-            assert_eq!(stubs["example.com"], json!(["10.0.0.10:53"]));
+            assert_eq!(stubs["example.com"], json!(["10.0.0.10:53", "10.0.0.11"]));
             assert!(add(&joined, &names()).unwrap().is_empty(), "a second join changes nothing");
             assert_eq!(after(joined.clone(), remove(&joined, &names()).unwrap()), before);
         }

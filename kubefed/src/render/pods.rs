@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use k8s_openapi::api::core::v1::{
-    Capabilities, HTTPGetAction, KeyToPath, LocalObjectReference, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource,
-    SecurityContext, Volume, VolumeMount,
+    Capabilities, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, LocalObjectReference, Probe, ResourceRequirements, SeccompProfile,
+    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -63,13 +63,20 @@ pub(super) fn secret_volume(volume: &str, secret: String) -> Volume {
     }
 }
 
-/// As [`secret_volume`] with one key under a file name of its own.
-pub(super) fn secret_file(volume: &str, secret: String, key: &str) -> Volume {
+/// As [`secret_volume`] with these keys only, each a file of the same name.
+pub(super) fn secret_files<'a>(volume: &str, secret: String, keys: impl IntoIterator<Item = &'a str>) -> Volume {
     let mut made = secret_volume(volume, secret);
     if let Some(source) = &mut made.secret {
-        source.items = Some(vec![KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None }]);
+        let item = |key: &str| KeyToPath { key: key.to_owned(), path: key.to_owned(), mode: None };
+        source.items = Some(keys.into_iter().map(item).collect());
     }
     made
+}
+
+/// Scratch space that lives as long as the pod, at most `limit` of it.
+pub(super) fn scratch(volume: &str, limit: &str) -> Volume {
+    let source = EmptyDirVolumeSource { size_limit: Some(Quantity(limit.to_owned())), ..EmptyDirVolumeSource::default() };
+    Volume { name: volume.to_owned(), empty_dir: Some(source), ..Volume::default() }
 }
 
 /// A mount, read-only unless the container writes there.

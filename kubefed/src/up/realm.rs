@@ -151,6 +151,7 @@ impl Realm {
         let command = Box::pin(commands::run(&session, cli.command));
         command
             .await
+            .map(|_| ())
             .map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
     }
 

@@ -3,6 +3,8 @@
 mod address;
 pub mod credentials;
 mod entries;
+mod etcd;
+mod provider;
 
 pub use entries::basic_auth_user;
 mod ready;

@@ -7,6 +7,8 @@ use dns_providers::{DnsName, KNOWN, coredns, embedded};
 use federation_api::names;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
+use super::etcd::external;
+use super::provider;
 use crate::cli::{DnsArgs, EtcdArgs, InitArgs, ServiceArgs};
 use crate::commands::one_name;
 use crate::error::Failure;
@@ -16,8 +18,6 @@ use crate::render::names::Federation;
 
 /// Longest name of a Kubernetes Service; the federation's name is a part of ours.
 const SERVICE_NAME_MAX: usize = 63;
-/// What the embedded DNS server is told when no configuration file is given; the port is the one the Service maps 53 to.
-const EMBEDDED_CONFIG: &str = "[Global]\nlisten = 0.0.0.0:10053\n";
 /// User etcd runs as on a volume: directories of nodes and NFS servers belong to root, and root has no capabilities there.
 const ETCD_ON_VOLUME: i64 = 0;
 /// User etcd runs as without a volume.
@@ -130,7 +130,7 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
     }
     names::zone_name(&args.dns_zone_name)?;
     let text = args.dns_provider_config.as_deref().map(|path| read(path).map(|text| (path, text))).transpose()?;
-    let mut nameserver = None;
+    let (mut nameservers, mut files) = (Vec::new(), Vec::new());
     let config = match (provider, text) {
         (COREDNS, None) => {
             return Err(Failure::usage("--dns-provider=coredns needs --dns-provider-config")
@@ -138,28 +138,24 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         }
         (COREDNS, Some((path, text))) => {
             let config = coredns::Config::parse(path, &text).map_err(|e| provider_failure(&e))?;
-            nameserver = (!config.nameservers.is_empty()).then(|| config.nameservers.join(","));
+            nameservers = config.nameservers;
+            let (text, named) = provider::coredns(path, &text)?;
+            files = named;
             Some(text)
         }
-        (EMBEDDED, None) => Some(EMBEDDED_CONFIG.to_owned()),
+        (EMBEDDED, None) => Some(provider::embedded_default()),
         (EMBEDDED, Some((path, text))) => {
             let zone = DnsName::parse(&args.dns_zone_name).ok();
             let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
-            if config.listen.iter().all(|a| a.ip().is_loopback()) {
-                return Err(Failure::usage(format!(
-                    "{}: listen is a loopback address, so nobody outside the pod could ask",
-                    path.display()
-                ))
-                .hint("write listen = 0.0.0.0:10053"));
-            }
+            provider::embedded(path, &config)?;
             Some(text)
         }
         (_, text) => text.map(|(_, text)| text),
     };
-    Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, nameserver })
+    Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, files, nameservers })
 }
 
-fn provider_failure(error: &dns_providers::Error) -> Failure {
+pub(super) fn provider_failure(error: &dns_providers::Error) -> Failure {
     let failure = Failure::usage(error.to_string());
     match error.hint() {
         Some(hint) => failure.hint(hint),
@@ -175,14 +171,8 @@ fn read(path: &Path) -> Result<String, Failure> {
 }
 
 fn etcd(args: &EtcdArgs) -> Result<Etcd, Failure> {
-    if !args.etcd_servers.is_empty() {
-        for server in args.etcd_servers.split(',') {
-            if !(server.starts_with("http://") || server.starts_with("https://")) {
-                return Err(Failure::usage(format!("invalid --etcd-servers: \"{server}\" is not a URL"))
-                    .hint("for example --etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379"));
-            }
-        }
-        return Ok(Etcd::External(args.etcd_servers.clone()));
+    if let Some(elsewhere) = external(args)? {
+        return Ok(elsewhere);
     }
     let claim = if args.etcd_persistent_storage { Some(claim(args)?) } else { None };
     let default_user = if claim.is_some() { ETCD_ON_VOLUME } else { ETCD_ON_SCRATCH };

@@ -68,7 +68,29 @@ fn a_node_port_and_coredns() {
 
 #[test]
 fn etcd_elsewhere() {
-    insta::assert_snapshot!(rendered(&format!("{BASE} --etcd-servers=https://10.0.0.1:2379"), &at("198.18.201.1", None)));
+    insta::assert_snapshot!(rendered(&format!("{BASE} --etcd-servers=http://10.0.0.1:2379"), &at("198.18.201.1", None)));
+}
+
+const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
+
+#[test]
+fn both_etcds_elsewhere_with_certificates() {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in [("ca.pem", CERTIFICATE), ("me.pem", CERTIFICATE), ("me.key", KEY)] {
+        fs::write(dir.path().join(name), text).unwrap();
+    }
+    let conf = dir.path().join("coredns.conf");
+    let text = "[Global]\netcd-endpoints = https://etcd.dns:2379\nzones = example.com.\ncoredns-endpoints = 10.0.0.10:53, 10.0.0.11\n\
+                etcd-ca-file = ca.pem\netcd-cert-file = me.pem\netcd-key-file = me.key\n";
+    fs::write(&conf, text).unwrap();
+    let line = format!(
+        "fellowship --dns-provider=coredns --dns-zone-name=example.com. --dns-provider-config={conf} --etcd-servers=https://10.0.0.1:2379 \
+         --etcd-cafile={dir}/ca.pem --etcd-certfile={dir}/me.pem --etcd-keyfile={dir}/me.key",
+        conf = conf.display(),
+        dir = dir.path().display()
+    );
+    insta::assert_snapshot!(rendered(&line, &at("198.18.201.1", None)));
 }
 
 #[test]
@@ -111,6 +133,10 @@ fn every_bad_input_is_one_line_and_a_hint() {
         fs::write(&path, text).unwrap();
         path.display().to_string()
     };
+    let port = file("port.conf", "[Global]\nlisten = 0.0.0.0:53\n");
+    let snapshot = file("snapshot.conf", "[Global]\nlisten = 0.0.0.0:10053\nsnapshot = /data/dns.json\n");
+    let lost = file("lost.conf", "[Global]\nzones = example.com.\netcd-endpoints = https://a:1\netcd-ca-file = lost.pem\n");
+    let (certificate, key) = (file("some.pem", CERTIFICATE), file("some.key", KEY));
     let (bad, deaf) = (file("bad.conf", "[Global]\nzone = x\n"), file("deaf.conf", "[Global]\nlisten = 127.0.0.1:53\n"));
     let coredns = "f --dns-provider=coredns --dns-zone-name=example.com.";
     let lines = [
@@ -134,6 +160,16 @@ fn every_bad_input_is_one_line_and_a_hint() {
         format!("{BASE} --image-pull-policy=Sometimes"),
         format!("{BASE} --image-pull-secrets=Bad_One"),
         format!("{BASE} --etcd-servers=10.0.0.1:2379"),
+        format!("{BASE} --etcd-servers=https://10.0.0.1:2379"),
+        format!("{BASE} --etcd-servers=http://10.0.0.1:2379,https://10.0.0.2:2379"),
+        format!("{BASE} --etcd-servers=http://10.0.0.1:2379 --etcd-cafile={certificate}"),
+        format!("{BASE} --etcd-cafile={certificate}"),
+        format!("{BASE} --etcd-servers=https://10.0.0.1:2379 --etcd-cafile=/nowhere/ca.pem"),
+        format!("{BASE} --etcd-servers=https://10.0.0.1:2379 --etcd-cafile={key}"),
+        format!("{BASE} --etcd-servers=https://10.0.0.1:2379 --etcd-cafile={certificate} --etcd-certfile={certificate}"),
+        format!(
+            "{BASE} --etcd-servers=https://10.0.0.1:2379 --etcd-cafile={certificate} --etcd-certfile={certificate} --etcd-keyfile={certificate}"
+        ),
         format!("{BASE} --etcd-pv-capacity=much"),
         format!("{BASE} --etcd-pv-storage-class=Bad_One"),
         format!("{BASE} --etcd-run-as-user=-1"),
@@ -141,6 +177,9 @@ fn every_bad_input_is_one_line_and_a_hint() {
         format!("{coredns} --dns-provider-config=/nowhere/coredns.conf"),
         format!("{coredns} --dns-provider-config={bad}"),
         format!("{BASE} --dns-provider-config={deaf}"),
+        format!("{BASE} --dns-provider-config={port}"),
+        format!("{BASE} --dns-provider-config={snapshot}"),
+        format!("{coredns} --dns-provider-config={lost}"),
     ];
     let mut all = String::new();
     for line in &lines {

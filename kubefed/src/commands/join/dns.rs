@@ -15,8 +15,24 @@ use crate::render::kube_dns::{self, Changes, NAME, NAMESPACE, Names};
 
 /// What the control plane's annotations say about names.
 pub fn names(installed: &Installed) -> Option<Names> {
-    let value = |key: &str| installed.annotations.get(key).cloned().filter(|v| !v.is_empty());
-    Some(Names { item: value(FEDERATIONS)?, stub: value(DNS_ZONE_NAME).zip(value(NAMESERVER)) })
+    from_annotations(&installed.annotations)
+}
+
+fn from_annotations(annotations: &BTreeMap<String, String>) -> Option<Names> {
+    let value = |key: &str| annotations.get(key).cloned().filter(|v| !v.is_empty());
+    let servers: Vec<String> =
+        value(NAMESERVER).iter().flat_map(|list| list.split(',')).map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect();
+    Some(Names { item: value(FEDERATIONS)?, stub: value(DNS_ZONE_NAME).filter(|_| !servers.is_empty()).map(|zone| (zone, servers)) })
+}
+
+/// What a person can do for a member without kube-dns' ConfigMap.
+fn advice(cluster: &str, zone: &str, servers: &[String]) -> String {
+    format!(
+        "{cluster} has no ConfigMap {NAMESPACE}/{NAME}: to resolve federated names in its pods, forward zone {zone} to {} in its DNS \
+         (CoreDNS: `{zone}:53 {{ forward . {} }}`).",
+        servers.join(" and "),
+        servers.join(" ")
+    )
 }
 
 /// Tells a member's kube-dns about the federation; where there is none, says what a person can do.
@@ -26,11 +42,8 @@ pub fn names(installed: &Installed) -> Option<Names> {
 pub async fn join(session: &Session, member: &Connection, installed: &Installed, cluster: &str) -> Result<(), Failure> {
     let Some(names) = names(installed) else { return Ok(()) };
     let Some(map) = member.get_typed::<ConfigMap>(NAMESPACE, NAME).await? else {
-        if let Some((zone, server)) = &names.stub {
-            session.printer.note(&format!(
-                "{cluster} has no ConfigMap {NAMESPACE}/{NAME}: to resolve federated names in its pods, forward zone {zone} to {server} in its DNS \
-                 (CoreDNS: `{zone}:53 {{ forward . {server} }}`)."
-            ));
+        if let Some((zone, servers)) = &names.stub {
+            session.printer.note(&advice(cluster, zone, servers));
         }
         return Ok(());
     };
@@ -66,4 +79,20 @@ async fn change(
     let patch = json!({"metadata": {"resourceVersion": map.metadata.resource_version}, "data": changes});
     let patched = member.typed::<ConfigMap>(NAMESPACE).patch(NAME, &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map(|_| ()).map_err(|e| member.failed(&format!("changing configmaps/{NAME}"), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::names::map;
+
+    #[test]
+    fn several_name_servers_are_several_in_every_notation() {
+        let annotations = map([(FEDERATIONS, "f=example.com"), (DNS_ZONE_NAME, "example.com"), (NAMESERVER, "10.0.0.10:53, 10.0.0.11")]);
+        let (zone, servers) = from_annotations(&annotations).unwrap().stub.unwrap();
+        assert_eq!(servers, ["10.0.0.10:53", "10.0.0.11"]);
+        assert!(advice("gondor", &zone, &servers).ends_with("(CoreDNS: `example.com:53 { forward . 10.0.0.10:53 10.0.0.11 }`)."));
+        let none = map([(FEDERATIONS, "f=example.com"), (DNS_ZONE_NAME, "example.com"), (NAMESERVER, "")]);
+        assert_eq!(from_annotations(&none).unwrap().stub, None);
+    }
 }

@@ -12,10 +12,14 @@ use crate::cli::UnjoinArgs;
 use crate::commands::leaving::{is_account_token, is_of};
 use crate::commands::{Session, one_name};
 use crate::connection::Connection;
-use crate::error::Failure;
+use crate::error::{EXIT_OK, Failure};
+use crate::printer::Printer;
 use crate::render::federated;
 use crate::render::names::{MANAGED_BY_LABEL, MANAGER};
 use crate::wait::{Look, until};
+
+/// Exit code when the cluster left the federation and something of the federation remains in it, listed as warnings.
+pub const EXIT_REMAINS: u8 = 3;
 
 /// What becomes of the federation's objects in a leaving member.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -28,11 +32,11 @@ pub enum Fate {
     Handover,
 }
 
-/// Takes a cluster out of its federation.
+/// Takes a cluster out of its federation and answers with the exit code: 0, or [`EXIT_REMAINS`].
 ///
 /// # Errors
 /// What went wrong in federation or host; a member that is away is only warned about.
-pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<(), Failure> {
+pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
     let name = one_name("unjoin", &args.names)?;
     names::cluster_name(name)?;
     names::namespace_name(&args.host.federation_system_namespace)?;
@@ -67,12 +71,21 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<(), Failure> {
     if let Some(secret) = secret {
         host.delete(&ApiResource::erase::<Secret>(&()), &secret).await?;
     }
-    if !remains.is_empty() {
-        printer.warn(&format!("remaining in {name}: {}", remains.join("; ")));
-        printer.note("Repeat the command when the cluster can be reached, or remove these by hand.");
+    Ok(conclude(printer, name, &remains))
+}
+
+/// Says how it ended: v1's sentence only when nothing remains.
+fn conclude(printer: &Printer, name: &str, remains: &[String]) -> u8 {
+    if remains.is_empty() {
+        printer.data(&format!("Successfully removed cluster \"{name}\" from federation"));
+        return EXIT_OK;
     }
-    printer.data(&format!("Successfully removed cluster \"{name}\" from federation"));
-    Ok(())
+    for thing in remains {
+        printer.warn(&format!("remaining in {name}: {thing}"));
+    }
+    printer.note("Repeat the command when the cluster can be reached, or remove these by hand.");
+    printer.data(&format!("Removed cluster \"{name}\" from federation, but not everything from the cluster"));
+    EXIT_REMAINS
 }
 
 async fn remove_cluster(
@@ -129,4 +142,22 @@ async fn host_secret(
 /// Label selector of everything the federation put into a member.
 fn managed(federation: &str) -> String {
     format!("{}={federation}", keys::MANAGED_BY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::printer::testing;
+
+    #[test]
+    fn success_is_claimed_only_when_nothing_remains() {
+        let (printer, out, err) = testing::printer();
+        assert_eq!(conclude(&printer, "gondor", &[]), EXIT_OK);
+        assert_eq!((out.text().as_str(), err.text().as_str()), ("Successfully removed cluster \"gondor\" from federation\n", ""));
+
+        let (printer, out, err) = testing::printer();
+        assert_eq!(conclude(&printer, "gondor", &["clusterrole x".into(), "secret y".into()]), EXIT_REMAINS);
+        assert!(!out.text().contains("Successfully"), "{}", out.text());
+        assert!(err.text().starts_with("warning: remaining in gondor: clusterrole x\nwarning: remaining in gondor: secret y\n"));
+    }
 }
