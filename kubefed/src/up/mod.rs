@@ -73,5 +73,5 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
 }
 
 fn failed(error: anyhow::Error) -> Failure {
-    Failure::new(format!("{error:#}"))
+    federation_controller_manager::failure(error)
 }

@@ -138,6 +138,7 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         }
         (COREDNS, Some((path, text))) => {
             let config = coredns::Config::parse(path, &text).map_err(|e| provider_failure(&e))?;
+            in_zones(path, &args.dns_zone_name, &config.zones)?;
             nameserver = (!config.nameservers.is_empty()).then(|| config.nameservers.join(","));
             Some(text)
         }
@@ -145,6 +146,7 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         (EMBEDDED, Some((path, text))) => {
             let zone = DnsName::parse(&args.dns_zone_name).ok();
             let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
+            in_zones(path, &args.dns_zone_name, &config.zones)?;
             if config.listen.iter().all(|a| a.ip().is_loopback()) {
                 return Err(Failure::usage(format!(
                     "{}: listen is a loopback address, so nobody outside the pod could ask",
@@ -157,6 +159,16 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         (_, text) => text.map(|(_, text)| text),
     };
     Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, nameserver })
+}
+
+/// The controller manager would find it out only in its pod.
+fn in_zones(path: &Path, zone: &str, zones: &[DnsName]) -> Result<(), Failure> {
+    if DnsName::parse(zone).is_ok_and(|zone| zones.contains(&zone)) {
+        return Ok(());
+    }
+    let listed = zones.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+    Err(Failure::usage(format!("{}: zones has {listed} and not the zone of --dns-zone-name, {zone}", path.display()))
+        .hint(format!("add {zone} to zones, or publish in one of them with --dns-zone-name")))
 }
 
 fn provider_failure(error: &dns_providers::Error) -> Failure {
