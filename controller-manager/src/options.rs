@@ -182,7 +182,9 @@ impl Options {
             names::zone_name(zone)?;
         }
         self.check_dns()?;
-        let wrong = |flag: &str, rule: &str, example: &str| Err(Failure::usage(format!("{flag} must be {rule}")).hint(format!("for example {flag}={example}")));
+        let wrong = |flag: &str, rule: &str, example: &str| {
+            Err(Failure::usage(format!("{flag} must be {rule}")).hint(format!("for example {flag}={example}")))
+        };
         if self.leader_elect_renew_deadline >= self.leader_elect_lease_duration {
             return wrong("--leader-elect-renew-deadline", "shorter than --leader-elect-lease-duration", "10s");
         }
@@ -251,7 +253,9 @@ impl Options {
 
     fn uri(&self) -> Result<http::Uri, Failure> {
         let uri = self.master.parse::<http::Uri>().ok().filter(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
-        uri.ok_or_else(|| Failure::usage(format!("--master: \"{}\" is not a URL", self.master)).hint("for example --master=https://10.0.0.1"))
+        uri.ok_or_else(|| {
+            Failure::usage(format!("--master: \"{}\" is not a URL", self.master)).hint("for example --master=https://10.0.0.1")
+        })
     }
 
     /// The client for the host cluster and the namespace there, if the host can be known. Nothing is sent yet.
@@ -271,23 +275,28 @@ impl Options {
     }
 }
 
-fn client(of: &str, config: kube::Config) -> Result<kube::Client, Failure> {
+fn client(of: &str, mut config: kube::Config) -> Result<kube::Client, Failure> {
+    // Every controller tries again by itself, and says so; the client's retries would hide it for minutes.
+    config.default_retry = false;
     let url = config.cluster_url.to_string();
-    kube::Client::try_from(config)
-        .map_err(|e| Failure::usage(format!("no client can be made for {of} at {url}: {}", chain(&e))).hint("check certificates and keys in its kubeconfig"))
+    kube::Client::try_from(config).map_err(|e| {
+        Failure::usage(format!("no client can be made for {of} at {url}: {}", chain(&e)))
+            .hint("check certificates and keys in its kubeconfig")
+    })
 }
 
 async fn read_kubeconfig(flag: &str, path: &std::path::Path) -> Result<kube::Config, Failure> {
     let file = path.display().to_string();
     let kubeconfig = Kubeconfig::read_from(path).map_err(|e| match e {
-        KubeconfigError::Parse(e) => {
-            Failure::usage(format!("{flag}: {}", machinery::yaml::complaint(&file, &e))).hint("the file has to be a kubeconfig in YAML or JSON")
-        }
+        KubeconfigError::Parse(e) => Failure::usage(format!("{flag}: {}", machinery::yaml::complaint(&file, &e)))
+            .hint("the file has to be a kubeconfig in YAML or JSON"),
         KubeconfigError::ReadConfig(e, _) => {
             Failure::usage(format!("{flag}: cannot read {file}: {e}")).hint("check the path and that the user of this process may read it")
         }
         e => Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("the file has to be a kubeconfig in YAML or JSON"),
     })?;
     let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    config.map_err(|e| Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("its current-context has to name a context with cluster and user"))
+    config.map_err(|e| {
+        Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("its current-context has to name a context with cluster and user")
+    })
 }

@@ -49,7 +49,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 }
 
 fn fail(printer: &Printer, failure: &Failure) -> ExitCode {
-    printer.failure(failure);
+    printer.failure(&failure.clone().or_hint("repeat the command with -v 6 to see what was asked and what was answered"));
     ExitCode::from(failure.code)
 }
 

@@ -230,7 +230,9 @@ fn data_dir_hint(error: &OpenError) -> &'static str {
     match error {
         OpenError::NotWritable { .. } => "name a directory with --data-dir that the user of this process may write to",
         OpenError::Locked { .. } => "stop the other process or choose another directory with --data-dir",
-        OpenError::Corrupt { .. } => "restore the directory from a copy, or begin anew in another one with --data-dir; it was left as it is",
+        OpenError::Corrupt { .. } => {
+            "restore the directory from a copy, or begin anew in another one with --data-dir; it was left as it is"
+        }
         OpenError::Newer { .. } => "run the newer version that wrote it, or choose another directory with --data-dir; it was left as it is",
     }
 }

@@ -64,7 +64,8 @@ impl AccessArgs {
             return Err(Failure::usage(format!("{} exclude each other", given.join(" and "))).hint(hint));
         }
         let pair = |one: &str, other: &str| {
-            Failure::usage(format!("{one} and {other} are needed together")).hint("give both, or neither to use the kubeconfig's credentials")
+            Failure::usage(format!("{one} and {other} are needed together"))
+                .hint("give both, or neither to use the kubeconfig's credentials")
         };
         if self.username.is_some() != self.password.is_some() {
             return Err(pair("--username", "--password"));
@@ -107,10 +108,7 @@ mod tests {
             say(AccessArgs { token: some("t"), username: some("u"), ..AccessArgs::default() }),
             "--token and --username exclude each other"
         );
-        assert_eq!(
-            say(AccessArgs { username: some("u"), ..AccessArgs::default() }),
-            "--username and --password are needed together"
-        );
+        assert_eq!(say(AccessArgs { username: some("u"), ..AccessArgs::default() }), "--username and --password are needed together");
         let file = Some("/nowhere/x.pem".into());
         assert!(
             say(AccessArgs { client_certificate: file.clone(), client_key: file.clone(), ..AccessArgs::default() })

@@ -14,6 +14,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+pub use crate::up::UpArgs;
 pub use access::AccessArgs;
 pub use completion::CompletionArgs;
 pub use deinit::DeinitArgs;
@@ -22,7 +23,6 @@ pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, ServiceArgs};
 pub use join::JoinArgs;
 pub use unjoin::UnjoinArgs;
 pub use values::{DryRun, Format, NamedFormat};
-pub use crate::up::UpArgs;
 pub use version::VersionArgs;
 
 /// kubefed controls a Kubernetes Cluster Federation.

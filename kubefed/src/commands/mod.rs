@@ -20,6 +20,8 @@ use crate::error::Failure;
 /// # Errors
 /// Why it did not finish.
 pub async fn run(session: &Session, command: Command) -> Result<(), Failure> {
+    // Checked here for all: nothing is done under flags that contradict each other.
+    session.global.access.credentials()?;
     match command {
         Command::Init(args) => init::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,

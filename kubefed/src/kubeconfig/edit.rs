@@ -78,6 +78,10 @@ fn list_of<'a>(config: &'a mut Map<String, Value>, list: &str) -> Result<&'a mut
 }
 
 fn change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), Failure>) -> Result<bool, Failure> {
+    try_change(path, edit).map_err(|f| f.or_hint("check that the file and its directory can be written, then repeat the command"))
+}
+
+fn try_change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), Failure>) -> Result<bool, Failure> {
     let at = |doing: &str| format!("{doing} {}", path.display());
     // A link is kept: the file it points to is written.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -108,7 +112,9 @@ fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
         return Ok(Map::new());
     }
     let file = path.display().to_string();
-    let bad = |what: String| Failure::new(format!("reading kubeconfig {what}")).hint("mend the file, then repeat the command; it was left as it is");
+    let bad = |what: String| {
+        Failure::new(format!("reading kubeconfig {what}")).hint("mend the file, then repeat the command; it was left as it is")
+    };
     match serde_saphyr::from_str(text).map_err(|e| bad(machinery::yaml::complaint(&file, &e)))? {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),

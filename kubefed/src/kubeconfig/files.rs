@@ -44,7 +44,9 @@ impl Files {
             }
             let one = Kubeconfig::read_from(path).map_err(|e| explain(path, &e))?;
             all = Some(match all.take() {
-                Some(before) => before.merge(one).map_err(|e| Failure::new(format!("merging {}: {e}", path.display())))?,
+                Some(before) => before.merge(one).map_err(|e| {
+                    Failure::new(format!("merging kubeconfig {}: {e}", path.display())).hint("name one file with --kubeconfig")
+                })?,
                 None => one,
             });
         }
@@ -79,7 +81,8 @@ fn explain(path: &Path, error: &KubeconfigError) -> Failure {
         KubeconfigError::ReadConfig(e, _) => {
             Failure::new(format!("reading kubeconfig {file}: {e}")).hint("name another one with --kubeconfig or KUBECONFIG")
         }
-        e => Failure::new(format!("reading kubeconfig {file}: {}", chain(e))).hint("mend the file; kubectl config view reads the same format"),
+        e => Failure::new(format!("reading kubeconfig {file}: {}", chain(e)))
+            .hint("mend the file; kubectl config view reads the same format"),
     }
 }
 

@@ -67,10 +67,14 @@ pub fn describe(config: &Kubeconfig, context: Option<&str>) -> Result<Described,
     let cluster = cluster.ok_or_else(missing)?;
     let server = cluster.server.clone().filter(|s| !s.is_empty()).ok_or_else(missing)?;
     let ca = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
-        (Some(data), _) => {
-            Some(decode(data).map_err(|e| Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster)))?)
-        }
-        (None, Some(file)) => Some(std::fs::read(file).map_err(|e| Failure::new(format!("reading {file}: {e}")))?),
+        (Some(data), _) => Some(decode(data).map_err(|e| {
+            Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster))
+                .hint("it has to be a PEM certificate in base64")
+        })?),
+        (None, Some(file)) => Some(std::fs::read(file).map_err(|e| {
+            Failure::new(format!("reading {file}: {e}"))
+                .hint(format!("cluster \"{}\" of the kubeconfig names it as certificate-authority", entry.cluster))
+        })?),
         (None, None) => None,
     };
     let server = if server.contains("://") { server } else { format!("https://{server}") };
@@ -104,7 +108,10 @@ impl Target {
         // A proxy is used where the kubeconfig names one; the environment's is for the Internet, not for clusters.
         let proxied = kubeconfig.clusters.iter().any(|c| c.cluster.as_ref().is_some_and(|c| c.proxy_url.is_some()));
         let options = KubeConfigOptions { context: Some(context.clone()), cluster: self.cluster.clone(), user: self.user.clone() };
-        let failed = |e: String| Failure::new(format!("context \"{context}\": {e}"));
+        let failed = |e: String| {
+            Failure::new(format!("context \"{context}\": {e}"))
+                .hint("check what its cluster and user say in the kubeconfig, and the flags that replace it")
+        };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| failed(chain(&e)))?;
         if !proxied {
             config.proxy_url = None;
@@ -115,6 +122,8 @@ impl Target {
         config.connect_timeout = Some(self.request_timeout.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT));
         config.read_timeout = Some(self.request_timeout.unwrap_or(READ_TIMEOUT));
         config.reset_reader_on_write = true;
+        // The client's own retries go on for a quarter of an hour; people repeat the command, and waits look again.
+        config.default_retry = false;
         Client::try_from(config).map_err(|e| failed(chain(&e)))
     }
 

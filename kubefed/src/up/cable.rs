@@ -110,7 +110,10 @@ mod tests {
         let echo = async |stream: &mut TcpStream| {
             stream.write_all(b"x").await?;
             let mut byte = [0];
-            timeout(Duration::from_millis(300), stream.read_exact(&mut byte)).await.map_err(|_| std::io::ErrorKind::TimedOut.into()).and_then(|r| r)
+            timeout(Duration::from_millis(300), stream.read_exact(&mut byte))
+                .await
+                .map_err(|_| std::io::ErrorKind::TimedOut.into())
+                .and_then(|r| r)
         };
         let mut stream = TcpStream::connect(cable.address()).await.unwrap();
         echo(&mut stream).await.unwrap();

@@ -45,7 +45,8 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     let dir = match &args.data_dir {
         Some(dir) => dir.clone(),
         None => {
-            temporary = tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}")).hint("give one with --data-dir"))?;
+            temporary =
+                tempfile::tempdir().map_err(|e| Failure::new(format!("no temporary directory: {e}")).hint("give one with --data-dir"))?;
             temporary.path().to_owned()
         }
     };

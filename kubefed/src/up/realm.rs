@@ -149,7 +149,9 @@ impl Realm {
         let quiet = Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()), false);
         let session = Session { printer: quiet, global: cli.global };
         let command = Box::pin(commands::run(&session, cli.command));
-        command.await.map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
+        command
+            .await
+            .map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
     }
 
     /// Whether the controller manager still runs; its error otherwise.
@@ -180,7 +182,8 @@ async fn site(dir: &Path, name: &'static str, profile: Profile, stop: &Cancellat
     );
     let file = dir.join("tokens.csv");
     write_private(&file, &tokens)?;
-    let config = Config { storage: StorageConfig::Embedded { dir: dir.join("data") }, token_auth_file: Some(file), ..Config::in_memory(profile) };
+    let config =
+        Config { storage: StorageConfig::Embedded { dir: dir.join("data") }, token_auth_file: Some(file), ..Config::in_memory(profile) };
     let fail = |e: federation_apiserver::ConfigError| anyhow!("{name}: {} ({})", e.message, e.hint);
     let server = Server::start(config).await.map_err(fail)?;
     server.wait_ready(START).await.map_err(|e| anyhow!("{name} did not become ready: {e}"))?;
@@ -272,7 +275,13 @@ fn write_kubeconfig(path: &Path, sites: &[(&'static str, Site)]) -> Result<()> {
 fn write_private(path: &Path, text: &str) -> Result<()> {
     use std::io::Write;
     use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::File::options().create(true).write(true).truncate(true).mode(0o600).open(path).with_context(|| format!("writing {}", path.display()))?;
+    let mut file = std::fs::File::options()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .with_context(|| format!("writing {}", path.display()))?;
     file.write_all(text.as_bytes())?;
     Ok(())
 }

@@ -150,10 +150,7 @@ pub fn keep_times(old: &Value, new: &mut Value) {
         entries
     };
     let (before, after) = (managed(old), managed(new));
-    if before == after
-        || without_times(before) != without_times(after)
-        || without_managed_fields(old) != without_managed_fields(new)
-    {
+    if before == after || without_times(before) != without_times(after) || without_managed_fields(old) != without_managed_fields(new) {
         return;
     }
     if let Some(times) = old.pointer("/metadata/managedFields") {

@@ -28,7 +28,8 @@ async fn publish(client: Client, service: Service) -> kube::Result<()> {
     let Some(selector) = service.spec.as_ref().and_then(|s| s.selector.clone()).filter(|s| !s.is_empty()) else { return Ok(()) };
     let (namespace, name) = (service.namespace().unwrap_or_default(), service.name_any());
     let deployments = Api::<Deployment>::namespaced(client.clone(), &namespace).list(&ListParams::default()).await?;
-    let ready: i32 = deployments.iter().filter(|d| selects(&selector, d)).map(|d| d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0)).sum();
+    let ready: i32 =
+        deployments.iter().filter(|d| selects(&selector, d)).map(|d| d.status.as_ref().and_then(|s| s.ready_replicas).unwrap_or(0)).sum();
     let address = |i: i32| format!("10.0.{}.{}", i / 250, i % 250 + 1);
     let endpoints: Vec<_> = (0..ready).map(|i| json!({"addresses": [address(i)], "conditions": {"ready": true}})).collect();
     // As Kubernetes does: a slice has the labels of its Service.

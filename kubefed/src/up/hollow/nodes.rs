@@ -15,7 +15,8 @@ pub(super) async fn run(client: Client, appearance: &Appearance) {
         "apiVersion": "v1", "kind": "Node",
         "metadata": {"name": appearance.name, "labels": {REGION_LABEL: appearance.region, ZONE_LABEL: appearance.zone}},
     });
-    let status = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Simulated", "message": "a hollow node"}]}});
+    let status =
+        json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Simulated", "message": "a hollow node"}]}});
     let result = async {
         api.patch(&appearance.name, &PatchParams::apply("hollow").force(), &Patch::Apply(node)).await?;
         api.patch_status(&appearance.name, &PatchParams::default(), &Patch::Merge(status)).await
