@@ -88,7 +88,7 @@ mod tests {
             assert_eq!((code, out.as_str()), (64, ""));
             err
         };
-        assert_eq!(wrong(&["--kye=1"]), "error: unexpected argument '--kye' found\nhint: a similar argument exists: '--key'\n");
+        assert_eq!(wrong(&["--certs=1"]), "error: unexpected argument '--certs' found\nhint: a similar argument exists: '--cert'\n");
         assert_eq!(wrong(&["--nonsense"]), "error: unexpected argument '--nonsense' found\nhint: program --help lists flags\n");
         assert!(wrong(&["--key=x"]).starts_with("error: invalid value 'x' for '--key <KEY>': invalid digit"));
         assert_eq!(

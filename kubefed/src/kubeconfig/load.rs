@@ -131,12 +131,12 @@ impl Target {
     fn change(&self, kubeconfig: &mut Kubeconfig, context: &str) {
         let entry = kubeconfig.contexts.iter().find(|c| c.name == context).and_then(|c| c.context.clone()).unwrap_or_default();
         let cluster = self.cluster.as_ref().unwrap_or(&entry.cluster);
-        if let Some(at) = kubeconfig.clusters.iter_mut().find(|c| c.name == *cluster).and_then(|c| c.cluster.as_mut()) {
-            if self.insecure || self.authority.is_some() {
-                at.insecure_skip_tls_verify = Some(self.insecure);
-                at.certificate_authority_data = None;
-                at.certificate_authority = self.authority.as_ref().map(|p| p.display().to_string());
-            }
+        if let Some(at) = kubeconfig.clusters.iter_mut().find(|c| c.name == *cluster).and_then(|c| c.cluster.as_mut())
+            && (self.insecure || self.authority.is_some())
+        {
+            at.insecure_skip_tls_verify = Some(self.insecure);
+            at.certificate_authority_data = None;
+            at.certificate_authority = self.authority.as_ref().map(|p| p.display().to_string());
         }
         let user = self.user.clone().or(entry.user).unwrap_or_default();
         for named in kubeconfig.auth_infos.iter_mut().filter(|u| u.name == user) {
