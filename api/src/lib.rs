@@ -1,8 +1,11 @@
-//! What the federation adds to Kubernetes: its kinds, annotation keys and name rules.
+//! What the federation adds to Kubernetes: its kinds, annotation keys and name rules; and how each
+//! of its programs tells what is wrong with its input.
 //!
 //! Pure data and pure functions; nothing here does IO.
 
 pub mod cluster;
+pub mod command_line;
+pub mod failure;
 pub mod keys;
 pub mod names;
 pub mod preferences;

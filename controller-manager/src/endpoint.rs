@@ -2,8 +2,8 @@
 
 use std::{convert::Infallible, net::SocketAddr};
 
-use anyhow::Context;
 use bytes::Bytes;
+use federation_api::failure::Failure;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
@@ -24,7 +24,11 @@ pub(crate) fn recorder() -> Option<PrometheusHandle> {
 
 /// Binds the address.
 pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.with_context(|| format!("health and metrics cannot listen on {address}"))
+    TcpListener::bind(address).await.map_err(|e| {
+        let why = if e.kind() == std::io::ErrorKind::AddrInUse { "the port is in use".to_owned() } else { e.to_string() };
+        let hint = "choose another port with --port, or 0 for none, and check --address";
+        Failure::new(format!("health and metrics cannot listen on {address}: {why}")).hint(hint).into()
+    })
 }
 
 /// Serves until shutdown.

@@ -1,7 +1,8 @@
 //! The federation controller manager: watches the federation API and makes the member clusters follow.
 
-use std::{process::ExitCode, sync::Arc};
+use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 
+use federation_api::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
@@ -25,38 +26,50 @@ pub use config::Config;
 pub use manager::{Context, run, run_with, run_with_dns};
 pub use members::connect::{Connection, HostConnector, HostCredentials, MemberConnector};
 
-/// What `federation-controller-manager` does with its command line: logs to stderr, runs until SIGTERM or
-/// SIGINT, and answers with the exit code.
-pub async fn serve(options: options::Options) -> ExitCode {
+/// The `federation-controller-manager` program, its name first among `args`: runs until SIGTERM or SIGINT.
+/// The exit code is 0 after an orderly end, 1 when it could not start or lost the lead, 64 for flags or files
+/// that have to be corrected first.
+pub fn program(args: Vec<OsString>) -> ExitCode {
+    let options = match command_line::parse(args, "federation-controller-manager --help lists the flags") {
+        Ok(options) => options,
+        Err(instead) => return ExitCode::from(instead.say(&mut io::stdout().lock(), &mut io::stderr().lock())),
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let ended = match runtime {
+        Ok(runtime) => runtime.block_on(serve(&options)),
+        Err(e) => Err(Failure::new(format!("cannot start threads: {e}")).hint("check the limits of this process")),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            let _ = failure.tell(&mut io::stderr().lock());
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+async fn serve(options: &options::Options) -> Result<(), Failure> {
     let level = match options.v {
         0..=3 => "info",
         4 | 5 => "debug",
         _ => "trace",
     };
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,federation_controller_manager={level}")));
-    let log = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    // What kube's client says of its errors is told by who made the call.
+    let default = format!("warn,kube_client=off,federation_controller_manager={level}");
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
+    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
     // Another logger may be installed where this runs as a part of something larger.
     let _ = tracing_subscriber::registry().with(filter).with(log).try_init();
     // Another provider may be installed, likewise.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    match start(&options).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn start(options: &options::Options) -> anyhow::Result<()> {
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let config = options.resolve(hostname.trim())?;
     let federation = options.federation().await?;
     let connector = Arc::new(HostConnector::new(options.host().await?));
     let shutdown = CancellationToken::new();
     let stop = shutdown.clone();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
+        .map_err(|e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process"))?;
     tokio::spawn(async move {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -64,5 +77,11 @@ async fn start(options: &options::Options) -> anyhow::Result<()> {
         }
         stop.cancel();
     });
-    run_with(config, federation, connector, shutdown).await
+    let ended = run_with(config, federation, connector, shutdown).await;
+    ended.map_err(|error| failure(error).or_hint("start it again; its work goes on where it stopped"))
+}
+
+/// What ended the controllers, as it is told.
+pub fn failure(error: anyhow::Error) -> Failure {
+    error.downcast().unwrap_or_else(|error| Failure::new(format!("{error:#}")))
 }

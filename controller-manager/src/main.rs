@@ -1,11 +1,7 @@
-//! `federation-controller-manager`.
+//! The `federation-controller-manager` program.
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use federation_controller_manager::options::Options;
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    federation_controller_manager::serve(Options::parse()).await
+fn main() -> ExitCode {
+    federation_controller_manager::program(std::env::args_os().collect())
 }

@@ -7,9 +7,10 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context, bail};
 use clap::{ArgAction, Parser};
+use federation_api::failure::{Failure, chain};
 use federation_api::names;
+use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
 
 use crate::config::{Config, Election, Monitor};
 
@@ -33,7 +34,11 @@ pub const CONTROLLERS: [&str; 11] = [
 
 /// Watches the federation and makes the member clusters follow.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "federation-controller-manager", version)]
+#[command(
+    name = "federation-controller-manager",
+    version,
+    after_help = "Exit codes: 0 stopped in good order, 1 it could not start or lost the lead, 64 the command line or a file it names is wrong."
+)]
 pub struct Options {
     /// URL of the federation API server; overrides the kubeconfig.
     #[arg(long, default_value = "")]
@@ -166,21 +171,28 @@ fn switch(text: &str) -> Result<(String, bool), String> {
 
 impl Options {
     /// Checks the flags and resolves them. `hostname` identifies this process in the election.
-    pub fn resolve(&self, hostname: &str) -> anyhow::Result<Config> {
+    ///
+    /// # Errors
+    /// Which flag is wrong, and what to write instead.
+    pub fn resolve(&self, hostname: &str) -> Result<Config, Failure> {
         if !self.federation_name.is_empty() {
             names::federation_name(&self.federation_name)?;
         }
         for zone in [&self.zone_name, &self.service_dns_suffix].into_iter().filter(|z| !z.is_empty()) {
             names::zone_name(zone)?;
         }
+        self.check_dns()?;
+        let wrong = |flag: &str, rule: &str, example: &str| {
+            Err(Failure::usage(format!("{flag} must be {rule}")).hint(format!("for example {flag}={example}")))
+        };
         if self.leader_elect_renew_deadline >= self.leader_elect_lease_duration {
-            bail!("--leader-elect-renew-deadline must be shorter than --leader-elect-lease-duration");
+            return wrong("--leader-elect-renew-deadline", "shorter than --leader-elect-lease-duration", "10s");
         }
         if self.leader_elect_retry_period.is_zero() || self.leader_elect_retry_period >= self.leader_elect_renew_deadline {
-            bail!("--leader-elect-retry-period must be longer than 0 and shorter than --leader-elect-renew-deadline");
+            return wrong("--leader-elect-retry-period", "longer than 0 and shorter than --leader-elect-renew-deadline", "2s");
         }
         if self.cluster_monitor_period.is_zero() {
-            bail!("--cluster-monitor-period must be longer than 0");
+            return wrong("--cluster-monitor-period", "longer than 0", "40s");
         }
         let defaults = Config::default();
         let identity = format!("{hostname}_{}", std::process::id());
@@ -204,40 +216,87 @@ impl Options {
         })
     }
 
-    /// The client for the federation API server.
-    pub async fn federation(&self) -> anyhow::Result<kube::Client> {
+    /// v1's rules about names in DNS.
+    fn check_dns(&self) -> Result<(), Failure> {
+        if self.controllers.iter().any(|(name, on)| name == "service-dns" && !on) {
+            return Ok(());
+        }
+        if !self.dns_provider.is_empty() && self.federation_name.is_empty() {
+            return Err(Failure::usage("DNSController should not be run without federationName: --dns-provider needs --federation-name")
+                .hint("give --federation-name, or do without DNS: --controllers=service-dns=false"));
+        }
+        if self.dns_provider.is_empty() && !self.zone_name.is_empty() {
+            return Err(Failure::usage("DNSController should not be run without a dnsprovider: --zone-name needs --dns-provider")
+                .hint(format!("give --dns-provider, one of: {}", dns_providers::KNOWN.join(", "))));
+        }
+        Ok(())
+    }
+
+    /// The client for the federation API server. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// Which flag or file is missing or wrong.
+    pub async fn federation(&self) -> Result<kube::Client, Failure> {
         let mut config = match &self.kubeconfig {
-            Some(path) => read_kubeconfig(path).await?,
+            Some(path) => read_kubeconfig("--kubeconfig", path).await?,
             None if !self.master.is_empty() => kube::Config::new(self.uri()?),
-            None => bail!("neither --kubeconfig nor --master says where the federation API server is"),
+            None => {
+                return Err(Failure::usage("neither --kubeconfig nor --master says where the federation API server is")
+                    .hint("name a kubeconfig with --kubeconfig"));
+            }
         };
         if !self.master.is_empty() {
             config.cluster_url = self.uri()?;
         }
-        kube::Client::try_from(config).context("building the client of the federation API server")
+        client("the federation API server", config)
     }
 
-    fn uri(&self) -> anyhow::Result<http::Uri> {
-        self.master.parse().with_context(|| format!("--master \"{}\" is not a URL", self.master))
+    fn uri(&self) -> Result<http::Uri, Failure> {
+        let uri = self.master.parse::<http::Uri>().ok().filter(|u| matches!(u.scheme_str(), Some("http" | "https")) && u.host().is_some());
+        uri.ok_or_else(|| {
+            Failure::usage(format!("--master: \"{}\" is not a URL", self.master)).hint("for example --master=https://10.0.0.1")
+        })
     }
 
-    /// The client for the host cluster and the namespace there, if the host can be known.
-    pub async fn host(&self) -> anyhow::Result<Option<crate::HostCredentials>> {
+    /// The client for the host cluster and the namespace there, if the host can be known. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// What is wrong with the kubeconfig.
+    pub async fn host(&self) -> Result<Option<crate::HostCredentials>, Failure> {
         let config = match &self.host_kubeconfig {
-            Some(path) => read_kubeconfig(path).await?,
+            Some(path) => read_kubeconfig("--host-kubeconfig", path).await?,
             None => match kube::Config::incluster() {
                 Ok(config) => config,
                 Err(_) => return Ok(None),
             },
         };
         let namespace = self.host_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        let client = kube::Client::try_from(config).context("building the client of the host cluster")?;
-        Ok(Some(crate::HostCredentials { client, namespace }))
+        Ok(Some(crate::HostCredentials { client: client("the host cluster", config)?, namespace }))
     }
 }
 
-async fn read_kubeconfig(path: &std::path::Path) -> anyhow::Result<kube::Config> {
-    let kubeconfig = kube::config::Kubeconfig::read_from(path).with_context(|| format!("reading kubeconfig {}", path.display()))?;
-    let options = kube::config::KubeConfigOptions::default();
-    kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.with_context(|| format!("kubeconfig {}", path.display()))
+fn client(of: &str, mut config: kube::Config) -> Result<kube::Client, Failure> {
+    // Every controller tries again by itself, and says so; the client's retries would hide it for minutes.
+    config.default_retry = false;
+    let url = config.cluster_url.to_string();
+    kube::Client::try_from(config).map_err(|e| {
+        Failure::usage(format!("no client can be made for {of} at {url}: {}", chain(&e)))
+            .hint("check certificates and keys in its kubeconfig")
+    })
+}
+
+async fn read_kubeconfig(flag: &str, path: &std::path::Path) -> Result<kube::Config, Failure> {
+    let file = path.display().to_string();
+    let kubeconfig = Kubeconfig::read_from(path).map_err(|e| match e {
+        KubeconfigError::Parse(e) => Failure::usage(format!("{flag}: {}", machinery::yaml::complaint(&file, &e)))
+            .hint("the file has to be a kubeconfig in YAML or JSON"),
+        KubeconfigError::ReadConfig(e, _) => {
+            Failure::usage(format!("{flag}: cannot read {file}: {e}")).hint("check the path and that the user of this process may read it")
+        }
+        e => Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("the file has to be a kubeconfig in YAML or JSON"),
+    })?;
+    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
+    config.map_err(|e| {
+        Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("its current-context has to name a context with cluster and user")
+    })
 }

@@ -1,8 +1,12 @@
-//! Runs the server as a process: log, build, listen, drain, exit code.
+//! Runs the server as a process: flags, log, build, listen, drain, exit code.
 
-use std::io::Write as _;
+use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
+use clap::Parser;
+use federation_api::command_line;
+use federation_api::failure::{EXIT_FAILED, EXIT_USAGE, Failure};
 use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -13,26 +17,41 @@ use crate::options::Options;
 use crate::server::Server;
 use crate::server::loglevel::{self, LogLevel};
 
-/// Exit code for flags that contradict each other or name something unusable (`EX_USAGE`).
-const USAGE: u8 = 64;
+/// The API server of a federation of Kubernetes clusters
+#[derive(Parser)]
+#[command(
+    name = "federation-apiserver",
+    version,
+    after_help = "Exit codes: 0 stopped in good order, 1 the start failed, 64 the command line is wrong."
+)]
+struct Cli {
+    #[command(flatten)]
+    options: Options,
+}
 
-/// Runs until SIGTERM or SIGINT. The exit code is 0 after an orderly shutdown, 1 when the start
-/// failed, 64 for an unusable configuration.
-pub fn run(options: Options) -> ExitCode {
+/// Runs with these arguments, the program's name first, until SIGTERM or SIGINT. The exit code is 0
+/// after an orderly shutdown, 1 when the start failed, 64 for flags that cannot be understood,
+/// contradict each other or name something unusable.
+pub fn run(args: Vec<OsString>) -> ExitCode {
+    let options = match command_line::parse::<Cli>(args, "federation-apiserver --help lists the flags") {
+        Ok(cli) => cli.options,
+        Err(instead) => return ExitCode::from(instead.say(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
+    };
     let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
     let (filter, handle) = reload::Layer::new(loglevel::at_start(rust_log.as_deref(), options.verbosity));
-    let _ = tracing_subscriber::registry().with(filter).with(fmt::layer().with_writer(std::io::stderr)).try_init();
+    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
+    let _ = tracing_subscriber::registry().with(filter).with(log).try_init();
     let config = match options.resolve() {
         Ok(config) => config,
-        Err(e) => return fail(&e, USAGE),
+        Err(e) => return fail(&e, EXIT_USAGE),
     };
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
-        Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), 1),
+        Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), EXIT_FAILED),
     };
     match runtime.block_on(serve(config, LogLevel::reloading(handle))) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(&e, 1),
+        Err(e) => fail(&e, EXIT_FAILED),
     }
 }
 
@@ -55,9 +74,8 @@ async fn serve(config: Config, log_level: LogLevel) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// Two lines on stderr: what is wrong, and what to do.
 fn fail(e: &ConfigError, code: u8) -> ExitCode {
-    let mut stderr = std::io::stderr().lock();
-    let _ = writeln!(stderr, "error: {}\nhint: {}", e.message, e.hint);
+    let failure = Failure { code, ..Failure::new(e.message.as_str()).hint(e.hint.as_str()) };
+    let _ = failure.tell(&mut std::io::stderr().lock());
     ExitCode::from(code)
 }

@@ -204,7 +204,8 @@ fn explain(context: &str, server: &str, error: &KubeError) -> Failure {
             )),
             404 => failure.hint(format!("context {context} ({server}) may be the wrong cluster, or too old")),
             409 => failure.hint("somebody changed it at the same time; repeat the command"),
-            _ => failure,
+            429 | 500.. => failure.hint(format!("the server {server} is in trouble; repeat the command when it is well")),
+            _ => failure.hint(format!("the server {server} of context {context} refused it; mend what it says, then repeat the command")),
         };
     }
     let cause = chain(error);

@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
-use clap::error::ErrorKind;
+use federation_api::command_line::{Instead, parse};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, normalise};
 use crate::commands::{self, Session};
-use crate::error::{EXIT_FAILED, EXIT_OK, EXIT_USAGE, Failure};
+use crate::error::{EXIT_OK, Failure};
 use crate::printer::Printer;
+
+/// Where to read on.
+const HELP: &str = "kubefed --help lists commands, kubefed COMMAND --help their flags";
 
 /// Runs `kubefed` with these arguments, the program's name first.
 pub fn run(args: Vec<OsString>) -> ExitCode {
@@ -21,9 +23,13 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     for (old, new) in renamed {
         printer.warn(&format!("{old} is DEPRECATED and will be removed in a future version. Use {new} instead."));
     }
-    let cli = match Cli::try_parse_from(args) {
+    let cli: Cli = match parse(args, HELP) {
         Ok(cli) => cli,
-        Err(e) => return misunderstood(&printer, &e),
+        Err(Instead::Text(text)) => {
+            printer.raw(&text);
+            return ExitCode::from(EXIT_OK);
+        }
+        Err(Instead::Wrong(failure)) => return fail(&printer, &failure),
     };
     log(cli.global.verbosity);
     let session = Session { printer, global: cli.global };
@@ -43,30 +49,8 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
 }
 
 fn fail(printer: &Printer, failure: &Failure) -> ExitCode {
-    printer.failure(failure);
+    printer.failure(&failure.clone().or_hint("repeat the command with -v 6 to see what was asked and what was answered"));
     ExitCode::from(failure.code)
-}
-
-/// Help goes to stdout and is no error; everything else is one line and a hint.
-fn misunderstood(printer: &Printer, error: &clap::Error) -> ExitCode {
-    match error.kind() {
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
-            printer.raw(&error.render().to_string());
-            ExitCode::from(EXIT_OK)
-        }
-        _ => fail(printer, &usage(error)),
-    }
-}
-
-/// clap's report on one line, its advice on the next.
-fn usage(error: &clap::Error) -> Failure {
-    let text = error.render().to_string();
-    let mut parts = text.split("\n\n");
-    let first = parts.next().unwrap_or_default().trim().trim_start_matches("error: ");
-    let tips: Vec<&str> = text.lines().filter_map(|l| l.trim().strip_prefix("tip: ")).collect();
-    let hint =
-        if tips.is_empty() { "kubefed --help lists commands, kubefed COMMAND --help their flags".to_owned() } else { tips.join("; ") };
-    Failure { code: if error.kind() == ErrorKind::Io { EXIT_FAILED } else { EXIT_USAGE }, ..Failure::usage(first).hint(hint) }
 }
 
 /// Logs go to stderr; `RUST_LOG` says more precisely what `-v` says roughly.
@@ -88,7 +72,10 @@ mod tests {
     use super::*;
 
     fn error_of(args: &[&str]) -> Failure {
-        usage(&Cli::try_parse_from(args).err().unwrap())
+        match parse::<Cli>(args.iter().map(OsString::from).collect(), HELP) {
+            Err(Instead::Wrong(failure)) => failure,
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
@@ -100,6 +87,6 @@ mod tests {
         assert!(f.message.starts_with("unexpected argument '--use-credentials-kubeconfig' found"), "{f}");
         let f = error_of(&["kubefed", "init", "--timeout=soon"]);
         assert!(f.message.contains("\"soon\" is not a duration such as 30s, 5m or 1h30m"), "{f}");
-        assert_eq!(f.code, EXIT_USAGE);
+        assert_eq!(f.code, crate::error::EXIT_USAGE);
     }
 }

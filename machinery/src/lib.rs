@@ -7,3 +7,4 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod table;
+pub mod yaml;

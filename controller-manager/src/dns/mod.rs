@@ -14,8 +14,8 @@ mod state;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use anyhow::Context;
 use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
+use federation_api::failure::Failure;
 
 use crate::Config;
 
@@ -44,14 +44,14 @@ pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
     if config.dns_provider.is_empty() || !config.enabled("service-dns") {
         return Ok(None);
     }
-    let zone = Some(config.zone_name.as_str()).filter(|z| !z.is_empty()).map(DnsName::parse).transpose().context("--zone-name")?;
+    let zone = Some(config.zone_name.as_str()).filter(|z| !z.is_empty()).map(|z| name("--zone-name", z)).transpose()?;
     let settings = Settings {
         provider: config.dns_provider.clone(),
         config: Some(&config.dns_provider_config).filter(|path| !path.is_empty()).map(Into::into),
         owner: config.federation_name.clone(),
         zone,
     };
-    let provider = dns_providers::open(&settings).await.map_err(with_hint)?;
+    let provider = dns_providers::open(&settings).await.map_err(|e| explain(&e))?;
     Opened::new(config, provider).await.map(Some)
 }
 
@@ -61,13 +61,17 @@ impl Opened {
     /// # Errors
     /// The zone is not the provider's, or the suffix is no DNS name in it.
     pub async fn new(config: &Config, provider: Arc<dyn Provider>) -> anyhow::Result<Self> {
-        let zones = provider.zones().await.map_err(with_hint)?;
-        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(with_hint)?;
+        let zones = provider.zones().await.map_err(|e| explain(&e))?;
+        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(|e| explain(&e))?;
         let suffix = match config.service_dns_suffix.as_str() {
             "" => zone.name.clone(),
-            suffix => DnsName::parse(suffix).context("--service-dns-suffix")?,
+            suffix => name("--service-dns-suffix", suffix)?,
         };
-        anyhow::ensure!(suffix.is_within(&zone.name), "--service-dns-suffix {suffix} does not lie in the zone {}", zone.name);
+        if !suffix.is_within(&zone.name) {
+            return Err(Failure::usage(format!("--service-dns-suffix {suffix} does not lie in the zone {}", zone.name))
+                .hint(format!("write a suffix that ends in {}", zone.name))
+                .into());
+        }
         let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL };
         Ok(Opened { provider, zone, tree })
     }
@@ -83,10 +87,13 @@ impl Opened {
     }
 }
 
-/// The error's line, with the hint on the next.
-fn with_hint(error: dns_providers::Error) -> anyhow::Error {
-    match error.hint() {
-        Some(hint) => anyhow::anyhow!("{error}\nhint: {hint}"),
-        None => error.into(),
-    }
+/// The error with its hint; exit code 64 where only a change of the configuration helps.
+fn explain(error: &dns_providers::Error) -> anyhow::Error {
+    let told = error.to_string();
+    let failure = if error.is_configuration() { Failure::usage(told) } else { Failure::new(told) };
+    error.hint().into_iter().fold(failure, Failure::hint).into()
+}
+
+fn name(flag: &str, text: &str) -> anyhow::Result<DnsName> {
+    DnsName::parse(text).map_err(|e| Failure::usage(format!("{flag}: {e}")).hint("for example example.com.").into())
 }

@@ -90,7 +90,7 @@ impl Config {
             return Err(Error::Config {
                 provider: NAME,
                 message: "need to provide at least one zone".to_owned(),
-                hint: "give --dns-zone-name or write zones = example.com. in the configuration".to_owned(),
+                hint: "name the zone on the command line, or write zones = example.com. in the configuration".to_owned(),
             });
         }
         Ok(Config { listen, zones, nameservers, ttl, snapshot })

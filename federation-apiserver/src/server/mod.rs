@@ -36,7 +36,7 @@ use crate::discovery::Discovery;
 use crate::openapi::{Builtin, OpenApi};
 use crate::registry::Registry;
 use crate::storage::Backend;
-use crate::storage::embedded::Embedded;
+use crate::storage::embedded::{Embedded, OpenError};
 use crate::storage::etcd::Etcd;
 use crate::storage::store::Store;
 use health::Health;
@@ -216,14 +216,24 @@ async fn backend(config: &StorageConfig) -> Result<Arc<dyn Backend>, ConfigError
             let dir = dir.clone();
             let opened = tokio::task::spawn_blocking(move || Embedded::open(&dir)).await;
             let opened = opened.map_err(|e| ConfigError::new(format!("--data-dir: {e}"), "this is a defect"))?;
-            let hint = "choose another directory with --data-dir; a damaged one must be restored from a copy";
-            opened.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("--data-dir: {e}"), hint))
+            opened.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("--data-dir: {e}"), data_dir_hint(&e)))
         }
         StorageConfig::Etcd(etcd) => {
             let connected = Etcd::connect(etcd).await;
             let hint = "check --etcd-servers, --etcd-cafile, --etcd-certfile and --etcd-keyfile";
             connected.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("etcd: {e}"), hint))
         }
+    }
+}
+
+fn data_dir_hint(error: &OpenError) -> &'static str {
+    match error {
+        OpenError::NotWritable { .. } => "name a directory with --data-dir that the user of this process may write to",
+        OpenError::Locked { .. } => "stop the other process or choose another directory with --data-dir",
+        OpenError::Corrupt { .. } => {
+            "restore the directory from a copy, or begin anew in another one with --data-dir; it was left as it is"
+        }
+        OpenError::Newer { .. } => "run the newer version that wrote it, or choose another directory with --data-dir; it was left as it is",
     }
 }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs;
+use rustls::pki_types::pem::Error::NoItemsFound;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -171,7 +172,7 @@ impl Material {
             ConfigError::new(format!("{file}: {why}"), "the file must be PEM; certificate and key must belong together")
         };
         let chain = certificates(&self.cert).map_err(|e| bad(cert_name, &e))?;
-        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|e| bad(key_name, &e))?;
+        let key = private_key(&self.key).map_err(|e| bad(key_name, &e))?;
         let provider = Arc::new(aws_lc_rs::default_provider());
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
@@ -203,6 +204,13 @@ fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
         Ok(list) => Ok(list),
         Err(e) => Err(e.to_string()),
     }
+}
+
+fn private_key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
+    PrivateKeyDer::from_pem_slice(pem).map_err(|e| match e {
+        NoItemsFound => "no private key in it".into(),
+        e => e.to_string(),
+    })
 }
 
 /// Asks for a client certificate and checks that the peer has its key; whose it is, is decided after

@@ -16,6 +16,8 @@ use etcd_client::{
     ResponseHeader, TlsOptions, Txn, TxnOp, TxnOpResponse,
 };
 use futures::stream::BoxStream;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error as ThisError;
 
 use self::leases::Leases;
@@ -57,6 +59,14 @@ pub enum EtcdConfigError {
         path: PathBuf,
         /// What the system said.
         source: std::io::Error,
+    },
+    /// A file without what it should hold.
+    #[error("{}: no {what} in it", path.display())]
+    Pem {
+        /// The file.
+        path: PathBuf,
+        /// `certificate` or `private key`.
+        what: &'static str,
     },
     /// A certificate without its key or the other way round.
     #[error("--etcd-certfile and --etcd-keyfile are needed together")]
@@ -254,9 +264,9 @@ fn explain(error: &Error, revision: u64) -> StorageError {
 }
 
 fn tls(config: &EtcdConfig) -> Result<Option<TlsOptions>, EtcdConfigError> {
-    let read = |path: &Path| std::fs::read(path).map_err(|source| EtcdConfigError::File { path: path.to_owned(), source });
+    let certificate = |path: &Path| read::<CertificateDer<'_>>(path, "certificate");
     let identity = match (&config.cert_file, &config.key_file) {
-        (Some(cert), Some(key)) => Some(Identity::from_pem(read(cert)?, read(key)?)),
+        (Some(cert), Some(key)) => Some(Identity::from_pem(certificate(cert)?, read::<PrivateKeyDer<'_>>(key, "private key")?)),
         (None, None) => None,
         _ => return Err(EtcdConfigError::HalfIdentity),
     };
@@ -268,11 +278,18 @@ fn tls(config: &EtcdConfig) -> Result<Option<TlsOptions>, EtcdConfigError> {
             (None, None) => Ok(None),
         };
     };
-    let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(read(ca)?));
+    let tls = TlsOptions::new().ca_certificate(Certificate::from_pem(certificate(ca)?));
     Ok(Some(match identity {
         Some(identity) => tls.identity(identity),
         None => tls,
     }))
+}
+
+/// A PEM file that holds at least one `T`: the client takes any file and would fail at each connection.
+fn read<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<u8>, EtcdConfigError> {
+    let text = std::fs::read(path).map_err(|source| EtcdConfigError::File { path: path.to_owned(), source })?;
+    T::from_pem_slice(&text).map_err(|_| EtcdConfigError::Pem { path: path.to_owned(), what })?;
+    Ok(text)
 }
 
 /// The first key behind all that begin with `prefix`, which ends in a slash.

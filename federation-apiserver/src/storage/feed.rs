@@ -35,8 +35,12 @@ pub(super) async fn run(backend: Arc<dyn Backend>, registered: mpsc::UnboundedRe
         let before = feed.applied();
         let Err(error) = feed.follow(relist).await else { return };
         relist = matches!(error, StorageError::Compacted { .. });
-        tracing::warn!(%error, "the caches lost the storage backend; trying again");
-        feed.progress.send_modify(|p| p.trouble = Some(error.to_string().into()));
+        let trouble: Arc<str> = error.to_string().into();
+        // Told once; while it lasts, readiness tells it.
+        if feed.progress.borrow().trouble.as_ref() != Some(&trouble) {
+            tracing::warn!(%error, "the caches lost the storage backend; trying again");
+        }
+        feed.progress.send_modify(|p| p.trouble = Some(trouble));
         pause = if feed.applied() > before { BACKOFF } else { (pause * 2).min(BACKOFF_MAX) };
         tokio::time::sleep(pause).await;
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, Args};
 
+use super::access::AccessArgs;
 use crate::wait::parse_duration;
 
 /// Flags of every command.
@@ -17,18 +18,9 @@ pub struct Global {
     /// Context of the federation API server; by default the one named after the federation
     #[arg(long, visible_alias = "federation-context", global = true, value_name = "NAME")]
     pub context: Option<String>,
-    /// Kubeconfig cluster entry for the federation API server
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
-    pub cluster: Option<String>,
-    /// Kubeconfig user entry for the federation API server
-    #[arg(long, global = true, value_name = "NAME", hide_short_help = true)]
-    pub user: Option<String>,
-    /// URL of the federation API server
-    #[arg(long, short = 's', global = true, value_name = "URL", hide_short_help = true)]
-    pub server: Option<String>,
-    /// Bearer token for the federation API server
-    #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
-    pub token: Option<String>,
+    /// How the federation API server is reached.
+    #[command(flatten)]
+    pub access: AccessArgs,
     /// User to act as
     #[arg(long = "as", global = true, value_name = "USER", hide_short_help = true)]
     pub impersonate: Option<String>,

@@ -1,5 +1,6 @@
 //! The command line as data: what can be typed, and nothing of what it does.
 
+mod access;
 mod completion;
 mod deinit;
 mod global;
@@ -14,6 +15,7 @@ use std::ffi::OsString;
 use clap::{Parser, Subcommand};
 
 pub use crate::up::UpArgs;
+pub use access::AccessArgs;
 pub use completion::CompletionArgs;
 pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};

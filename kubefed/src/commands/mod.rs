@@ -20,6 +20,8 @@ use crate::error::{EXIT_OK, Failure};
 /// # Errors
 /// Why it did not finish.
 pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
+    // Checked here for all: nothing is done under flags that contradict each other.
+    session.global.access.credentials()?;
     let done = match command {
         Command::Init(args) => init::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,

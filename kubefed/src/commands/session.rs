@@ -69,6 +69,23 @@ impl Session {
         }
     }
 
+    /// A context as federation: what the flags say about its API server counts more.
+    ///
+    /// # Errors
+    /// Flags that do not go together.
+    pub fn federation_target(&self, context: Option<&str>) -> Result<Target, Failure> {
+        let access = &self.global.access;
+        Ok(Target {
+            cluster: access.cluster.clone(),
+            user: access.user.clone(),
+            server: access.server.clone(),
+            authority: access.certificate_authority.clone(),
+            insecure: access.insecure_skip_tls_verify,
+            credentials: access.credentials()?,
+            ..self.target(context)
+        })
+    }
+
     /// Connects to the host cluster.
     ///
     /// # Errors
@@ -83,13 +100,7 @@ impl Session {
     /// That the context is missing, the server away or no federation API server.
     pub async fn federation(&self, name: &str) -> Result<Connection, Failure> {
         let context = self.global.context.clone().unwrap_or_else(|| name.to_owned());
-        let target = Target {
-            cluster: self.global.cluster.clone(),
-            user: self.global.user.clone(),
-            server: self.global.server.clone(),
-            token: self.global.token.clone(),
-            ..self.target(Some(&context))
-        };
+        let target = self.federation_target(Some(&context))?;
         let kubeconfig = self.files().load()?;
         if !kubeconfig.contexts.iter().any(|c| c.name == context) {
             return Err(Failure::new(format!("context \"{context}\" does not exist")).hint(

@@ -48,11 +48,7 @@ fn line(version: &Value, short: bool) -> String {
 /// The version of the server of `--context` or of the current context.
 async fn server(session: &Session) -> Result<Value, Failure> {
     let kubeconfig = session.files().load()?;
-    let target = crate::kubeconfig::Target {
-        server: session.global.server.clone(),
-        token: session.global.token.clone(),
-        ..session.target(session.global.context.as_deref())
-    };
+    let target = session.federation_target(session.global.context.as_deref())?;
     let connection = Connection::open(&kubeconfig, &target).await?;
     let info = connection.client.apiserver_version().await.map_err(|e| connection.failed("asking for the server's version", &e))?;
     serde_json::to_value(info).map_err(|e| Failure::new(e.to_string()))

@@ -78,6 +78,10 @@ fn list_of<'a>(config: &'a mut Map<String, Value>, list: &str) -> Result<&'a mut
 }
 
 fn change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), Failure>) -> Result<bool, Failure> {
+    try_change(path, edit).map_err(|f| f.or_hint("check that the file and its directory can be written, then repeat the command"))
+}
+
+fn try_change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), Failure>) -> Result<bool, Failure> {
     let at = |doing: &str| format!("{doing} {}", path.display());
     // A link is kept: the file it points to is written.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -89,7 +93,7 @@ fn change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), 
         Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
         Err(e) => return Err(Failure::new(format!("{}: {e}", at("reading")))),
     };
-    let mut config = parse(&before).map_err(|e| e.during(&at("reading")))?;
+    let mut config = parse(&path, &before)?;
     let original = config.clone();
     edit(&mut config).map_err(|e| e.during(&at("editing")))?;
     if config == original && !before.is_empty() {
@@ -103,14 +107,18 @@ fn change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<(), 
     Ok(true)
 }
 
-fn parse(text: &str) -> Result<Map<String, Value>, Failure> {
+fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
     if text.trim().is_empty() {
         return Ok(Map::new());
     }
-    match serde_saphyr::from_str(text).map_err(|e| Failure::new(e.to_string()))? {
+    let file = path.display().to_string();
+    let bad = |what: String| {
+        Failure::new(format!("reading kubeconfig {what}")).hint("mend the file, then repeat the command; it was left as it is")
+    };
+    match serde_saphyr::from_str(text).map_err(|e| bad(machinery::yaml::complaint(&file, &e)))? {
         Value::Object(map) => Ok(map),
         Value::Null => Ok(Map::new()),
-        _ => Err(Failure::new("it is not a mapping").hint("the file is not a kubeconfig")),
+        _ => Err(bad(format!("{file}:1: it is not a mapping"))),
     }
 }
 

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use kube::config::Kubeconfig;
+use kube::config::{Kubeconfig, KubeconfigError};
 
 use crate::error::{Failure, chain};
 
@@ -42,9 +42,11 @@ impl Files {
             if !self.explicit && !path.exists() {
                 continue;
             }
-            let one = Kubeconfig::read_from(path).map_err(|e| Failure::new(format!("reading {}: {}", path.display(), chain(&e))))?;
+            let one = Kubeconfig::read_from(path).map_err(|e| explain(path, &e))?;
             all = Some(match all.take() {
-                Some(before) => before.merge(one).map_err(|e| Failure::new(format!("merging {}: {e}", path.display())))?,
+                Some(before) => before.merge(one).map_err(|e| {
+                    Failure::new(format!("merging kubeconfig {}: {e}", path.display())).hint("name one file with --kubeconfig")
+                })?,
                 None => one,
             });
         }
@@ -68,6 +70,19 @@ impl Files {
     /// Every file that exists.
     pub fn existing(&self) -> impl Iterator<Item = &Path> {
         self.paths.iter().filter(|p| p.exists()).map(PathBuf::as_path)
+    }
+}
+
+fn explain(path: &Path, error: &KubeconfigError) -> Failure {
+    let file = path.display().to_string();
+    match error {
+        KubeconfigError::Parse(e) => Failure::new(format!("reading kubeconfig {}", machinery::yaml::complaint(&file, e)))
+            .hint("mend the file; kubectl config view reads the same format"),
+        KubeconfigError::ReadConfig(e, _) => {
+            Failure::new(format!("reading kubeconfig {file}: {e}")).hint("name another one with --kubeconfig or KUBECONFIG")
+        }
+        e => Failure::new(format!("reading kubeconfig {file}: {}", chain(e)))
+            .hint("mend the file; kubectl config view reads the same format"),
     }
 }
 
@@ -108,7 +123,7 @@ mod tests {
     #[test]
     fn a_named_file_has_to_exist() {
         let failure = Files::from(Some(Path::new("/nowhere/config")), None, None).load().unwrap_err();
-        assert!(failure.message.starts_with("reading /nowhere/config: "), "{failure}");
+        assert!(failure.message.starts_with("reading kubeconfig /nowhere/config: "), "{failure}");
         let failure = Files::from(None, None, Some("/nowhere".into())).load().unwrap_err();
         assert_eq!(failure.message, "no configuration has been provided");
     }

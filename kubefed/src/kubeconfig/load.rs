@@ -1,8 +1,9 @@
 //! From a context's name to a client, with errors people understand.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
-use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::config::{AuthInfo, KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::error::{Failure, chain};
@@ -18,8 +19,12 @@ pub struct Target {
     pub user: Option<String>,
     /// Server URL instead of the cluster entry's.
     pub server: Option<String>,
-    /// Bearer token instead of the user entry's credentials.
-    pub token: Option<String>,
+    /// Authority of the server's certificate instead of the cluster entry's, a PEM file.
+    pub authority: Option<PathBuf>,
+    /// Take any certificate of the server.
+    pub insecure: bool,
+    /// Credentials instead of the user entry's.
+    pub credentials: Option<AuthInfo>,
     /// User to act as.
     pub impersonate: Option<String>,
     /// Groups to act as.
@@ -62,10 +67,14 @@ pub fn describe(config: &Kubeconfig, context: Option<&str>) -> Result<Described,
     let cluster = cluster.ok_or_else(missing)?;
     let server = cluster.server.clone().filter(|s| !s.is_empty()).ok_or_else(missing)?;
     let ca = match (&cluster.certificate_authority_data, &cluster.certificate_authority) {
-        (Some(data), _) => {
-            Some(decode(data).map_err(|e| Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster)))?)
-        }
-        (None, Some(file)) => Some(std::fs::read(file).map_err(|e| Failure::new(format!("reading {file}: {e}")))?),
+        (Some(data), _) => Some(decode(data).map_err(|e| {
+            Failure::new(format!("certificate-authority-data of cluster \"{}\": {e}", entry.cluster))
+                .hint("it has to be a PEM certificate in base64")
+        })?),
+        (None, Some(file)) => Some(std::fs::read(file).map_err(|e| {
+            Failure::new(format!("reading {file}: {e}"))
+                .hint(format!("cluster \"{}\" of the kubeconfig names it as certificate-authority", entry.cluster))
+        })?),
         (None, None) => None,
     };
     let server = if server.contains("://") { server } else { format!("https://{server}") };
@@ -95,18 +104,14 @@ impl Target {
     pub async fn client(&self, kubeconfig: &Kubeconfig) -> Result<Client, Failure> {
         let mut kubeconfig = kubeconfig.clone();
         let context = describe(&kubeconfig, self.context.as_deref())?.context;
+        self.change(&mut kubeconfig, &context);
         // A proxy is used where the kubeconfig names one; the environment's is for the Internet, not for clusters.
         let proxied = kubeconfig.clusters.iter().any(|c| c.cluster.as_ref().is_some_and(|c| c.proxy_url.is_some()));
-        for named in &mut kubeconfig.auth_infos {
-            if let Some(auth) = &mut named.auth_info {
-                auth.impersonate = self.impersonate.clone().or(auth.impersonate.take());
-                if !self.impersonate_groups.is_empty() {
-                    auth.impersonate_groups = Some(self.impersonate_groups.clone());
-                }
-            }
-        }
         let options = KubeConfigOptions { context: Some(context.clone()), cluster: self.cluster.clone(), user: self.user.clone() };
-        let failed = |e: String| Failure::new(format!("context \"{context}\": {e}"));
+        let failed = |e: String| {
+            Failure::new(format!("context \"{context}\": {e}"))
+                .hint("check what its cluster and user say in the kubeconfig, and the flags that replace it")
+        };
         let mut config = Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(|e| failed(chain(&e)))?;
         if !proxied {
             config.proxy_url = None;
@@ -114,13 +119,35 @@ impl Target {
         if let Some(server) = &self.server {
             config.cluster_url = server.parse().map_err(|e| failed(format!("--server={server}: {e}")))?;
         }
-        if let Some(token) = &self.token {
-            config.auth_info = kube::config::AuthInfo { token: Some(token.clone().into()), ..Default::default() };
-        }
         config.connect_timeout = Some(self.request_timeout.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT));
         config.read_timeout = Some(self.request_timeout.unwrap_or(READ_TIMEOUT));
         config.reset_reader_on_write = true;
+        // The client's own retries go on for a quarter of an hour; people repeat the command, and waits look again.
+        config.default_retry = false;
         Client::try_from(config).map_err(|e| failed(chain(&e)))
+    }
+
+    /// Puts what differs from the kubeconfig into the entries that will be used.
+    fn change(&self, kubeconfig: &mut Kubeconfig, context: &str) {
+        let entry = kubeconfig.contexts.iter().find(|c| c.name == context).and_then(|c| c.context.clone()).unwrap_or_default();
+        let cluster = self.cluster.as_ref().unwrap_or(&entry.cluster);
+        if let Some(at) = kubeconfig.clusters.iter_mut().find(|c| c.name == *cluster).and_then(|c| c.cluster.as_mut())
+            && (self.insecure || self.authority.is_some())
+        {
+            at.insecure_skip_tls_verify = Some(self.insecure);
+            at.certificate_authority_data = None;
+            at.certificate_authority = self.authority.as_ref().map(|p| p.display().to_string());
+        }
+        let user = self.user.clone().or(entry.user).unwrap_or_default();
+        for named in kubeconfig.auth_infos.iter_mut().filter(|u| u.name == user) {
+            let before = named.auth_info.take().unwrap_or_default();
+            let (impersonate, groups) = (before.impersonate.clone(), before.impersonate_groups.clone());
+            named.auth_info = Some(AuthInfo {
+                impersonate: self.impersonate.clone().or(impersonate),
+                impersonate_groups: if self.impersonate_groups.is_empty() { groups } else { Some(self.impersonate_groups.clone()) },
+                ..self.credentials.clone().unwrap_or(before)
+            });
+        }
     }
 }
 
@@ -147,6 +174,23 @@ mod tests {
     fn a_context_is_described() {
         let d = describe(&config(), Some("gondor")).unwrap();
         assert_eq!((d.server.as_str(), d.ca.as_deref()), ("https://gondor:6443", Some(b"hi".as_slice())));
+    }
+
+    #[test]
+    fn flags_count_more_than_the_entries_of_the_context_and_touch_no_others() {
+        let mut kubeconfig = config();
+        let target = Target {
+            authority: Some("ca.pem".into()),
+            credentials: Some(AuthInfo { username: Some("frodo".into()), ..AuthInfo::default() }),
+            impersonate: Some("sam".into()),
+            ..Target::context(Some("gondor"))
+        };
+        target.change(&mut kubeconfig, "gondor");
+        let cluster = kubeconfig.clusters[0].cluster.as_ref().unwrap();
+        assert_eq!((cluster.certificate_authority.as_deref(), &cluster.certificate_authority_data), (Some("ca.pem"), &None));
+        assert_eq!(kubeconfig.clusters[1].cluster.as_ref().unwrap().certificate_authority, None);
+        let user = kubeconfig.auth_infos[0].auth_info.as_ref().unwrap();
+        assert_eq!((user.username.as_deref(), user.impersonate.as_deref()), (Some("frodo"), Some("sam")));
     }
 
     #[test]

@@ -50,16 +50,16 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
             temporary.path().to_owned()
         }
     };
-    let realm = Realm::start(&dir).await.map_err(|e| failed(&e))?;
+    let realm = Realm::start(&dir).await.map_err(failed)?;
     if args.story {
         let told = story::tell(&realm, &session.printer, start).await;
         if let Err(error) = told {
             session.printer.data(&format!("FAILED: {error:#}"));
-            return Err(failed(&error));
+            return Err(failed(error));
         }
     } else {
         for member in realm::MEMBERS {
-            realm.join(member.name).await.map_err(|e| failed(&e))?;
+            realm.join(member.name).await.map_err(failed)?;
             session.printer.note(&format!("{} has joined, region {}, zone {}", member.name, member.region, member.zone));
         }
     }
@@ -73,6 +73,6 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn failed(error: &anyhow::Error) -> Failure {
-    Failure::new(format!("{error:#}"))
+fn failed(error: anyhow::Error) -> Failure {
+    federation_controller_manager::failure(error)
 }

@@ -30,7 +30,7 @@ pub enum CredentialFileError {
         source: std::io::Error,
     },
     /// A line is wrong; correct it.
-    #[error("{what} file {path}, line {line}: {problem}")]
+    #[error("{what} file {path}:{line}: {problem}")]
     Line {
         /// `token` or `basic-auth`.
         what: &'static str,

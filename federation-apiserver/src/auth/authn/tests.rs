@@ -112,18 +112,18 @@ fn files_are_followed_and_a_bad_one_keeps_the_last_good_state() {
     assert!(authn.authenticate(&with("Bearer new"), None).is_ok());
     std::fs::write(file.path(), "new,aragorn\n").unwrap();
     let said = authn.reload().unwrap_err().to_string();
-    assert!(said.ends_with("line 1: must have at least 3 columns (token, user name, user uid), found 2"), "{said}");
+    assert!(said.ends_with(":1: must have at least 3 columns (token, user name, user uid), found 2"), "{said}");
     assert!(authn.authenticate(&with("Bearer new"), None).is_ok());
 }
 
 #[test]
 fn errors_name_file_and_line_and_nothing_secret() {
     let cases = [
-        ("a,b,c\n\nt0psecret,d\n", "line 3: must have at least 3 columns (token, user name, user uid), found 2"),
-        ("t0psecret,,u\n", "line 1: the user name is empty"),
-        ("a,b,c\nt0psecret,\"open,\n\n", "line 2: a quote is not closed"),
-        ("t0psecret,b\"c,d\n", "line 1: a quote inside a field that is not quoted"),
-        ("t0psecret,\"b\"c,d\n", "line 1: text after a closing quote"),
+        ("a,b,c\n\nt0psecret,d\n", ":3: must have at least 3 columns (token, user name, user uid), found 2"),
+        ("t0psecret,,u\n", ":1: the user name is empty"),
+        ("a,b,c\nt0psecret,\"open,\n\n", ":2: a quote is not closed"),
+        ("t0psecret,b\"c,d\n", ":1: a quote inside a field that is not quoted"),
+        ("t0psecret,\"b\"c,d\n", ":1: text after a closing quote"),
     ];
     for (text, expected) in cases {
         let said = tokens(text).unwrap_err().to_string();

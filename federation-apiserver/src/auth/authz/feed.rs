@@ -62,9 +62,14 @@ pub async fn follow(rbac: Arc<Rbac>, stores: RbacStores) {
 }
 
 async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
+    let mut said = String::new();
     loop {
         if let Err(e) = list_and_watch(rbac, stores, kind).await {
-            tracing::warn!("{} are not followed, the last known stay in force: {e}", kind.plural());
+            let problem = e.to_string();
+            if problem != said {
+                tracing::warn!("{} are not followed, the last known stay in force: {problem}", kind.plural());
+                said = problem;
+            }
         }
         tokio::time::sleep(RETRY).await;
     }

@@ -32,8 +32,10 @@ impl Revisions {
                 let mut kv = kv.clone();
                 let response = call(kv.get(key.clone(), Some(GetOptions::new().with_count_only())), 0).await;
                 let answer = response.and_then(|r| cluster.check(r.header()));
-                if let Ok(revision) = answer {
-                    sender.send_if_modified(|newest| revision > std::mem::replace(newest, revision));
+                match answer {
+                    Ok(revision) => drop(sender.send_if_modified(|newest| revision > std::mem::replace(newest, revision))),
+                    // A failure is no old news to anybody: who came meanwhile need not wait for a second one.
+                    Err(_) => while inbox.try_recv().map(|caller| waiting.push(caller)).is_ok() {},
                 }
                 for caller in waiting.drain(..) {
                     let _ = caller.send(answer.clone());

@@ -34,6 +34,10 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     let printer = &session.printer;
     let host = session.host(&session.credentials(&args.host)?, &args.host).await?;
     let (files, patience) = (session.files(), session.patience(&args.host));
+    if files.existing().next().is_some() {
+        // What cannot be read cannot be written at the end either.
+        files.load()?;
+    }
     let federation = &plane.federation;
 
     printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));

@@ -138,6 +138,7 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         }
         (COREDNS, Some((path, text))) => {
             let config = coredns::Config::parse(path, &text).map_err(|e| provider_failure(&e))?;
+            in_zones(path, &args.dns_zone_name, &config.zones)?;
             nameservers = config.nameservers;
             let (text, named) = provider::coredns(path, &text)?;
             files = named;
@@ -147,12 +148,30 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
         (EMBEDDED, Some((path, text))) => {
             let zone = DnsName::parse(&args.dns_zone_name).ok();
             let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
+            in_zones(path, &args.dns_zone_name, &config.zones)?;
             provider::embedded(path, &config)?;
+            if config.listen.iter().all(|a| a.ip().is_loopback()) {
+                return Err(Failure::usage(format!(
+                    "{}: listen is a loopback address, so nobody outside the pod could ask",
+                    path.display()
+                ))
+                .hint("write listen = 0.0.0.0:10053"));
+            }
             Some(text)
         }
         (_, text) => text.map(|(_, text)| text),
     };
     Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, files, nameservers })
+}
+
+/// The controller manager would find it out only in its pod.
+fn in_zones(path: &Path, zone: &str, zones: &[DnsName]) -> Result<(), Failure> {
+    if DnsName::parse(zone).is_ok_and(|zone| zones.contains(&zone)) {
+        return Ok(());
+    }
+    let listed = zones.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
+    Err(Failure::usage(format!("{}: zones has {listed} and not the zone of --dns-zone-name, {zone}", path.display()))
+        .hint(format!("add {zone} to zones, or publish in one of them with --dns-zone-name")))
 }
 
 pub(super) fn provider_failure(error: &dns_providers::Error) -> Failure {

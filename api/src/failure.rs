@@ -1,0 +1,135 @@
+//! What goes wrong, told once: one line saying what and where, one line saying what to do.
+
+use std::error::Error;
+use std::fmt;
+use std::io::{self, Write};
+
+/// Exit code of a command that did what it was asked.
+pub const EXIT_OK: u8 = 0;
+/// Exit code of a command that failed; repeating it after the cause is gone finishes the job.
+pub const EXIT_FAILED: u8 = 1;
+/// Exit code of a command whose wait ran out; what was waited for may still come.
+pub const EXIT_TIMED_OUT: u8 = 2;
+/// Exit code of a command line that cannot be understood (`EX_USAGE`).
+pub const EXIT_USAGE: u8 = 64;
+
+/// Why a command did not finish.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Failure {
+    /// What and where, on one line, without the leading `error: `.
+    pub message: String,
+    /// What to do next, on one line.
+    pub hint: Option<String>,
+    /// Exit code: one of the `EXIT_` constants.
+    pub code: u8,
+}
+
+impl Failure {
+    /// A failure with exit code 1.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: one_line(&message.into()), hint: None, code: EXIT_FAILED }
+    }
+
+    /// Bad input found before anything was done, exit code 64.
+    pub fn usage(message: impl Into<String>) -> Self {
+        Self { code: EXIT_USAGE, ..Self::new(message) }
+    }
+
+    /// A wait that ran out, exit code 2.
+    pub fn timed_out(message: impl Into<String>) -> Self {
+        Self { code: EXIT_TIMED_OUT, ..Self::new(message) }
+    }
+
+    /// The same failure with a next step.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(one_line(&hint.into()));
+        self
+    }
+
+    /// The same failure with a next step unless it has a better one already.
+    #[must_use]
+    pub fn or_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint.get_or_insert_with(|| one_line(&hint.into()));
+        self
+    }
+
+    /// Writes the two lines, without colour: `error: …` and, where there is one, `hint: …`.
+    ///
+    /// # Errors
+    /// What the writer says.
+    pub fn tell(&self, to: &mut dyn Write) -> io::Result<()> {
+        writeln!(to, "error: {}", self.message)?;
+        self.hint.iter().try_for_each(|hint| writeln!(to, "hint: {hint}"))
+    }
+
+    /// The same failure, saying first what was being done.
+    #[must_use]
+    pub fn during(mut self, doing: &str) -> Self {
+        self.message = format!("{doing}: {}", self.message);
+        self
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl Error for Failure {}
+
+impl From<crate::names::InvalidName> for Failure {
+    fn from(e: crate::names::InvalidName) -> Self {
+        let example = e.example;
+        Self::usage(e.to_string()).hint(format!("choose a name that fits, for example {example}; nothing was changed"))
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The innermost causes of an error joined by `: `, each said once.
+pub fn chain(error: &(dyn Error + 'static)) -> String {
+    let mut parts: Vec<String> = Vec::new();
+    let mut next = Some(error);
+    while let Some(e) = next {
+        let text = one_line(&e.to_string());
+        if !parts.iter().any(|p| p.contains(&text)) {
+            parts.push(text);
+        }
+        next = e.source();
+    }
+    parts.join(": ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_and_hints_stay_on_one_line() {
+        let f = Failure::new("a\n  b").hint("c\nd");
+        assert_eq!((f.message.as_str(), f.hint.as_deref(), f.code), ("a b", Some("c d"), EXIT_FAILED));
+    }
+
+    #[test]
+    fn it_is_told_in_two_lines() {
+        let mut out = Vec::new();
+        Failure::new("it broke").hint("mend it").tell(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "error: it broke\nhint: mend it\n");
+    }
+
+    #[test]
+    fn a_better_hint_is_kept() {
+        assert_eq!(Failure::new("x").hint("first").or_hint("second").hint.as_deref(), Some("first"));
+    }
+
+    #[test]
+    fn an_invalid_name_is_a_usage_error() {
+        let f = Failure::from(crate::names::cluster_name("Gondor").unwrap_err());
+        assert_eq!(f.code, EXIT_USAGE);
+        assert!(f.message.contains("RFC 1035"), "{f}");
+    }
+}

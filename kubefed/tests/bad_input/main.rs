@@ -1,0 +1,14 @@
+//! What users get wrong, tried on the real programs: one `error:` line saying what and where, one `hint:` line, a
+//! documented exit code, and nothing half-written: the same command succeeds once the cause is gone.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
+
+mod apiserver;
+mod etcd;
+mod host;
+mod kubeconfig;
+mod manager;
+mod member;
+mod names;
+mod support;
+mod usage;

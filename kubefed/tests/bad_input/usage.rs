@@ -1,0 +1,31 @@
+//! Command lines that cannot be understood.
+
+use crate::support::Place;
+
+#[test]
+fn every_program_tells_them_alike() {
+    let place = Place::new();
+    let mut all = String::new();
+    for args in [
+        &[][..],
+        &["nonsense"],
+        &["federation-apiserver", "--nonsense"],
+        &["federation-apiserver", "--secure-port=70000"],
+        &["federation-apiserver", "--tls-cert-file=a.pem"],
+        &["federation-controller-manager", "--kubeconfgi=a"],
+        &["federation-controller-manager", "--controllers=rings=true"],
+        &["kubefed", "jion"],
+        &["kubefed", "version", "--username=u"],
+        &["kubefed", "version", "--username=u", "--password=p", "--token=t"],
+    ] {
+        all.push_str(&place.fcp(args).complaint(64));
+    }
+    for args in [&["join", "--use-credentials-kubeconfig"][..], &["init", "--timeout=soon"]] {
+        all.push_str(&place.kubefed(args).complaint(64));
+    }
+    insta::assert_snapshot!(all);
+    for args in [&["federation-apiserver", "--help"][..], &["federation-controller-manager", "--help"], &["kubefed", "--help"]] {
+        let said = place.fcp(args);
+        assert!(said.fine().out.contains("64 the command line"), "exit codes are documented: {}", said.out);
+    }
+}
