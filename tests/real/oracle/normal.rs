@@ -59,7 +59,7 @@ fn explained(text: &str) -> String {
     head.lines().chain(fields).map(|l| format!("{}\n", l.split_whitespace().collect::<Vec<_>>().join(" "))).collect()
 }
 
-/// Ages become one word; columns are separated by one space; names of `diff`'s files go, and new uids.
+/// Ages become one word; columns are separated by one space; names of `diff`'s files go, and what is new for each.
 fn table(text: &str) -> String {
     let age = |word: &str| {
         word.len() > 1
@@ -67,7 +67,7 @@ fn table(text: &str) -> String {
             && word[..word.len() - 1].chars().all(|c| c.is_ascii_digit() || c == 'm' || c == 'd')
     };
     let word = |w: &str| if age(w) { "AGE".to_owned() } else { w.to_owned() };
-    let made_up = |line: &&str| ["diff -u", "--- /", "+++ /", "+  uid:"].iter().any(|p| line.starts_with(p));
+    let made_up = |line: &&str| ["diff -u", "--- /", "+++ /", "+  uid:", "+  creationTimestamp:"].iter().any(|p| line.starts_with(p));
     let line = |line: &str| line.split_whitespace().map(word).collect::<Vec<_>>().join(" ") + "\n";
     text.lines().filter(|l| !made_up(l)).map(line).collect()
 }

@@ -8,7 +8,7 @@ use crate::status::{FieldError, FieldErrorKind};
 
 /// Most bytes of data in a ConfigMap or Secret.
 const MAX_DATA: usize = 1024 * 1024;
-const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const KEY: &str = "must be letters, digits, '-', '_' and '.', for example key.name";
 
 /// What a namespace waits for before it goes: `kubernetes`, or a qualified name.
 pub fn namespace(object: &Value, errors: &mut Vec<FieldError>) {
