@@ -104,6 +104,17 @@ pub enum StorageConfig {
     Etcd(EtcdConfig),
 }
 
+impl StorageConfig {
+    /// As metrics call it.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Embedded { .. } => "embedded",
+            Self::Etcd(_) => "etcd",
+        }
+    }
+}
+
 /// Requests in flight, watches apart; 0 is without limit. The numbers are kube-apiserver's.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Limits {

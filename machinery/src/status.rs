@@ -43,6 +43,9 @@ pub enum FieldErrorKind {
     /// The value is longer than allowed.
     #[serde(rename = "FieldValueTooLong")]
     TooLong,
+    /// The list has more items than allowed.
+    #[serde(rename = "FieldValueTooMany")]
+    TooMany,
     /// The value has the wrong JSON type.
     #[serde(rename = "FieldValueTypeInvalid")]
     TypeInvalid,
@@ -87,6 +90,7 @@ impl FieldError {
             FieldErrorKind::Forbidden => "Forbidden",
             FieldErrorKind::NotFound => "Not found",
             FieldErrorKind::TooLong => "Too long",
+            FieldErrorKind::TooMany => "Too many",
         };
         let mut out = head.to_owned();
         if let Some(value) = &self.value {

@@ -170,7 +170,7 @@ impl Spec {
                 vec![FieldError::invalid("spec.nonResourceAttributes", given, rule)]
             }
             (None, None) => {
-                let rule = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+                let rule = "needs one of resourceAttributes and nonResourceAttributes, not both";
                 vec![FieldError::invalid("spec.resourceAttributes", Value::Null, rule)]
             }
             _ => Vec::new(),

@@ -53,10 +53,16 @@ pub(crate) struct Call<'a> {
 pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Response<Body>, ApiError> {
     let resource = call.resource();
     let Attributes { verb, name, namespace, subresource, .. } = call.info;
-    if resource.namespaced == namespace.is_empty() && (!name.is_empty() || verb == "create") && resource.plural != "namespaces" {
+    // A field selector may have given lists and watches a name.
+    let of_many = matches!(verb.as_str(), "list" | "watch" | "deletecollection");
+    let misplaced = if resource.namespaced { namespace.is_empty() && !of_many } else { !namespace.is_empty() };
+    if resource.stored() && misplaced && resource.plural != "namespaces"
+        || !resource.stored() && resource.namespaced == namespace.is_empty()
+    {
         return Err(ApiError::no_such_path());
     }
     match verb.as_str() {
+        "deletecollection" if resource.namespaced && namespace.is_empty() => return Err(ApiError::method_not_allowed()),
         "create" if !name.is_empty() => return Err(ApiError::method_not_allowed()),
         "update" | "patch" if name.is_empty() => return Err(ApiError::method_not_allowed()),
         _ => {}

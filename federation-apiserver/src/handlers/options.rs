@@ -13,7 +13,8 @@ use crate::storage::store::{Filter, ListOptions, ReadAt, WatchFrom, WatchOptions
 
 /// `?resourceVersion=` as a number; `None` when it is not given.
 fn revision(query: &Query) -> Result<Option<u64>, ApiError> {
-    query.get("resourceVersion").map(parse_revision).transpose()
+    let refuse = |e: ApiError| ApiError { message: format!("invalid resource version: {}", e.message), ..e };
+    query.get("resourceVersion").map(|text| parse_revision(text).map_err(refuse)).transpose()
 }
 
 /// A resourceVersion somebody gave us.
@@ -100,7 +101,11 @@ fn field<'a>(resource: &Resource, head: &'a Head, path: &str) -> Option<&'a str>
     match path {
         "metadata.name" => Some(head.name()),
         "metadata.namespace" => Some(head.namespace()),
-        _ => resource.selectable.iter().position(|p| *p == path).map(|i| head.field(i)),
+        _ => resource.selectable.iter().position(|p| *p == path).map(|i| match (head.field(i), path) {
+            ("", "status.successful") => "0",
+            ("", "spec.unschedulable") => "false",
+            (value, _) => value,
+        }),
     }
 }
 

@@ -4,7 +4,7 @@ use http::{Response, StatusCode};
 use machinery::codec::{self, FieldValidation};
 use machinery::patch::apply::{self, Writer};
 use machinery::patch::{json, merge, strategic};
-use machinery::schema::Types;
+use machinery::schema::{self, Types};
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
 
@@ -67,7 +67,7 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
     let warnings = std::sync::Mutex::new(Vec::new());
     let stored = update::change(call, part, &write, false, |old| {
         let new = patched(call, kind, old, &patch)?;
-        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation).map_err(|e| unfit(call, e, validation))?;
+        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation).map_err(|e| unfit(e, validation))?;
         *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = decoded.warnings;
         let mut new = decoded.value;
         if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
@@ -75,8 +75,13 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
             let wanted = &call.info.name;
             return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})")));
         }
+        let uid = &old["metadata"]["uid"];
         if new["metadata"]["uid"].is_null() {
-            new["metadata"]["uid"] = old["metadata"]["uid"].clone();
+            new["metadata"]["uid"] = uid.clone();
+        } else if new["metadata"]["uid"] != *uid {
+            // Only an update makes a condition of it.
+            let e = FieldError::invalid("metadata.uid", new["metadata"]["uid"].clone(), "field is immutable");
+            return Err(ApiError::invalid(call.resource().group, call.resource().kind, &call.info.name, &[e]));
         }
         Ok(new)
     });
@@ -86,13 +91,14 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
 }
 
 /// A patch that makes something of the wrong type is invalid rather than unreadable.
-fn unfit(call: Call<'_>, e: ApiError, validation: FieldValidation) -> ApiError {
+fn unfit(e: ApiError, validation: FieldValidation) -> ApiError {
     if validation == FieldValidation::Strict && e.message.contains("strict decoding error") {
         return e;
     }
     let error = FieldError::invalid("patch", Value::Null, e.message);
     let error = FieldError { value: None, ..error };
-    ApiError::invalid(call.resource().group, call.resource().kind, &call.info.name, &[error])
+    // Nothing of that kind was made, so the error is none of an object.
+    ApiError::invalid("", "", "", &[error])
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
@@ -135,11 +141,8 @@ async fn apply_patch(
         let e = FieldError::required("fieldManager", "is required for apply patch");
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
     }
-    let decoded = codec::decode(Types::builtin(), &call.entry.gvk, bytes, codec::MediaType::Yaml, validation)?;
+    let decoded = codec::decode_configuration(&call.entry.gvk, bytes, validation)?;
     let mut wanted = decoded.value;
-    if wanted["metadata"]["managedFields"].as_array().is_some_and(|m| !m.is_empty()) {
-        return Err(ApiError::bad_request("metadata.managedFields must be nil"));
-    }
     let meta = prepare::metadata(&mut wanted)?;
     match meta.get("name").and_then(Value::as_str).unwrap_or_default() {
         "" => drop(meta.insert("name".into(), call.info.name.as_str().into())),
@@ -160,7 +163,12 @@ async fn apply_patch(
         ignored: prepare::ignored(call.entry, subresource),
     };
     let force = call.query.flag("force");
-    let merge = |live: Option<&Value>| apply::apply(Types::builtin(), call.entry.type_id, live, &wanted, force, &writer);
+    // What was applied is merged as it was written; only the result takes the form of its type.
+    let merge = |live: Option<&Value>| {
+        let mut new = apply::apply(Types::builtin(), call.entry.type_id, live, &wanted, force, &writer)?;
+        schema::prune(Types::builtin(), call.entry.type_id, &mut new);
+        Ok::<Value, ApiError>(new)
+    };
     for attempt in 1..=TRIES {
         let live = call.current().await?;
         let outcome = match live {

@@ -69,8 +69,7 @@ pub(crate) enum Change {
 }
 
 /// Metadata the server owns; what clients say about it on creation is dropped.
-const SERVER_OWNED: [&str; 7] =
-    ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation", "managedFields"];
+const SERVER_OWNED: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
 
 /// The metadata of an object, made when missing.
 pub(super) fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiError> {
@@ -121,9 +120,7 @@ pub(crate) fn create(
     }
     let meta = metadata(object)?;
     for field in SERVER_OWNED {
-        if !(applied && field == "managedFields") {
-            meta.remove(field);
-        }
+        meta.remove(field);
     }
     meta.remove("resourceVersion");
     meta.insert("uid".into(), uuid::Uuid::new_v4().to_string().into());
@@ -175,18 +172,14 @@ pub(crate) fn update(
         let generation = old["metadata"]["generation"].as_i64().unwrap_or(0);
         new["metadata"]["generation"] = (generation + i64::from(counted(&new) != counted(old))).into();
     }
-    if !applied && same_but_ownership(&new, old) {
-        new["metadata"]["managedFields"] = old["metadata"]["managedFields"].clone();
+    if !applied {
+        own(entry, Some(old), &mut new, write, part.map(Subresource::name).unwrap_or_default());
+    }
+    apply::keep_times(old, &mut new);
+    if new == *old {
         return Ok(if finished(&new) { Change::Remove(new) } else { Change::None });
     }
     validate(entry, &new, Some(old))?;
-    if applied {
-        if new == *old {
-            return Ok(Change::None);
-        }
-    } else {
-        own(entry, Some(old), &mut new, write, part.map(Subresource::name).unwrap_or_default());
-    }
     Ok(if finished(&new) { Change::Remove(new) } else { Change::Replace(new) })
 }
 
@@ -266,17 +259,6 @@ fn carry_over(group: &str, plural: &str, new: &mut Value, old: &Value) -> Result
     Ok(())
 }
 
-fn same_but_ownership(new: &Value, old: &Value) -> bool {
-    let without = |v: &Value| {
-        let mut v = v.clone();
-        if let Some(meta) = v["metadata"].as_object_mut() {
-            meta.remove("managedFields");
-        }
-        v
-    };
-    without(new) == without(old)
-}
-
 fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
     let resource = entry.resource;
     let rule = resource.strategy.name_rule().unwrap_or(schema::metadata::dns_subdomain);
@@ -285,11 +267,6 @@ fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiEr
     if let Some(old) = old {
         errors.extend(crate::registry::meta::validate_update(new, old));
         errors.extend(schema::validate_update(&entry.gvk, new, old));
-    }
-    for error in resource.strategy.validate(new, old) {
-        if !errors.iter().any(|e| e.field == error.field) {
-            errors.push(error);
-        }
     }
     if errors.is_empty() {
         return Ok(());

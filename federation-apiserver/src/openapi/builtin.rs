@@ -56,4 +56,8 @@ impl Documents for Builtin {
     fn v2(&self) -> Vec<u8> {
         openapi::v2(Types::builtin(), &self.served(), &version::git_version())
     }
+
+    fn v2_protobuf(&self) -> Vec<u8> {
+        openapi::v2_protobuf(Types::builtin(), &self.served(), &version::git_version())
+    }
 }

@@ -1,13 +1,11 @@
 //! `/openapi/v2` and `/openapi/v3`: made from the schemas when first asked for, then served as bytes.
 //!
-//! kubectl reads version 3 as JSON, and version 2 only as protobuf ([`gnostic`]); without the latter
+//! kubectl reads version 3 as JSON, and version 2 only as protobuf; without the latter
 //! kubectl before 1.28 refuses to apply anything.
 
 mod builtin;
-mod gnostic;
 #[cfg(test)]
 mod tests;
-mod wire;
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -15,13 +13,13 @@ use std::sync::OnceLock;
 use bytes::Bytes;
 use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, ETAG, EXPIRES, LOCATION};
 use http::{HeaderMap, HeaderValue, Response, StatusCode};
+use machinery::openapi::V2_PROTOBUF;
 use serde_json::{Value, json};
 
 pub use builtin::Builtin;
 
 use crate::discovery::{answer, etag, fresh, hash, not_acceptable};
 
-const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
 /// As kube-apiserver names it in answers: the `@` is not allowed in a media type.
 const V2_PROTOBUF_ANSWER: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 const JSON: &str = "application/json";
@@ -36,6 +34,8 @@ pub trait Documents: Send + Sync {
     fn v3(&self, group: &str, version: &str) -> Vec<u8>;
     /// OpenAPI 2 document of everything, as JSON.
     fn v2(&self) -> Vec<u8>;
+    /// The same as protobuf.
+    fn v2_protobuf(&self) -> Vec<u8>;
 }
 
 /// A document, its hash and entity tag.
@@ -140,16 +140,14 @@ impl OpenApi {
     }
 
     fn v2(&self, headers: &HeaderMap) -> Response<Bytes> {
-        let json = || self.v2.get_or_init(|| Document::new(self.source.v2()));
         if asks_for(headers, V2_PROTOBUF) {
-            let document =
-                self.v2_protobuf.get_or_init(|| Document::new(gnostic::encode(&serde_json::from_slice(&json().bytes).unwrap_or_default())));
+            let document = self.v2_protobuf.get_or_init(|| Document::new(self.source.v2_protobuf()));
             return serve(document, V2_PROTOBUF_ANSWER, headers);
         }
         if !accepts(headers, JSON) {
             return not_acceptable(&[JSON, V2_PROTOBUF]);
         }
-        serve(json(), JSON, headers)
+        serve(self.v2.get_or_init(|| Document::new(self.source.v2())), JSON, headers)
     }
 }
 

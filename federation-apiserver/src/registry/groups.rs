@@ -3,7 +3,7 @@
 use super::core::Rbac;
 use super::federation::Clusters;
 use super::resource::{Resource, Strategy, Subresource};
-use super::workloads::{Jobs, Workload};
+use super::workloads::Jobs;
 
 /// Rules of kinds with a spec and a status and no rule of their own.
 struct SpecAndStatus;
@@ -35,7 +35,7 @@ const fn apps(kind: &'static str, plural: &'static str, singular: &'static str) 
     Resource {
         categories: &["all"],
         subresources: STATUS_AND_SCALE,
-        strategy: &Workload,
+        strategy: &SpecAndStatus,
         ..Resource::namespaced("apps", "v1", kind, plural, singular)
     }
 }
@@ -43,7 +43,7 @@ const fn apps(kind: &'static str, plural: &'static str, singular: &'static str) 
 pub(super) static APPS: &[Resource] = &[
     Resource { short_names: &["ds"], subresources: STATUS, ..apps("DaemonSet", "daemonsets", "daemonset") },
     Resource { short_names: &["deploy"], ..apps("Deployment", "deployments", "deployment") },
-    Resource { short_names: &["rs"], selectable: &["status.replicas"], ..apps("ReplicaSet", "replicasets", "replicaset") },
+    Resource { short_names: &["rs"], ..apps("ReplicaSet", "replicasets", "replicaset") },
 ];
 
 pub(super) static MEMBER_APPS: &[Resource] = &[Resource { short_names: &["sts"], ..apps("StatefulSet", "statefulsets", "statefulset") }];
@@ -83,8 +83,10 @@ pub(super) static BATCH: &[Resource] = &[Resource {
 
 pub(super) static COORDINATION: &[Resource] = &[Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease")];
 
-pub(super) static DISCOVERY: &[Resource] =
-    &[Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")];
+pub(super) static DISCOVERY: &[Resource] = &[Resource {
+    strategy: &SpecOnly,
+    ..Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")
+}];
 
 pub(super) static FEDERATION: &[Resource] = &[
     Resource { subresources: STATUS, strategy: &Clusters, ..Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster") },

@@ -10,11 +10,11 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     }
     let list = |v: &Value| v["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
     let had = list(old);
-    let added: Vec<Value> = list(new).into_iter().filter(|f| !had.contains(f)).collect();
+    let added: Vec<String> = list(new).into_iter().filter(|f| !had.contains(f)).map(|f| f.to_string()).collect();
     if added.is_empty() {
         return Vec::new();
     }
-    let rule = format!("no new finalizers can be added if the object is being deleted, found new finalizers {}", Value::Array(added));
+    let rule = format!("nobody new may wait for an object that is being deleted: {}", added.join(", "));
     vec![FieldError::forbidden("metadata.finalizers", rule)]
 }
 

@@ -1,7 +1,6 @@
 //! Namespaces: finalizers in `spec`, a phase, and names that are labels.
 
 use machinery::schema::metadata::{self, NameRule};
-use machinery::status::FieldError;
 use serde_json::{Value, json};
 
 use super::resource::Strategy;
@@ -29,14 +28,6 @@ impl Strategy for Namespaces {
     fn prepare_update(&self, new: &mut Value, old: &Value) {
         new["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
         set_name_label(new);
-    }
-
-    fn validate(&self, new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-        let finalizers = new["spec"]["finalizers"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        finalizers
-            .filter(|f| metadata::qualified_name(f).is_err() || (!f.contains('/') && *f != KUBERNETES))
-            .map(|f| FieldError::invalid("spec.finalizers", f, "must be 'kubernetes' or a name after a DNS subdomain and '/'"))
-            .collect()
     }
 
     fn counts_generations(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use machinery::status::FieldError;
 use serde_json::Value;
 
 use crate::auth::UserInfo;
@@ -134,18 +133,14 @@ pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", 
 /// Verbs of resources that are only asked, such as access reviews.
 pub const CREATE_ONLY: &[&str] = &["create"];
 
-/// Rules of one kind. Everything works on decoded JSON, before it is stored; pure.
+/// What the server does to objects of one kind before they are stored; pure. What may stand in them
+/// is said by [`machinery::schema::rules`].
 pub trait Strategy: Send + Sync {
     /// Clears and fills fields on create (status, generation, computed defaults).
     fn prepare_create(&self, _object: &mut Value, _user: &UserInfo) {}
 
     /// Carries over on update what the caller may not change.
     fn prepare_update(&self, _new: &mut Value, _old: &Value) {}
-
-    /// Cross-field rules and immutable fields; `old` is `None` on create.
-    fn validate(&self, _new: &Value, _old: Option<&Value>) -> Vec<FieldError> {
-        Vec::new()
-    }
 
     /// Whether the server sets `metadata.generation` when `spec` changes.
     fn counts_generations(&self) -> bool {

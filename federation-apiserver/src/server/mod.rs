@@ -38,6 +38,7 @@ use crate::registry::Registry;
 use crate::storage::Backend;
 use crate::storage::embedded::{Embedded, OpenError};
 use crate::storage::etcd::Etcd;
+use crate::storage::measured::Measured;
 use crate::storage::store::Store;
 use health::Health;
 use inflight::Inflight;
@@ -97,7 +98,8 @@ impl Server {
         });
         let authn = Arc::new(authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?);
         let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
-        let store = Store::open(backend(&config.storage).await?);
+        let backend = Measured::new(backend(&config.storage).await?, config.storage.name());
+        let store = Store::open(Arc::new(backend));
         let registry = Registry::open(&store, config.profile, config.event_ttl);
         let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
         let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));

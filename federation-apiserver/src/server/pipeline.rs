@@ -90,7 +90,9 @@ async fn stages(
     body: RequestBody,
     user: &mut UserInfo,
 ) -> Result<Response<Body>, ApiError> {
-    *user = authenticate(server, caller, parts, info)?;
+    let proved = authenticate(server, caller, parts, info);
+    metrics::authentication(proved.is_ok());
+    *user = proved?;
     *user = impersonate(&server.authz, std::mem::take(user), &parts.headers)?;
     server.authz.authorize(user, info)?;
     let _slot = server.inflight.enter(info, user)?;
@@ -120,6 +122,10 @@ fn timed_out() -> ApiError {
 
 /// One line for each request: who did what, and what came of it. Bodies are never logged.
 fn audit(info: &Attributes, user: &UserInfo, response: &Response<Body>, started: Instant) {
+    if !tracing::enabled!(target: "audit", tracing::Level::DEBUG) {
+        return;
+    }
+    metrics::audit_event();
     let took = started.elapsed();
     tracing::debug!(
         target: "audit",

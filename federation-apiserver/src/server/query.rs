@@ -37,10 +37,7 @@ impl Query {
     /// # Errors
     /// 400 when the value is not one.
     pub(crate) fn number(&self, key: &str) -> Result<Option<i64>, ApiError> {
-        let parse = |v: &str| {
-            v.parse()
-                .map_err(|_| ApiError::bad_request(format!("strconv.ParseInt: parsing {v:?}: invalid syntax in query parameter {key}")))
-        };
+        let parse = |v: &str| v.parse().map_err(|_| ApiError::bad_request(format!("{key}: {v:?} is not a number")));
         self.get(key).map(parse).transpose()
     }
 }

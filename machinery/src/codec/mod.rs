@@ -136,7 +136,12 @@ pub fn conform_patched(types: &Types, gvk: &Gvk, mut value: Value, validation: F
 
 fn settle(types: &Types, gvk: &Gvk, value: &mut Value, mut findings: Vec<String>) -> Result<Vec<String>, String> {
     let Some(id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) else { return Ok(findings) };
+    let forgets = value.pointer("/metadata/managedFields").and_then(Value::as_array).is_some_and(Vec::is_empty);
     let found = schema::conform(types, id, value);
+    if forgets {
+        // To own nothing is something else than to say nothing about it.
+        value["metadata"]["managedFields"] = Value::Array(Vec::new());
+    }
     if let Some(wrong) = found.wrong.into_iter().next() {
         return Err(wrong);
     }

@@ -208,3 +208,62 @@ impl Message {
         self.bytes(number, &inner.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// The messages under a path of field numbers, the first one on every level but the last.
+    fn all(message: &[u8], path: &[u32]) -> Vec<Vec<u8>> {
+        let [number, rest @ ..] = path else { return vec![message.to_vec()] };
+        let here = crate::codec::wire_fields(message).unwrap();
+        let mut found = here.into_iter().filter(|(n, _)| n == number).map(|(_, bytes)| bytes.to_vec());
+        if rest.is_empty() { found.collect() } else { all(&found.next().expect("the field is there"), rest) }
+    }
+
+    fn at(message: &[u8], path: &[u32]) -> Vec<u8> {
+        all(message, path).swap_remove(0)
+    }
+
+    #[test]
+    fn every_part_kubectl_reads_stands_under_its_number() {
+        let bytes = document(&json!({
+            "swagger": "2.0",
+            "paths": {"/api/v1/things": {"patch": {
+                "operationId": "patchThing",
+                "parameters": [
+                    {"name": "body", "in": "body", "required": true, "schema": {"$ref": "#/definitions/Thing"}},
+                    {"name": "fieldValidation", "in": "query", "type": "string", "uniqueItems": true},
+                    {"name": "name", "in": "path", "type": "string", "required": true},
+                ],
+                "responses": {"200": {"description": "OK", "schema": {"type": "string"}}},
+                "x-kubernetes-group-version-kind": {"group": "", "kind": "Thing", "version": "v1"},
+            }}},
+            "definitions": {"Thing": {
+                "type": "object", "required": ["a", "b"],
+                "properties": {"list": {"type": "array", "items": {"type": "string"}, "x-kubernetes-list-type": "set"}},
+                "additionalProperties": {"type": "integer"},
+            }},
+        }));
+        assert_eq!(at(&bytes, &[1]), b"2.0");
+        assert_eq!(at(&bytes, &[8, 2, 1]), b"/api/v1/things");
+        let patch = at(&bytes, &[8, 2, 2, 8]);
+        assert_eq!(at(&patch, &[5]), b"patchThing");
+        let parameters = all(&patch, &[8]);
+        assert_eq!(at(&parameters[0], &[1, 1, 5, 1]), b"#/definitions/Thing");
+        let query = at(&parameters[1], &[1, 2, 3]);
+        assert_eq!((at(&query, &[4]), at(&query, &[6])), (b"fieldValidation".to_vec(), b"string".to_vec()));
+        assert_eq!(at(&parameters[2], &[1, 2, 4, 5]), b"string");
+        assert_eq!(at(&patch, &[9, 1, 1]), b"200");
+        assert_eq!(at(&patch, &[9, 1, 2, 1, 2, 1, 22, 1]), b"string");
+        assert_eq!(at(&patch, &[13, 1]), b"x-kubernetes-group-version-kind");
+        assert_eq!(at(&patch, &[13, 2, 2]), br#"{"group":"","kind":"Thing","version":"v1"}"#);
+        let thing = at(&bytes, &[9, 1, 2]);
+        assert_eq!(all(&thing, &[19]), [b"a".to_vec(), b"b".to_vec()]);
+        assert_eq!(at(&thing, &[25, 1, 2, 23, 1, 22, 1]), b"string");
+        assert_eq!(at(&thing, &[25, 1, 2, 31, 1]), b"x-kubernetes-list-type");
+        assert_eq!(at(&thing, &[21, 1, 22, 1]), b"integer");
+    }
+}

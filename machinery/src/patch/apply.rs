@@ -96,8 +96,8 @@ pub fn apply(
     };
     last_applied::refresh(&mut object, applied, writer);
     let own = Identity::of(writer, Operation::Apply);
-    let owned = |entries: &[Entry]| entries.iter().find(|e| e.identity == own).map(|e| e.fields.clone());
-    if object != bare || owned(&entries) != owned(&before) {
+    // Owning more or less without changing a value leaves the time alone, as in Kubernetes.
+    if object != bare {
         if let Some(entry) = entries.iter_mut().find(|e| e.identity == own) {
             entry.time = Some(writer.now.to_owned());
         }

@@ -26,7 +26,12 @@ fn fill(types: &Types, id: TypeId, value: &mut Value) {
     match (&ty.shape, value) {
         (Shape::Object(fields), Value::Object(map)) => {
             kinds::shape(&ty.name, map);
+            let counts = ty.name.ends_with("Status");
             for field in &fields.fields {
+                // Counts of a status are written even when they are zero.
+                if counts && field.required && matches!(types.get(field.type_id).shape, Shape::Integer { .. }) {
+                    map.entry(field.name.clone()).or_insert_with(|| 0.into());
+                }
                 if let Some(default) = &field.default
                     && is_unset(map, &field.name, field.omit_zero)
                 {

@@ -4,14 +4,15 @@ use serde_json::{Map, Value};
 
 use crate::status::{FieldError, FieldErrorKind};
 
-/// A rule for names: an error says what is wrong, in Kubernetes' words.
+/// A rule for names: an error says what is wrong. The rules are Kubernetes', the words are not.
 pub type NameRule = fn(&str) -> Result<(), String>;
 
-const SUBDOMAIN: &str = "a lowercase RFC 1123 subdomain must consist of lower case alphanumeric characters, '-' or '.', and must start and end with an alphanumeric character (e.g. 'example.com', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*')";
-const LABEL: &str = "a lowercase RFC 1123 label must consist of lower case alphanumeric characters or '-', and must start and end with an alphanumeric character (e.g. 'my-name',  or '123-abc', regex used for validation is '[a-z0-9]([-a-z0-9]*[a-z0-9])?')";
-const LABEL_1035: &str = "a DNS-1035 label must consist of lower case alphanumeric characters or '-', start with an alphabetic character, and end with an alphanumeric character (e.g. 'my-name',  or 'abc-123', regex used for validation is '[a-z]([-a-z0-9]*[a-z0-9])?')";
-const QUALIFIED: &str = "name part must consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyName',  or 'my.name',  or '123-abc', regex used for validation is '([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9]')";
-const LABEL_VALUE: &str = "a valid label must be an empty string or consist of alphanumeric characters, '-', '_' or '.', and must start and end with an alphanumeric character (e.g. 'MyValue',  or 'my_value',  or '12345', regex used for validation is '(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])?')";
+const SUBDOMAIN: &str = "must be parts joined by '.', each of lower case letters, digits and '-' with a letter or digit at both ends (RFC 1123), for example shire.example.com";
+const LABEL: &str = "must be lower case letters, digits and '-' with a letter or digit at both ends (RFC 1123), for example bag-end";
+const LABEL_1035: &str =
+    "must be lower case letters, digits and '-' that begin with a letter and end with a letter or digit (RFC 1035), for example bag-end";
+const QUALIFIED: &str = "name part must be letters, digits, '-', '_' and '.' with a letter or digit at both ends, for example Bag_End.1";
+const LABEL_VALUE: &str = "must be empty, or letters, digits, '-', '_' and '.' with a letter or digit at both ends, for example Bag_End.1";
 
 /// Annotations together may have this many bytes, keys and values counted.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
@@ -62,9 +63,7 @@ pub fn qualified_name(key: &str) -> Result<(), String> {
         None => (None, key),
     };
     if name.contains('/') {
-        return Err("a qualified name ".to_owned()
-            + &QUALIFIED["name part ".len()..]
-            + " with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')");
+        return Err("must be a name, or a DNS subdomain, one '/' and a name, for example example.com/Bag_End".into());
     }
     match prefix {
         Some("") => return Err("prefix part must be non-empty".into()),
@@ -120,7 +119,11 @@ pub fn validate_metadata(object: &Value, namespaced: bool, name_rule: NameRule) 
         match qualified_name(name) {
             Err(why) => errors.push(FieldError::invalid(path, name, why)),
             Ok(()) if !name.contains('/') && !matches!(name, "orphan" | "foregroundDeletion" | "kubernetes") => {
-                errors.push(FieldError::invalid(path, name, "name is neither a standard finalizer name nor is it fully qualified"));
+                errors.push(FieldError::invalid(
+                    path,
+                    name,
+                    "must be a DNS subdomain, '/' and a name; only orphan, foregroundDeletion and kubernetes go without",
+                ));
             }
             Ok(()) => {}
         }
@@ -165,16 +168,15 @@ fn owners(owners: Option<&Value>) -> Vec<FieldError> {
     let mut controllers = 0;
     for (index, owner) in owners.and_then(Value::as_array).into_iter().flatten().enumerate() {
         let path = format!("metadata.ownerReferences[{index}]");
-        for (key, what) in [("apiVersion", "version must not be empty"), ("kind", ""), ("name", ""), ("uid", "")] {
+        for key in ["apiVersion", "kind", "name", "uid"] {
             if owner[key].as_str().unwrap_or_default().is_empty() {
-                let detail = if what.is_empty() { "must not be empty" } else { what };
-                errors.push(FieldError::invalid(format!("{path}.{key}"), "", detail));
+                errors.push(FieldError::invalid(format!("{path}.{key}"), "", "must not be empty"));
             }
         }
         controllers += usize::from(owner["controller"] == true);
     }
     if controllers > 1 {
-        let detail = "Only one reference can have Controller set to true.";
+        let detail = "only one owner may be the controller";
         errors.push(FieldError::invalid("metadata.ownerReferences", owners.cloned().unwrap_or_default(), detail));
     }
     errors

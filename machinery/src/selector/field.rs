@@ -60,6 +60,11 @@ impl FieldSelector {
         let known = |path: &str| ALWAYS.contains(&path) || selectable.contains(&path);
         match self.requirements.iter().find(|r| !known(&r.path)) {
             None => Ok(()),
+            // Kinds without fields of their own are refused in other words, as in Kubernetes.
+            Some(r) if selectable.is_empty() => {
+                let [name, namespace] = ALWAYS;
+                Err(SelectorError(format!("{:?} is not a known field selector: only {name:?}, {namespace:?}", r.path)))
+            }
             Some(r) => Err(SelectorError(format!("field label not supported: {}", r.path))),
         }
     }

@@ -46,7 +46,7 @@ fn unexpected(found: Token<'_>, expected: &str) -> SelectorError {
         Token::Word(s) | Token::Symbol(s) => s,
         Token::End => "",
     };
-    SelectorError(format!("unable to parse requirement: found '{found}', expected: {expected}"))
+    SelectorError(format!("found '{found}', expected: {expected}"))
 }
 
 pub(super) fn label_selector(text: &str) -> Result<Vec<Requirement>, SelectorError> {
@@ -56,11 +56,11 @@ pub(super) fn label_selector(text: &str) -> Result<Vec<Requirement>, SelectorErr
         return Ok(out);
     }
     loop {
-        out.push(requirement(&mut tokens)?);
+        out.push(requirement(&mut tokens).map_err(|e| SelectorError(format!("unable to parse requirement: {}", e.0)))?);
         match tokens.next() {
             Token::End => return Ok(out),
             Token::Symbol(",") => {}
-            other => return Err(unexpected(other, "',' or end of string")),
+            other => return Err(unexpected(other, "',' or 'end of string'")),
         }
     }
 }
@@ -84,7 +84,7 @@ fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, SelectorError> {
         Token::Symbol("<") => Operator::LessThan,
         Token::Word("in") => Operator::In,
         Token::Word("notin") => Operator::NotIn,
-        other => return Err(unexpected(other, "in, notin, =, ==, !=, >, <")),
+        other => return Err(unexpected(other, "in, notin, =, ==, !=, gt, lt")),
     };
     let values = if matches!(operator, Operator::In | Operator::NotIn) { value_list(tokens)? } else { vec![one_value(tokens)?] };
     Requirement::new(key, operator, values)

@@ -51,9 +51,54 @@ const FILES: &[(&str, &str)] = &[
         "apiVersion: networking.k8s.io/v1\nkind: Ingress\nmetadata: {name: web, namespace: shire}\nspec: {rules: [{host: a.example.com, http: {paths: [{path: /, pathType: Prefix, backend: {service: {name: web, port: {number: 80}}}}]}}]}\n",
     ),
     ("kept.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: kept, namespace: shire, finalizers: [example.com/keep]}\n"),
+    (
+        "daemon.yaml",
+        "apiVersion: apps/v1\nkind: DaemonSet\nmetadata: {name: watch, namespace: shire}\nspec:\n  selector: {matchLabels: {app: watch}}\n  template:\n    metadata: {labels: {app: watch}}\n    spec: {containers: [{name: watch, image: busybox, resources: {requests: {cpu: 0.5, memory: 64Mi}}}]}\n",
+    ),
+    (
+        "replicas.yaml",
+        "apiVersion: apps/v1\nkind: ReplicaSet\nmetadata: {name: riders, namespace: shire}\nspec:\n  replicas: 3\n  selector: {matchExpressions: [{key: app, operator: In, values: [riders]}]}\n  template:\n    metadata: {labels: {app: riders}}\n    spec: {containers: [{name: horse, image: busybox}], terminationGracePeriodSeconds: 5}\n",
+    ),
+    (
+        "lease.yaml",
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: bagend, namespace: shire}\nspec: {holderIdentity: frodo, leaseDurationSeconds: 15, renewTime: '2026-01-02T03:04:05.678901Z'}\n",
+    ),
+    (
+        "badlease.yaml",
+        "apiVersion: coordination.k8s.io/v1\nkind: Lease\nmetadata: {name: bad, namespace: shire}\nspec: {leaseDurationSeconds: 0, leaseTransitions: -1}\n",
+    ),
+    (
+        "slice.yaml",
+        "apiVersion: discovery.k8s.io/v1\nkind: EndpointSlice\nmetadata: {name: web-a, namespace: shire, labels: {kubernetes.io/service-name: web}}\naddressType: IPv4\nports: [{name: http, port: 80}]\nendpoints: [{addresses: [10.1.2.3], conditions: {ready: true}}]\n",
+    ),
+    // Where there are no Services: kube-apiserver writes events about those.
+    (
+        "event.yaml",
+        "apiVersion: v1\nkind: Event\nmetadata: {name: web.1, namespace: bree}\ninvolvedObject: {apiVersion: apps/v1, kind: Deployment, name: web, namespace: bree}\nreason: Burned\nmessage: too hot\ntype: Warning\nsource: {component: forge}\nfirstTimestamp: '2026-01-02T03:04:05Z'\nlastTimestamp: '2026-01-02T03:04:05Z'\ncount: 1\n",
+    ),
+    (
+        "clusterrole.yaml",
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {name: 'shire:warden'}\nrules:\n- {apiGroups: [''], resources: [configmaps], verbs: [get]}\n- {nonResourceURLs: [/song], verbs: [get]}\n",
+    ),
+    (
+        "badbinding.yaml",
+        "apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRoleBinding\nmetadata: {name: bad}\nroleRef: {apiGroup: rbac.authorization.k8s.io, kind: Role, name: x}\nsubjects: [{kind: Hobbit, name: sam}]\n",
+    ),
+    ("stale.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tale, namespace: shire, resourceVersion: '1'}\ndata: {one: stale}\n"),
+    ("tale.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: tale, namespace: shire}\ndata: {one: new}\n"),
+    ("never.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: never, namespace: shire}\ndata: {one: new}\n"),
+    ("frozen.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: frozen, namespace: shire}\nimmutable: true\ndata: {a: b}\n"),
+    ("badlabel.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad, namespace: shire, labels: {-a: 'b c'}}\n"),
+    ("preconditions.json", "{\"kind\":\"DeleteOptions\",\"apiVersion\":\"v1\",\"preconditions\":{\"uid\":\"nobody\"}}"),
+    ("broken.yaml", "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bad, namespace: shire}\ndata: [one, two]\n"),
+    (
+        "badjob.yaml",
+        "apiVersion: batch/v1\nkind: Job\nmetadata: {name: bad, namespace: shire}\nspec: {parallelism: -1, template: {spec: {restartPolicy: Always, containers: [{name: Dig, image: busybox}]}}}\n",
+    ),
+    ("tls.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: bad, namespace: shire}\ntype: kubernetes.io/tls\ndata: {tls.crt: YQ==}\n"),
 ];
 
-/// `@name` becomes the path of a file.
+/// `@name` becomes the path of a file, `~` a space within a word.
 const COMMANDS: &str = r#"
 create namespace shire
 create namespace shire
@@ -143,6 +188,129 @@ delete configmap kept -n shire --wait=false
 get configmap kept -n shire -o json
 patch configmap kept -n shire --type=merge -p {"metadata":{"finalizers":null}}
 get configmap kept -n shire
+apply -f @daemon.yaml
+get daemonset watch -n shire -o json
+get daemonset watch -n shire
+rollout restart daemonset/watch -n shire --dry-run=server -o name
+patch daemonset watch -n shire --subresource=status --type=merge -p {"status":{"numberReady":2,"desiredNumberScheduled":3},"spec":{"minReadySeconds":9}}
+get daemonset watch -n shire -o json --show-managed-fields
+apply -f @replicas.yaml
+get replicaset riders -n shire -o json
+get replicaset riders -n shire -o wide
+get replicasets -n shire --field-selector=status.replicas=0 -o name
+get replicasets -n shire --field-selector=spec.replicas=0 -o name
+scale replicaset riders -n shire --replicas=-1
+get --raw /apis/apps/v1/namespaces/shire/replicasets/riders/scale
+patch replicaset riders -n shire --type=merge -p {"spec":{"replicas":"many"}}
+patch replicaset riders -n shire --type=merge -p {"spec":{"selector":{"matchLabels":{"a":"b"}}}}
+create -f @job.yaml
+get job dig -n shire -o json
+get job dig -n shire
+patch job dig -n shire --type=merge -p {"spec":{"completions":4}}
+patch job dig -n shire --type=merge -p {"spec":{"parallelism":2,"suspend":true}}
+get jobs -n shire --field-selector=status.successful=0 -o name
+apply -f @badjob.yaml
+delete job dig -n shire --cascade=orphan --wait=false
+apply -f @lease.yaml
+get lease bagend -n shire -o json
+get lease bagend -n shire
+apply -f @badlease.yaml
+apply -f @slice.yaml
+get endpointslice web-a -n shire -o json
+get endpointslice web-a -n shire
+patch endpointslice web-a -n shire --type=merge -p {"addressType":"FQDN"}
+create namespace bree
+create -f @event.yaml
+get events -n bree
+get events -n bree --field-selector=type=Warning,reason=Burned -o name
+get events -n bree --field-selector=involvedObject.name=nobody -o name
+get events -n bree --field-selector=colour=red
+get event web.1 -n bree -o json
+delete events --all -n bree
+apply -f @clusterrole.yaml
+get clusterrole shire:warden -o json
+create clusterrolebinding wardens --clusterrole=shire:warden --user=sam --group=hobbits
+get clusterrolebinding wardens -o json
+get clusterrolebinding wardens -o wide
+patch clusterrolebinding wardens --type=merge -p {"roleRef":{"name":"other"}}
+apply -f @badbinding.yaml
+auth can-i get configmaps -n shire --as=merry --as-group=hobbits
+auth can-i get /song --as=sam
+auth reconcile -f @clusterrole.yaml
+get configmap tale -n shire -o name --ignore-not-found
+replace -f @tale.yaml
+create -f @tale.yaml -o name
+replace -f @tale.yaml
+replace -f @stale.yaml
+replace --force -f @tale.yaml
+get configmap tale -n shire -o json --show-managed-fields
+diff -f @never.yaml
+diff -f @tale.yaml
+create -f @never.yaml --dry-run=server -o json
+apply -f @never.yaml --dry-run=server
+apply --server-side -f @never.yaml --dry-run=server -o name
+get configmap never -n shire
+apply -f @broken.yaml
+apply -f @badlabel.yaml
+apply -f @tls.yaml
+apply -f @frozen.yaml
+patch configmap frozen -n shire --type=merge -p {"data":{"a":"c"}}
+patch configmap frozen -n shire --type=merge -p {"immutable":false}
+label configmap frozen -n shire tier=gold
+label configmap tale -n shire tier=silver
+label configmap tale -n shire tier=not~ok
+get configmaps -n shire -l tier~in~(gold,silver) -o name
+get configmaps -n shire -l tier~notin~(gold) -o name
+get configmaps -n shire -l !tier -o name
+get configmaps -n shire -l tier,tier!=gold -o name
+get configmaps -n shire -l tier=in=gold
+get configmaps -n shire -l a~in~() -o name
+get configmaps -n shire -l -a=b -o name
+get configmaps -n shire --field-selector=metadata.name!=tale -o name
+get configmaps -n shire -o name --sort-by=.metadata.name
+get configmaps -A --field-selector=metadata.namespace=shire,metadata.name=tale
+get configmaps -n shire -w -o name --request-timeout=2s
+create secret generic typed -n shire --type=example.com/ring --from-literal=a=b
+get secrets -n shire --field-selector=type=example.com/ring -o name
+get secrets -n shire --field-selector=kind=Secret
+patch secret typed -n shire --type=merge -p {"type":"other"}
+patch secret typed -n shire --type=merge -p {"stringData":{"c":"d"}}
+get secret typed -n shire -o jsonpath={.data}
+patch configmap tale -n shire --type=merge -p {"metadata":{"finalizers":["loose"]}}
+patch configmap tale -n shire --type=merge -p {"metadata":{"finalizers":["example.com/a"]}}
+delete -n shire --raw /api/v1/namespaces/shire/configmaps/tale -f @preconditions.json
+delete configmap tale -n shire --wait=false
+patch configmap tale -n shire --type=merge -p {"metadata":{"finalizers":["example.com/a","example.com/b"]}}
+wait configmap/tale -n shire --for=delete --timeout=1s
+wait configmap/tale -n shire --for=jsonpath={.data.one}=new --timeout=5s
+patch configmap tale -n shire --type=json -p [{"op":"remove","path":"/metadata/finalizers"}]
+wait configmap/tale -n shire --for=delete --timeout=5s
+patch configmap frozen -n shire --type=merge -p {"metadata":{"name":"thawed"}}
+patch configmap frozen -n shire --type=merge -p {"metadata":{"resourceVersion":"1"}}
+patch configmap frozen -n shire --type=merge -p {"metadata":{"uid":"nobody"}}
+patch configmap frozen -n shire --type=merge -p {"metadata":{"managedFields":[{}]}}
+get configmap frozen -n shire -o json --show-managed-fields
+patch configmap frozen -n shire --type=merge -p []
+patch configmap frozen -n shire --type=merge -p {"colour":"red"}
+patch deployment web -n shire --subresource=scale --type=merge -p {"spec":{"replicas":2}}
+patch deployment web -n shire --subresource=status --type=merge -p {"status":{"replicas":2}}
+get deployment web -n shire --subresource=status -o jsonpath={.status}
+rollout status deployment/web -n shire --timeout=1s
+set env deployment/web -n shire COLOUR=red
+autoscale replicaset riders -n shire --max=3
+explain deployment.spec.replicas
+explain deployment.spec.strategy
+explain service.spec.ports
+explain nosuch.spec
+api-resources --api-group=rbac.authorization.k8s.io --no-headers
+api-resources --api-group=coordination.k8s.io --no-headers
+api-resources --api-group=discovery.k8s.io --no-headers
+api-resources --api-group=authorization.k8s.io --no-headers
+get --raw /api/v1/namespaces/shire/configmaps?labelSelector=a+b
+get --raw /api/v1/namespaces/shire/configmaps?resourceVersion=-1
+get --raw /apis/apps/v1/namespaces/shire/nosuch
+get --raw /api/v1/nosuch/x/y/z
+delete daemonset,replicaset --all -n shire --wait=false
 delete deployment web -n shire --cascade=background --wait=false
 delete configmap ring song -n shire
 delete configmap ring -n shire
@@ -155,6 +323,6 @@ pub(crate) fn steps(dir: &Path) -> Result<Vec<Vec<String>>> {
     for (name, text) in FILES {
         std::fs::write(dir.join(name), text)?;
     }
-    let word = |w: &str| w.strip_prefix('@').map_or_else(|| w.to_owned(), |name| dir.join(name).display().to_string());
+    let word = |w: &str| w.strip_prefix('@').map_or_else(|| w.replace('~', " "), |name| dir.join(name).display().to_string());
     Ok(COMMANDS.lines().filter(|l| !l.is_empty()).map(|l| l.split(' ').map(word).collect()).collect())
 }

@@ -24,7 +24,7 @@ pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -
         if groups.is_empty() && uids.is_empty() && !extra {
             return Ok(user);
         }
-        return Err(ApiError::bad_request("requested impersonation of groups, uid or extra without impersonating a user"));
+        return Err(ApiError::bad_request("groups, a uid or extra can be impersonated only together with a user"));
     };
     if extra {
         return Err(ApiError::bad_request("impersonation of extra fields is not supported"));

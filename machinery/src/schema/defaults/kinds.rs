@@ -38,6 +38,13 @@ pub(super) fn shape(name: &str, object: &mut Object) {
         "io.k8s.api.rbac.v1.Subject" if matches!(text(object, "kind"), "User" | "Group") => {
             set(object, "apiGroup", "rbac.authorization.k8s.io".into());
         }
+        // Written even when they say nothing.
+        "io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerStatus" => drop(object.entry("currentMetrics").or_insert(Value::Null)),
+        "io.k8s.api.core.v1.Event" => {
+            object.entry("eventTime").or_insert(Value::Null);
+            set(object, "reportingComponent", "".into());
+            set(object, "reportingInstance", "".into());
+        }
         _ => {}
     }
 }

@@ -81,7 +81,7 @@ pub fn stateful_set_update(new: &Value, old: &Value, errors: &mut Vec<FieldError
         fields.filter(|(k, _)| !MAY_CHANGE.contains(&k.as_str())).map(|(k, v)| (k.clone(), v.clone())).collect()
     };
     if kept(new) != kept(old) {
-        let detail = "updates to statefulset spec for fields other than 'replicas', 'ordinals', 'template', 'updateStrategy', 'revisionHistoryLimit', 'persistentVolumeClaimRetentionPolicy' and 'minReadySeconds' are forbidden";
+        let detail = format!("only these may change: {}", MAY_CHANGE.join(", "));
         errors.push(FieldError::forbidden("spec", detail));
     }
 }
@@ -103,7 +103,7 @@ fn rolling(rolling: &Value, path: &str, errors: &mut Vec<FieldError>) {
         let path = format!("{path}.{key}");
         match rolling[key].as_str() {
             Some(percent) if percentage(percent).is_none() => {
-                let detail = "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex used for validation is '[0-9]+%')";
+                let detail = "must be a number, or digits and '%' such as 25%";
                 errors.push(FieldError::invalid(path, percent, detail));
             }
             Some(percent) if key == "maxUnavailable" && percentage(percent) > Some(100) => {

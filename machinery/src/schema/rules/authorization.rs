@@ -17,7 +17,7 @@ pub fn review(object: &Value, errors: &mut Vec<FieldError>) {
         errors.push(FieldError::invalid("spec.nonResourceAttributes", spec["nonResourceAttributes"].clone(), detail));
     }
     if !resource && !other {
-        let detail = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+        let detail = "needs one of resourceAttributes and nonResourceAttributes, not both";
         errors.push(FieldError::invalid("spec.resourceAttributes", spec["resourceAttributes"].clone(), detail));
     }
     if kind != "SelfSubjectAccessReview" && text(&spec["user"]).is_empty() && items(&spec["groups"]).next().is_none() {

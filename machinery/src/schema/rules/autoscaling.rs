@@ -16,7 +16,7 @@ pub fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
     }
     let elsewhere = items(&spec["metrics"]).any(|(_, m)| matches!(text(&m["type"]), "Object" | "External"));
     if min == Some(0) && !elsewhere {
-        let detail = "must specify at least one Object or External metric to support scaling to zero replicas";
+        let detail = "scaling to zero needs a metric of type Object or External";
         errors.push(FieldError::forbidden("spec.metrics", detail));
     }
     if max == 0 {
@@ -50,7 +50,7 @@ pub fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
             first.make_ascii_lowercase();
         }
         if kinds.contains(&source) && !metric[&field].is_object() {
-            let detail = "must populate information for the given metric source";
+            let detail = "is needed for a metric of this type";
             errors.push(FieldError::required(format!("{path}.{field}"), detail));
         }
     }

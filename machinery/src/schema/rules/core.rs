@@ -2,12 +2,24 @@
 
 use serde_json::Value;
 
-use super::{immutable, text};
+use super::{immutable, items, text};
+use crate::schema::metadata;
 use crate::status::{FieldError, FieldErrorKind};
 
 /// Most bytes of data in a ConfigMap or Secret.
 const MAX_DATA: usize = 1024 * 1024;
-const KEY: &str = "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or 'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')";
+const KEY: &str = "must be letters, digits, '-', '_' and '.', for example key.name";
+
+/// What a namespace waits for before it goes: `kubernetes`, or a qualified name.
+pub fn namespace(object: &Value, errors: &mut Vec<FieldError>) {
+    for (index, finalizer) in items(&object["spec"]["finalizers"]) {
+        let name = text(finalizer);
+        if metadata::qualified_name(name).is_err() || (!name.contains('/') && name != "kubernetes") {
+            let detail = "must be 'kubernetes' or a name after a DNS subdomain and '/'";
+            errors.push(FieldError::invalid(format!("spec.finalizers[{index}]"), name, detail));
+        }
+    }
+}
 
 /// Keys, size, and no key in both `data` and `binaryData`.
 pub fn config_map(object: &Value, errors: &mut Vec<FieldError>) {

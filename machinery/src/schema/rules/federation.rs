@@ -5,20 +5,29 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::{items, text};
+use crate::schema::metadata;
 use crate::status::FieldError;
 
-/// Rules of a Cluster: at least one address, each for everybody or for a CIDR.
+/// Rules of a Cluster: at least one address, each for everybody or for a CIDR, and a name that a
+/// secret can have.
 pub fn cluster(object: &Value, errors: &mut Vec<FieldError>) {
     let addresses = &object["spec"]["serverAddressByClientCIDRs"];
     if items(addresses).next().is_none() {
         errors.push(FieldError::required("spec.serverAddressByClientCIDRs", ""));
     }
     for (index, address) in items(addresses) {
+        if text(&address["serverAddress"]).is_empty() {
+            errors.push(FieldError::required(format!("spec.serverAddressByClientCIDRs[{index}].serverAddress"), ""));
+        }
         let cidr = text(&address["clientCIDR"]);
         if !cidr.is_empty() && !is_cidr(cidr) {
             let path = format!("spec.serverAddressByClientCIDRs[{index}].clientCIDR");
-            errors.push(FieldError::invalid(path, cidr, format!("must be a valid CIDR: invalid CIDR address: {cidr}")));
+            errors.push(FieldError::invalid(path, cidr, "must be a CIDR such as 10.0.0.0/8"));
         }
+    }
+    let secret = text(&object["spec"]["secretRef"]["name"]);
+    if !secret.is_empty() {
+        errors.extend(metadata::dns_subdomain(secret).err().map(|why| FieldError::invalid("spec.secretRef.name", secret, why)));
     }
 }
 

@@ -8,6 +8,7 @@ pub mod autoscaling;
 pub mod batch;
 pub mod coordination;
 pub mod core;
+pub mod discovery;
 pub mod federation;
 pub mod networking;
 pub mod pod;
@@ -26,6 +27,7 @@ use crate::status::{FieldError, FieldErrorKind};
 pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
     let mut errors = Vec::new();
     match (gvk.group.as_str(), gvk.kind.as_str()) {
+        ("", "Namespace") => core::namespace(object, &mut errors),
         ("", "ConfigMap") => core::config_map(object, &mut errors),
         ("", "Secret") => core::secret(object, &mut errors),
         ("", "Pod") => pod::spec(&object["spec"], "spec", pod::Restart::Any, &mut errors),
@@ -46,6 +48,7 @@ pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
         ("rbac.authorization.k8s.io", "RoleBinding") => rbac::binding(object, true, &mut errors),
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => rbac::binding(object, false, &mut errors),
         ("coordination.k8s.io", "Lease") => coordination::lease(object, &mut errors),
+        ("discovery.k8s.io", "EndpointSlice") => discovery::endpoint_slice(object, &mut errors),
         ("authorization.k8s.io", _) => authorization::review(object, &mut errors),
         ("federation", "Cluster") => federation::cluster(object, &mut errors),
         _ => {}
@@ -63,6 +66,7 @@ pub(super) fn validate_update(gvk: &Gvk, new: &Value, old: &Value) -> Vec<FieldE
         ("apps", "StatefulSet") => apps::stateful_set_update(new, old, &mut errors),
         ("batch", "Job") => batch::job_update(new, old, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::binding_update(new, old, &mut errors),
+        ("discovery.k8s.io", "EndpointSlice") => immutable(new, old, &["addressType"], &mut errors),
         ("networking.k8s.io", "IngressClass") => immutable(new, old, &["spec", "controller"], &mut errors),
         _ => {}
     }

@@ -120,7 +120,7 @@ fn container(container: &Value, path: &str, volumes: &BTreeSet<&str>, errors: &m
     for (index, variable) in items(&container["env"]) {
         let name = text(&variable["name"]);
         if name.contains('=') || !name.chars().all(|c| c.is_ascii_graphic() || c == ' ') {
-            let detail = "a valid environment variable name must consist only of printable ASCII characters other than '='";
+            let detail = "must be printable ASCII without '='";
             errors.push(FieldError::invalid(format!("{path}.env[{index}].name"), name, detail));
         }
         let from = variable.get("valueFrom").and_then(Value::as_object);
@@ -168,7 +168,7 @@ pub(super) fn port_name(name: &str, path: &str, errors: &mut Vec<FieldError>) {
         refuse("must be no more than 15 characters");
     }
     if !name.bytes().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-') {
-        refuse("must contain only alpha-numeric characters (a-z, 0-9), and hyphens (-)");
+        refuse("must be lower case letters, digits and '-'");
     }
     if !name.bytes().any(|c| c.is_ascii_lowercase()) {
         refuse("must contain at least one letter (a-z)");

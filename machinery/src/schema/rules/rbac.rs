@@ -20,10 +20,7 @@ pub fn cluster_role(object: &Value, errors: &mut Vec<FieldError>) {
     role(object, false, errors);
     let aggregation = &object["aggregationRule"];
     if aggregation.is_object() && items(&aggregation["clusterRoleSelectors"]).next().is_none() {
-        errors.push(FieldError::required(
-            "aggregationRule.clusterRoleSelectors",
-            "at least one clusterRoleSelector required if aggregationRule is non-nil",
-        ));
+        errors.push(FieldError::required("aggregationRule.clusterRoleSelectors", "an aggregation rule needs a selector"));
     }
     for (index, item) in items(&aggregation["clusterRoleSelectors"]) {
         selector::syntax(item, &format!("aggregationRule.clusterRoleSelectors[{index}]"), errors);
@@ -37,11 +34,11 @@ fn policy_rule(rule: &Value, path: &str, namespaced: bool, errors: &mut Vec<Fiel
     }
     if !none("nonResourceURLs") {
         if namespaced {
-            let detail = "namespaced rules cannot apply to non-resource URLs";
+            let detail = "URLs are in no namespace";
             errors.push(FieldError::invalid(format!("{path}.nonResourceURLs"), rule["nonResourceURLs"].clone(), detail));
         }
         if !none("apiGroups") || !none("resources") || !none("resourceNames") {
-            let detail = "rules cannot apply to both regular resources and non-resource URLs";
+            let detail = "a rule is about resources or about URLs, not both";
             errors.push(FieldError::invalid(format!("{path}.nonResourceURLs"), rule["nonResourceURLs"].clone(), detail));
         }
         return;

@@ -16,14 +16,11 @@ pub(super) fn syntax(selector: &Value, path: &str, errors: &mut Vec<FieldError>)
         let values = requirement["values"].as_array().map_or(0, Vec::len);
         match text(&requirement["operator"]) {
             "In" | "NotIn" if values == 0 => {
-                errors.push(FieldError::required(format!("{path}.values"), "must be specified when `operator` is 'In' or 'NotIn'"));
+                errors.push(FieldError::required(format!("{path}.values"), "In and NotIn need values"));
             }
             "In" | "NotIn" => {}
             "Exists" | "DoesNotExist" if values > 0 => {
-                errors.push(FieldError::forbidden(
-                    format!("{path}.values"),
-                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
-                ));
+                errors.push(FieldError::forbidden(format!("{path}.values"), "Exists and DoesNotExist take no values"));
             }
             "Exists" | "DoesNotExist" => {}
             other => errors.push(FieldError::invalid(format!("{path}.operator"), other, "not a valid selector operator")),
