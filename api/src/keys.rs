@@ -34,6 +34,9 @@ pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
 /// Annotation on a Cluster: `allow` lets deletions that the brake stopped (design D9) go on, as long as it is there.
 pub const MASS_DELETION: &str = "federation.kubernetes.io/mass-deletion";
 
+/// Annotation on a Cluster: `true` lets a Cluster without `secretRef` be used although its server cannot be checked.
+pub const INSECURE: &str = "federation.kubernetes.io/insecure";
+
 /// Label on every object the federation writes into a member; the value is the federation's name.
 pub const MANAGED_BY: &str = "federation.kubernetes.io/managed-by";
 /// Annotation on every object the federation writes into a member: uid of the federated object.

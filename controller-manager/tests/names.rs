@@ -93,7 +93,7 @@ struct Members(HashMap<String, Api>);
 
 #[async_trait]
 impl MemberConnector for Members {
-    async fn connect(&self, cluster: &str, _: &ClusterSpec, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
+    async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
         let api = self.0.get(cluster).ok_or_else(|| anyhow::anyhow!("no such member"))?;
         Ok(known.is_none().then(|| Connection { client: api.client(), fingerprint: "in memory".into() }))
     }

@@ -56,12 +56,34 @@ async fn a_service_is_answered_at_every_level_and_falls_up() {
 
 #[tokio::test]
 async fn negative_answers_carry_the_soa_with_the_configured_ttl() {
-    let (_server, _zone, at) = start("ttl = 7").await;
+    let (server, zone, at) = start("ttl = 7").await;
+    server.apply(&zone, &[]).await.unwrap();
     let answer = udp(at, &query("none.example.com.", RecordType::A, None)).await.unwrap();
     assert!(answer.metadata.authoritative);
     assert_eq!(answer.authorities.len(), 1);
     assert_eq!((answer.authorities[0].record_type(), answer.authorities[0].ttl), (RecordType::SOA, 7));
     assert!(answer.edns.is_none(), "no EDNS where none was asked for");
+}
+
+#[tokio::test]
+async fn before_anything_was_published_no_name_is_said_to_be_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    let extra = format!("snapshot = \"{}\"", directory.path().join("dns.json").display());
+    let (server, zone, at) = start(&extra).await;
+    for at_name in ["s.example.com.", "dns.example.com."] {
+        let early = udp(at, &query(at_name, RecordType::A, None)).await.unwrap();
+        assert_eq!(early.metadata.response_code, ResponseCode::ServFail, "{at_name}");
+        assert!(!early.metadata.authoritative && early.authorities.is_empty());
+    }
+    assert_eq!(ask(at, "example.com.", RecordType::SOA).await.unwrap().1.len(), 1, "the zone itself is known");
+    drop(server);
+    let (server, _, at) = start(&extra).await;
+    assert_eq!(ask(at, "s.example.com.", RecordType::A).await.unwrap().0, ResponseCode::ServFail, "a first start without a publish");
+    server.apply(&zone, &[]).await.unwrap();
+    assert_eq!(ask(at, "s.example.com.", RecordType::A).await.unwrap().0, ResponseCode::NXDomain);
+    drop(server);
+    let (_server, _, at) = start(&extra).await;
+    assert_eq!(ask(at, "s.example.com.", RecordType::A).await.unwrap().0, ResponseCode::NXDomain, "the snapshot was published once");
 }
 
 #[tokio::test]
@@ -114,7 +136,7 @@ async fn the_snapshot_survives_a_restart_and_a_broken_one_is_set_aside() {
     drop(server);
     std::fs::write(&file, "{ half").unwrap();
     let (_server, _, at) = start(&extra).await;
-    assert_eq!(ask(at, "s.example.com.", RecordType::A).await.unwrap().0, ResponseCode::NXDomain);
+    assert_eq!(ask(at, "s.example.com.", RecordType::A).await.unwrap().0, ResponseCode::ServFail);
     assert!(directory.path().join("sub/dns.json.unreadable").is_file());
 }
 

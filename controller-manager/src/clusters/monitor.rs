@@ -25,6 +25,7 @@ use crate::{
     kinds::{Family, KINDS},
     members::{
         Health, Member,
+        connect::{Insecure, allows_insecure},
         lane::{Lane, Session},
         request::{Call, MERGE},
         watches::Watches,
@@ -184,10 +185,19 @@ impl Monitor {
             return;
         }
         self.credentials_read = Some(Instant::now());
-        let spec = self.joined.borrow().spec.clone();
-        let attempt = self.clusters.connector.connect(&self.name, &spec, self.fingerprint.as_deref());
+        let (spec, insecure) = {
+            let joined = self.joined.borrow();
+            (joined.spec.clone(), allows_insecure(&joined.annotations))
+        };
+        let attempt = self.clusters.connector.connect(&self.name, &spec, insecure, self.fingerprint.as_deref());
         let result = match tokio::time::timeout(TIMEOUT, attempt).await {
-            Ok(result) => result.map_err(|e| format!("{e:#}")),
+            Ok(Err(error)) => {
+                if error.is::<Insecure>() {
+                    self.disconnect();
+                }
+                Err(format!("{error:#}"))
+            }
+            Ok(Ok(connection)) => Ok(connection),
             Err(_) => Err(format!("credentials could not be read within {} s", TIMEOUT.as_secs())),
         };
         match result {
@@ -211,6 +221,18 @@ impl Monitor {
                     self.problem = problem;
                 }
             }
+        }
+    }
+
+    /// Forgets the client, which may not be used any more.
+    fn disconnect(&mut self) {
+        self.fingerprint = None;
+        if self.client.take().is_some() {
+            self.clusters.members.modify(&self.name, |m| m.client = None);
+            if self.session.send_replace(None).is_some() {
+                self.lost = Some(Instant::now());
+            }
+            self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
         }
     }
 
@@ -303,7 +325,10 @@ impl Monitor {
     /// Writes the status when it changed, and the time of the last probe once in a while.
     async fn write_status(&mut self) {
         let now = crate::time::seconds(jiff::Timestamp::now());
-        let conditions = conditions(self.verdict.health, &self.status.conditions, &now);
+        let mut conditions = conditions(self.verdict.health, &self.status.conditions, &now);
+        if let (Health::Offline, false, Some(offline)) = (self.verdict.health, self.problem.is_empty(), conditions.first_mut()) {
+            offline.message = format!("{}: {}", offline.message, self.problem);
+        }
         let state = |c: &federation_api::cluster::ClusterCondition| (c.type_.clone(), c.status.clone());
         let same = conditions.iter().map(state).eq(self.status.conditions.iter().map(state));
         let fresh = self.written.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period);

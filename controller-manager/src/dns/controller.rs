@@ -15,6 +15,10 @@ use super::report::{Report, Told};
 use super::resolve::{Resolve, Resolved};
 use super::state::State;
 
+/// What is told of a Service that was deleted without its copies.
+const KEPT: &str = "members keep their copies of the Service, so its DNS names stay as they are; they go when the last copy is \
+                    deleted, or when the Service is created again and deleted with its copies";
+
 /// The paces of the controller.
 #[derive(Clone, Copy, Debug)]
 pub struct Pace {
@@ -49,6 +53,8 @@ pub struct DnsController {
     resolved: Resolved,
     told: Told,
     started: Instant,
+    /// The provider was told once what there is, were it nothing.
+    published: bool,
 }
 
 impl DnsController {
@@ -67,6 +73,7 @@ impl DnsController {
             resolved: Resolved::default(),
             told: Told::default(),
             started: Instant::now(),
+            published: false,
         }
     }
 
@@ -166,6 +173,8 @@ impl DnsController {
             let (problems, unresolved) = self.state.refresh(&self.tree, service, &self.resolved);
             let problems = (!problems.is_empty()).then(|| problems.join("; "));
             self.told.set(&*self.report, service, "InvalidDNSName", problems);
+            let kept = self.state.keeps(service).then(|| KEPT.to_owned());
+            self.told.set(&*self.report, service, "DNSNamesKept", kept);
             let reason = |host: &String| format!("{host}: {}", failures.get(host).map_or("not resolved", String::as_str));
             let message = (!unresolved.is_empty()).then(|| unresolved.iter().map(reason).collect::<Vec<_>>().join("; "));
             self.told.set(&*self.report, service, "LoadBalancerNotResolved", message);
@@ -178,7 +187,9 @@ impl DnsController {
         if full || !pass.held_back.is_empty() {
             self.tell_held_back(&pass.held_back);
         }
-        if !pass.batch.is_empty() {
+        // Once everything is known the provider hears of it even if nothing changes: `embedded` waits for that to say "no such name".
+        let first = self.state.complete() && !self.published;
+        if first || !pass.batch.is_empty() {
             let start = Instant::now();
             let rejected = self.provider.apply(&self.zone, &pass.batch).await?;
             metrics::histogram!("federation_dns_apply_seconds").record(start.elapsed());
@@ -191,6 +202,7 @@ impl DnsController {
                 self.told.set(&*self.report, &service, "DNSRecordRejected", (!reasons.is_empty()).then(|| reasons.join("; ")));
             }
             self.state.applied(&pass, &rejected);
+            self.published |= first;
         }
         self.state.forget(&services);
         if full {
@@ -209,7 +221,8 @@ impl DnsController {
             return;
         };
         let message = format!(
-            "{} DNS names would be deleted at once although no Service was seen deleted and no cluster left; they are kept, the first is {}",
+            "{} DNS names would be deleted although no Service was seen deleted and no cluster left; they are kept, the first is {}: to remove \
+             the names of a Service, create it again and delete it",
             names.len(),
             names.first().map_or("", |n| n.as_str())
         );

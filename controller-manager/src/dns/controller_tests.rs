@@ -213,10 +213,27 @@ async fn leftovers_wait_for_a_complete_view_and_too_many_are_kept() {
     f.dns.publish(key("second"), vec![site("", "", "192.0.2.1", Worth::Serving)]);
     until("second published", || f.provider.lines().len() == 42).await;
     until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("DNSDeletionHeldBack"))).await;
-    for i in 0..35 {
+    for i in 0..37 {
         f.dns.withdraw(key(&format!("old{i}")));
     }
     until("what was seen deleted goes, and then the rest is few", || f.provider.lines().len() == 2).await;
+}
+
+#[tokio::test]
+async fn a_service_that_is_merely_missing_keeps_its_names_until_it_is_seen_deleted() {
+    let f = start(Memory::default(), fast());
+    for service in ["missing", "other"] {
+        f.dns.publish(key(service), vec![site("", "", "192.0.2.1", Worth::Serving)]);
+    }
+    f.dns.complete();
+    until("published", || f.provider.lines().len() == 2).await;
+    f.dns.lost(key("missing"));
+    until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("demo/missing DNSDeletionHeldBack"))).await;
+    let reads = f.provider.reads.load(Ordering::SeqCst);
+    until("two resyncs", || f.provider.reads.load(Ordering::SeqCst) >= reads + 2).await;
+    assert_eq!(f.provider.lines().len(), 2);
+    f.dns.withdraw(key("missing"));
+    until("gone once seen deleted", || f.provider.lines().len() == 1).await;
 }
 
 #[tokio::test]
@@ -257,6 +274,17 @@ async fn after_a_restart_an_unresolved_host_name_does_not_empty_the_answer() {
     until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("LoadBalancerNotResolved"))).await;
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(f.provider.lines(), ["nginx.demo.f.svc.example.com. 180 A 192.0.2.7"]);
+}
+
+#[tokio::test]
+async fn a_provider_hears_once_that_there_is_nothing() {
+    let f = start(Memory::default(), fast());
+    until("read", || f.provider.reads.load(Ordering::SeqCst) > 0).await;
+    assert_eq!(f.provider.applies.load(Ordering::SeqCst), 0, "nothing is known yet");
+    f.dns.complete();
+    let reads = f.provider.reads.load(Ordering::SeqCst);
+    until("two resyncs", || f.provider.reads.load(Ordering::SeqCst) >= reads + 2).await;
+    assert_eq!(f.provider.applies.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -10,16 +10,20 @@ pub type HeldByName = BTreeMap<DnsName, Vec<Held>>;
 /// When deletions nobody asked for stop and ask.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Brake {
-    /// Up to so many names within the window are always allowed.
+    /// More names within the window than these, and a larger share of ours than [`Brake::share`], stop.
     pub allowed: usize,
-    /// Up to this share of our names is always allowed.
+    /// As a fraction.
     pub share: f64,
+    /// The same for zones with few names: more than these …
+    pub few: usize,
+    /// … and a larger fraction than this.
+    pub most: f64,
 }
 
 impl Default for Brake {
-    /// 10 names, or a fifth of all.
+    /// More than 10 names and a fifth of all, or more than 3 and half of all.
     fn default() -> Self {
-        Brake { allowed: 10, share: 0.2 }
+        Brake { allowed: 10, share: 0.2, few: 3, most: 0.5 }
     }
 }
 
@@ -74,7 +78,8 @@ pub fn held_back(
     let count = before + unexplained.len();
     #[expect(clippy::cast_precision_loss, reason = "a share of a count of names")]
     let share = count as f64 / (total + before).max(1) as f64;
-    if count > brake.allowed && share > brake.share { unexplained } else { BTreeSet::new() }
+    let stop = (count > brake.allowed && share > brake.share) || (count > brake.few && share > brake.most);
+    if stop { unexplained } else { BTreeSet::new() }
 }
 
 #[cfg(test)]
@@ -146,6 +151,10 @@ mod tests {
         assert_eq!(held_back(&few, |_| false, 0, 30, Brake::default()).len(), 0);
         assert_eq!(held_back(&few, |_| false, 6, 24, Brake::default()).len(), 5, "a drip counts as one");
         assert_eq!(held_back(&few, |_| false, 6, 2400, Brake::default()).len(), 0);
+        assert_eq!(held_back(&few, |_| false, 0, 9, Brake::default()).len(), 5, "five of nine are too many in a small zone");
+        assert_eq!(held_back(&few, |_| false, 0, 10, Brake::default()).len(), 0, "half is not more than half");
+        let three: BTreeMap<_, _> = few.into_iter().take(3).collect();
+        assert_eq!(held_back(&three, |_| false, 0, 3, Brake::default()).len(), 0, "three go, were they all");
     }
 
     fn sets() -> impl Strategy<Value = Vec<RecordSet>> {

@@ -15,6 +15,10 @@ use super::records::{ServiceKey, Tree};
 pub(super) struct News {
     /// Services and where they are.
     pub(super) services: BTreeMap<ServiceKey, Where>,
+    /// Services that are no more, and whether their copies in members were left in place.
+    pub(super) kept: BTreeMap<ServiceKey, bool>,
+    /// Whether some joined member was not read yet, where that changed.
+    pub(super) unread: Option<bool>,
     /// Domains of the regions and zones of clusters that left.
     pub(super) left: BTreeSet<DnsName>,
     /// All Services there are were told at least once.
@@ -47,7 +51,10 @@ impl DnsHandle {
 
     /// The Service is in these places.
     pub fn publish(&self, service: ServiceKey, sites: Vec<Site>) {
-        self.tell(|news| drop(news.services.insert(service, Where::At(sites))));
+        self.tell(|news| {
+            news.kept.remove(&service);
+            news.services.insert(service, Where::At(sites));
+        });
     }
 
     /// The Service was deleted, or is no longer of type `LoadBalancer`: its names shall go.
@@ -55,9 +62,24 @@ impl DnsHandle {
         self.tell(|news| drop(news.services.insert(service, Where::Withdrawn)));
     }
 
-    /// The Service is not in a complete list, though nobody saw it deleted. Many of these at once stop the deletion.
+    /// The Service is not in a complete list, though nobody saw it deleted: its names stay.
     pub fn lost(&self, service: ServiceKey) {
         self.tell(|news| drop(news.services.insert(service, Where::Lost)));
+    }
+
+    /// The Service is no more or about to go, and members keep their copies: its names stay as they are.
+    pub fn keep(&self, service: ServiceKey) {
+        self.tell(|news| drop(news.kept.insert(service, true)));
+    }
+
+    /// The Service is no more, and no member has a copy: what is left of its names is a leftover.
+    pub fn release(&self, service: ServiceKey) {
+        self.tell(|news| drop(news.kept.insert(service, false)));
+    }
+
+    /// Whether a joined member was not read yet: it may have copies of any Service, so there are no leftovers.
+    pub fn unread(&self, unread: bool) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).unread = Some(unread);
     }
 
     /// A cluster was unjoined: names of its zones and region may go.

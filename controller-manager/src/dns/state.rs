@@ -23,6 +23,12 @@ pub(super) struct State {
     /// Names a Service has or should have.
     names: BTreeMap<ServiceKey, BTreeSet<DnsName>>,
     withdrawn: BTreeSet<ServiceKey>,
+    /// Missing from a list, and nobody saw them deleted.
+    lost: BTreeSet<ServiceKey>,
+    /// Gone from the federation, with copies left in members.
+    kept: BTreeSet<ServiceKey>,
+    /// Some member was not read yet.
+    unread: bool,
     left: BTreeSet<DnsName>,
     complete: bool,
     recent: VecDeque<(Instant, usize)>,
@@ -39,20 +45,37 @@ pub(super) struct Pass {
 impl State {
     /// Takes news in; returns the Services they are about.
     pub(super) fn take(&mut self, news: News) -> BTreeSet<ServiceKey> {
-        let dirty = news.services.keys().cloned().collect();
+        let dirty = news.services.keys().chain(news.kept.keys()).cloned().collect();
         for (service, sites) in news.services {
             match sites {
                 Where::At(sites) => {
+                    self.lost.remove(&service);
+                    self.kept.remove(&service);
                     self.withdrawn.remove(&service);
                     self.sites.insert(service, sites);
                 }
                 Where::Withdrawn => {
                     self.sites.remove(&service);
+                    self.lost.remove(&service);
                     self.withdrawn.insert(service);
                 }
-                Where::Lost => drop(self.sites.remove(&service)),
+                Where::Lost => {
+                    self.sites.remove(&service);
+                    if !self.withdrawn.contains(&service) {
+                        self.lost.insert(service);
+                    }
+                }
             }
         }
+        for (service, kept) in news.kept {
+            if kept {
+                self.sites.remove(&service);
+                self.kept.insert(service);
+            } else {
+                self.kept.remove(&service);
+            }
+        }
+        self.unread = news.unread.unwrap_or(self.unread);
         self.left.extend(news.left);
         // Leftovers were spared so far: now everything is looked at.
         if news.complete && !std::mem::replace(&mut self.complete, true) { self.all() } else { dirty }
@@ -114,6 +137,16 @@ impl State {
         names.filter_map(|name| self.held.get(name)).flatten().any(|held| held.owned)
     }
 
+    /// Whether every Service there is was told of.
+    pub(super) fn complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Whether names stay only because the Service's copies were left in members.
+    pub(super) fn keeps(&self, service: &ServiceKey) -> bool {
+        self.kept.contains(service) && !self.withdrawn.contains(service) && self.holds(service)
+    }
+
     /// How many names are ours.
     pub(super) fn owned(&self) -> usize {
         self.held.values().filter(|sets| sets.iter().any(|held| held.owned)).count()
@@ -129,6 +162,12 @@ impl State {
         if !self.complete {
             out.gone.retain(|name, _| explained(name));
         }
+        // Where copies are or may be, something may answer.
+        let answered = |s: &ServiceKey| self.kept.contains(s) || (self.unread && !self.sites.contains_key(s));
+        out.gone.retain(|name, _| explained(name) || !tree.service_of(name).is_some_and(|s| answered(&s)));
+        let lost = |name: &DnsName| tree.service_of(name).is_some_and(|s| self.lost.contains(&s)) && !explained(name);
+        let mut kept: BTreeSet<DnsName> = out.gone.keys().filter(|name| lost(name)).cloned().collect();
+        out.gone.retain(|name, _| !kept.contains(name));
         let horizon = Instant::now().checked_sub(BRAKE_WINDOW);
         while self.recent.front().is_some_and(|(when, _)| horizon.is_some_and(|horizon| *when < horizon)) {
             self.recent.pop_front();
@@ -136,9 +175,10 @@ impl State {
         let before = self.recent.iter().map(|(_, count)| count).sum();
         let held_back = held_back(&out.gone, explained, before, self.owned(), brake);
         out.gone.retain(|name, _| !held_back.contains(name));
+        kept.extend(held_back);
         let unexplained = out.gone.keys().filter(|name| !explained(name)).count();
         let batch = out.upserts.into_iter().chain(out.gone.into_values().flatten()).collect();
-        Pass { batch, held_back, unexplained }
+        Pass { batch, held_back: kept, unexplained }
     }
 
     /// The batch was applied, but for the rejected names.
@@ -164,8 +204,12 @@ impl State {
                 if names.is_empty() {
                     self.names.remove(service);
                     self.withdrawn.remove(service);
+                    self.lost.remove(service);
+                    self.kept.remove(service);
                 }
             } else {
+                self.lost.remove(service);
+                self.kept.remove(service);
                 self.withdrawn.remove(service);
             }
         }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context, bail};
 use async_trait::async_trait;
-use federation_api::cluster::ClusterSpec;
+use federation_api::{cluster::ClusterSpec, keys};
 use k8s_openapi::{ByteString, api::core::v1::Secret};
 use kube::config::{AuthInfo, Cluster, Context as KubeContext, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 use sha2::{Digest, Sha256};
@@ -21,11 +21,30 @@ pub struct Connection {
     pub fingerprint: String,
 }
 
+/// The member's server could not be told from an impostor, which would receive what the federation writes, Secrets too.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "spec.secretRef is missing, so the member's server cannot be checked; name a secret, or allow it by annotation {}={ALLOWED}",
+    keys::INSECURE
+)]
+pub struct Insecure;
+
+/// Value of the annotation that allows a member that is not checked.
+const ALLOWED: &str = "true";
+
+/// Whether the Cluster's annotations allow to talk to a member whose server is not checked.
+pub fn allows_insecure(annotations: &BTreeMap<String, String>) -> bool {
+    annotations.get(keys::INSECURE).is_some_and(|value| value == ALLOWED)
+}
+
 /// Makes clients for members.
 #[async_trait]
 pub trait MemberConnector: Send + Sync + 'static {
     /// A client for the member, or nothing when the one made before (with the fingerprint `known`) is still right.
-    async fn connect(&self, cluster: &str, spec: &ClusterSpec, known: Option<&str>) -> anyhow::Result<Option<Connection>>;
+    ///
+    /// # Errors
+    /// [`Insecure`] when nobody said that the member may be talked to unchecked (`insecure`); whatever else is in the way.
+    async fn connect(&self, cluster: &str, spec: &ClusterSpec, insecure: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>>;
 }
 
 /// Where members' credentials are: a client of the host cluster, and the control plane's namespace there.
@@ -43,7 +62,7 @@ pub struct HostConnector {
 }
 
 impl HostConnector {
-    /// Without a host only members that need no credentials can be reached.
+    /// Without a host only members that need no credentials can be reached, if they are allowed.
     pub fn new(host: Option<HostCredentials>) -> Self {
         Self { host }
     }
@@ -51,8 +70,11 @@ impl HostConnector {
 
 #[async_trait]
 impl MemberConnector for HostConnector {
-    async fn connect(&self, cluster: &str, spec: &ClusterSpec, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
+    async fn connect(&self, cluster: &str, spec: &ClusterSpec, insecure: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
         let server = server_url(spec)?;
+        if spec.secret_ref.is_none() && !insecure {
+            return Err(Insecure.into());
+        }
         let data = match &spec.secret_ref {
             None => BTreeMap::new(),
             Some(secret) => {
@@ -103,7 +125,7 @@ pub enum Access {
     },
     /// A whole kubeconfig, as text; its server is replaced by the Cluster's.
     Kubeconfig(String),
-    /// No credentials, no check of the server: v1's meaning of a Cluster without secret.
+    /// No credentials, no check of the server: v1's meaning of a Cluster without secret, here only where it is allowed.
     Anonymous,
 }
 

@@ -44,3 +44,18 @@ async fn the_clusters_address_wins_over_the_kubeconfigs() {
     let config = Access::Kubeconfig(kubeconfig.into()).into_config("a", "https://new:2").await.unwrap();
     assert_eq!(config.cluster_url.to_string(), "https://new:2/");
 }
+
+#[tokio::test]
+async fn a_member_that_cannot_be_checked_is_refused_unless_allowed() {
+    let address = ServerAddressByClientCidr { client_cidr: "0.0.0.0/0".into(), server_address: "https://10.0.0.1".into() };
+    let spec = ClusterSpec { server_address_by_client_cidrs: vec![address], secret_ref: None };
+    let connector = HostConnector::new(None);
+    let annotated = |value: &str| allows_insecure(&[(keys::INSECURE.to_owned(), value.to_owned())].into());
+    for insecure in [allows_insecure(&BTreeMap::new()), annotated("false"), annotated("")] {
+        let error = connector.connect("gondor", &spec, insecure, None).await.err().expect("a refusal");
+        assert!(error.is::<Insecure>() && error.to_string().contains("federation.kubernetes.io/insecure=true"), "{error}");
+        let known = fingerprint("https://10.0.0.1", &BTreeMap::new());
+        assert!(connector.connect("gondor", &spec, insecure, Some(&known)).await.is_err(), "a client in hand does not help");
+    }
+    assert!(connector.connect("gondor", &spec, annotated("true"), None).await.unwrap().is_some());
+}

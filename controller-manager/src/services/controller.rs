@@ -40,7 +40,16 @@ pub async fn run(client: Client, members: Members, dns: Option<DnsHandle>, stop:
     let (services, writer) = store();
     let api: Api<Service> = Api::all(client.clone());
     let events = reflector(writer, watcher(api, watcher::Config::default()).default_backoff()).boxed();
-    let controller = Controller { client, members, dns, services, listed: BTreeSet::new(), known: BTreeMap::new() };
+    let controller = Controller {
+        client,
+        members,
+        dns,
+        services,
+        listed: BTreeSet::new(),
+        orphaned: BTreeSet::new(),
+        unread: false,
+        known: BTreeMap::new(),
+    };
     tokio::select! {
         () = stop.cancelled() => {}
         () = controller.work(events) => {}
@@ -54,6 +63,10 @@ struct Controller {
     services: Store<Service>,
     /// Services there were, to find those that a new list lacks.
     listed: BTreeSet<ServiceKey>,
+    /// Services seen on their way out with finalizer `orphan`: members keep their copies, and DNS the names.
+    orphaned: BTreeSet<ServiceKey>,
+    /// Whether some member was not read when clusters last changed.
+    unread: bool,
     /// Region and zones of the clusters as last seen, to tell which names may go when one leaves.
     known: BTreeMap<String, (String, Vec<String>)>,
 }
@@ -83,7 +96,7 @@ impl Controller {
                     }
                     Ok(MemberChange::Cluster(_)) | Err(RecvError::Lagged(_)) => {
                         self.clusters_changed();
-                        dirty.extend(self.all());
+                        dirty.extend(self.everything());
                     }
                     Err(RecvError::Closed) => return,
                 },
@@ -96,7 +109,7 @@ impl Controller {
                             continue;
                         }
                         self.clusters_changed();
-                        dirty.extend(self.all());
+                        dirty.extend(self.everything());
                     }
                     dirty = self.pass(std::mem::take(&mut dirty)).await;
                     if let Some(dns) = &self.dns {
@@ -119,13 +132,18 @@ impl Controller {
     fn federated(&mut self, event: Event<Service>, dirty: &mut BTreeSet<ServiceKey>) {
         match event {
             Event::Apply(service) => {
+                self.note(&service);
                 self.listed.insert(key(&service));
                 dirty.insert(key(&service));
             }
             Event::Delete(service) => {
-                self.listed.remove(&key(&service));
-                if let Some(dns) = &self.dns {
-                    dns.withdraw(key(&service));
+                self.note(&service);
+                let service = key(&service);
+                self.listed.remove(&service);
+                if self.orphaned.remove(&service) {
+                    dirty.insert(service);
+                } else if let Some(dns) = &self.dns {
+                    dns.withdraw(service);
                 }
             }
             Event::InitDone => {
@@ -137,7 +155,20 @@ impl Controller {
                 }
                 dirty.extend(now);
             }
-            Event::Init | Event::InitApply(_) => {}
+            Event::InitApply(service) => self.note(&service),
+            Event::Init => {}
+        }
+    }
+
+    /// Remembers a deletion that leaves the copies. Once seen it holds: the finalizer goes before the object does.
+    fn note(&mut self, service: &Service) {
+        if service.metadata.deletion_timestamp.is_none() {
+            self.orphaned.remove(&key(service));
+        } else if service.finalizers().iter().any(|f| f == keys::ORPHAN) {
+            self.orphaned.insert(key(service));
+            if let Some(dns) = &self.dns {
+                dns.keep(key(service));
+            }
         }
     }
 
@@ -167,6 +198,7 @@ impl Controller {
 
     fn clusters_changed(&mut self) {
         let members = self.members.current();
+        self.unread = !members.values().all(Member::synced);
         let now = members.iter().map(|(name, m)| (name.clone(), (m.region.clone(), m.zones.clone()))).collect();
         for (name, (region, zones)) in std::mem::replace(&mut self.known, now) {
             if let (false, Some(dns)) = (members.contains_key(&name), &self.dns) {
@@ -179,6 +211,15 @@ impl Controller {
         self.services.state().iter().map(|service| key(service)).collect()
     }
 
+    /// Every Service in the federation, and those only members have.
+    fn everything(&self) -> BTreeSet<ServiceKey> {
+        let mut all = self.all();
+        for member in self.members.current().values() {
+            all.extend(member.services.state().iter().map(|service| key(service)));
+        }
+        all
+    }
+
     /// Works out some Services anew; returns those whose status could not be written.
     async fn pass(&self, dirty: BTreeSet<ServiceKey>) -> BTreeSet<ServiceKey> {
         let members = self.members.current();
@@ -187,7 +228,13 @@ impl Controller {
         let mut writes = Vec::new();
         for service_key in dirty {
             let reference = ObjectRef::<Service>::new(&service_key.name).within(&service_key.namespace);
-            let Some(service) = self.services.get(&reference) else { continue };
+            let Some(service) = self.services.get(&reference) else {
+                if let Some(dns) = &self.dns {
+                    let copy = |member: &Member| member.services.get(&reference).is_some_and(|copy| is_load_balancer(&copy));
+                    if members.values().any(copy) { dns.keep(service_key) } else { dns.release(service_key) }
+                }
+                continue;
+            };
             let mut wanted = Wanted::default();
             if is_load_balancer(&service) && service.metadata.deletion_timestamp.is_none() {
                 let before = service.annotations().get(keys::SERVICE_INGRESSES).and_then(|text| ServiceIngresses::parse(text));
@@ -202,13 +249,16 @@ impl Controller {
                 if let Some(dns) = &self.dns {
                     dns.publish(service_key.clone(), out.sites);
                 }
-            } else if let Some(dns) = &self.dns {
+            } else if let (Some(dns), false) = (&self.dns, self.orphaned.contains(&service_key)) {
                 dns.withdraw(service_key.clone());
             }
             // A Service on its way out keeps its status: nobody needs it, and its deletion is not disturbed.
             if let (None, Some(patch)) = (&service.metadata.deletion_timestamp, status::patch(&service, &wanted)) {
                 writes.push((service_key, service, patch));
             }
+        }
+        if let Some(dns) = &self.dns {
+            dns.unread(self.unread);
         }
         let write = |(service_key, service, patch)| async move {
             let service: std::sync::Arc<Service> = service;

@@ -193,11 +193,16 @@ async fn start(api: Api) -> Fixture {
     let suffix = DnsName::parse("example.com").unwrap();
     let dns = Arc::new(embedded::Embedded::start(embedded::Config::new("127.0.0.1:0".parse().unwrap(), suffix.clone())).await.unwrap());
     let zone = dns.zones().await.unwrap().remove(0);
-    let tree = Tree { federation: "f".into(), suffix, ttl: TTL };
+    again(api, Members::default(), dns, zone)
+}
+
+/// As after a restart: the records are there, and nothing is remembered.
+fn again(api: Api, members: Members, dns: Arc<embedded::Embedded>, zone: Zone) -> Fixture {
+    let tree = Tree { federation: "f".into(), suffix: zone.name.clone(), ttl: TTL };
     let (events, _writer) = Events::new(api.client());
     let report = Arc::new(events);
     let controller = DnsController::new(dns.clone(), zone.clone(), tree, Arc::new(System::default()), report);
-    let (members, stop) = (Members::default(), CancellationToken::new());
+    let stop = CancellationToken::new();
     tokio::spawn(super::run(api.client(), members.clone(), Some(controller.handle()), stop.clone()));
     tokio::spawn(controller.run(stop.clone()));
     Fixture { api, members, dns, zone, stop }
@@ -301,4 +306,38 @@ async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation
     gondor.services.apply_watcher_event(&Event::Delete(member_service("203.0.113.1")));
     f.published("seeded", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
     assert_eq!(f.api.annotation(), before);
+}
+
+#[tokio::test]
+async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_until_the_copies_go() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let names = ["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"];
+    f.published("published", &names).await;
+    let stays = async |f: &Fixture, what: &str| {
+        tokio::time::sleep(Duration::from_millis(400)).await;
+        f.published(what, &names).await;
+    };
+    let mut going = f.api.service.lock().unwrap().take().unwrap();
+    going["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:00:00Z");
+    going["metadata"]["finalizers"] = json!(["orphan"]);
+    f.api.tell("MODIFIED", &going);
+    stays(&f, "on its way out").await;
+    going["metadata"]["finalizers"] = json!([]);
+    f.api.tell("DELETED", &going);
+    stays(&f, "gone").await;
+    f.members.modify("gondor", |m| m.region = "south".into());
+    stays(&f, "after a look at everything").await;
+
+    f.stop.cancel();
+    f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Offline, false));
+    gondor.services.apply_watcher_event(&Event::Delete(member_service("192.0.2.1")));
+    let f = again(f.api.clone(), f.members.clone(), f.dns.clone(), f.zone.clone());
+    stays(&f, "restarted, the member was not read").await;
+    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Ready, true));
+    stays(&f, "restarted, the copy was seen").await;
+    gondor.services.apply_watcher_event(&Event::Delete(member_service("192.0.2.1")));
+    f.members.tell(MemberChange::Service { cluster: "gondor".into(), namespace: "demo".into(), name: "nginx".into() });
+    f.published("the last copy went", &[]).await;
 }

@@ -62,7 +62,8 @@ impl Embedded {
         let build = |(name, frame): &(DnsName, Frame)| {
             let kept = stored.zones.get(name);
             let records = kept.map(|k| k.records.clone()).unwrap_or_default();
-            let (zone, rejected) = ZoneData::build(name, next_serial(kept.map_or(0, |k| k.serial)), frame, records);
+            let (mut zone, rejected) = ZoneData::build(name, next_serial(kept.map_or(0, |k| k.serial)), frame, records);
+            zone.known = kept.is_some();
             for Rejected { name, reason } in rejected {
                 tracing::warn!(%name, %reason, "a record of the DNS snapshot was left out");
             }
@@ -140,7 +141,7 @@ fn take_snapshot(zones: &[ZoneData]) -> Snapshot {
         let records = zone.sets.values().flat_map(|s| s.values()).cloned().collect();
         (zone.name.clone(), ZoneSnapshot { serial: zone.serial, records })
     };
-    Snapshot { zones: zones.iter().map(one).collect() }
+    Snapshot { zones: zones.iter().filter(|zone| zone.known).map(one).collect() }
 }
 
 /// Runs file work off the async threads; failures name the file.

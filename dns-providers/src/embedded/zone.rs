@@ -17,6 +17,9 @@ const MAX_CHAIN: usize = 8;
 pub(super) struct ZoneData {
     pub(super) name: DnsName,
     pub(super) serial: u32,
+    /// Whether the federation has published yet, now or before the restart. Until then a name that is not
+    /// here is not known to be missing, and to say so would be remembered by resolvers.
+    pub(super) known: bool,
     /// What the federation published.
     pub(super) sets: BTreeMap<DnsName, BTreeMap<Kind, RecordSet>>,
     apex: Name,
@@ -67,7 +70,7 @@ impl ZoneData {
                 names.entry(server.clone()).or_default().extend(glue);
             }
         }
-        let mut zone = ZoneData { name: name.clone(), serial, sets: BTreeMap::new(), apex, soa, names, reserved };
+        let mut zone = ZoneData { name: name.clone(), serial, known: false, sets: BTreeMap::new(), apex, soa, names, reserved };
         for set in sets {
             if let Err(reason) = zone.insert(&set) {
                 rejected.push(Rejected { name: set.name, reason });
@@ -134,7 +137,8 @@ impl ZoneData {
             }
         }
         let all = sets.into_values().flat_map(BTreeMap::into_values);
-        let (zone, more) = ZoneData::build(&self.name, serial, frame, all);
+        let (mut zone, more) = ZoneData::build(&self.name, serial, frame, all);
+        zone.known = true;
         rejected.extend(more);
         rejected.dedup_by(|a, b| a.name == b.name);
         (zone, rejected)
@@ -158,6 +162,9 @@ impl ZoneData {
         let mut at = name.clone();
         for _ in 0..MAX_CHAIN {
             let Some(records) = self.names.get(&at) else {
+                if !self.known {
+                    return Answer { code: ResponseCode::ServFail, answers: Vec::new(), soa: None, additionals: Vec::new() };
+                }
                 let code = if self.has_below(&at) { ResponseCode::NoError } else { ResponseCode::NXDomain };
                 return self.negative(code, answers);
             };

@@ -40,11 +40,8 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
     let workloads = [federation.controller_manager(), federation.apiserver()].map(|n| ours(n, ApiResource::erase::<Deployment>(&())));
     remove_all(&host, &federation, &workloads).await?;
     pods_are_gone(session, args, &host, &federation).await?;
-    let manager = federation.controller_manager();
     let mut rest = vec![
-        ours(manager.clone(), ApiResource::erase::<RoleBinding>(&())),
-        ours(manager.clone(), ApiResource::erase::<Role>(&())),
-        ours(manager, ApiResource::erase::<ServiceAccount>(&())),
+        ours(federation.controller_manager(), ApiResource::erase::<ServiceAccount>(&())),
         ours(federation.apiserver(), ApiResource::erase::<Service>(&())),
         ours(federation.dns(), ApiResource::erase::<Service>(&())),
         ours(federation.apiserver_credentials(), ApiResource::erase::<Secret>(&())),
@@ -56,7 +53,7 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
     }
     remove_all(&host, &federation, &rest).await?;
     if args.force {
-        remove_member_secrets(&host, &federation).await?;
+        remove_members(&host, &federation).await?;
     }
     printer.end("done");
 
@@ -116,12 +113,15 @@ async fn remove_all(host: &Connection, federation: &Federation, all: &[(ApiResou
     Ok(())
 }
 
-async fn remove_member_secrets(host: &Connection, federation: &Federation) -> Result<(), Failure> {
-    let resource = ApiResource::erase::<Secret>(&());
-    let labelled = host.list(&resource, Some(&federation.namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
+/// Credentials of members, and the right to read them.
+async fn remove_members(host: &Connection, federation: &Federation) -> Result<(), Failure> {
     let is_member = |o: &kube::api::DynamicObject| o.annotations().contains_key(federation_api::keys::CLUSTER_NAME);
-    for secret in labelled.iter().filter(|o| is_of(o, &federation.name, None) && is_member(o) && !is_account_token(o)) {
-        host.delete(&resource, secret).await?;
+    let kinds = [ApiResource::erase::<RoleBinding>(&()), ApiResource::erase::<Role>(&()), ApiResource::erase::<Secret>(&())];
+    for resource in kinds {
+        let labelled = host.list(&resource, Some(&federation.namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
+        for object in labelled.iter().filter(|o| is_of(o, &federation.name, None) && is_member(o) && !is_account_token(o)) {
+            host.delete(&resource, object).await?;
+        }
     }
     Ok(())
 }

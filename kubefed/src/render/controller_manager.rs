@@ -1,4 +1,4 @@
-//! The Deployment of the controller manager and what it may do in the host cluster.
+//! The Deployment of the controller manager and the account it runs as.
 
 use std::collections::BTreeMap;
 
@@ -6,7 +6,6 @@ use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy}
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
 };
-use k8s_openapi::api::rbac::v1::{PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::render::args::merge;
@@ -57,35 +56,11 @@ pub fn args(plane: &ControlPlane) -> Vec<String> {
     merge(defaults, &plane.controller_manager_overrides)
 }
 
-/// Service account, role and binding: it reads members' credentials in its own namespace, nothing else.
-pub fn access(plane: &ControlPlane) -> [Object; 3] {
-    let federation = &plane.federation;
-    let meta = || federation.meta(federation.controller_manager());
-    let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
-    let rule = PolicyRule {
-        api_groups: Some(strings(&[""])),
-        resources: Some(strings(&["secrets"])),
-        verbs: strings(&["get", "list", "watch"]),
-        ..PolicyRule::default()
-    };
-    [
-        Object::new(&ServiceAccount { metadata: meta(), ..ServiceAccount::default() }),
-        Object::new(&Role { metadata: meta(), rules: Some(vec![rule]) }),
-        Object::new(&RoleBinding {
-            metadata: meta(),
-            role_ref: RoleRef {
-                api_group: Some("rbac.authorization.k8s.io".to_owned()),
-                kind: "Role".to_owned(),
-                name: federation.controller_manager(),
-            },
-            subjects: Some(vec![Subject {
-                kind: "ServiceAccount".to_owned(),
-                name: federation.controller_manager(),
-                namespace: Some(federation.namespace.clone()),
-                api_group: None,
-            }]),
-        }),
-    ]
+/// The account it runs as. By itself it may do nothing in the host cluster: `join` lets it read the
+/// secret of each member, one by one, so that the authority's key beside them stays out of its reach.
+pub fn account(plane: &ControlPlane) -> Object {
+    let metadata = plane.federation.meta(plane.federation.controller_manager());
+    Object::new(&ServiceAccount { metadata, ..ServiceAccount::default() })
 }
 
 /// What `join` and `unjoin` read back from the Deployment.

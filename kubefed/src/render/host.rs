@@ -86,7 +86,7 @@ pub fn objects(plane: &ControlPlane, c: &Credentials) -> Vec<Object> {
 /// Both components and what they may do.
 pub fn components(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Vec<Object> {
     let mut all = vec![apiserver::deployment(plane, c, at)];
-    all.extend(controller_manager::access(plane));
+    all.push(controller_manager::account(plane));
     all.extend(dns_service(plane));
     all.push(controller_manager::deployment(plane, c));
     all

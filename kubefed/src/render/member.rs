@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use federation_api::keys;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use crate::render::names::{Federation, MANAGED_BY_LABEL, MANAGER, map, member_account, member_role};
@@ -82,19 +82,36 @@ impl Member {
             Object::new(&ClusterRole { metadata: self.meta(self.role(), false), rules: Some(rules()), aggregation_rule: None }),
             Object::new(&ClusterRoleBinding {
                 metadata: self.meta(self.role(), false),
-                role_ref: RoleRef {
-                    api_group: Some("rbac.authorization.k8s.io".to_owned()),
-                    kind: "ClusterRole".to_owned(),
-                    name: self.role(),
-                },
-                subjects: Some(vec![Subject {
-                    kind: "ServiceAccount".to_owned(),
-                    name: self.account(),
-                    namespace: Some(self.federation.namespace.clone()),
-                    api_group: None,
-                }]),
+                role_ref: role_ref("ClusterRole", self.role()),
+                subjects: Some(vec![self.subject(self.account())]),
             }),
             Object::new(&Secret { metadata: token, type_: Some("kubernetes.io/service-account-token".to_owned()), ..Secret::default() }),
+        ]
+    }
+
+    fn subject(&self, account: String) -> Subject {
+        let namespace = Some(self.federation.namespace.clone());
+        Subject { kind: "ServiceAccount".to_owned(), name: account, namespace, api_group: None }
+    }
+
+    /// Role and binding in the host cluster: the controller manager may read this member's secret, by name.
+    /// One pair a member, so that joins do not write to one list, and `init` has none to reset.
+    pub fn host_reader(&self) -> [Object; 2] {
+        let name = self.federation.member_reader(&self.cluster);
+        let rule = PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(vec!["secrets".to_owned()]),
+            resource_names: Some(vec![self.secret.clone()]),
+            verbs: vec!["get".to_owned()],
+            ..PolicyRule::default()
+        };
+        [
+            Object::new(&Role { metadata: self.meta(name.clone(), true), rules: Some(vec![rule]) }),
+            Object::new(&RoleBinding {
+                metadata: self.meta(name.clone(), true),
+                role_ref: role_ref("Role", name),
+                subjects: Some(vec![self.subject(self.federation.controller_manager())]),
+            }),
         ]
     }
 
@@ -114,6 +131,10 @@ impl Member {
             ..Secret::default()
         })
     }
+}
+
+fn role_ref(kind: &str, name: String) -> RoleRef {
+    RoleRef { api_group: Some("rbac.authorization.k8s.io".to_owned()), kind: kind.to_owned(), name }
 }
 
 /// What the federation may do in a member: write the kinds it propagates, read what tells it how they fare.
@@ -154,4 +175,19 @@ fn rules() -> Vec<PolicyRule> {
             ..PolicyRule::default()
         },
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::object::to_yaml;
+
+    #[test]
+    fn the_federation_gets_no_more_than_this_in_member_and_host() {
+        let federation = Federation { name: "fellowship".into(), namespace: "federation-system".into() };
+        let member = Member { federation, cluster: "gondor".into(), host_context: "rivendell".into(), secret: "gondor-key".into() };
+        let mut all = member.objects();
+        all.extend(member.host_reader());
+        insta::assert_snapshot!(to_yaml(&all).unwrap());
+    }
 }

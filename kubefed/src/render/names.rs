@@ -33,9 +33,14 @@ impl Federation {
         format!("{}-federation-apiserver", self.name)
     }
 
-    /// Deployment, service account, role and binding of the controller manager.
+    /// Deployment and service account of the controller manager.
     pub fn controller_manager(&self) -> String {
         format!("{}-federation-controller-manager", self.name)
+    }
+
+    /// Role and binding that let the controller manager read the secret of one member.
+    pub fn member_reader(&self, cluster: &str) -> String {
+        format!("{}:{cluster}", self.controller_manager())
     }
 
     /// Secret with what the API server needs: certificates and, if wanted, token and password files.

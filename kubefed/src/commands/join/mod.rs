@@ -81,7 +81,8 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     printer.end(made.progress());
 
     printer.begin(&format!("Storing its credentials in {}", host.context));
-    printer.end(host.apply(&member.host_secret(&access)).await?.progress());
+    let stored = host.apply(&member.host_secret(&access)).await?;
+    printer.end(stored.max(host.apply_all(&member.host_reader()).await?).progress());
 
     let object = federated::cluster(&member, &access.server);
     let change = federation.apply(&object).await?;
@@ -157,9 +158,11 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
     let mut all = vec![member.namespace()];
     all.extend(member.objects());
     all.push(member.host_secret(access));
+    all.extend(member.host_reader());
     all.push(cluster);
     session.printer.note(&format!(
-        "For {}: all but the last two; for the host: secret {}, whose token the member makes; for the federation: the Cluster.",
+        "For {}: all but the last four; for the host: secret {}, whose token the member makes, and who may read it; \
+         for the federation: the Cluster.",
         member.cluster, member.secret
     ));
     match args.output {

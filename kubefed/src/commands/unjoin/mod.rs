@@ -5,11 +5,13 @@ mod objects;
 
 use federation_api::{cluster::ClusterSpec, keys, names};
 use k8s_openapi::api::core::v1::Secret;
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 
 use crate::cli::UnjoinArgs;
 use crate::commands::leaving::{is_account_token, is_of};
+use crate::commands::session::Installed;
 use crate::commands::{Session, one_name};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
@@ -71,6 +73,7 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
     if let Some(secret) = secret {
         host.delete(&ApiResource::erase::<Secret>(&()), &secret).await?;
     }
+    remove_reader(&host, &installed, name).await?;
     Ok(conclude(printer, name, &remains))
 }
 
@@ -112,6 +115,19 @@ async fn remove_cluster(
     })
     .await?;
     printer.end("done");
+    Ok(())
+}
+
+/// The right to read a secret that is of no use any more.
+async fn remove_reader(host: &Connection, installed: &Installed, cluster: &str) -> Result<(), Failure> {
+    let federation = &installed.federation;
+    let name = federation.member_reader(cluster);
+    for resource in [ApiResource::erase::<RoleBinding>(&()), ApiResource::erase::<Role>(&())] {
+        let found = host.get(&resource, Some(&federation.namespace), &name).await?;
+        if let Some(object) = found.filter(|o| is_of(o, &federation.name, Some(cluster))) {
+            host.delete(&resource, &object).await?;
+        }
+    }
     Ok(())
 }
 
