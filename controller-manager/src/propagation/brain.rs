@@ -136,7 +136,7 @@ impl Brain {
         self.opened
     }
 
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         if !self.is_open() {
             return;
         }

@@ -15,6 +15,8 @@ use kube::{
 
 mod aggregate;
 pub(crate) mod brain;
+#[cfg(test)]
+mod safety_tests;
 pub(crate) mod brake;
 pub(crate) mod decide;
 mod deletion;

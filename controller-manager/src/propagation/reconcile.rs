@@ -132,7 +132,7 @@ impl Brain {
         let adopt = live.adopts();
         let uid = live.uid.clone();
         let copy = live.copies.entry(cluster.to_owned()).or_default();
-        let mut news = false;
+        let mut news = std::mem::take(&mut copy.record.explicit);
         if copy.record.desired != body.digest {
             copy.record.desired.clone_from(&body.digest);
             copy.not_before = None;
@@ -153,8 +153,9 @@ impl Brain {
     pub(super) fn want_absent(&mut self, key: &Key, tracked: &mut Tracked, cluster: &str, explicit: bool) {
         let uid = tracked.uid.clone();
         let Some(copy) = tracked.copies.get_mut(cluster) else { return };
-        let mut news = !copy.record.desired.is_empty();
-        if news {
+        let mut news = std::mem::replace(&mut copy.record.explicit, explicit) != explicit;
+        if !copy.record.desired.is_empty() {
+            news = true;
             copy.record.desired.clear();
             copy.not_before = None;
             copy.failures = 0;
