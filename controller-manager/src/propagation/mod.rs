@@ -15,8 +15,6 @@ use kube::{
 
 mod aggregate;
 pub(crate) mod brain;
-#[cfg(test)]
-mod safety_tests;
 pub(crate) mod brake;
 pub(crate) mod decide;
 mod deletion;
@@ -27,6 +25,8 @@ pub(crate) mod observed;
 mod outcome;
 mod reconcile;
 pub(crate) mod records;
+#[cfg(test)]
+mod safety_tests;
 mod schedule;
 mod take;
 pub(crate) mod writer;

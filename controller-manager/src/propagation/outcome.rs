@@ -68,7 +68,6 @@ impl Brain {
             Outcome::Conflict => {
                 let reason = "an object that the federation did not make has the name";
                 copy.record.applied = digest;
-                copy.attempted = false;
                 copy.set(State::Conflict, reason);
                 let key = federation_api::keys::CONFLICT;
                 told = tell(
@@ -84,7 +83,7 @@ impl Brain {
             }
             Outcome::Gone => {
                 copy.record.applied.clear();
-                copy.attempted = false;
+                copy.absent = true;
                 copy.failures = 0;
                 told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
             }

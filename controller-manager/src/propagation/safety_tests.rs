@@ -7,6 +7,7 @@ use federation_api::{
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     brain::{Brain, Parts},
@@ -19,7 +20,7 @@ use crate::{
     config::Brake,
     events::Events,
     kinds::ObjectKey,
-    members::lane::{Job, Work},
+    members::lane::{Job, Outcome, Work},
 };
 
 const MAP: usize = 1;
@@ -62,19 +63,24 @@ fn object(value: Value) -> DynamicObject {
 
 const BOTH: [&str; 2] = [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN];
 
+/// A client of a server that never answers.
+fn silent() -> kube::Client {
+    let service = tower::service_fn(|_: http::Request<kube::client::Body>| {
+        std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+    });
+    kube::Client::new(service, "default")
+}
+
 impl Bench {
     fn start(objects: Vec<DynamicObject>, record: Option<ClusterRecord>) -> Self {
-        let silent = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
-        });
-        let client = kube::Client::new(silent, "default");
+        let client = silent();
         let (records, batches) = mpsc::unbounded_channel();
         let (mailbox, _) = Mailbox::new();
         let parts = Parts {
             federation: "fellowship".into(),
             brake: Brake::default(),
             enabled: std::array::from_fn(|kind| kind == MAP),
-            writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox),
+            writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,
             events: Events::new(client).0,
             ready: tokio::sync::watch::channel(false).0,
@@ -160,4 +166,66 @@ async fn a_deletion_that_was_seen_goes_on_when_the_object_is_gone() {
     bench.reach();
     bench.list(Some(seen()));
     assert!(bench.deletes());
+}
+
+#[tokio::test]
+async fn orphaning_leaves_what_an_earlier_selection_wanted_to_go() {
+    let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Deleting, false)));
+    bench.change(ring(2, false, true, &BOTH));
+    assert_eq!(bench.known(), (None, 0));
+    bench.tell(Intake::FederatedGone { kind: MAP, object: Box::new(ring(3, false, true, &[])) });
+    bench.reach();
+    bench.list(Some(seen()));
+    assert!(!bench.deletes());
+}
+
+#[tokio::test]
+async fn a_copy_that_no_record_knows_of_is_deleted_with_its_object() {
+    // The process ended after the write and before the record.
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    bench.change(ring(2, true, true, &BOTH[..1]));
+    assert_eq!(bench.known().0.map(|r| r.state), Some(State::Deleting));
+    bench.list(Some(seen()));
+    assert!(bench.deletes());
+
+    // Found in a cluster that the record does not mention.
+    let mut bench = Bench::start(vec![ring(1, true, true, &BOTH[..1])], None);
+    bench.reach();
+    bench.list(Some(seen()));
+    assert!(bench.deletes());
+
+    // Of another object of the same name: not ours to delete.
+    let mut bench = Bench::start(vec![ring(1, true, true, &BOTH[..1])], None);
+    bench.reach();
+    bench.list(Some(Seen { source_uid: "other".into(), ..seen() }));
+    assert!(!bench.deletes());
+}
+
+#[tokio::test]
+async fn where_nothing_can_be_watched_deletion_asks_first() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    let observed = Observed::Failing("no such kind".into());
+    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+    bench.change(ring(2, true, true, &BOTH[..1]));
+    assert!(bench.deletes());
+    let (key, uid) = (std::sync::Arc::new(key()), "u".into());
+    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key, uid, digest: String::new(), outcome: Outcome::Gone });
+    assert_eq!(bench.known(), (None, 0));
+}
+
+#[tokio::test]
+async fn writes_end_with_leadership() {
+    let client = silent();
+    let over = CancellationToken::new();
+    let (mailbox, mut inbox) = Mailbox::new();
+    let writer = Writer::new(client.clone(), Records::new(client), mailbox, over.clone());
+    writer.status(&std::sync::Arc::new(key()), "u", &json!({}));
+    drop(writer);
+    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    over.cancel();
+    // The task held the last sender of the mailbox: the write under way is gone and nothing was answered.
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(2), inbox.recv()).await;
+    assert!(matches!(ended, Ok(None)));
 }
