@@ -113,6 +113,12 @@ async fn a_restart_writes_nothing() {
         member.until(MAPS, |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 50)).await;
     }
     bed.stop().await;
+    // Meanwhile the members' own controllers write: each copy has another version now, and nothing of ours changed.
+    for member in [&bed.gondor, &bed.rohan] {
+        let status = json!({"replicas": 1, "readyReplicas": 1, "observedGeneration": 1});
+        member.merge(&format!("{DEPLOYMENTS}/web/status"), json!({"status": status})).await;
+        member.merge(&format!("{MAPS}/map-7"), json!({"metadata": {"annotations": {"local": "noted"}}})).await;
+    }
     let before = (bed.gondor.writes(), bed.rohan.writes());
     assert!(before.0 >= 52, "{before:?}");
     bed.run();

@@ -178,6 +178,10 @@ impl Build {
 }
 
 #[cfg(test)]
+#[path = "federation_tests.rs"]
+mod federation_tests;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
