@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{
     sync::{mpsc, watch},
@@ -19,11 +20,12 @@ use tokio::{
 };
 
 use super::{
+    foreign,
     limiter::Limiter,
-    request::{APPLY, Call, CallError, JSON, Reply},
+    request::{APPLY, Call, CallError, JSON, MERGE, Reply},
 };
 use crate::{
-    kinds::ObjectKey,
+    kinds::{NAMESPACE, ObjectKey},
     propagation::{
         intake::{Intake, Mailbox},
         observed::Seen,
@@ -82,6 +84,8 @@ pub(crate) enum Outcome {
     Deleting,
     /// Nothing of ours is there.
     Gone,
+    /// A namespace that is in use by others was left to them; with the reason.
+    Kept(String),
     /// Pods were looked at.
     Surveyed(Survey),
     /// Pods could not be looked at.
@@ -200,8 +204,7 @@ impl Exchange {
     }
 
     fn read(&self, key: &ObjectKey, reply: &Reply) -> Result<Seen, Outcome> {
-        let object: DynamicObject = serde_json::from_slice(&reply.body)
-            .map_err(|e| Outcome::Failed { reason: format!("the member's answer cannot be read: {e}"), retry_after: None })?;
+        let object: DynamicObject = parsed(reply)?;
         Ok(Seen::from_object(key.kind(), &object, &self.federation))
     }
 
@@ -243,6 +246,12 @@ impl Exchange {
         if !found.is_ours(source) || others {
             return Ok(Outcome::Gone);
         }
+        if key.kind == NAMESPACE
+            && !found.deleting
+            && let Some(reason) = self.in_use(&key.name).await?
+        {
+            return self.let_go(key, &found.uid, reason).await;
+        }
         let options = serde_json::json!({
             "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": found.uid},
         });
@@ -260,6 +269,47 @@ impl Exchange {
         }
     }
 
+    /// Why a namespace cannot be deleted: deleting it would destroy what the federation did not make, or might.
+    async fn in_use(&mut self, namespace: &str) -> Result<Option<String>, Outcome> {
+        for (resource, path) in foreign::collections(namespace, &self.federation) {
+            let mut page = path.clone();
+            loop {
+                let reply = self.send(Call::get(&page)).await?;
+                match reply.status {
+                    StatusCode::OK => {}
+                    // The member has no such kind.
+                    StatusCode::NOT_FOUND => break,
+                    StatusCode::FORBIDDEN => return Ok(Some(format!("it may hold {resource}, which the federation may not list there"))),
+                    _ => return Err(failed(&reply)),
+                }
+                let list: Value = parsed(&reply)?;
+                if let Some(name) = foreign::first(resource, &list) {
+                    return Ok(Some(format!("it holds {resource} \"{name}\", which the federation did not make")));
+                }
+                let token = list["metadata"]["continue"].as_str().unwrap_or_default();
+                if token.is_empty() {
+                    break;
+                }
+                page = format!("{path}&continue={}", http_query(token));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes our marks off an object, so that it is the member's own from now on.
+    async fn let_go(&mut self, key: &ObjectKey, uid: &str, reason: String) -> Result<Outcome, Outcome> {
+        let patch = serde_json::json!({"metadata": {
+            "uid": uid, "labels": {keys::MANAGED_BY: null}, "annotations": {keys::SOURCE_UID: null},
+        }});
+        let call = Call { method: Method::PATCH, path: &key.path(), content_type: MERGE, body: patch.to_string().into() };
+        let reply = self.send(call).await?;
+        match reply.status {
+            StatusCode::OK => Ok(Outcome::Kept(reason)),
+            StatusCode::NOT_FOUND => Ok(Outcome::Gone),
+            _ => Err(failed(&reply)),
+        }
+    }
+
     async fn survey(&mut self, key: &ObjectKey, selector: &str, replicas: i64) -> Result<Outcome, Outcome> {
         let selector: String = http_query(selector);
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", key.namespace);
@@ -267,8 +317,7 @@ impl Exchange {
         if reply.status != StatusCode::OK {
             return Err(failed(&reply));
         }
-        let list: Value = serde_json::from_slice(&reply.body)
-            .map_err(|e| Outcome::Failed { reason: format!("the list of pods cannot be read: {e}"), retry_after: None })?;
+        let list: Value = parsed(&reply)?;
         Ok(Outcome::Surveyed(survey(&list, replicas, jiff::Timestamp::now())))
     }
 }
@@ -281,6 +330,11 @@ fn has_finalizers(object: &Value) -> bool {
 
 fn failed(reply: &Reply) -> Outcome {
     Outcome::Failed { reason: reply.message(), retry_after: reply.retry_after }
+}
+
+fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Outcome> {
+    serde_json::from_slice(&reply.body)
+        .map_err(|e| Outcome::Failed { reason: format!("the member's answer cannot be read: {e}"), retry_after: None })
 }
 
 /// Percent-encodes a query value.

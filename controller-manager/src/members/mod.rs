@@ -8,6 +8,7 @@ use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
 pub mod connect;
+mod foreign;
 pub use connect::{HostCredentials, MemberConnector};
 pub(crate) mod lane;
 pub(crate) mod limiter;

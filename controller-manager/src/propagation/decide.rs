@@ -47,10 +47,8 @@ pub(crate) fn decide(want: Want<'_>, record: &ClusterRecord, seen: Option<&Seen>
 }
 
 fn present(digest: &str, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
-    let Some(seen) = seen else {
-        let settled = record.state == State::Conflict && record.applied == digest;
-        return if settled { Action::Nothing } else { Action::Apply { ours: false } };
-    };
+    // Not there, or somebody else's: applying asks first.
+    let Some(seen) = seen else { return Action::Apply { ours: false } };
     if seen.deleting {
         // It is made again once it is gone.
         return Action::Nothing;
@@ -93,9 +91,9 @@ mod tests {
     }
 
     #[test]
-    fn a_conflict_is_not_tried_again_until_something_changes() {
+    fn a_conflict_is_asked_about_again_and_nothing_is_deleted_for_it() {
         let conflict = record("d", State::Conflict);
-        assert_eq!(decide(Want::Present("d"), &conflict, None, "u"), Action::Nothing);
+        assert_eq!(decide(Want::Present("d"), &conflict, None, "u"), Action::Apply { ours: false });
         assert_eq!(decide(Want::Present("e"), &conflict, None, "u"), Action::Apply { ours: false });
         assert_eq!(decide(Want::Absent, &conflict, None, "u"), Action::Forget);
     }

@@ -1,6 +1,9 @@
 //! What follows from a job that a lane carried out.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use federation_api::record::State;
 
@@ -10,6 +13,9 @@ use super::{
     reconcile::DELETION_RECHECK,
 };
 use crate::{kinds::NAMESPACE, members::lane::Outcome};
+
+/// Longest wait before an object that is not ours is looked at again: its removal is seen by no watch of ours.
+const CONFLICT_RECHECK: Duration = Duration::from_secs(30);
 
 /// What is told about an outcome.
 struct Told {
@@ -23,10 +29,10 @@ impl Brain {
         let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
         match &outcome {
             Outcome::Applied { seen, .. } => side.see(key.clone(), (**seen).clone()),
-            Outcome::Gone if side.seen.get(key).is_some_and(|s| s.source_uid == **uid) => side.unsee(key, ""),
+            Outcome::Gone | Outcome::Kept(_) if side.seen.get(key).is_some_and(|s| s.source_uid == **uid) => side.unsee(key, ""),
             _ => {}
         }
-        if matches!(outcome, Outcome::Gone) {
+        if matches!(outcome, Outcome::Gone | Outcome::Kept(_)) {
             side.brake.done(key);
         }
         let kind = key.kind().kind;
@@ -67,8 +73,17 @@ impl Brain {
             }
             Outcome::Conflict => {
                 let reason = "an object that the federation did not make has the name";
+                copy.failures += 1;
+                let wait = backoff(copy.failures).min(CONFLICT_RECHECK);
+                copy.not_before = Some(Instant::now() + wait);
+                let settled = copy.record.applied == digest;
                 copy.record.applied = digest;
-                copy.set(State::Conflict, reason);
+                if !copy.set(State::Conflict, reason) && settled {
+                    copy.busy = false;
+                    self.later(wait, Timer::Key(key.clone()));
+                    return;
+                }
+                retry = Some(wait);
                 let key = federation_api::keys::CONFLICT;
                 told = tell(
                     true,
@@ -86,6 +101,13 @@ impl Brain {
                 copy.absent = true;
                 copy.failures = 0;
                 told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
+            }
+            Outcome::Kept(reason) => {
+                copy.record.applied.clear();
+                copy.absent = true;
+                copy.failures = 0;
+                tracing::warn!(cluster, kind, name, reason, "kept in the member, without the federation's marks");
+                told = tell(true, "KeptInCluster", format!("{kind} \"{name}\" stays in cluster {cluster}: {reason}"));
             }
             Outcome::Failed { reason, retry_after } => {
                 copy.failures += 1;

@@ -49,6 +49,31 @@ async fn a_namespace_goes_with_what_is_in_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_namespace_that_others_use_is_left_to_them() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&format!("{MAPS}/ring")).await;
+    bed.rohan.until_there(&format!("{MAPS}/ring")).await;
+    bed.gondor.create(MAPS, config_map("palantir")).await;
+    bed.rohan.create(MAPS, config_map("kube-root-ca.crt")).await;
+    bed.federation.delete("/api/v1/namespaces/demo", Some("Background")).await;
+    bed.federation.until_gone("/api/v1/namespaces/demo").await;
+    bed.rohan.until_gone("/api/v1/namespaces/demo").await;
+
+    let kept = bed.gondor.get("/api/v1/namespaces/demo").await.unwrap();
+    assert_eq!(kept["metadata"]["deletionTimestamp"], serde_json::Value::Null);
+    let text = kept["metadata"]["labels"].to_string() + &kept["metadata"]["annotations"].to_string();
+    assert!(!text.contains("federation.kubernetes.io"), "{text}");
+    assert!(bed.gondor.get(&format!("{MAPS}/palantir")).await.is_some());
+    bed.federation
+        .until("/api/v1/namespaces/default/events", |e| {
+            e.is_some_and(|e| e.to_string().contains("KeptInCluster") && e.to_string().contains("palantir"))
+        })
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_that_leaves_keeps_everything() {
     let bed = Bed::start().await;
     bed.namespace().await;

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::bed::{Bed, CLUSTERS, DEPLOYMENTS, MAPS, config_map, deployment};
+use crate::bed::{Bed, CLUSTERS, DEPLOYMENTS, MAPS, RECORDS, config_map, deployment};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_config_map_follows_and_drift_is_repaired() {
@@ -80,6 +80,21 @@ async fn what_is_not_ours_is_left_alone_until_told_otherwise() {
 
     bed.federation.merge(&path, json!({"metadata": {"annotations": {"federation.kubernetes.io/conflict": "adopt"}}})).await;
     bed.gondor.until(&path, |c| c.is_some_and(|c| c["data"]["ring"] == "one")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_name_is_taken_once_whoever_had_it_is_gone() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    bed.gondor.create(MAPS, config_map("ring")).await;
+    let made = bed.federation.create(MAPS, config_map("ring")).await;
+    let record = format!("{RECORDS}/{}", made["metadata"]["uid"].as_str().unwrap());
+    bed.federation.until(&record, |r| r.is_some_and(|r| r["spec"]["clusters"]["gondor"]["state"] == "Conflict")).await;
+    bed.gondor.delete(&path, None).await;
+    let ours = |c: &serde_json::Value| c["metadata"]["annotations"]["federation.kubernetes.io/source-uid"] == made["metadata"]["uid"];
+    bed.gondor.until(&path, |c| c.is_some_and(ours)).await;
+    bed.federation.until(&record, |r| r.is_some_and(|r| r["spec"]["clusters"]["gondor"]["state"] == "Applied")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -133,6 +133,11 @@ fn rules() -> Vec<PolicyRule> {
         rule("batch", &["jobs"], &WRITE),
         rule("", &["nodes", "pods", "endpoints", "events"], &READ),
         rule("discovery.k8s.io", &["endpointslices"], &READ),
+        // Before a namespace is deleted it is looked through for what the federation did not make.
+        rule("", &["persistentvolumeclaims", "replicationcontrollers"], &["list"]),
+        rule("apps", &["statefulsets"], &["list"]),
+        rule("batch", &["cronjobs"], &["list"]),
+        rule("networking.k8s.io", &["ingresses"], &["list"]),
         PolicyRule {
             non_resource_urls: Some(strings(&[
                 "/healthz",
