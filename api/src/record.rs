@@ -55,11 +55,20 @@ pub struct ClusterRecord {
     /// generation of the member object.
     #[serde(skip_serializing_if = "is_zero")]
     pub generation: i64,
+    /// The federated object was seen in deletion, and its copy is to go with it. What is only no longer
+    /// selected here is not explicit.
+    #[serde(skip_serializing_if = "is_false")]
+    pub explicit: bool,
     /// Where it stands.
     pub state: State,
     /// Why, in one sentence; empty when applied.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub reason: String,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(b: &bool) -> bool {
+    !*b
 }
 
 fn is_zero(n: &i64) -> bool {

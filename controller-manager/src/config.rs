@@ -101,7 +101,7 @@ impl Default for Monitor {
 
 impl Default for Brake {
     fn default() -> Self {
-        Self { allowed: 50, share: 0.5, window: Duration::from_secs(60), settle: Duration::from_millis(500) }
+        Self { allowed: 3, share: 0.5, window: Duration::from_secs(60), settle: Duration::from_millis(500) }
     }
 }
 

@@ -6,7 +6,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Config, HostConnector, HostCredentials, MemberConnector,
@@ -138,12 +138,15 @@ async fn lead(
         enabled,
     };
     tasks.spawn(clusters.run(shutdown.clone()));
-    let record_writer = tokio::spawn(records.clone().run(batch_queue));
+    // Both end at once when this future is dropped.
+    let record_writer = AbortOnDropHandle::new(tokio::spawn(records.clone().run(batch_queue)));
+    let over = CancellationToken::new();
+    let _over = over.clone().drop_guard();
     let parts = Parts {
         federation: name,
         brake: config.brake,
         enabled,
-        writer: Writer::new(federation.clone(), records, mailbox),
+        writer: Writer::new(federation.clone(), records, mailbox, over),
         records: batches,
         events: events.clone(),
         ready,

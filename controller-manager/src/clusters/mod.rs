@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
+    time::Duration,
 };
 
 use federation_api::{
@@ -12,14 +13,14 @@ use federation_api::{
 use futures::StreamExt;
 use kube::{
     Api,
-    api::DynamicObject,
+    api::{DynamicObject, ObjectMeta},
     core::{ApiResource, GroupVersionKind},
     runtime::{
         WatchStreamExt,
         watcher::{self, Event, watcher},
     },
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -30,6 +31,8 @@ use crate::{
 
 pub(crate) mod health;
 mod monitor;
+#[cfg(test)]
+mod tests;
 pub(crate) mod topology;
 
 /// What the cluster controller needs.
@@ -44,6 +47,11 @@ pub(crate) struct Clusters {
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; crate::kinds::KINDS.len()],
 }
+
+/// Pause between questions for a Cluster that a list lacked.
+const RETRY: Duration = Duration::from_secs(1);
+/// For one such question.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A Cluster as last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,6 +70,17 @@ pub(crate) fn resource() -> ApiResource {
 }
 
 impl Joined {
+    /// What is known of a Cluster that cannot be read: that it is there.
+    fn unreadable(metadata: ObjectMeta) -> Self {
+        Self {
+            name: metadata.name.unwrap_or_default(),
+            uid: metadata.uid.unwrap_or_default(),
+            labels: metadata.labels.unwrap_or_default(),
+            annotations: metadata.annotations.unwrap_or_default(),
+            ..Self::default()
+        }
+    }
+
     fn from_object(object: DynamicObject) -> Result<Self, serde_json::Error> {
         let DynamicObject { metadata, mut data, .. } = object;
         let mut part = |name: &str| data.get_mut(name).map(serde_json::Value::take).filter(|v| !v.is_null());
@@ -85,14 +104,22 @@ impl Clusters {
     /// Runs until shutdown.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
         let api = Api::<DynamicObject>::all_with(self.federation.clone(), &resource());
-        let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api.clone(), watcher::Config::default()).default_backoff().boxed();
         let mut running: HashMap<String, Running> = HashMap::new();
         let mut monitors = JoinSet::new();
         let mut listing: Vec<Joined> = Vec::new();
+        // Clusters that a list lacked: asked for by name before they count as gone.
+        let mut missing: Vec<String> = Vec::new();
+        let mut ask = tokio::time::interval(RETRY);
+        ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             let event = tokio::select! {
                 () = shutdown.cancelled() => break,
                 event = events.next() => event,
+                _ = ask.tick(), if !missing.is_empty() => {
+                    missing = self.confirm(&api, missing, &mut running, &mut monitors).await;
+                    continue;
+                }
             };
             match event {
                 None => break,
@@ -100,27 +127,63 @@ impl Clusters {
                     tracing::warn!(error = %crate::members::request::chain(&error), "Clusters cannot be watched; what is known stays");
                 }
                 Some(Ok(Event::Init)) => listing.clear(),
-                Some(Ok(Event::InitApply(object))) => listing.extend(self.read(object)),
+                Some(Ok(Event::InitApply(object))) => listing.extend(Self::read(object, &running)),
                 Some(Ok(Event::InitDone)) => {
                     let names: Vec<String> = listing.iter().map(|j| j.name.clone()).collect();
-                    let gone: Vec<String> = running.keys().filter(|n| !names.contains(n)).cloned().collect();
-                    gone.iter().for_each(|name| self.leave(name, &mut running));
+                    missing = running.keys().filter(|n| !names.contains(n)).cloned().collect();
                     listing.drain(..).for_each(|joined| self.joined(joined, &mut running, &mut monitors));
                     self.mailbox.send(Intake::ClustersListed(names));
                 }
                 Some(Ok(Event::Apply(object))) => {
-                    self.read(object).into_iter().for_each(|joined| self.joined(joined, &mut running, &mut monitors));
+                    Self::read(object, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &mut monitors));
                 }
-                Some(Ok(Event::Delete(object))) => self.leave(&object.metadata.name.unwrap_or_default(), &mut running),
+                Some(Ok(Event::Delete(object))) => {
+                    let name = object.metadata.name.unwrap_or_default();
+                    missing.retain(|m| *m != name);
+                    self.leave(&name, &mut running);
+                }
             }
         }
         running.values().for_each(|r| r.stop.cancel());
         monitors.shutdown().await;
     }
 
-    fn read(&self, object: DynamicObject) -> Option<Joined> {
-        let name = object.metadata.name.clone().unwrap_or_default();
-        Joined::from_object(object).inspect_err(|error| tracing::warn!(cluster = name, %error, "the Cluster cannot be read")).ok()
+    /// Asks for Clusters that a list lacked. Only one that is not there by its own name left; those that
+    /// could not be asked for are given back.
+    async fn confirm(
+        &self,
+        api: &Api<DynamicObject>,
+        missing: Vec<String>,
+        running: &mut HashMap<String, Running>,
+        monitors: &mut JoinSet<()>,
+    ) -> Vec<String> {
+        let mut unknown = Vec::new();
+        for name in missing.into_iter().filter(|n| running.contains_key(n)).collect::<Vec<_>>() {
+            match tokio::time::timeout(TIMEOUT, api.get_opt(&name)).await {
+                Ok(Ok(None)) => self.leave(&name, running),
+                Ok(Ok(Some(object))) => {
+                    tracing::warn!(cluster = name, "the list of Clusters lacked it, and it is there");
+                    Self::read(object, running).into_iter().for_each(|joined| self.joined(joined, running, monitors));
+                }
+                Ok(Err(_)) | Err(_) => unknown.push(name),
+            }
+        }
+        unknown
+    }
+
+    /// A Cluster as it is now. What cannot be read changes nothing for a member that is running, and a new one
+    /// is a member that cannot be reached.
+    fn read(object: DynamicObject, running: &HashMap<String, Running>) -> Option<Joined> {
+        let metadata = object.metadata.clone();
+        Joined::from_object(object).map_or_else(
+            |error| {
+                let name = metadata.name.clone().unwrap_or_default();
+                tracing::warn!(cluster = name, %error, "the Cluster cannot be read; what is known of it stays");
+                let known = running.get(&name).is_some_and(|r| Some(&r.joined.borrow().uid) == metadata.uid.as_ref());
+                (!known).then(|| Joined::unreadable(metadata))
+            },
+            Some,
+        )
     }
 
     fn joined(&self, joined: Joined, running: &mut HashMap<String, Running>, monitors: &mut JoinSet<()>) {

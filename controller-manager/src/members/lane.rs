@@ -3,11 +3,13 @@
 
 use std::{
     collections::BTreeMap,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use bytes::Bytes;
+use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
@@ -146,12 +148,24 @@ impl Lane {
                     running.spawn(async move {
                         let start = Instant::now();
                         let mut exchange = Exchange { client: session.client, federation, refused: None };
-                        let outcome = exchange.carry_out(&job).await;
+                        // A panic must not leave the object busy for ever.
+                        let outcome = AssertUnwindSafe(exchange.carry_out(&job)).catch_unwind().await.unwrap_or_else(|_| panicked(&job));
                         (job, outcome, start.elapsed(), exchange.refused)
                     });
                 }
             }
         }
+    }
+}
+
+/// What a job comes to whose code is wrong; the panic itself is told where it happened.
+fn panicked(job: &Job) -> Outcome {
+    let (kind, name) = (job.key.kind().kind, job.key.full_name());
+    tracing::error!(kind, name, "a job panicked; it is tried again");
+    let reason = "an error inside the controller; its log says more".to_owned();
+    match job.work {
+        Work::Survey { .. } => Outcome::Unsurveyed(reason),
+        Work::Apply { .. } | Work::Delete => Outcome::Failed { reason, retry_after: None },
     }
 }
 
@@ -377,5 +391,24 @@ mod tests {
     #[test]
     fn query_values_are_encoded() {
         assert_eq!(http_query("app in (a,b),!x"), "app%20in%20%28a%2Cb%29%2C%21x");
+    }
+
+    #[tokio::test]
+    async fn a_job_that_panics_is_answered() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            None::<http::Response<kube::client::Body>>.map(Ok::<_, std::io::Error>).expect("a bug")
+        });
+        let session = Session { epoch: 1, client: kube::Client::new(service, "default") };
+        let (_session, receiver) = watch::channel(Some(session));
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let (mailbox, mut inbox) = Mailbox::new();
+        let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
+        let running = tokio::spawn(lane.run());
+        let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+        jobs.send(Job { key, epoch: 1, uid: "u".into(), digest: String::new(), work: Work::Delete })
+            .unwrap_or_else(|_| panic!("the lane ended"));
+        let answer = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await.unwrap();
+        assert!(matches!(answer, Some(Intake::Outcome { outcome: Outcome::Failed { .. }, .. })));
+        running.abort();
     }
 }

@@ -136,7 +136,7 @@ impl Brain {
         self.opened
     }
 
-    fn work(&mut self) {
+    pub(super) fn work(&mut self) {
         if !self.is_open() {
             return;
         }
@@ -230,7 +230,15 @@ impl Brain {
     fn judge(&mut self, cluster: &str) {
         let Some(side) = self.clusters.get_mut(cluster) else { return };
         let managed = side.seen.len();
-        match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now()) {
+        let seen = &side.seen;
+        // A namespace takes along all that is known to be in it.
+        let weigh = |keys: &HashSet<Key>| {
+            let inside = |k: &Key| keys.iter().any(|ns| ns.kind == crate::kinds::NAMESPACE && ns.name == k.namespace);
+            let namespaces = keys.iter().any(|k| k.kind == crate::kinds::NAMESPACE);
+            let along = if namespaces { seen.keys().filter(|k| !keys.contains(*k) && inside(k)).count() } else { 0 };
+            keys.len() + along
+        };
+        match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now(), weigh) {
             Verdict::Release(keys) => keys.iter().for_each(|k| self.enqueue(k)),
             Verdict::Stop { count } => {
                 let first = !std::mem::replace(&mut side.brake.stopped, true);

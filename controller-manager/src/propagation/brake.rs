@@ -13,8 +13,8 @@ use crate::config::Brake;
 pub(crate) struct BrakeState<K> {
     waiting: HashSet<K>,
     released: HashSet<K>,
-    /// When deletions were let through, within the window.
-    recent: VecDeque<Instant>,
+    /// When deletions were let through, within the window, and how much went with them.
+    recent: VecDeque<(Instant, usize)>,
     /// Deletions were stopped and the operator was told.
     pub(crate) stopped: bool,
 }
@@ -30,7 +30,7 @@ impl<K> Default for BrakeState<K> {
 pub(crate) enum Verdict<K> {
     /// These may go on.
     Release(Vec<K>),
-    /// Too many; `count` wait for consent.
+    /// Too many; with those that wait for consent `count` objects would go.
     Stop { count: usize },
 }
 
@@ -49,21 +49,31 @@ impl<K: Clone + Eq + Hash> BrakeState<K> {
         self.released.remove(key);
     }
 
-    /// Looks at what waits, in a member that holds `managed` objects of ours.
-    pub(crate) fn judge(&mut self, settings: &Brake, managed: usize, consent: bool, now: Instant) -> Verdict<K> {
-        while self.recent.front().is_some_and(|&t| now.duration_since(t) > settings.window) {
+    /// Looks at what waits, in a member that holds `managed` objects of ours. `weigh` says how many objects go
+    /// with those it is given.
+    pub(crate) fn judge(
+        &mut self,
+        settings: &Brake,
+        managed: usize,
+        consent: bool,
+        now: Instant,
+        weigh: impl Fn(&HashSet<K>) -> usize,
+    ) -> Verdict<K> {
+        while self.recent.front().is_some_and(|&(t, _)| now.duration_since(t) > settings.window) {
             self.recent.pop_front();
         }
-        let count = self.waiting.len() + self.recent.len();
+        let recent: usize = self.recent.iter().map(|(_, weight)| weight).sum();
+        let weight = weigh(&self.waiting);
+        let count = weight + recent;
         #[expect(clippy::cast_precision_loss, reason = "counts of objects are far below 2^52")]
-        let share = count as f64 > settings.share * (managed + self.recent.len()) as f64;
+        let share = count as f64 > settings.share * (managed + recent) as f64;
         if count > settings.allowed && share && !consent && !self.waiting.is_empty() {
-            return Verdict::Stop { count: self.waiting.len() };
+            return Verdict::Stop { count: weight };
         }
         self.stopped = false;
         let released: Vec<K> = self.waiting.drain().collect();
-        if !consent {
-            self.recent.extend(released.iter().map(|_| now));
+        if !consent && !released.is_empty() {
+            self.recent.push_back((now, weight));
         }
         self.released.extend(released.iter().cloned());
         Verdict::Release(released)
@@ -84,20 +94,34 @@ mod tests {
     fn few_deletions_pass_and_many_stop_until_allowed() {
         let (settings, now) = (Brake::default(), Instant::now());
         let mut brake = BrakeState::default();
-        ask(&mut brake, 0..50);
-        assert!(matches!(brake.judge(&settings, 60, false, now), Verdict::Release(keys) if keys.len() == 50));
-        assert!(brake.may_delete(&7));
-        ask(&mut brake, 50..60);
-        assert_eq!(brake.judge(&settings, 10, false, now), Verdict::Stop { count: 10 });
-        assert!(!brake.may_delete(&55));
-        assert!(matches!(brake.judge(&settings, 10, true, now), Verdict::Release(keys) if keys.len() == 10));
+        ask(&mut brake, 0..3);
+        assert!(matches!(brake.judge(&settings, 4, false, now, HashSet::len), Verdict::Release(keys) if keys.len() == 3));
+        assert!(brake.may_delete(&2));
+        ask(&mut brake, 3..4);
+        assert_eq!(brake.judge(&settings, 1, false, now, HashSet::len), Verdict::Stop { count: 1 });
+        assert!(!brake.may_delete(&3));
+        assert!(matches!(brake.judge(&settings, 1, true, now, HashSet::len), Verdict::Release(keys) if keys.len() == 1));
     }
 
     #[test]
-    fn a_small_share_of_a_large_member_passes() {
+    fn a_small_member_is_protected_and_a_small_share_of_a_large_one_passes() {
         let mut brake = BrakeState::default();
-        ask(&mut brake, 0..400);
-        assert!(matches!(brake.judge(&Brake::default(), 1000, false, Instant::now()), Verdict::Release(_)));
+        ask(&mut brake, 0..6);
+        assert_eq!(brake.judge(&Brake::default(), 8, false, Instant::now(), HashSet::len), Verdict::Stop { count: 6 });
+        ask(&mut brake, 6..400);
+        assert!(matches!(brake.judge(&Brake::default(), 1000, false, Instant::now(), HashSet::len), Verdict::Release(_)));
+    }
+
+    #[test]
+    fn what_goes_along_counts() {
+        let (settings, now) = (Brake::default(), Instant::now());
+        let mut brake = BrakeState::default();
+        ask(&mut brake, 0..1);
+        assert_eq!(brake.judge(&settings, 10, false, now, |_| 9), Verdict::Stop { count: 9 });
+        assert!(matches!(brake.judge(&settings, 20, false, now, |_| 9), Verdict::Release(_)));
+        // It also counts for what follows within the window.
+        ask(&mut brake, 1..3);
+        assert_eq!(brake.judge(&settings, 11, false, now, HashSet::len), Verdict::Stop { count: 2 });
     }
 
     #[test]
@@ -105,11 +129,11 @@ mod tests {
         let (settings, now) = (Brake::default(), Instant::now());
         let mut brake = BrakeState::default();
         ask(&mut brake, 0..60);
-        assert_eq!(brake.judge(&settings, 60, false, now), Verdict::Stop { count: 60 });
+        assert_eq!(brake.judge(&settings, 60, false, now, HashSet::len), Verdict::Stop { count: 60 });
         (0..30).for_each(|k| brake.done(&k));
-        assert!(matches!(brake.judge(&settings, 60, false, now), Verdict::Release(keys) if keys.len() == 30));
-        ask(&mut brake, 60..85);
-        assert_eq!(brake.judge(&settings, 30, false, now), Verdict::Stop { count: 25 });
-        assert!(matches!(brake.judge(&settings, 30, false, now + Duration::from_secs(61)), Verdict::Release(_)));
+        assert!(matches!(brake.judge(&settings, 60, false, now, HashSet::len), Verdict::Release(keys) if keys.len() == 30));
+        ask(&mut brake, 60..75);
+        assert_eq!(brake.judge(&settings, 30, false, now, HashSet::len), Verdict::Stop { count: 15 });
+        assert!(matches!(brake.judge(&settings, 30, false, now + Duration::from_secs(61), HashSet::len), Verdict::Release(_)));
     }
 }

@@ -22,6 +22,14 @@ impl Brain {
             return;
         }
         if !orphan && live.has_finalizer(keys::DELETE_FROM_CLUSTERS) {
+            // A write may have arrived that no record knows of: the process ended in between. The watch shows it.
+            let mut looking = false;
+            for (cluster, side) in &self.clusters {
+                looking |= side.epoch.is_some() && !side.listed[key.kind] && side.failing[key.kind].is_none();
+                if side.seen.get(key).is_some_and(|seen| seen.source_uid == *live.uid) {
+                    live.copies.entry(cluster.clone()).or_default();
+                }
+            }
             let clusters: Vec<String> = live.copies.keys().cloned().collect();
             for cluster in clusters {
                 if self.clusters.contains_key(&cluster) {
@@ -32,8 +40,8 @@ impl Brain {
                 }
             }
             let here = |(name, _): &(&String, _)| self.clusters.get(*name).is_some_and(|side| side.epoch.is_some());
-            if live.copies.iter().any(|copy| here(&copy)) {
-                // Deletion in clusters that can be reached is waited for.
+            if looking || live.copies.iter().any(|copy| here(&copy)) {
+                // Deletion in clusters that can be reached is waited for, and so is the first look at them.
                 return;
             }
         }
@@ -51,10 +59,15 @@ impl Brain {
         if rest.len() == all.len() {
             return;
         }
-        for copy in live.copies.values_mut().filter(|c| c.record.state == State::Deleting) {
+        if live.has_finalizer(keys::ORPHAN) && !live.copies.is_empty() {
+            // The copies stay, also those that an earlier selection or deletion wanted to go.
+            live.copies.clear();
+            self.touch(key, &live.uid);
+        }
+        for copy in live.copies.values_mut().filter(|c| c.record.explicit) {
             copy.set(State::Deleting, AWAY);
         }
-        let tombstones = live.copies.values().any(|c| c.record.state == State::Deleting);
+        let tombstones = live.copies.values().any(|c| c.record.explicit);
         let record = tombstones.then(|| live.record(key)).flatten();
         live.recorded |= record.is_some();
         live.writing = Some(Write::Finalizers);

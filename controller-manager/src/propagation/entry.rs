@@ -66,8 +66,8 @@ pub(crate) struct Copy {
     pub(crate) record: ClusterRecord,
     /// A job for it is with the lane.
     pub(crate) busy: bool,
-    /// A write was sent to the member; it may have got there even if no answer came.
-    pub(crate) attempted: bool,
+    /// The member said that nothing of ours is there, and nothing was sent since.
+    pub(crate) absent: bool,
     pub(crate) failures: u32,
     /// Not tried again before.
     pub(crate) not_before: Option<Instant>,

@@ -25,6 +25,8 @@ pub(crate) mod observed;
 mod outcome;
 mod reconcile;
 pub(crate) mod records;
+#[cfg(test)]
+mod safety_tests;
 mod schedule;
 mod take;
 pub(crate) mod writer;

@@ -78,7 +78,6 @@ impl Brain {
                 copy.not_before = Some(Instant::now() + wait);
                 let settled = copy.record.applied == digest;
                 copy.record.applied = digest;
-                copy.attempted = false;
                 if !copy.set(State::Conflict, reason) && settled {
                     copy.busy = false;
                     self.later(wait, Timer::Key(key.clone()));
@@ -99,13 +98,13 @@ impl Brain {
             }
             Outcome::Gone => {
                 copy.record.applied.clear();
-                copy.attempted = false;
+                copy.absent = true;
                 copy.failures = 0;
                 told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
             }
             Outcome::Kept(reason) => {
                 copy.record.applied.clear();
-                copy.attempted = false;
+                copy.absent = true;
                 copy.failures = 0;
                 tracing::warn!(cluster, kind, name, reason, "kept in the member, without the federation's marks");
                 told = tell(true, "KeptInCluster", format!("{kind} \"{name}\" stays in cluster {cluster}: {reason}"));

@@ -132,7 +132,7 @@ impl Brain {
         let adopt = live.adopts();
         let uid = live.uid.clone();
         let copy = live.copies.entry(cluster.to_owned()).or_default();
-        let mut news = false;
+        let mut news = std::mem::take(&mut copy.record.explicit);
         if copy.record.desired != body.digest {
             copy.record.desired.clone_from(&body.digest);
             copy.not_before = None;
@@ -153,8 +153,9 @@ impl Brain {
     pub(super) fn want_absent(&mut self, key: &Key, tracked: &mut Tracked, cluster: &str, explicit: bool) {
         let uid = tracked.uid.clone();
         let Some(copy) = tracked.copies.get_mut(cluster) else { return };
-        let mut news = !copy.record.desired.is_empty();
-        if news {
+        let mut news = std::mem::replace(&mut copy.record.explicit, explicit) != explicit;
+        if !copy.record.desired.is_empty() {
+            news = true;
             copy.record.desired.clear();
             copy.not_before = None;
             copy.failures = 0;
@@ -186,21 +187,18 @@ impl Brain {
             return Step::Same;
         }
         copy.not_before = None;
-        if body.is_none() && copy.record.applied.is_empty() && !copy.attempted && !side.seen.contains_key(key) {
-            // Never written there.
-            side.brake.done(key);
-            return Step::Forget;
-        }
         let Some(epoch) = side.epoch else { return hold(copy, AWAY) };
-        if !side.listed[key.kind] {
-            let reason = side.failing[key.kind].clone();
-            return match reason {
-                Some(reason) => hold(copy, &format!("the cluster cannot be watched: {reason}")),
-                None => hold(copy, ""),
-            };
-        }
-        let want = body.map_or(Want::Absent, |(b, _)| Want::Present(&b.digest));
-        let action = decide(want, &copy.record, side.seen.get(key), uid);
+        let action = match (side.listed[key.kind], side.failing[key.kind].clone()) {
+            (true, _) => {
+                let want = body.map_or(Want::Absent, |(b, _)| Want::Present(&b.digest));
+                decide(want, &copy.record, side.seen.get(key), uid)
+            }
+            (false, None) => return hold(copy, ""),
+            (false, Some(reason)) if body.is_some() => return hold(copy, &format!("the cluster cannot be watched: {reason}")),
+            // No watch says what is there: deleting asks first.
+            (false, Some(_)) if copy.absent => Action::Forget,
+            (false, Some(_)) => Action::Delete,
+        };
         if body.is_some() {
             side.brake.done(key);
         }
@@ -232,7 +230,7 @@ impl Brain {
         copy.busy = true;
         // The lane ends only after its cluster left, and then the copy is dropped.
         let _ = side.lane.send(Job { key: key.clone(), epoch, uid: uid.clone(), digest, work });
-        copy.attempted = true;
+        copy.absent = false;
         Step::news(copy.record.state != State::Failed && !current && copy.set(pending, ""))
     }
 

@@ -2,10 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use federation_api::{
-    keys,
-    record::{PropagationRecordSpec, State},
-};
+use federation_api::{keys, record::PropagationRecordSpec};
 use kube::api::DynamicObject;
 
 use super::{
@@ -143,7 +140,6 @@ impl Brain {
         let Some(entry) = self.entries.get_mut(key) else { return };
         let Some(mut live) = entry.live.take_if(|l| *l.uid == *uid) else { return };
         let orphaned = live.is_deleting() && live.has_finalizer(keys::ORPHAN);
-        let deleting = live.copies.values().any(|c| c.record.state == State::Deleting);
         if !live.is_deleting() && !live.copies.is_empty() {
             let name = key.full_name();
             tracing::warn!(
@@ -154,11 +150,10 @@ impl Brain {
         }
         live.object = None;
         live.bodies.clear();
-        if orphaned || !deleting {
+        if orphaned {
             live.copies.clear();
-        } else {
-            live.copies.retain(|_, c| c.record.state == State::Deleting);
         }
+        live.copies.retain(|_, c| c.record.explicit);
         if !live.copies.is_empty() {
             entry.graves.push(live);
         }
@@ -181,7 +176,7 @@ impl Brain {
                 live.copies.extend(copies);
             } else {
                 let mut grave = Tracked { recorded: true, ..Tracked::new(&uid) };
-                grave.copies.extend(copies.filter(|(_, c)| c.record.state == State::Deleting));
+                grave.copies.extend(copies.filter(|(_, c)| c.record.explicit));
                 if grave.copies.is_empty() {
                     self.touch(&key, &uid);
                 } else {

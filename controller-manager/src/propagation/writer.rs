@@ -7,6 +7,7 @@ use http::{Method, StatusCode};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     entry::Key,
@@ -25,11 +26,13 @@ pub(crate) struct Writer {
     records: Records,
     mailbox: Mailbox,
     permits: Arc<Semaphore>,
+    /// Ends what is under way: whoever lost the lease writes nothing more.
+    over: CancellationToken,
 }
 
 impl Writer {
-    pub(crate) fn new(client: kube::Client, records: Records, mailbox: Mailbox) -> Self {
-        Self { client, records, mailbox, permits: Arc::new(Semaphore::new(CONCURRENCY)) }
+    pub(crate) fn new(client: kube::Client, records: Records, mailbox: Mailbox, over: CancellationToken) -> Self {
+        Self { client, records, mailbox, permits: Arc::new(Semaphore::new(CONCURRENCY)), over }
     }
 
     fn spawn<F>(&self, key: Key, uid: &str, what: Write, work: F)
@@ -37,11 +40,12 @@ impl Writer {
         F: Future<Output = Result<Option<Box<DynamicObject>>, WriteError>> + Send + 'static,
     {
         let (mailbox, permits, uid) = (self.mailbox.clone(), self.permits.clone(), uid.to_owned());
-        tokio::spawn(async move {
+        let over = self.over.clone();
+        tokio::spawn(over.run_until_cancelled_owned(async move {
             let _permit = permits.acquire().await;
             let result = work.await;
             mailbox.send(Intake::Written { key, uid, what, result });
-        });
+        }));
     }
 
     /// Replaces the finalizers of the object as it was seen. `tombstone` is stored before, so that what is

@@ -28,6 +28,7 @@ fn every_field_of_a_record_survives_the_schema() {
         generation: 2,
         state: State::Conflict,
         reason: "r".into(),
+        explicit: true,
     };
     let object = ObjectRef {
         group: "apps".into(),
