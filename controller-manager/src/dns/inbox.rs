@@ -69,12 +69,16 @@ impl DnsHandle {
 
     /// The Service is no more or about to go, and members keep their copies: its names stay as they are.
     pub fn keep(&self, service: ServiceKey) {
-        self.tell(|news| drop(news.kept.insert(service, true)));
+        self.tell(|news| {
+            news.kept.insert(service, true);
+        });
     }
 
     /// The Service is no more, and no member has a copy: what is left of its names is a leftover.
     pub fn release(&self, service: ServiceKey) {
-        self.tell(|news| drop(news.kept.insert(service, false)));
+        self.tell(|news| {
+            news.kept.insert(service, false);
+        });
     }
 
     /// Whether a joined member was not read yet: it may have copies of any Service, so there are no leftovers.
