@@ -53,7 +53,7 @@ pub(crate) struct Call<'a> {
 pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Response<Body>, ApiError> {
     let resource = call.resource();
     let Attributes { verb, name, namespace, subresource, .. } = call.info;
-    if resource.namespaced == namespace.is_empty() && (!name.is_empty() || verb == "create") && resource.plural != "namespaces" {
+    if resource.namespaced && namespace.is_empty() && (!name.is_empty() || verb == "create") {
         return Err(ApiError::no_such_path());
     }
     match verb.as_str() {
