@@ -14,7 +14,7 @@ struct Nowhere;
 
 #[async_trait]
 impl MemberConnector for Nowhere {
-    async fn connect(&self, _: &str, _: &ClusterSpec, _: Option<&str>) -> anyhow::Result<Option<Connection>> {
+    async fn connect(&self, _: &str, _: &ClusterSpec, _: bool, _: Option<&str>) -> anyhow::Result<Option<Connection>> {
         anyhow::bail!("no such member")
     }
 }

@@ -16,12 +16,9 @@ pub(crate) async fn create(server: &Inner, resource: &Resource, namespace: &str)
     if !resource.namespaced || !resource.stored() {
         return Ok(());
     }
-    let namespaces = server.registry.namespaces();
-    // The cache may be a moment behind; only a namespace that it does not know is worth asking for.
-    let known = match namespaces.store().get(None, namespace, ReadAt::Any).await? {
-        Some(found) => Some(found),
-        None => namespaces.store().get(None, namespace, ReadAt::Latest).await?,
-    };
+    // The newest state: a server that lags behind must not fill a namespace that another one has
+    // marked and found empty. It costs one round trip, shared by all who ask at the same time.
+    let known = server.registry.namespaces().store().get(None, namespace, ReadAt::Latest).await?;
     match known {
         None => Err(ApiError::not_found("", "namespaces", namespace)),
         Some(found) if found.head.deleting() => {

@@ -41,6 +41,11 @@ impl DeleteOptions {
         Self { orphan: Some(false), ..Self::default() }
     }
 
+    /// The same for one particular object, not for another of its name.
+    pub(crate) fn of_uid(&self, uid: &str) -> Self {
+        Self { uid: Some(uid.to_owned()), ..self.clone() }
+    }
+
     fn read(call: Call<'_>, bytes: &[u8]) -> Result<Self, ApiError> {
         let body = body::delete_options(call, bytes)?;
         Self::parse(&body, call.query)

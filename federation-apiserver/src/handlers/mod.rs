@@ -55,10 +55,7 @@ pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Respon
     let Attributes { verb, name, namespace, subresource, .. } = call.info;
     // A field selector may have given lists and watches a name.
     let of_many = matches!(verb.as_str(), "list" | "watch" | "deletecollection");
-    let misplaced = if resource.namespaced { namespace.is_empty() && !of_many } else { !namespace.is_empty() };
-    if resource.stored() && misplaced && resource.plural != "namespaces"
-        || !resource.stored() && resource.namespaced == namespace.is_empty()
-    {
+    if resource.namespaced && namespace.is_empty() && !(resource.stored() && of_many) {
         return Err(ApiError::no_such_path());
     }
     match verb.as_str() {

@@ -1,7 +1,8 @@
 //! `/scale`: an `autoscaling/v1` Scale over `spec.replicas`.
 
 use http::{Response, StatusCode};
-use machinery::schema::Gvk;
+use machinery::codec;
+use machinery::schema::{Gvk, Types};
 use machinery::selector::LabelSelector;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
@@ -12,26 +13,50 @@ use super::prepare::Write;
 use super::{Call, body, update};
 use crate::server::response::{self, Body};
 
+/// Patches a Scale takes.
+const PATCHES: [&str; 3] = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+
+fn gvk() -> Gvk {
+    Gvk::new("autoscaling", "v1", "Scale")
+}
+
+fn misnamed(call: Call<'_>, name: &str) -> ApiError {
+    let wanted = &call.info.name;
+    ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})"))
+}
+
 pub(super) async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let object = call.current().await?.ok_or_else(|| call.not_found())?.value()?;
     Ok(response::json(StatusCode::OK, &scale_of(&object)))
 }
 
 pub(super) async fn update(call: Call<'_>, bytes: &[u8], write: &Write) -> Result<Response<Body>, ApiError> {
-    let scale = body::decode(call, &Gvk::new("autoscaling", "v1", "Scale"), bytes)?.value;
+    let scale = body::decode(call, &gvk(), bytes)?.value;
     let name = scale["metadata"]["name"].as_str().unwrap_or_default();
     if name != call.info.name {
-        let wanted = &call.info.name;
-        return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})")));
+        return Err(misnamed(call, name));
     }
     store(call, write, |_| Ok(scale.clone())).await
 }
 
 pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: &[u8], write: &Write) -> Result<Response<Body>, ApiError> {
+    if kind == Kind::Apply {
+        // A Scale is no object of its own: there are no fields whose owners could be remembered.
+        return Err(ApiError::unsupported_media_type(&PATCHES));
+    }
+    let validation = body::validation(call)?;
     let change = patch::parse(bytes)?;
+    if kind != Kind::Json && !change.is_object() {
+        return Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"));
+    }
     let named = change["metadata"]["resourceVersion"].as_str().map(str::to_owned);
     store(call, write, |old| {
-        let mut new = patch::patched_plain(kind, &scale_of(old), &change)?;
+        let new = patch::patched_plain(kind, &scale_of(old), &change)?;
+        let mut new = codec::conform_patched(Types::builtin(), &gvk(), new, validation)?.value;
+        let name = new["metadata"]["name"].as_str().unwrap_or_default();
+        if name != call.info.name {
+            return Err(misnamed(call, name));
+        }
         new["metadata"]["resourceVersion"] = named.clone().map_or(Value::Null, Value::from);
         Ok(new)
     })

@@ -69,9 +69,12 @@ pub(super) async fn change(
         // A patched object carries the version it was read at, which is no condition of the caller.
         let outcome = match prepare::update(call.entry, new, &old, part, write, applied)? {
             Change::None => return Ok(Stored::Object(current)),
-            Change::Replace(new) | Change::Remove(new) if write.dry_run => return Ok(Stored::DryRun(new)),
+            Change::Remove(new) if write.dry_run => return Ok(Stored::DryRun(new)),
             Change::Replace(new) => {
                 call.check_escalation(&new, Some(&old))?;
+                if write.dry_run {
+                    return Ok(Stored::DryRun(new));
+                }
                 call.store().update(call.namespace(), name, &new, current.revision).await.map(Stored::Object)
             }
             Change::Remove(new) => call.store().delete(call.namespace(), name, current.revision).await.map(|gone| {

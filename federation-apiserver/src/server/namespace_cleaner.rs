@@ -11,13 +11,15 @@ use std::time::Duration;
 use futures::StreamExt;
 use machinery::status::ApiError;
 use serde_json::Value;
-use tokio::task::JoinSet;
+use tokio::task::{Id, JoinSet};
 
 use super::Inner;
 use crate::handlers::{self, DeleteOptions};
-use crate::registry::KUBERNETES;
+use crate::registry::{Entry, KUBERNETES};
 use crate::storage::StorageError;
+use crate::storage::event::EventKind;
 use crate::storage::head::Head;
+use crate::storage::object::Object;
 use crate::storage::store::{ListOptions, ReadAt, WatchFrom, WatchOptions};
 
 /// Pause between looks at contents that wait for finalizers: from the first to the last.
@@ -26,10 +28,21 @@ const LAST_PAUSE: Duration = Duration::from_secs(5);
 /// Pause after storage failed.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Pause before the first look: creations that were admitted before the mark have arrived by then.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// A namespace that is being emptied.
+struct Cleaning {
+    name: String,
+    uid: String,
+    /// It changed meanwhile.
+    again: bool,
+}
+
 /// Runs for ever.
 pub(super) async fn run(inner: Arc<Inner>) {
-    let mut cleaning: JoinSet<String> = JoinSet::new();
-    let mut running: HashMap<String, ()> = HashMap::new();
+    let mut tasks: JoinSet<()> = JoinSet::new();
+    let mut running: HashMap<Id, Cleaning> = HashMap::new();
     loop {
         let options = WatchOptions { from: WatchFrom::Latest, bookmarks: false, send_initial_events: Some(true) };
         let dying: crate::storage::store::Filter = Arc::new(Head::deleting);
@@ -44,15 +57,25 @@ pub(super) async fn run(inner: Arc<Inner>) {
             tokio::select! {
                 event = events.next() => {
                     let Some(event) = event else { break };
-                    let Some(object) = event.object() else { continue };
-                    let name = object.head.name().to_owned();
-                    if running.insert(name.clone(), ()).is_none() {
-                        cleaning.spawn(clean(Arc::clone(&inner), name));
+                    let Some(object) = event.object().filter(|_| event.kind() != EventKind::Deleted) else { continue };
+                    let (name, uid) = (object.head.name().to_owned(), object.head.uid().to_owned());
+                    // A namespace made anew is another one.
+                    match running.values_mut().find(|c| c.uid == uid && c.name == name) {
+                        Some(cleaning) => cleaning.again = true,
+                        None => start(&mut tasks, &mut running, &inner, GRACE, name, uid),
                     }
                 }
-                Some(done) = cleaning.join_next() => {
-                    if let Ok(name) = done {
-                        running.remove(&name);
+                Some(ended) = tasks.join_next_with_id() => {
+                    let (id, failed) = match ended {
+                        Ok((id, ())) => (id, false),
+                        Err(e) => (e.id(), true),
+                    };
+                    let Some(Cleaning { name, uid, again }) = running.remove(&id) else { continue };
+                    if failed {
+                        tracing::error!("emptying namespace {name} panicked; this is a defect; trying again");
+                    }
+                    if again || failed {
+                        start(&mut tasks, &mut running, &inner, if failed { RETRY } else { Duration::ZERO }, name, uid);
                     }
                 }
             }
@@ -60,12 +83,18 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
+fn start(tasks: &mut JoinSet<()>, running: &mut HashMap<Id, Cleaning>, inner: &Arc<Inner>, rest: Duration, name: String, uid: String) {
+    let task = tasks.spawn(clean(Arc::clone(inner), rest, name.clone(), uid.clone()));
+    running.insert(task.id(), Cleaning { name, uid, again: false });
+}
+
 /// Works on one namespace until nothing is left to do.
-async fn clean(inner: Arc<Inner>, name: String) -> String {
+async fn clean(inner: Arc<Inner>, rest: Duration, name: String, uid: String) {
+    tokio::time::sleep(rest).await;
     let mut pause = FIRST_PAUSE;
     loop {
-        match step(&inner, &name).await {
-            Ok(Step::Done) => return name,
+        match step(&inner, &name, &uid).await {
+            Ok(Step::Done) => return,
             Ok(Step::Waiting) => {}
             Err(e) => tracing::warn!("namespace {name} is not empty yet, trying again: {e}"),
         }
@@ -79,32 +108,49 @@ enum Step {
     Waiting,
 }
 
-async fn step(inner: &Inner, name: &str) -> Result<Step, ApiError> {
-    let namespaces = inner.registry.namespaces();
-    let Some(namespace) = namespaces.store().get(None, name, ReadAt::Latest).await? else { return Ok(Step::Done) };
-    if !namespace.head.deleting() {
-        return Ok(Step::Done);
-    }
+/// The namespace as it is, if it is still the one meant and being deleted.
+async fn dying(inner: &Inner, name: &str, uid: &str) -> Result<Option<Arc<Object>>, ApiError> {
+    let found = inner.registry.namespaces().store().get(None, name, ReadAt::Latest).await?;
+    Ok(found.filter(|n| n.head.uid() == uid && n.head.deleting()))
+}
+
+async fn step(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
+    let Some(namespace) = dying(inner, name, uid).await? else { return Ok(Step::Done) };
     let wanted = if handlers::keeps_copies(&namespace.value()?) { DeleteOptions::default() } else { DeleteOptions::background() };
     let mut left = 0;
-    for entry in inner.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
-        let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
-        for object in entry.store().list(Some(name), &options, None).await?.items {
-            match handlers::delete_object(entry, Some(name), object.head.name(), &wanted).await {
+    for (entry, objects) in contents(inner, name).await? {
+        for object in objects {
+            match handlers::delete_object(entry, Some(name), object.head.name(), &wanted.of_uid(object.head.uid())).await {
                 Ok(handlers::Deleted::Gone(_)) => {}
-                Ok(_) => left += 1,
                 Err(e) if e.code == 404 => {}
+                // 409: another object of that name by now; the next look finds it.
+                Ok(_) => left += 1,
+                Err(e) if e.code == 409 => left += 1,
                 Err(e) => return Err(e),
             }
         }
     }
-    if left > 0 { Ok(Step::Waiting) } else { release(inner, name).await }
+    // Something may have come while the rest was deleted.
+    if left > 0 || !contents(inner, name).await?.is_empty() { Ok(Step::Waiting) } else { release(inner, name, uid).await }
+}
+
+/// What is in a namespace now, by resource; resources without objects are left out.
+async fn contents<'a>(inner: &'a Inner, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Arc<Object>>)>, ApiError> {
+    let mut all = Vec::new();
+    for entry in inner.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
+        let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
+        let items = entry.store().list(Some(namespace), &options, None).await?.items;
+        if !items.is_empty() {
+            all.push((&**entry, items));
+        }
+    }
+    Ok(all)
 }
 
 /// Takes our finalizer off, and the namespace away when it was the last of all.
-async fn release(inner: &Inner, name: &str) -> Result<Step, ApiError> {
+async fn release(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
     let store = inner.registry.namespaces().store();
-    let Some(current) = store.get(None, name, ReadAt::Latest).await? else { return Ok(Step::Done) };
+    let Some(current) = dying(inner, name, uid).await? else { return Ok(Step::Done) };
     let mut namespace = current.value()?;
     let finalizers = namespace["spec"].get_mut("finalizers").and_then(Value::as_array_mut);
     let had = finalizers.is_some_and(|list| {
@@ -125,5 +171,42 @@ async fn release(inner: &Inner, name: &str) -> Result<Step, ApiError> {
         Ok(_) => Ok(Step::Done),
         Err(StorageError::Conflict { .. }) => Ok(Step::Waiting),
         Err(e) => Err(e.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::server::Server;
+    use crate::{Config, Profile};
+
+    #[tokio::test]
+    async fn only_the_namespace_meant_is_emptied_and_let_go() {
+        let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
+        server.wait_ready(Duration::from_secs(10)).await.unwrap();
+        let inner = &server.inner;
+        let make = async |plural: &str, namespace: Option<&str>, object: Value| {
+            let entry = inner.registry.find("", "v1", plural).unwrap();
+            entry.store().create(namespace, object["metadata"]["name"].as_str().unwrap(), &object).await.unwrap()
+        };
+        let namespace = |name: &str| serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": "new"}, "spec": {"finalizers": ["kubernetes"]}});
+        make("namespaces", None, namespace("alive")).await;
+        let content =
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a", "namespace": "alive", "uid": "u"}});
+        make("configmaps", Some("alive"), content).await;
+        // Deleted and made again since somebody began to empty it.
+        for uid in ["old", "new"] {
+            assert!(matches!(step(inner, "alive", uid).await, Ok(Step::Done)));
+            assert!(matches!(release(inner, "alive", uid).await, Ok(Step::Done)));
+        }
+        assert_eq!(contents(inner, "alive").await.unwrap().len(), 1);
+        let store = inner.registry.namespaces().store();
+        let kept = store.get(None, "alive", ReadAt::Latest).await.unwrap().unwrap();
+        assert_eq!(kept.value().unwrap()["spec"]["finalizers"], serde_json::json!(["kubernetes"]));
+        let mut dying = kept.value().unwrap();
+        dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        store.update(None, "alive", &dying, kept.revision).await.unwrap();
+        assert!(matches!(release(inner, "alive", "old").await, Ok(Step::Done)));
+        assert!(store.get(None, "alive", ReadAt::Latest).await.unwrap().is_some());
     }
 }

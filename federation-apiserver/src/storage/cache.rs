@@ -137,8 +137,9 @@ impl Cache {
     }
 
     /// Takes everything there is at `revision`. The first time it is the beginning; later the
-    /// difference to what is known becomes changes.
-    pub(super) fn load(&self, listed: Vec<(String, Result<Arc<Object>, String>)>, revision: u64) {
+    /// difference to what is known becomes changes, all behind `applied`: every cache was complete up
+    /// to there, so watches may begin there although nothing of this resource happened then.
+    pub(super) fn load(&self, listed: Vec<(String, Result<Arc<Object>, String>)>, applied: u64, revision: u64) {
         let (mut objects, mut broken) = (Vec::with_capacity(listed.len()), BTreeMap::new());
         for (key, parsed) in listed {
             match parsed {
@@ -148,7 +149,8 @@ impl Cache {
         }
         let mut state = self.write();
         if state.loaded {
-            for change in difference(&state.items, &Sorted::from_ordered(&objects), &broken, state.revision, revision) {
+            let from = state.revision.max(applied);
+            for change in difference(&state.items, &Sorted::from_ordered(&objects), &broken, from, revision) {
                 state.push(change, &self.tuning);
             }
         } else {

@@ -29,7 +29,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// Feeds caches until it is dropped.
 pub(super) async fn run(backend: Arc<dyn Backend>, registered: mpsc::UnboundedReceiver<Arc<Cache>>, progress: watch::Sender<Progress>) {
-    let mut feed = Feed { backend, registered, progress, caches: Vec::new() };
+    let mut feed = Feed { backend, registered, progress, caches: Vec::new(), pending: Vec::new() };
     let (mut pause, mut relist) = (BACKOFF, false);
     loop {
         let before = feed.applied();
@@ -52,6 +52,9 @@ struct Feed {
     progress: watch::Sender<Progress>,
     /// Sorted by prefix.
     caches: Vec<Arc<Cache>>,
+    /// Events of a revision of which there may be more: one may change many keys (an expired lease),
+    /// and nobody must see a part of it, for who goes on behind that revision would miss the rest.
+    pending: Vec<Event>,
 }
 
 impl Feed {
@@ -71,10 +74,12 @@ impl Feed {
                 "the backend went back from revision {applied} to {now}, as after a restored backup; restart this server to accept its state"
             )));
         }
+        // Told again by the watch opened below.
+        self.pending.clear();
         let start = if applied == 0 || relist { now } else { applied };
         for cache in &self.caches {
             if relist || !cache.loaded() {
-                load(&*self.backend, cache, start).await?;
+                load(&*self.backend, cache, applied, start).await?;
             }
         }
         let mut events = self.backend.watch(ROOT, start).await?.ready_chunks(BATCH);
@@ -84,7 +89,8 @@ impl Feed {
                 cache = self.registered.recv() => {
                     let Some(cache) = cache else { return Ok(()) };
                     self.add(cache.clone());
-                    load(&*self.backend, &cache, self.applied()).await?;
+                    let applied = self.applied();
+                    load(&*self.backend, &cache, applied, applied).await?;
                     self.progress.send_modify(|_| ());
                 }
                 batch = events.next() => {
@@ -100,23 +106,29 @@ impl Feed {
         self.caches.insert(at, cache);
     }
 
-    fn apply(&self, batch: Vec<Result<Event, StorageError>>) -> Result<(), StorageError> {
+    fn apply(&mut self, batch: Vec<Result<Event, StorageError>>) -> Result<(), StorageError> {
         let (mut applied, mut failed) = (self.applied(), None);
-        let mut of: Vec<Vec<Event>> = vec![Vec::new(); self.caches.len()];
         for event in batch {
-            let event = match event {
-                Ok(event) => event,
+            match event {
+                Ok(event) => {
+                    let whole = if matches!(event, Event::Progress(_)) { event.revision() } else { event.revision().saturating_sub(1) };
+                    applied = applied.max(whole);
+                    self.pending.push(event);
+                }
                 Err(error) => {
                     failed = Some(error);
                     break;
                 }
+            }
+        }
+        let incomplete = self.pending.split_off(self.pending.partition_point(|e| e.revision() <= applied));
+        let mut of: Vec<Vec<Event>> = vec![Vec::new(); self.caches.len()];
+        for event in std::mem::replace(&mut self.pending, incomplete) {
+            let key = match &event {
+                Event::Put { new, .. } => new.key.as_str(),
+                Event::Delete { key, .. } => key.as_str(),
+                Event::Progress(_) => continue,
             };
-            let (key, revision) = match &event {
-                Event::Put { new, .. } => (new.key.as_str(), new.revision),
-                Event::Delete { key, revision, .. } => (key.as_str(), *revision),
-                Event::Progress(revision) => ("", *revision),
-            };
-            applied = applied.max(revision);
             let at = self.caches.partition_point(|c| c.prefix.as_str() <= key);
             if let Some(at) = at.checked_sub(1).filter(|at| key.starts_with(&self.caches[*at].prefix)) {
                 of[at].push(event);
@@ -132,8 +144,8 @@ impl Feed {
     }
 }
 
-/// Reads all of a resource at `revision`, page by page.
-async fn load(backend: &dyn Backend, cache: &Cache, revision: u64) -> Result<(), StorageError> {
+/// Reads all of a resource at `revision`, page by page; it was complete up to `applied`.
+async fn load(backend: &dyn Backend, cache: &Cache, applied: u64, revision: u64) -> Result<(), StorageError> {
     let mut listed = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -144,7 +156,7 @@ async fn load(backend: &dyn Backend, cache: &Cache, revision: u64) -> Result<(),
             break;
         }
     }
-    cache.load(listed, revision);
+    cache.load(listed, applied, revision);
     Ok(())
 }
 
@@ -159,5 +171,38 @@ pub(super) async fn compact_regularly(backend: Arc<dyn Backend>, every: Duration
             tracing::warn!(%error, revision, "history could not be compacted; trying again later");
         }
         due = backend.revision().await.ok();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::embedded::Embedded;
+    use super::super::store::Tuning;
+    use super::super::{Expect, Versioned};
+    use super::*;
+
+    #[tokio::test]
+    async fn a_revision_is_applied_as_a_whole() {
+        let backend = Arc::new(Embedded::in_memory());
+        for name in ["a", "b"] {
+            let value = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
+            backend.put(&format!("/registry/maps/{name}"), value.into(), Expect::Absent, None).await.unwrap();
+        }
+        let cache = Arc::new(Cache::new("/registry/maps/".into(), &[], Tuning::default()));
+        let (progress, seen) = watch::channel(Progress { applied: 3, trouble: None });
+        load(&*backend, &cache, 0, 3).await.unwrap();
+        let (_sender, registered) = mpsc::unbounded_channel();
+        let mut feed = Feed { backend, registered, progress, caches: vec![cache.clone()], pending: Vec::new() };
+        let there = |name| cache.get(name).unwrap().is_some();
+        let gone = |name: &str| Ok(Event::Delete { key: format!("/registry/maps/{name}"), old: "{}".into(), revision: 5 });
+        feed.apply(vec![Ok(Event::Progress(4)), gone("a")]).unwrap();
+        assert_eq!((there("a"), there("b"), seen.borrow().applied), (true, true, 4));
+        feed.apply(vec![gone("b")]).unwrap();
+        assert_eq!((there("a"), there("b"), seen.borrow().applied), (true, true, 4));
+        feed.apply(vec![Ok(Event::Progress(5))]).unwrap();
+        assert_eq!((there("a"), there("b"), seen.borrow().applied), (false, false, 5));
+        let new = |revision| Versioned { key: "/registry/maps/c".into(), value: r#"{"metadata":{"name":"c"}}"#.into(), revision };
+        feed.apply(vec![Ok(Event::Put { new: new(6), old: None }), Ok(Event::Put { new: new(7), old: Some(Default::default()) })]).unwrap();
+        assert_eq!((cache.get("c").unwrap().map(|o| o.revision), seen.borrow().applied), (Some(6), 6));
     }
 }

@@ -85,6 +85,16 @@ pub enum Event {
     Progress(u64),
 }
 
+impl Event {
+    /// The revision of the change, or the one reached.
+    pub fn revision(&self) -> u64 {
+        match self {
+            Self::Put { new, .. } => new.revision,
+            Self::Delete { revision, .. } | Self::Progress(revision) => *revision,
+        }
+    }
+}
+
 /// What can go wrong in storage.
 #[derive(Clone, Debug, Error)]
 #[non_exhaustive]
@@ -149,7 +159,9 @@ pub trait Backend: Send + Sync + 'static {
     /// Deletes when the key was last written at `revision`; answers the revision of the deletion.
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError>;
 
-    /// Changes under `prefix` after `revision` (exclusive), in order, without end. The stream ends
+    /// Changes under `prefix` after `revision` (exclusive), in order, without end. When all changes of
+    /// a revision have been told, an [`Event::Progress`] or a later change follows at once, for one
+    /// revision may change many keys and is of use only as a whole. The stream ends
     /// with an error when the revision has been compacted or the backend is lost.
     async fn watch(&self, prefix: &str, revision: u64) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError>;
 

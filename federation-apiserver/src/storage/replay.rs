@@ -18,6 +18,22 @@ pub(super) struct Replay {
     prefix: String,
 }
 
+/// One step through the past.
+pub(super) struct Step {
+    pub(super) revision: u64,
+    /// All changes up to here are told by the steps before this one.
+    pub(super) complete: u64,
+    /// What changed, if it matters.
+    pub(super) change: Option<Arc<Change>>,
+}
+
+impl Step {
+    /// There may be more changes of the same revision.
+    fn change(revision: u64, change: Option<Arc<Change>>) -> Self {
+        Self { revision, complete: revision.saturating_sub(1), change }
+    }
+}
+
 impl Replay {
     /// Changes of keys with `prefix` after a revision; [`StorageError::Compacted`] when the backend has forgotten them too.
     pub(super) async fn open(resource: &ResourceStore, prefix: &str, after: u64) -> Result<Self, StorageError> {
@@ -36,25 +52,24 @@ impl Replay {
         }
     }
 
-    /// The revision reached next and the change that was made there, if any; `None` when the history
-    /// cannot be read any further.
-    pub(super) async fn next(&mut self, cache: &Cache) -> Option<(u64, Option<Arc<Change>>)> {
+    /// What comes next; `None` when the history cannot be read any further.
+    pub(super) async fn next(&mut self, cache: &Cache) -> Option<Step> {
         let parse = |stored: Versioned| -> Option<Arc<Object>> { cache.parse(&stored).1.ok() };
         let (revision, new, old) = match self.events.next().await?.ok()? {
-            Event::Put { new, .. } if !new.key.starts_with(&self.prefix) => return Some((new.revision, None)),
-            Event::Delete { key, revision, .. } if !key.starts_with(&self.prefix) => return Some((revision, None)),
+            Event::Put { new, .. } if !new.key.starts_with(&self.prefix) => return Some(Step::change(new.revision, None)),
+            Event::Delete { key, revision, .. } if !key.starts_with(&self.prefix) => return Some(Step::change(revision, None)),
             Event::Put { new, old } => {
                 let old = old.and_then(|value| parse(Versioned { value, ..new.clone() }));
                 (new.revision, Some(parse(new)), old)
             }
             Event::Delete { key, old, revision } => (revision, None, parse(Versioned { key, value: old, revision })),
-            Event::Progress(revision) => return Some((revision, None)),
+            Event::Progress(revision) => return Some(Step { revision, complete: revision, change: None }),
         };
         let change = match (new, old) {
             // What cannot be read was no event when it happened either.
             (Some(None), _) | (None, None) => None,
             (new, old) => Some(Arc::new(Change::new(revision, new.flatten(), old))),
         };
-        Some((revision, change))
+        Some(Step::change(revision, change))
     }
 }

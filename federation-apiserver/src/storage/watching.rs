@@ -53,6 +53,8 @@ struct Watcher {
     initial_end: Option<WatchEvent>,
     /// What comes before the ring.
     replay: Option<Replay>,
+    /// Revision of the last change from there.
+    replayed: u64,
     queue: VecDeque<WatchEvent>,
     /// Next change to look at.
     sequence: u64,
@@ -111,6 +113,7 @@ pub(super) async fn watch(
         initial: objects.into_iter(),
         initial_end: marked.then(|| WatchEvent::bookmark(after, true)),
         replay,
+        replayed: 0,
         queue: VecDeque::new(),
         sequence,
         after,
@@ -140,12 +143,17 @@ impl Watcher {
                 return Some(event);
             }
             if let Some(replay) = &mut self.replay {
-                let (revision, change) = replay.next(&self.cache).await?;
-                self.seen = self.seen.max(revision);
-                self.queue.extend(change.and_then(|change| self.event(&change)));
-                if let Ok(position) = self.cache.position_after(self.seen) {
+                let step = replay.next(&self.cache).await?;
+                self.seen = self.seen.max(step.complete);
+                // Over to the ring between two revisions only; it has this step's change too.
+                if self.seen >= self.replayed
+                    && let Ok(position) = self.cache.position_after(self.seen)
+                {
                     (self.sequence, self.after, self.replay) = (position, self.seen, None);
+                    continue;
                 }
+                self.replayed = step.revision;
+                self.queue.extend(step.change.and_then(|change| self.event(&change)));
                 continue;
             }
             // Read in this order: what was applied before the ring was found empty has been seen.

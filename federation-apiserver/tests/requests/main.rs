@@ -10,6 +10,7 @@ mod deletion;
 mod namespaces;
 mod objects;
 mod patches;
+mod permissions;
 mod reads;
 mod subject;
 mod watches;

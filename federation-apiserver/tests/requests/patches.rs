@@ -74,3 +74,33 @@ async fn apply_creates_merges_and_tells_conflicts() {
         assert_eq!(unnamed.code, 422);
     }
 }
+
+#[tokio::test]
+async fn a_patched_scale_is_a_scale() {
+    for s in subjects().await {
+        let path = format!("/apis/apps/v1/namespaces/{}/deployments", s.namespace().await);
+        let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "a", "image": "one"}]}});
+        let spec = json!({"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "template": template});
+        s.expect(201, "POST", &path, json!({"metadata": {"name": "web"}, "spec": spec})).await;
+        let scale = format!("{path}/web/scale");
+        for wrong in [json!({"spec": {"replicas": "5"}}), json!({"spec": {"replicas": 5.5}}), json!({"spec": 7}), json!({"metadata": "x"})]
+        {
+            let answer = s.send("PATCH", &scale, &[("content-type", "application/merge-patch+json")], wrong.to_string()).await;
+            assert!(matches!(answer.code, 400 | 422), "{wrong}: {}", answer.code);
+        }
+        for wrong in ["5", "null", "\"x\"", "[]"] {
+            for kind in ["application/merge-patch+json", "application/strategic-merge-patch+json"] {
+                let answer = s.send("PATCH", &scale, &[("content-type", kind)], wrong).await;
+                assert_eq!(answer.code, 400, "{kind} {wrong}");
+            }
+        }
+        for wrong in [json!([{"op": "replace", "path": "", "value": 5}]), json!([{"op": "replace", "path": "/metadata", "value": [1]}])] {
+            let answer = s.send("PATCH", &scale, &[("content-type", "application/json-patch+json")], wrong.to_string()).await;
+            assert!(matches!(answer.code, 400 | 422), "{wrong}: {}", answer.code);
+        }
+        assert_eq!(s.expect(200, "GET", &scale, Value::Null).await["spec"]["replicas"], 3);
+        let scaled = s.expect(200, "PATCH", &scale, json!([{"op": "replace", "path": "/spec/replicas", "value": 4}])).await;
+        assert_eq!((&scaled["kind"], &scaled["spec"]["replicas"]), (&json!("Scale"), &json!(4)));
+        assert_eq!(s.expect(200, "PATCH", &scale, json!({"spec": {"replicas": 5}})).await["spec"]["replicas"], 5);
+    }
+}

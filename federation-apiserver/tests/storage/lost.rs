@@ -82,7 +82,11 @@ async fn a_lost_watch_misses_nothing(subject: &Subject) {
     for name in ["kept", "gone1", "gone2", "changed"] {
         revisions.push(maps.create(Some("ns"), name, &map(name, "x", 1)).await.unwrap().revision);
     }
-    let start = revisions[3];
+    // Other resources move on too: the watch begins where nothing of its own happened.
+    let start = store.resource("/registry/others", &[], None).create(Some("ns"), "o", &map("o", "x", 1)).await.unwrap().revision;
+    assert!(start > revisions[3]);
+    // The caches have seen that.
+    soon(maps.list(None, &all, None)).await.unwrap();
     let options = WatchOptions { from: WatchFrom::After(start), bookmarks: false, send_initial_events: None };
     let mut stream = maps.watch(None, options, None).await.unwrap();
     let write = async |name: &str, n, expect| {

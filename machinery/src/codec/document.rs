@@ -5,7 +5,9 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-/// A value and the paths of keys that came more than once; the last one counts, as in Go.
+use super::MAX_FINDINGS;
+
+/// A value and the paths of keys that came more than once, [`MAX_FINDINGS`] at most; the last one counts, as in Go.
 #[derive(Debug, PartialEq)]
 pub(super) struct Document {
     pub(super) value: Value,
@@ -31,7 +33,9 @@ impl Document {
 
     fn take(self, step: &str, duplicates: &mut Vec<String>) -> Value {
         let dot = |path: &String| !path.starts_with('[');
-        duplicates.extend(self.duplicates.iter().map(|p| if dot(p) { format!("{step}.{p}") } else { format!("{step}{p}") }));
+        let room = MAX_FINDINGS.saturating_sub(duplicates.len());
+        let found = self.duplicates.iter().take(room);
+        duplicates.extend(found.map(|p| if dot(p) { format!("{step}.{p}") } else { format!("{step}{p}") }));
         self.value
     }
 }
@@ -100,11 +104,26 @@ impl<'de> Visitor<'de> for Anything {
         let (mut map, mut duplicates) = (Map::new(), Vec::new());
         while let Some(key) = access.next_key::<String>()? {
             let value = access.next_value::<Document>()?.take(&key, &mut duplicates);
-            if map.contains_key(&key) && !duplicates.contains(&key) {
+            // More would never be told, and looking for each among all of them takes long.
+            if duplicates.len() < MAX_FINDINGS && map.contains_key(&key) && !duplicates.contains(&key) {
                 duplicates.push(key.clone());
             }
             map.insert(key, value);
         }
         Ok(Document { value: Value::Object(map), duplicates })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_duplicates_are_counted_only_so_far() {
+        let pairs: Vec<String> = (0..300).map(|n| format!("\"k{n}\":1,\"k{n}\":2")).collect();
+        let nested = format!("[{{{0}}},{{{0}}}]", pairs.join(","));
+        let document = Document::from_json(nested.as_bytes()).unwrap();
+        assert_eq!(document.duplicates.len(), MAX_FINDINGS);
+        assert_eq!((document.duplicates[0].as_str(), &document.value[1]["k299"]), ("[0].k0", &Value::from(2)));
     }
 }

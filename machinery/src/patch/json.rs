@@ -12,6 +12,10 @@ use crate::status::ApiError;
 /// Most operations one patch may have, kube-apiserver's limit.
 const MAX_OPERATIONS: usize = 10_000;
 
+/// Bytes that `copy` operations of one patch may add together, kube-apiserver's limit: a few dozen of
+/// them could otherwise double a document until memory is full.
+const MAX_COPIED: usize = 3 << 20;
+
 /// One operation of a patch.
 #[derive(Debug)]
 enum Operation {
@@ -26,13 +30,22 @@ enum Operation {
 /// Applies the patch (a JSON array of operations) and returns the new document.
 ///
 /// # Errors
-/// 400 when the patch is malformed, 413 when it has too many operations, 422 when an operation does
+/// 400 when the patch is malformed, 413 when it has too many operations or copies too much, 422 when an operation does
 /// not fit the document or a `test` fails. The message names the operation by its index.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, ApiError> {
     let operations = parse(patch)?;
     let mut out = document.clone();
+    let mut copied = 0_usize;
     for (index, operation) in operations.into_iter().enumerate() {
         let what = operation.describe();
+        if let Operation::Copy { from, .. } = &operation {
+            copied = copied.saturating_add(from.get(&out).map_or(0, size));
+            if copied > MAX_COPIED {
+                let message =
+                    format!("operation {index} of the JSON patch ({what}): all copies together are larger than {MAX_COPIED} bytes");
+                return Err(ApiError::new(413, "RequestEntityTooLarge", message));
+            }
+        }
         run(&mut out, operation).map_err(|why| {
             let message = format!(
                 "the server rejected our request due to an error in our request: operation {index} of the JSON patch ({what}): {why}"
@@ -113,6 +126,16 @@ fn run(document: &mut Value, operation: Operation) -> Result<(), String> {
             let found = path.get(document)?;
             if same(found, &value) { Ok(()) } else { Err("test failed: the value is different".into()) }
         }
+    }
+}
+
+/// About the length of the value as JSON.
+fn size(value: &Value) -> usize {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => 8,
+        Value::String(s) => s.len() + 2,
+        Value::Array(list) => 2 + list.iter().map(|v| 1 + size(v)).sum::<usize>(),
+        Value::Object(map) => 2 + map.iter().map(|(k, v)| k.len() + 4 + size(v)).sum::<usize>(),
     }
 }
 

@@ -180,7 +180,7 @@ impl View {
 
     fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<(Vec<Event>, u64), redb::Error> {
         let (data, log) = (self.tx.open_table(DATA)?, self.tx.open_table(LOG)?);
-        let (mut events, mut reached, mut told, mut seen) = (Vec::new(), after, after, 0);
+        let (mut events, mut reached, mut seen) = (Vec::new(), after, 0);
         for entry in log.range(after + 1..)?.take(limit) {
             let (revision, key) = entry?;
             let (revision, key) = (revision.value(), key.value().to_owned());
@@ -188,7 +188,6 @@ impl View {
             if !key.starts_with(prefix) {
                 continue;
             }
-            told = revision;
             let before = data.range((key.as_str(), 0)..(key.as_str(), revision))?.next_back().transpose()?;
             let old = before.and_then(|(_, value)| value.value().map(Bytes::copy_from_slice));
             let now =
@@ -201,7 +200,7 @@ impl View {
         if seen < limit {
             reached = reached.max(self.revision);
         }
-        if reached > told {
+        if reached > after {
             events.push(Event::Progress(reached));
         }
         Ok((events, reached))

@@ -18,6 +18,9 @@ const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Written to find out how far a watch of all keys is where etcd cannot be asked; no resource has such
 /// a name. Watches of fewer keys tell their progress there only when something changes.
 const BARRIER: &str = "~barrier";
+/// Bytes up to which an answer is certainly whole: etcd cuts those beyond its --max-request-bytes, 1.5 MiB
+/// unless told otherwise, and does not let us see that it did.
+const FRAGMENT: usize = 256 << 10;
 
 struct Watch {
     names: Names,
@@ -31,6 +34,8 @@ struct Watch {
     after: u64,
     /// Every change up to here was passed on.
     seen: u64,
+    /// Revision of the last event, of which there may be more.
+    owed: u64,
     /// Where the watch ought to be.
     newest: watch::Receiver<u64>,
     ready: VecDeque<Result<Event, StorageError>>,
@@ -63,6 +68,7 @@ pub(super) async fn watch(
         responses,
         after,
         seen: after,
+        owed: after,
         newest,
         ready: VecDeque::new(),
         ended: false,
@@ -91,11 +97,11 @@ impl Watch {
             if self.ended {
                 return None;
             }
-            let seen = self.seen;
+            let (seen, owed) = (self.seen, self.owed);
             let response = tokio::select! {
                 biased;
                 response = self.responses.next() => Some(response),
-                behind = self.newest.wait_for(|newest| *newest > seen) => {
+                behind = self.newest.wait_for(|newest| (*newest).max(owed) > seen) => {
                     behind.ok()?;
                     None
                 }
@@ -156,16 +162,26 @@ impl Watch {
             }
             return;
         }
+        let (mut size, mut last) = (0, self.seen);
         for event in response.events() {
+            let bytes = |kv: Option<&etcd_client::KeyValue>| kv.map_or(0, |kv| kv.key().len() + kv.value().len());
+            size += bytes(event.kv()) + bytes(event.prev_kv());
+            last = last.max(event.kv().map_or(0, |kv| unsigned(kv.mod_revision())));
             let event = self.event(event);
             self.ready.push_back(event);
+        }
+        // etcd cuts only large answers, and those within a revision too.
+        if size < FRAGMENT {
+            self.seen = last;
+            self.ready.push_back(Ok(Event::Progress(last)));
+        } else {
+            (self.seen, self.owed) = (self.seen.max(last.saturating_sub(1)), last);
         }
     }
 
     fn event(&mut self, event: &etcd_client::Event) -> Result<Event, StorageError> {
         let kv = event.kv().ok_or_else(|| StorageError::Corrupt("etcd sent an event without a key".into()))?;
         let revision = unsigned(kv.mod_revision());
-        self.seen = self.seen.max(revision);
         if self.barrier.as_deref() == Some(kv.key()) {
             return Ok(Event::Progress(revision));
         }

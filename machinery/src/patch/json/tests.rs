@@ -67,3 +67,14 @@ proptest! {
         prop_assert_eq!(apply(&document, &patch).expect("fits"), document);
     }
 }
+
+#[test]
+fn copies_cannot_fill_the_memory() {
+    let doubling: Vec<_> = (0..40).map(|_| json!({"op": "copy", "from": "/a", "path": "/a/-"})).collect();
+    let mut doc = json!({"a": ["x".repeat(1000)]});
+    assert_eq!(message(&doc, &json!(doubling)).0, 413);
+    doc["a"] = "x".repeat(1 << 20).into();
+    let copy = |path: &str| json!({"op": "copy", "from": "/a", "path": path});
+    assert!(apply(&doc, &json!([copy("/b"), copy("/c")])).is_ok());
+    assert_eq!(message(&doc, &json!([copy("/b"), copy("/b"), copy("/b")])).0, 413);
+}
