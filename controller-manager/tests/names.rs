@@ -193,7 +193,7 @@ async fn a_federated_service_resolves_follows_a_cut_and_goes() {
     gondor.cut.store(false, Ordering::SeqCst);
     answers(&resolver, "gondor-1.gondor.", &["192.0.2.1"]).await;
 
-    federation.call(Method::DELETE, SERVICE, json!({})).await;
+    federation.call(Method::DELETE, SERVICE, json!({"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"})).await;
     for level in ["", "gondor.", "gondor-1.gondor.", "rohan.", "rohan-1.rohan."] {
         answers(&resolver, level, &[]).await;
     }

@@ -356,8 +356,9 @@ async fn wrong_configuration_is_one_clear_error_with_a_hint() {
             "--service-dns-suffix example.net. does not lie in the zone example.com.",
         ),
     ] {
-        let error = super::open(&config).await.unwrap_err();
-        assert!(format!("{error:#}").contains(want), "{error:#}");
+        let failure = crate::failure(super::open(&config).await.unwrap_err());
+        let said = format!("{}\nhint: {}", failure.message, failure.hint.unwrap_or_default());
+        assert!(said.contains(want), "{said}");
     }
     let opened = super::open(&with_file(config("embedded", "", "sub.example.com"))).await.unwrap().unwrap();
     assert_eq!(opened.addresses().len(), 1);

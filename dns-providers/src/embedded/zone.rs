@@ -248,7 +248,7 @@ mod tests {
     fn zone(sets: impl IntoIterator<Item = RecordSet>) -> ZoneData {
         let (zone, rejected) = ZoneData::build(&name("example.com"), 1, &frame(), sets);
         assert_eq!(rejected, []);
-        zone
+        ZoneData { known: true, ..zone }
     }
 
     fn ask(zone: &ZoneData, at: &str, kind: RecordType) -> (ResponseCode, Vec<String>, bool) {
