@@ -49,7 +49,10 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), EXIT_FAILED),
     };
-    match runtime.block_on(serve(config, LogLevel::reloading(handle))) {
+    let served = runtime.block_on(serve(config, LogLevel::reloading(handle)));
+    // What background work still has to say comes before the reason of a failure, which is told last.
+    drop(runtime);
+    match served {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => fail(&e, EXIT_FAILED),
     }
