@@ -139,8 +139,8 @@ fn role_ref(kind: &str, name: String) -> RoleRef {
 
 /// What the federation may do in a member: write the kinds it propagates, read what tells it how they fare.
 fn rules() -> Vec<PolicyRule> {
-    const WRITE: [&str; 7] = ["get", "list", "watch", "create", "update", "patch", "delete"];
-    const READ: [&str; 3] = ["get", "list", "watch"];
+    // Writes are applies: a patch, and create where there is nothing yet.
+    const WRITE: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
     let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(strings(&[group])),
@@ -152,10 +152,10 @@ fn rules() -> Vec<PolicyRule> {
         rule("", &["namespaces", "configmaps", "secrets", "services"], &WRITE),
         rule("apps", &["deployments", "replicasets", "daemonsets"], &WRITE),
         rule("batch", &["jobs"], &WRITE),
-        rule("", &["nodes", "pods", "endpoints", "events"], &READ),
-        rule("discovery.k8s.io", &["endpointslices"], &READ),
-        // Before a namespace is deleted it is looked through for what the federation did not make.
-        rule("", &["persistentvolumeclaims", "replicationcontrollers"], &["list"]),
+        rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
+        // Nodes tell region and zone, pods why they do not run. The others: before a namespace is deleted it is
+        // looked through for what the federation did not make.
+        rule("", &["nodes", "pods", "persistentvolumeclaims", "replicationcontrollers"], &["list"]),
         rule("apps", &["statefulsets"], &["list"]),
         rule("batch", &["cronjobs"], &["list"]),
         rule("networking.k8s.io", &["ingresses"], &["list"]),

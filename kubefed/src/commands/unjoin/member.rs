@@ -17,6 +17,9 @@ use crate::connection::Connection;
 use crate::error::Failure;
 use crate::wait::Patience;
 
+/// Name of the context made of the host secret.
+const STORED: &str = "the federation's own account";
+
 /// Names of what `join` made in the member.
 pub(super) struct Leaving {
     federation: String,
@@ -25,6 +28,14 @@ pub(super) struct Leaving {
     account: String,
     token: String,
     role: String,
+}
+
+/// What is left in a member.
+pub(super) struct Left {
+    /// The federation's objects met their fate: the stored credentials have nothing left to do.
+    pub(super) settled: bool,
+    /// Everything else that is still there, as half sentences.
+    pub(super) remains: Vec<String>,
 }
 
 /// A way into the member.
@@ -65,6 +76,11 @@ pub(super) async fn connect(
 }
 
 async fn stored(session: &Session, secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Connection, Failure> {
+    Connection::open(&stored_config(secret, cluster)?, &session.target(Some(STORED))).await
+}
+
+/// Address and token from the host secret; the address of the Cluster, where there still is one, is newer.
+fn stored_config(secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Kubeconfig, Failure> {
     let none = |what: &str| Failure::new(format!("there are no stored credentials: {what}"));
     let secret = secret.ok_or_else(|| none("no secret"))?;
     let data = |key: &str| secret.data["data"][key].as_str().map(str::to_owned);
@@ -76,7 +92,6 @@ async fn stored(session: &Session, secret: Option<&DynamicObject>, cluster: Opti
     let named = spec.server_address_by_client_cidrs.first().map(|a| a.server_address.clone());
     let server = named.or_else(|| data("server").and_then(decode)).ok_or_else(|| none("no server"))?;
     let token = data("token").and_then(decode).ok_or_else(|| none("no token"))?;
-    let context = "the federation's own account";
     let mut entry = json!({"server": server});
     if let Some(ca) = data("ca.crt") {
         entry["certificate-authority-data"] = json!(ca);
@@ -84,10 +99,9 @@ async fn stored(session: &Session, secret: Option<&DynamicObject>, cluster: Opti
     let config = json!({
         "clusters": [{"name": "c", "cluster": entry}],
         "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": context, "context": {"cluster": "c", "user": "u"}}],
+        "contexts": [{"name": STORED, "context": {"cluster": "c", "user": "u"}}],
     });
-    let kubeconfig: Kubeconfig = serde_json::from_value(config).map_err(|e| Failure::new(e.to_string()))?;
-    Connection::open(&kubeconfig, &session.target(Some(context))).await
+    serde_json::from_value(config).map_err(|e| Failure::new(e.to_string()))
 }
 
 impl Leaving {
@@ -107,7 +121,7 @@ impl Leaving {
     }
 
     /// What remains in a member that cannot be reached.
-    pub(super) fn everything(&self, fate: Fate) -> Vec<String> {
+    fn everything(&self, fate: Fate) -> Vec<String> {
         let ns = &self.namespace;
         let mut all = vec![
             format!("clusterrolebinding and clusterrole {}", self.role),
@@ -119,8 +133,13 @@ impl Leaving {
         all
     }
 
+    /// What is left of a member nobody reached.
+    pub(super) fn untouched(&self, fate: Fate) -> Left {
+        Left { settled: fate == Fate::Orphan, remains: self.everything(fate) }
+    }
+
     /// Removes what `join` made and settles the federation's objects. Never fails: what remains is returned.
-    pub(super) async fn clean(&self, session: &Session, way: &Way, installed: &Installed, fate: Fate, patience: Patience) -> Vec<String> {
+    pub(super) async fn clean(&self, session: &Session, way: &Way, installed: &Installed, fate: Fate, patience: Patience) -> Left {
         let member = &way.connection;
         session.printer.begin(&format!("Cleaning up in {}", self.cluster));
         let mut remains = Vec::new();
@@ -128,6 +147,7 @@ impl Leaving {
             Ok(rest) => remains.extend(rest),
             Err(failure) => remains.push(format!("objects with label {} ({failure})", managed(&self.federation))),
         }
+        let settled = fate == Fate::Orphan || remains.is_empty();
         if let Err(failure) = dns::leave(session, member, installed).await {
             remains.push(format!("entries of the federation in ConfigMap kube-system/kube-dns ({failure})"));
         }
@@ -137,7 +157,7 @@ impl Leaving {
             remains.extend(self.remove_account(member).await);
         }
         session.printer.end("done");
-        remains
+        Left { settled, remains }
     }
 
     async fn remove_account(&self, member: &Connection) -> Vec<String> {
@@ -165,5 +185,42 @@ impl Leaving {
             Err(failure) => remains.push(format!("{}/{} ({failure})", ApiResource::erase::<Namespace>(&()).plural, self.namespace)),
         }
         remains
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::render::names::Federation;
+
+    #[test]
+    fn the_credentials_of_a_member_that_is_away_are_kept_for_what_was_asked() {
+        let federation = Federation { name: "fellowship".into(), namespace: "federation-system".into() };
+        let member = join::member(federation, "gondor", "rivendell", "gondor");
+        let leaving = Leaving {
+            federation: "fellowship".into(),
+            cluster: "gondor".into(),
+            namespace: "federation-system".into(),
+            token: member.token_secret(),
+            account: member.account(),
+            role: member.role(),
+        };
+        for (fate, settled) in [(Fate::Orphan, true), (Fate::Delete, false), (Fate::Handover, false)] {
+            let left = leaving.untouched(fate);
+            assert_eq!(left.settled, settled, "{fate:?}");
+            assert_eq!(left.remains.iter().any(|r| r.starts_with("objects with label")), !settled);
+        }
+    }
+
+    #[test]
+    fn a_repeated_unjoin_reaches_the_member_by_the_kept_secret_alone() {
+        let secret: DynamicObject = serde_json::from_value(json!({
+            "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "gondor"},
+            "data": {"token": "dA==", "server": "aHR0cDovLzEyNy4wLjAuMTox"}
+        }))
+        .unwrap();
+        let entry = stored_config(Some(&secret), None).unwrap();
+        assert_eq!(entry.clusters[0].cluster.as_ref().unwrap().server.as_deref(), Some("http://127.0.0.1:1"));
+        assert!(stored_config(None, None).is_err());
     }
 }

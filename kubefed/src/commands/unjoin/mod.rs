@@ -62,19 +62,24 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
 
     let leaving = member::Leaving::new(&installed, name, &host.context, cluster.as_ref());
     let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
-    let mut remains: Vec<String> = Vec::new();
-    match member::connect(session, &kubeconfig, context, secret.as_ref(), cluster.as_ref()).await {
-        Ok(way) => remains.extend(leaving.clean(session, &way, &installed, fate, session.patience(&args.host)).await),
+    let left = match member::connect(session, &kubeconfig, context, secret.as_ref(), cluster.as_ref()).await {
+        Ok(way) => leaving.clean(session, &way, &installed, fate, session.patience(&args.host)).await,
         Err(failure) => {
             printer.warn(&format!("{name} cannot be reached: {failure}"));
-            remains.extend(leaving.everything(fate));
+            leaving.untouched(fate)
         }
-    }
-    if let Some(secret) = secret {
-        host.delete(&ApiResource::erase::<Secret>(&()), &secret).await?;
+    };
+    match secret {
+        Some(secret) if left.settled => drop(host.delete(&ApiResource::erase::<Secret>(&()), &secret).await?),
+        Some(secret) => printer.note(&format!(
+            "Secret {} stays in {} until that is done: it is the way into {name} when the command is repeated.",
+            secret.metadata.name.unwrap_or_default(),
+            host.context
+        )),
+        None => {}
     }
     remove_reader(&host, &installed, name).await?;
-    Ok(conclude(printer, name, &remains))
+    Ok(conclude(printer, name, &left.remains))
 }
 
 /// Says how it ended: v1's sentence only when nothing remains.

@@ -46,9 +46,10 @@ pub(super) async fn settle(
     patience: Patience,
 ) -> Result<Vec<String>, Failure> {
     let mut remains = Vec::new();
-    let mut touched = 0usize;
+    let (mut touched, mut any) = (0usize, false);
     for resource in kinds() {
         let objects = member.list(&resource, None, &managed(federation)).await?;
+        any |= !objects.is_empty();
         for object in objects.iter().filter(|o| o.metadata.deletion_timestamp.is_none()) {
             let done = match fate {
                 Fate::Orphan => Ok(()),
@@ -67,7 +68,8 @@ pub(super) async fn settle(
             member.context,
             managed(federation)
         )),
-        Fate::Delete if touched > 0 && remains.is_empty() => gone(session, member, federation, patience).await?,
+        // Also for those an earlier call deleted and finalizers hold.
+        Fate::Delete if any && remains.is_empty() => gone(session, member, federation, patience).await?,
         _ => {}
     }
     Ok(remains)
