@@ -4,7 +4,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Result, bail};
-use kit::{programs, setup};
+use kit::{ApiServer, Options, programs, setup};
 
 use crate::shell::{self, cargo, say};
 use crate::{demo, image};
@@ -57,6 +57,14 @@ fn dependencies() -> Result<()> {
     shell::run(Command::new(deny).args(["--offline", "check", "bans", "licenses", "sources"]).current_dir(shell::root()))
 }
 
+/// A test that also holds for kube-apiserver demands nothing that only we do.
+fn requests() -> Result<()> {
+    let dir = tempfile::tempdir()?;
+    let peer = ApiServer::start(dir.path(), Options::default())?;
+    let mut command = cargo(&["test", "--quiet", "--package", "federation-apiserver", "--test", "requests"]);
+    shell::run(command.env("KUBE_SUBJECT_URL", peer.url()).env("KUBE_SUBJECT_TOKEN", peer.token()))
+}
+
 const SUITES: &[Suite] = &[
     suite("format", false, "rustfmt", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     suite("lints", false, "clippy, warnings are errors", || {
@@ -75,6 +83,7 @@ const SUITES: &[Suite] = &[
         shell::run(&mut cargo(&["build", "--quiet", "--package", "federation-apiserver", "--bin", "federation-apiserver"]))?;
         real("oracle")
     }),
+    suite("requests", true, "the tests of our API server's answers, asked of a real kube-apiserver", requests),
     suite("coredns", true, "a real CoreDNS answers from the records we write", || {
         let args = ["test", "--quiet", "--package", "dns-providers", "--features", "real", "--test", "real_coredns"];
         shell::run(cargo(&args).env("KIT_BIN", programs::built()?))

@@ -63,7 +63,7 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
         let e = FieldError::forbidden("force", "may not be specified for non-apply patch");
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
     }
-    let patch = parse(&bytes)?;
+    let patch = parse(kind, &bytes)?;
     let warnings = std::sync::Mutex::new(Vec::new());
     let stored = update::change(call, part, &write, false, |old| {
         let new = patched(call, kind, old, &patch)?;
@@ -101,17 +101,22 @@ fn unfit(e: ApiError, validation: FieldValidation) -> ApiError {
     ApiError::invalid("", "", "", &[error])
 }
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Value, ApiError> {
-    serde_json::from_slice(bytes).map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))
+pub(super) fn parse(kind: Kind, bytes: &[u8]) -> Result<Value, ApiError> {
+    match (kind, serde_json::from_slice(bytes)) {
+        (_, Err(e)) => Err(ApiError::bad_request(format!("error decoding patch: {e}"))),
+        // As kube-apiserver, to which `null` is an empty map here and an error in a merge patch.
+        (Kind::Strategic, Ok(Value::Null)) => Ok(json!({})),
+        (Kind::Merge | Kind::Strategic, Ok(patch)) if !patch.is_object() => {
+            Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"))
+        }
+        (_, Ok(patch)) => Ok(patch),
+    }
 }
 
 fn patched(call: Call<'_>, kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
     match kind {
         Kind::Json => json::apply(old, patch),
         Kind::Merge => {
-            if !patch.is_object() {
-                return Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"));
-            }
             let mut new = old.clone();
             merge::apply(&mut new, patch);
             Ok(new)

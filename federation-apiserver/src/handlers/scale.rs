@@ -45,10 +45,7 @@ pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: &[u8], write: &Writ
         return Err(ApiError::unsupported_media_type(&PATCHES));
     }
     let validation = body::validation(call)?;
-    let change = patch::parse(bytes)?;
-    if kind != Kind::Json && !change.is_object() {
-        return Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"));
-    }
+    let change = patch::parse(kind, bytes)?;
     let named = change["metadata"]["resourceVersion"].as_str().map(str::to_owned);
     store(call, write, |old| {
         let new = patch::patched_plain(kind, &scale_of(old), &change)?;

@@ -91,7 +91,8 @@ async fn a_patched_scale_is_a_scale() {
         for wrong in ["5", "null", "\"x\"", "[]"] {
             for kind in ["application/merge-patch+json", "application/strategic-merge-patch+json"] {
                 let answer = s.send("PATCH", &scale, &[("content-type", kind)], wrong).await;
-                assert_eq!(answer.code, 400, "{kind} {wrong}");
+                let empty = wrong == "null" && kind.contains("strategic");
+                assert_eq!(answer.code, if empty { 200 } else { 400 }, "{kind} {wrong}");
             }
         }
         for wrong in [json!([{"op": "replace", "path": "", "value": 5}]), json!([{"op": "replace", "path": "/metadata", "value": [1]}])] {
