@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use http::{Method, Request};
+use kit::Etcd;
 
 use crate::client::{config_map, send};
 use crate::measure::{calls, resident};
@@ -41,6 +42,7 @@ pub(crate) async fn run(fcp: &Path, with_peer: bool, size: &Size) -> Result<Repo
     let mut report = Report::default();
     measure(&servers::embedded(fcp, dir.path()).await?, size, &mut report).await?;
     measure(&servers::etcd(fcp, dir.path()).await?, size, &mut report).await?;
+    measure_etcd(dir.path(), size, &mut report).await?;
     if with_peer {
         measure(&servers::peer(dir.path())?, size, &mut report).await?;
     }
@@ -51,9 +53,7 @@ async fn measure(subject: &Subject, size: &Size, report: &mut Report) -> Result<
     progress(&format!("measuring {}", subject.name));
     let name = subject.name;
     let workers = size.connections;
-    if let Some(start) = subject.start {
-        report.add(name, "start to ready", start.as_secs_f64() * 1e3, "ms");
-    }
+    report.add(name, "start to ready", subject.start.as_secs_f64() * 1e3, "ms");
     report.add(name, "memory idle", resident(subject.pid)?, "MB");
     let namespace = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"bench"}}"#;
     send(&subject.client, Method::POST, "/api/v1/namespaces", namespace).await.context("creating the namespace")?;
@@ -93,6 +93,23 @@ async fn measure(subject: &Subject, size: &Size, report: &mut Report) -> Result<
 
     report.add(name, "watch events", fan_out(subject, size).await.context("watch")?, "1/s");
     report.add(name, "memory loaded", resident(subject.pid)?, "MB");
+    Ok(())
+}
+
+/// The floor of every API server over etcd: the same bodies, put into it without one.
+async fn measure_etcd(dir: &Path, size: &Size, report: &mut Report) -> Result<()> {
+    let name = "etcd alone";
+    progress(&format!("measuring {name}"));
+    let etcd = Etcd::start(&dir.join("alone"), true)?;
+    let client = etcd_client::Client::connect([etcd.url()], None).await?;
+    let put = calls(size.objects, size.connections, move |i| {
+        let mut client = client.kv_client();
+        async move { client.put(format!("/bench/c{i}"), config_map(&format!("c{i}")), None).await.map(drop).map_err(Into::into) }
+    })
+    .await?;
+    report.add(name, "create", put.per_second, "1/s");
+    report.add(name, "create p99", put.p99_ms, "ms");
+    report.add(name, "memory loaded", resident(etcd.id())?, "MB");
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use kit::process::{Running, free_port};
-use kit::{ApiServer, Options, programs};
+use kit::{ApiServer, Etcd, Options};
 use kube::Client;
 
 use crate::client::connect;
@@ -20,13 +20,13 @@ pub(crate) struct Subject {
     pub(crate) url: String,
     pub(crate) token: &'static str,
     pub(crate) pid: u32,
-    /// From start to the first ready answer, for ours.
-    pub(crate) start: Option<Duration>,
+    /// From start to the first ready answer.
+    pub(crate) start: Duration,
     _processes: Processes,
 }
 
 enum Processes {
-    Ours { _server: Running, _etcd: Option<Running> },
+    Ours { _server: Running, _etcd: Option<Etcd> },
     Peer { _server: ApiServer },
 }
 
@@ -40,23 +40,12 @@ pub(crate) async fn embedded(fcp: &Path, dir: &Path) -> Result<Subject> {
 /// Our API server over etcd.
 pub(crate) async fn etcd(fcp: &Path, dir: &Path) -> Result<Subject> {
     let dir = dir.join("etcd");
-    std::fs::create_dir_all(&dir)?;
-    let (port, peer) = (free_port()?, free_port()?);
-    let mut command = Command::new(programs::find("etcd")?);
-    command.arg("--data-dir").arg(dir.join("data"));
-    for (flag, port) in
-        [("listen-client-urls", port), ("advertise-client-urls", port), ("listen-peer-urls", peer), ("initial-advertise-peer-urls", peer)]
-    {
-        command.arg(format!("--{flag}=http://127.0.0.1:{port}"));
-    }
-    command.arg(format!("--initial-cluster=default=http://127.0.0.1:{peer}"));
-    let mut etcd = Running::start(&command, &dir.join("etcd.log"))?;
-    etcd.wait_until(Duration::from_secs(20), || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok())?;
-    let servers = format!("--etcd-servers=http://127.0.0.1:{port}");
+    let etcd = Etcd::start(&dir, true)?;
+    let servers = format!("--etcd-servers={}", etcd.url());
     ours("ours, etcd", fcp, &dir, &["--storage=etcd", &servers], Some(etcd)).await
 }
 
-async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd: Option<Running>) -> Result<Subject> {
+async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd: Option<Etcd>) -> Result<Subject> {
     std::fs::create_dir_all(dir)?;
     let port = free_port()?;
     let tokens = dir.join("tokens.csv");
@@ -73,7 +62,7 @@ async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd
         anyhow::ensure!(Instant::now() < end, "{name} was not ready within 20 s:\n{}", server.last_lines());
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    let start = Some(start.elapsed());
+    let start = start.elapsed();
     let pid = server.id();
     Ok(Subject { name, client, url, token: TOKEN, pid, start, _processes: Processes::Ours { _server: server, _etcd: etcd } })
 }
@@ -81,15 +70,14 @@ async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd
 /// kube-apiserver with its own etcd, which writes to the disk before it answers.
 pub(crate) fn peer(dir: &Path) -> Result<Subject> {
     let server = ApiServer::start(&dir.join("peer"), Options { fsync: true, controllers: false })?;
-    let (_, pid) = server.process_ids();
     let client = connect(&server.url(), server.token())?;
     Ok(Subject {
         name: "kube-apiserver",
         client,
         url: server.url(),
         token: server.token(),
-        pid,
-        start: None,
+        pid: server.id(),
+        start: server.ready_after(),
         _processes: Processes::Peer { _server: server },
     })
 }

@@ -2,10 +2,11 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
+use crate::etcd::Etcd;
 use crate::kubeconfig::{self, Context, Login};
 use crate::process::{Running, free_port, output};
 use crate::programs;
@@ -26,8 +27,8 @@ pub struct ApiServer {
     dir: PathBuf,
     _controllers: Option<Running>,
     server: Running,
-    etcd: Running,
-    etcd_port: u16,
+    _etcd: Etcd,
+    ready_after: Duration,
 }
 
 /// Token of its administrator, in group system:masters.
@@ -37,23 +38,8 @@ impl ApiServer {
     /// Starts etcd and kube-apiserver on free ports with state in `dir`, and waits until it is ready.
     pub fn start(dir: &Path, options: Options) -> Result<Self> {
         std::fs::create_dir_all(dir)?;
-        let (etcd_port, peer_port, port) = (free_port()?, free_port()?, free_port()?);
-        let mut command = Command::new(programs::find("etcd")?);
-        command.arg("--data-dir").arg(dir.join("etcd"));
-        for (flag, port) in [
-            ("listen-client-urls", etcd_port),
-            ("advertise-client-urls", etcd_port),
-            ("listen-peer-urls", peer_port),
-            ("initial-advertise-peer-urls", peer_port),
-        ] {
-            command.arg(format!("--{flag}=http://127.0.0.1:{port}"));
-        }
-        command.arg(format!("--initial-cluster=default=http://127.0.0.1:{peer_port}"));
-        if !options.fsync {
-            command.arg("--unsafe-no-fsync");
-        }
-        let etcd = Running::start(&command, &dir.join("etcd.log"))?;
-
+        let etcd = Etcd::start(dir, options.fsync)?;
+        let port = free_port()?;
         std::fs::write(dir.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
         if !dir.join("sa.key").exists() {
             let key = ["ecparam", "-genkey", "-name", "prime256v1", "-noout", "-out", "sa.key"];
@@ -68,7 +54,8 @@ impl ApiServer {
         ]);
         command.args(["--service-account-issuer=https://kubernetes.default.svc", "--service-cluster-ip-range=198.19.255.0/24"]);
         command.args(["--service-account-key-file=sa.key", "--service-account-signing-key-file=sa.key"]);
-        command.arg(format!("--secure-port={port}")).arg(format!("--etcd-servers=http://127.0.0.1:{etcd_port}"));
+        command.arg(format!("--secure-port={port}")).arg(format!("--etcd-servers={}", etcd.url()));
+        let start = Instant::now();
         let mut server = Running::start(&command, &dir.join("apiserver.log"))?;
 
         let kubeconfig = dir.join("admin.kubeconfig");
@@ -76,8 +63,9 @@ impl ApiServer {
         let kubectl = programs::find("kubectl")?;
         let ready = || output(Command::new(&kubectl).arg("--kubeconfig").arg(&kubeconfig).args(["get", "--raw", "/readyz"])).is_ok();
         server.wait_until(Duration::from_secs(90), ready)?;
+        let ready_after = start.elapsed();
         let controllers = if options.controllers { Some(start_controllers(dir, &kubeconfig)?) } else { None };
-        Ok(Self { port, dir: dir.to_owned(), _controllers: controllers, server, etcd, etcd_port })
+        Ok(Self { port, dir: dir.to_owned(), _controllers: controllers, server, _etcd: etcd, ready_after })
     }
 
     /// `https://127.0.0.1:port`; its certificate is self-signed.
@@ -100,14 +88,14 @@ impl ApiServer {
         context(name, self.port)
     }
 
-    /// Client URL of its etcd.
-    pub fn etcd_url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.etcd_port)
+    /// Process id of kube-apiserver, to measure it.
+    pub fn id(&self) -> u32 {
+        self.server.id()
     }
 
-    /// Process ids of etcd and the API server, to measure them.
-    pub fn process_ids(&self) -> (u32, u32) {
-        (self.etcd.id(), self.server.id())
+    /// From the start of kube-apiserver, with etcd up, to its first ready answer.
+    pub fn ready_after(&self) -> Duration {
+        self.ready_after
     }
 }
 

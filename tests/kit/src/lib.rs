@@ -12,6 +12,7 @@
 
 mod apiserver;
 mod build;
+mod etcd;
 pub mod kubeconfig;
 mod machine;
 mod network;
@@ -21,6 +22,7 @@ pub mod programs;
 pub mod setup;
 
 pub use apiserver::{ApiServer, Options};
+pub use etcd::Etcd;
 pub use machine::{Held, Machine, Site};
 
 use std::path::PathBuf;
