@@ -10,7 +10,7 @@ use crate::shell::{self, say};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// `api` or `propagate`, and what to give on; `api --help` lists the sizes
+    /// `api`, `propagate` or `engines`, and what to give on; `api --help` lists the sizes
     #[arg(trailing_var_arg = true, allow_hyphen_values = true, required = true)]
     rest: Vec<String>,
 }
@@ -21,7 +21,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         programs::ensure(&say)?;
     }
     say("building fcp and the benchmark, optimised (some minutes the first time)");
-    let fcp = build_static("kubefed", "fcp")?;
-    let bench = build_static("bench", "bench")?;
+    let engines = args.rest.first().is_some_and(|a| a == "engines");
+    let fcp = build_static("kubefed", "fcp", &[])?;
+    let bench = build_static("bench", "bench", if engines { &["--features=engines"] } else { &[] })?;
     shell::run(Command::new(bench).arg("--fcp").arg(fcp).args(&args.rest))
 }

@@ -25,12 +25,13 @@ pub(crate) struct Args {
     name: String,
 }
 
-/// Builds a program of a package with everything linked in and answers where it is.
-pub(crate) fn build_static(package: &str, program: &str) -> Result<PathBuf> {
+/// Builds a program of a package with everything linked in and answers where it is; `more` goes to cargo.
+pub(crate) fn build_static(package: &str, program: &str, more: &[&str]) -> Result<PathBuf> {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| format!("{h}/.cargo"))).unwrap_or_default();
     // No path of this machine in the binary: the same sources give the same bytes elsewhere.
     let flags = format!("-C target-feature=+crt-static --remap-path-prefix={}=. --remap-path-prefix={home}=cargo", root().display());
     let args = ["build", "--quiet", "--release", "--package", package, "--bin", program, "--target", TARGET];
+    let args = [&args, more].concat();
     shell::run(cargo(&args).env("RUSTFLAGS", flags))?;
     built(&format!("{TARGET}/release"), program)
 }
@@ -39,7 +40,7 @@ pub(crate) fn build_static(package: &str, program: &str) -> Result<PathBuf> {
 pub(crate) fn build(output: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
     setup::ensure(&[setup::BUILD], &say)?;
     say("building fcp, static (some minutes the first time)");
-    let binary = build_static("kubefed", "fcp")?;
+    let binary = build_static("kubefed", "fcp", &[])?;
     let entries =
         ["kubefed", "federation-apiserver", "federation-controller-manager"].map(|name| Entry::link("/fcp", &format!("/bin/{name}")));
     let mut layer = vec![Entry::file(&binary, "/fcp"), Entry::Scratch { path: "/tmp".into() }];

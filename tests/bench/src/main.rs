@@ -4,6 +4,8 @@
 
 mod api;
 mod client;
+#[cfg(feature = "engines")]
+mod engines;
 mod measure;
 mod propagate;
 mod report;
@@ -33,6 +35,9 @@ enum What {
     Api(api::Size),
     /// From the federation into a member
     Propagate(propagate::Size),
+    /// Storage engines the embedded store could be built on
+    #[cfg(feature = "engines")]
+    Engines(engines::Size),
 }
 
 fn main() -> ExitCode {
@@ -42,6 +47,8 @@ fn main() -> ExitCode {
             match &cli.what {
                 What::Api(size) => api::run(&cli.fcp, cli.peer, size).await,
                 What::Propagate(size) => propagate::run(&cli.fcp, cli.peer, size).await,
+                #[cfg(feature = "engines")]
+                What::Engines(size) => engines::run(size),
             }
         })
     });
