@@ -7,6 +7,7 @@ use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
+mod apply;
 pub mod connect;
 mod foreign;
 pub use connect::{HostCredentials, MemberConnector};

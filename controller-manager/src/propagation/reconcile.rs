@@ -211,6 +211,7 @@ impl Brain {
                 if !in_namespace {
                     return hold(copy, "the namespace is not in the cluster yet");
                 }
+                let ours = side.seen.get(key).filter(|_| ours).map(|seen| seen.uid.clone());
                 (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
             }
             (Action::Delete, _) => {
