@@ -49,7 +49,12 @@ impl Brain {
                 && seen.is_some_and(|s| {
                     s.workload.as_ref().is_some_and(|w| w.observed_generation >= s.generation || key.kind().family == Family::Job)
                 });
-            workloads.extend(seen.and_then(|s| s.workload.as_deref()));
+            let workload = seen.and_then(|s| s.workload.as_deref()).or(copy.finished.as_deref());
+            if workload.is_none() && copy.record.finished {
+                // Deleted in the member, and since a restart nothing says how it ended: what was written then stays.
+                return None;
+            }
+            workloads.extend(workload);
         }
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
         difference(key.kind(), &sum(key.kind(), &workloads, generation), &object.data["status"])

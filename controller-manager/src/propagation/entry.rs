@@ -14,7 +14,11 @@ use federation_api::{
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
-use super::{brake::BrakeState, desired::Split, observed::Seen};
+use super::{
+    brake::BrakeState,
+    desired::Split,
+    observed::{Seen, Workload},
+};
 use crate::{
     kinds::{KINDS, ObjectKey},
     members::lane::{Job, Survey},
@@ -49,6 +53,8 @@ pub(crate) struct Tracked {
     pub(crate) recorded: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
+    /// When a finished Job is to be deleted, once a look at that time is planned.
+    pub(crate) expires: Option<jiff::Timestamp>,
     /// The last complaint about its annotations, so that each is told once.
     pub(crate) complaint: String,
 }
@@ -73,6 +79,8 @@ pub(crate) struct Copy {
     pub(crate) not_before: Option<Instant>,
     pub(crate) survey: Option<Surveyed>,
     pub(crate) surveying: bool,
+    /// How a Job was when it was last seen finished: it still counts when somebody deletes it.
+    pub(crate) finished: Option<Box<Workload>>,
 }
 
 /// A look at the pods.
@@ -105,6 +113,7 @@ impl Tracked {
             failures: 0,
             recorded: false,
             status_due: false,
+            expires: None,
             complaint: String::new(),
         }
     }

@@ -62,6 +62,8 @@ pub(crate) enum Write {
     Finalizers,
     /// Status.
     Status,
+    /// Deletion.
+    Deletion,
 }
 
 /// Something seen in a member.

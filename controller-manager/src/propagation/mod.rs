@@ -20,6 +20,7 @@ pub(crate) mod decide;
 mod deletion;
 pub(crate) mod desired;
 pub(crate) mod entry;
+mod expiry;
 pub(crate) mod intake;
 pub(crate) mod observed;
 mod outcome;
