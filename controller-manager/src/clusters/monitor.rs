@@ -94,6 +94,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     });
     clusters.mailbox.send(Intake::Cluster {
         cluster: first.name.clone(),
+        uid: first.uid.clone(),
         labels: first.labels.clone(),
         annotations: first.annotations.clone(),
         lane: Some(jobs),
@@ -295,6 +296,7 @@ impl Monitor {
         });
         self.clusters.mailbox.send(Intake::Cluster {
             cluster: self.name.clone(),
+            uid: joined.uid,
             labels: joined.labels,
             annotations: joined.annotations,
             lane: None,

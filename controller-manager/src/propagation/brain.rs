@@ -238,12 +238,18 @@ impl Brain {
             let along = if namespaces { seen.keys().filter(|k| !keys.contains(*k) && inside(k)).count() } else { 0 };
             keys.len() + along
         };
+        let was_stopped = side.brake.stopped;
         match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now(), weigh) {
-            Verdict::Release(keys) => keys.iter().for_each(|k| self.enqueue(k)),
+            Verdict::Release(keys) => {
+                if was_stopped {
+                    stopped_gauge(cluster).set(0.0);
+                }
+                keys.iter().for_each(|k| self.enqueue(k));
+            }
             Verdict::Stop { count } => {
-                let first = !std::mem::replace(&mut side.brake.stopped, true);
-                metrics::gauge!("federation_deletions_stopped", "cluster" => cluster.to_owned()).set(count as f64);
-                if first {
+                side.brake.stopped = true;
+                stopped_gauge(cluster).set(count as f64);
+                if !was_stopped {
                     let annotation = federation_api::keys::MASS_DELETION;
                     let message = format!(
                         "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation; \
@@ -253,8 +259,9 @@ impl Brain {
                     let about = About {
                         api_version: federation_api::keys::API_VERSION.into(),
                         kind: "Cluster",
+                        namespace: String::new(),
                         name: cluster.into(),
-                        ..About::default()
+                        uid: side.uid.clone(),
                     };
                     self.parts.events.tell(Event { about, warning: true, reason: "DeletionsStopped", message });
                 }
@@ -275,4 +282,9 @@ impl Brain {
         };
         self.parts.events.tell(Event { about, warning, reason, message });
     }
+}
+
+/// Deletions that wait for consent in a cluster.
+pub(super) fn stopped_gauge(cluster: &str) -> metrics::Gauge {
+    metrics::gauge!("federation_deletions_stopped", "cluster" => cluster.to_owned())
 }

@@ -157,6 +157,8 @@ impl Copy {
 
 /// A member as the controller sees it.
 pub(crate) struct ClusterSide {
+    /// uid of the Cluster.
+    pub(crate) uid: String,
     pub(crate) labels: BTreeMap<String, String>,
     /// Consent to deletions that the brake stopped.
     pub(crate) consent: bool,

@@ -27,6 +27,7 @@ pub(crate) enum Intake {
     /// A Cluster was joined, or its labels or annotations changed.
     Cluster {
         cluster: String,
+        uid: String,
         labels: BTreeMap<String, String>,
         annotations: BTreeMap<String, String>,
         lane: Option<mpsc::UnboundedSender<Job>>,

@@ -96,6 +96,7 @@ impl Bench {
         bench.tell(Intake::ClustersListed(vec!["gondor".into()]));
         bench.tell(Intake::Cluster {
             cluster: "gondor".into(),
+            uid: "g".into(),
             labels: [].into(),
             annotations: [].into(),
             lane: Some(lane),

@@ -6,7 +6,7 @@ use federation_api::{keys, record::PropagationRecordSpec};
 use kube::api::DynamicObject;
 
 use super::{
-    brain::{Brain, Timer},
+    brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
     entry::{ClusterSide, Copy, Entry, Key, Tracked, backoff},
     intake::{Intake, Observed, Write, WriteError},
@@ -22,7 +22,7 @@ impl Brain {
             Intake::FederatedGone { kind, object } => self.take_gone(kind, &object),
             Intake::Records(records) => self.records = Some(records),
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
-            Intake::Cluster { cluster, labels, annotations, lane, was_ready } => {
+            Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
                 if let Some(side) = self.clusters.get_mut(&cluster) {
                     let news = side.labels != labels;
@@ -37,6 +37,7 @@ impl Brain {
                     }
                 } else if let Some(lane) = lane {
                     let side = ClusterSide {
+                        uid,
                         labels,
                         consent,
                         lane,
@@ -54,7 +55,9 @@ impl Brain {
             }
             Intake::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
-                self.clusters.remove(&cluster);
+                if self.clusters.remove(&cluster).is_some_and(|side| side.brake.stopped) {
+                    stopped_gauge(&cluster).set(0.0);
+                }
                 if let Some(names) = &mut self.clusters_read {
                     names.retain(|n| *n != cluster);
                 }

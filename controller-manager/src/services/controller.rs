@@ -67,7 +67,7 @@ struct Controller {
     orphaned: BTreeSet<ServiceKey>,
     /// Whether some member was not read when clusters last changed.
     unread: bool,
-    /// Region and zones of the clusters as last seen, to tell which names may go when one leaves.
+    /// Region and zones of the clusters as last seen, to tell which names may go when one leaves or moves.
     known: BTreeMap<String, (String, Vec<String>)>,
 }
 
@@ -200,9 +200,14 @@ impl Controller {
         let members = self.members.current();
         self.unread = !members.values().all(Member::synced);
         let now = members.iter().map(|(name, m)| (name.clone(), (m.region.clone(), m.zones.clone()))).collect();
-        for (name, (region, zones)) in std::mem::replace(&mut self.known, now) {
-            if let (false, Some(dns)) = (members.contains_key(&name), &self.dns) {
-                dns.cluster_left(&region, &zones);
+        let before = std::mem::replace(&mut self.known, now);
+        let Some(dns) = &self.dns else { return };
+        dns.consent(members.values().any(|m| m.annotations.get(keys::DNS_DELETION).is_some_and(|v| v == "allow")));
+        for (name, (region, zones)) in &before {
+            match self.known.get(name) {
+                None => dns.cluster_left(region, zones),
+                Some(now) if (&now.0, &now.1) != (region, zones) => dns.cluster_moved((region, zones), (&now.0, &now.1)),
+                Some(_) => {}
             }
         }
     }
@@ -247,6 +252,7 @@ impl Controller {
                 let out = aggregate(&members.iter().map(cluster).collect(), &before.unwrap_or_default());
                 wanted = Wanted { status: out.status, ingresses: Some(out.ingresses) };
                 if let Some(dns) = &self.dns {
+                    dns.identify(&service_key, service.metadata.uid.as_deref().unwrap_or_default());
                     dns.publish(service_key.clone(), out.sites);
                 }
             } else if let (Some(dns), false) = (&self.dns, self.orphaned.contains(&service_key)) {

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use dns_providers::{DnsName, Provider, Zone, embedded};
+use dns_providers::{Change, Data, DnsName, Provider, RecordSet, Zone, embedded};
 
 use crate::dns::resolve::System;
 use crate::dns::{DnsController, TTL, Tree};
@@ -293,6 +293,22 @@ async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_anno
     f.api.tell("MODIFIED", &changed);
     f.published("withdrawn", &[]).await;
     until("cleared", || f.api.status().is_null() && f.api.annotation().is_empty()).await;
+}
+
+#[tokio::test]
+async fn leftovers_go_when_a_cluster_consents() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let leftover = |i: u8| {
+        let name = DnsName::parse(&format!("old{i}.demo.f.svc.example.com")).unwrap();
+        Change::Upsert(RecordSet { name, ttl: 180, data: Data::A([[192, 0, 2, 9].into()].into()) })
+    };
+    f.dns.apply(&f.zone, &(0..12).map(leftover).collect::<Vec<_>>()).await.unwrap();
+    let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    until("status", || f.api.status() == json!([{"ip": "192.0.2.1"}])).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(f.dns.read(&f.zone, &f.zone.name).await.unwrap().len(), 15);
+    f.members.modify("gondor", |m| drop(m.annotations.insert("federation.kubernetes.io/dns-deletion".into(), "allow".into())));
+    f.published("no leftovers", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
 }
 
 #[tokio::test]
