@@ -148,6 +148,7 @@ async fn lead(
     let parts = Parts {
         federation: name,
         brake: config.brake,
+        hold: config.monitor.loss_delay,
         enabled,
         writer: Writer::new(federation.clone(), records, mailbox, over),
         records: batches,

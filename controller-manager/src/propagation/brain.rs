@@ -43,12 +43,16 @@ pub(super) enum Timer {
     Records,
     /// Deletions that wait in a cluster.
     Brake(String),
+    /// The division of replicas that waited for members.
+    Hold,
 }
 
 /// What the brain was made with.
 pub(crate) struct Parts {
     pub(crate) federation: Arc<str>,
     pub(crate) brake: Brake,
+    /// Longest wait for a member that was not heard of before replicas are divided without it.
+    pub(crate) hold: Duration,
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; KINDS.len()],
     pub(crate) writer: Writer,
@@ -177,6 +181,7 @@ impl Brain {
                 Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
                 Some(Reverse((_, Timer::Records))) => self.flush_records(),
                 Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
+                Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
                 None => break,
             }
         }

@@ -167,6 +167,8 @@ pub(crate) struct ClusterSide {
     pub(crate) epoch: Option<u64>,
     /// Replicas there count: ready, or away for less than the loss delay.
     pub(crate) counts: bool,
+    /// It was not heard of since the start, or since all members were away: no replicas are divided before this.
+    pub(crate) unheard_until: Option<Instant>,
     /// What the member holds of ours.
     pub(crate) seen: HashMap<Key, Seen>,
     /// Kinds listed completely in this session.

@@ -21,6 +21,7 @@ mod deletion;
 pub(crate) mod desired;
 pub(crate) mod entry;
 mod expiry;
+mod hold;
 pub(crate) mod intake;
 pub(crate) mod observed;
 mod outcome;

@@ -79,6 +79,7 @@ impl Bench {
         let parts = Parts {
             federation: "fellowship".into(),
             brake: Brake::default(),
+            hold: std::time::Duration::from_secs(20),
             enabled: std::array::from_fn(|kind| kind == MAP),
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,

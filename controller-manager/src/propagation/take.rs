@@ -1,6 +1,6 @@
 //! What each message changes in the brain's tables, and which objects are looked at for it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use federation_api::{keys, record::PropagationRecordSpec};
 use kube::api::DynamicObject;
@@ -9,6 +9,7 @@ use super::{
     brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
     entry::{ClusterSide, Copy, Entry, Key, Tracked, backoff},
+    hold::{Sight, after_outage},
     intake::{Intake, Observed, Write, WriteError},
 };
 use crate::kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey};
@@ -43,6 +44,7 @@ impl Brain {
                         lane,
                         epoch: None,
                         counts: was_ready,
+                        unheard_until: Some(Instant::now() + self.parts.hold),
                         seen: HashMap::new(),
                         listed: [false; KINDS.len()],
                         ever_listed: [false; KINDS.len()],
@@ -50,6 +52,7 @@ impl Brain {
                         brake: BrakeState::default(),
                     };
                     self.clusters.insert(cluster, side);
+                    self.later(self.parts.hold, Timer::Hold);
                     self.enqueue_all();
                 }
             }
@@ -191,7 +194,11 @@ impl Brain {
     }
 
     fn take_session(&mut self, cluster: &str, epoch: Option<u64>) {
+        if epoch.is_some() {
+            self.wait_after_outage(cluster);
+        }
         let Some(side) = self.clusters.get_mut(cluster) else { return };
+        side.unheard_until = None;
         side.epoch = epoch;
         side.listed = [false; KINDS.len()];
         if epoch.is_some() {
@@ -207,6 +214,21 @@ impl Brain {
             }
         }
         self.enqueue_all();
+    }
+
+    fn wait_after_outage(&mut self, back: &str) {
+        let sight = |side: &ClusterSide| Sight { reachable: side.epoch.is_some(), counts: side.counts };
+        let others = after_outage(back, self.clusters.iter().map(|(name, side)| (name, sight(side))));
+        let until = Instant::now() + self.parts.hold;
+        for name in &others {
+            if let Some(side) = self.clusters.get_mut(name) {
+                side.unheard_until = Some(until);
+            }
+        }
+        if !others.is_empty() {
+            tracing::info!(cluster = back, "the first member is back; replicas are divided when others are, or after a while");
+            self.later(self.parts.hold, Timer::Hold);
+        }
     }
 
     fn take_observed(&mut self, cluster: &str, epoch: u64, kind: KindId, observed: Observed) {
