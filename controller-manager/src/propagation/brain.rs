@@ -68,7 +68,7 @@ pub(crate) struct Brain {
     pub(super) entries: HashMap<Key, Entry>,
     pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
     pub(super) clusters: BTreeMap<String, ClusterSide>,
-    queue: Vec<Key>,
+    pub(super) queue: Vec<Key>,
     queued: HashSet<Key>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     /// Objects whose records changed, with their uids.
@@ -158,7 +158,10 @@ impl Brain {
     }
 
     pub(super) fn enqueue_all(&mut self) {
-        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        self.enqueue_many(self.entries.keys().cloned().collect());
+    }
+
+    pub(super) fn enqueue_many(&mut self, keys: Vec<Key>) {
         // Namespaces first: what is in them waits for them.
         let (namespaces, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|k| k.kind == crate::kinds::NAMESPACE);
         namespaces.iter().chain(&others).for_each(|k| self.enqueue(k));

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{
     brake::BrakeState,
+    decide::{Action, Want, decide},
     desired::Split,
     observed::{Seen, Workload},
 };
@@ -140,6 +141,22 @@ impl Tracked {
     /// Existing objects of the same name in members are taken over.
     pub(crate) fn adopts(&self) -> bool {
         self.annotation(keys::CONFLICT) == Some("adopt")
+    }
+}
+
+impl Entry {
+    /// Whether a look at the object would change nothing in a cluster, as long as it is divided as before.
+    pub(crate) fn is_settled(&self, cluster: &str, seen: Option<&Seen>) -> bool {
+        let settled = |live: &Tracked, copy: &Copy| {
+            let record = &copy.record;
+            !copy.busy
+                && !copy.surveying
+                && record.state == State::Applied
+                && record.applied == record.desired
+                && decide(Want::Present(&record.desired), record, seen, &live.uid) == Action::Nothing
+        };
+        let live = |live: &Tracked| !live.is_deleting() && live.copies.get(cluster).map_or(seen.is_none(), |copy| settled(live, copy));
+        self.graves.is_empty() && self.live.as_ref().is_none_or(live)
     }
 }
 

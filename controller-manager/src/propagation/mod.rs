@@ -30,6 +30,7 @@ pub(crate) mod records;
 #[cfg(test)]
 mod safety_tests;
 mod schedule;
+mod sight;
 mod take;
 pub(crate) mod writer;
 

@@ -218,6 +218,32 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
 }
 
 #[tokio::test]
+async fn a_flap_that_changes_nothing_is_no_work() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    bench.list(None);
+    let job = bench.jobs.try_recv().unwrap();
+    let outcome = Outcome::Applied { seen: Box::new(seen()), created: true };
+    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
+
+    let session = |epoch| Intake::Session { cluster: "gondor".into(), epoch };
+    let listed = |epoch, seen| {
+        let observed = Observed::Listed(vec![(key(), seen)]);
+        Intake::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
+    };
+    for message in [session(None), session(Some(2)), listed(2, seen())] {
+        bench.brain.take(message);
+        assert!(bench.brain.queue.is_empty());
+    }
+    // What somebody changed meanwhile is looked at.
+    bench.tell(session(None));
+    bench.tell(session(Some(3)));
+    bench.tell(listed(3, Seen { resource_version: "6".into(), owned: "less".into(), ..seen() }));
+    assert!(matches!(bench.jobs.try_recv().map(|job| job.work), Ok(Work::Apply { .. })));
+}
+
+#[tokio::test]
 async fn writes_end_with_leadership() {
     let client = silent();
     let over = CancellationToken::new();

@@ -9,8 +9,7 @@ use super::{
     brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
     entry::{ClusterSide, Copy, Entry, Key, Tracked, backoff},
-    hold::{Sight, after_outage},
-    intake::{Intake, Observed, Write, WriteError},
+    intake::{Intake, Write, WriteError},
 };
 use crate::kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey};
 
@@ -190,93 +189,6 @@ impl Brain {
                 }
             }
             self.enqueue(&key);
-        }
-    }
-
-    fn take_session(&mut self, cluster: &str, epoch: Option<u64>) {
-        if epoch.is_some() {
-            self.wait_after_outage(cluster);
-        }
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        side.unheard_until = None;
-        side.epoch = epoch;
-        side.listed = [false; KINDS.len()];
-        if epoch.is_some() {
-            side.counts = true;
-        }
-        // What was under way in the session before is void.
-        for entry in self.entries.values_mut() {
-            for copy in entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster)) {
-                copy.busy = false;
-                copy.surveying = false;
-                copy.failures = 0;
-                copy.not_before = None;
-            }
-        }
-        self.enqueue_all();
-    }
-
-    fn wait_after_outage(&mut self, back: &str) {
-        let sight = |side: &ClusterSide| Sight { reachable: side.epoch.is_some(), counts: side.counts };
-        let others = after_outage(back, self.clusters.iter().map(|(name, side)| (name, sight(side))));
-        let until = Instant::now() + self.parts.hold;
-        for name in &others {
-            if let Some(side) = self.clusters.get_mut(name) {
-                side.unheard_until = Some(until);
-            }
-        }
-        if !others.is_empty() {
-            tracing::info!(cluster = back, "the first member is back; replicas are divided when others are, or after a while");
-            self.later(self.parts.hold, Timer::Hold);
-        }
-    }
-
-    fn take_observed(&mut self, cluster: &str, epoch: u64, kind: KindId, observed: Observed) {
-        let in_session = |side: &&mut ClusterSide| side.epoch == Some(epoch);
-        match observed {
-            Observed::Listed(objects) => {
-                let objects: Vec<_> = objects.into_iter().map(|(key, seen)| (self.intern(key), seen)).collect();
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let found: std::collections::HashSet<Key> = objects.iter().map(|(k, _)| k.clone()).collect();
-                side.seen.retain(|key, _| key.kind != kind || found.contains(key));
-                objects.into_iter().for_each(|(key, seen)| side.see(key, seen));
-                side.listed[kind] = true;
-                side.ever_listed[kind] = true;
-                side.failing[kind] = None;
-                let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-                keys.iter().for_each(|k| self.enqueue(k));
-            }
-            Observed::Changed(key, seen) => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.see(key.clone(), *seen);
-                self.enqueue(&key);
-            }
-            Observed::Gone(key, uid) => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.unsee(&key, &uid);
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    // It went as it was asked to; no need to wait longer.
-                    entry
-                        .live
-                        .iter_mut()
-                        .chain(&mut entry.graves)
-                        .filter_map(|t| t.copies.get_mut(cluster))
-                        .for_each(|c| c.not_before = None);
-                }
-                self.enqueue(&key);
-            }
-            Observed::Failing(reason) => {
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let first = side.failing[kind].is_none();
-                if first && !side.listed[kind] {
-                    tracing::warn!(cluster, kind = KINDS[kind].kind, error = reason, "the member cannot be watched");
-                    side.failing[kind] = Some(reason);
-                    let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-                    keys.iter().for_each(|k| self.enqueue(k));
-                }
-            }
         }
     }
 
