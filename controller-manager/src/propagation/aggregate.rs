@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     brain::Brain,
+    conditions,
     entry::{Key, Tracked},
     intake::Write,
     observed::Workload,
@@ -39,7 +40,7 @@ impl Brain {
     /// The part of the status that has to be written; nothing when it is right.
     fn status_of(&self, key: &Key, live: &Tracked) -> Option<Value> {
         let object = live.object.as_ref()?;
-        let mut workloads = Vec::new();
+        let (mut workloads, mut reported) = (Vec::new(), Vec::new());
         let mut all_follow = true;
         for (cluster, copy) in &live.copies {
             let Some(side) = self.clusters.get(cluster).filter(|s| s.counts) else { continue };
@@ -55,9 +56,17 @@ impl Brain {
                 return None;
             }
             workloads.extend(workload);
+            reported.push((cluster.as_str(), workload.map_or(&[][..], |w| &w.conditions)));
         }
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
-        difference(key.kind(), &sum(key.kind(), &workloads, generation), &object.data["status"])
+        let current = &object.data["status"];
+        let mut status = sum(key.kind(), &workloads, generation);
+        if key.kind().kind == "Deployment"
+            && let Some(conditions) = conditions::merge(&reported, &current["conditions"])
+        {
+            status.insert("conditions".into(), conditions);
+        }
+        difference(key.kind(), &status, current)
     }
 }
 

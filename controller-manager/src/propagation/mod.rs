@@ -16,6 +16,7 @@ use kube::{
 mod aggregate;
 pub(crate) mod brain;
 pub(crate) mod brake;
+mod conditions;
 pub(crate) mod decide;
 mod deletion;
 pub(crate) mod desired;
