@@ -235,7 +235,7 @@ impl Brain {
     }
 
     /// Lets waiting deletions of a cluster go on, or stops them and asks.
-    fn judge(&mut self, cluster: &str) {
+    pub(super) fn judge(&mut self, cluster: &str) {
         let Some(side) = self.clusters.get_mut(cluster) else { return };
         let managed = side.seen.len();
         let seen = &side.seen;

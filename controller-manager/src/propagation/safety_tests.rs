@@ -218,6 +218,32 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
 }
 
 #[tokio::test]
+async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
+    let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
+    bench.brain.parts.brake.allowed = 0;
+    bench.reach();
+    bench.list(Some(seen()));
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let judged = |bench: &mut Bench| {
+        metrics::with_local_recorder(&recorder, || bench.brain.judge("gondor"));
+        recorder.handle().render()
+    };
+    let stopped = "federation_deletions_stopped{cluster=\"gondor\"}";
+    assert!(judged(&mut bench).contains(&format!("{stopped} 1")));
+    bench.tell(Intake::Cluster {
+        cluster: "gondor".into(),
+        uid: "g".into(),
+        labels: [].into(),
+        annotations: [(keys::MASS_DELETION.to_owned(), "allow".to_owned())].into(),
+        lane: None,
+        was_ready: false,
+    });
+    assert!(judged(&mut bench).contains(&format!("{stopped} 0")));
+    bench.brain.work();
+    assert!(bench.deletes());
+}
+
+#[tokio::test]
 async fn a_flap_that_changes_nothing_is_no_work() {
     let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
     bench.reach();
