@@ -34,6 +34,10 @@ pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
 /// Annotation on a Cluster: `allow` lets deletions that the brake stopped (design D9) go on, as long as it is there.
 pub const MASS_DELETION: &str = "federation.kubernetes.io/mass-deletion";
 
+/// Annotation on a Cluster: `allow` lets deletions of DNS names that the brake holds back go on, in the whole zone and as
+/// long as it is there.
+pub const DNS_DELETION: &str = "federation.kubernetes.io/dns-deletion";
+
 /// Annotation on a Cluster: `true` lets a Cluster without `secretRef` be used although its server cannot be checked.
 pub const INSECURE: &str = "federation.kubernetes.io/insecure";
 

@@ -59,6 +59,9 @@ pub struct ClusterRecord {
     /// selected here is not explicit.
     #[serde(skip_serializing_if = "is_false")]
     pub explicit: bool,
+    /// The Job there was seen finished: it is not made again when somebody deletes it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub finished: bool,
     /// Where it stands.
     pub state: State,
     /// Why, in one sentence; empty when applied.

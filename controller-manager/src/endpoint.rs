@@ -1,6 +1,6 @@
 //! `/healthz`, `/livez`, `/readyz` and `/metrics` over plain HTTP, on v1's port.
 
-use std::{convert::Infallible, net::SocketAddr};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
 use federation_api::failure::Failure;
@@ -15,11 +15,29 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tokio::{net::TcpListener, sync::watch, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
+/// Upper bounds of the buckets of every histogram, in seconds: all our histograms are times.
+const BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+/// Samples are put into their buckets this often, whether somebody reads the metrics or not.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+fn builder() -> PrometheusBuilder {
+    PrometheusBuilder::new().set_buckets(BUCKETS).expect("the list of buckets is not empty")
+}
+
 /// Installs the recorder of metrics, once in a process. Absent when somebody else installed one.
 pub(crate) fn recorder() -> Option<PrometheusHandle> {
-    let recorder = PrometheusBuilder::new().build_recorder();
+    let recorder = builder().build_recorder();
     let handle = recorder.handle();
     metrics::set_global_recorder(recorder).ok().map(|()| handle)
+}
+
+/// Keeps samples from piling up, for ever.
+pub(crate) async fn upkeep(metrics: PrometheusHandle) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.run_upkeep();
+    }
 }
 
 /// Binds the address.
@@ -47,7 +65,7 @@ pub(crate) async fn serve(
         };
         let Ok((stream, _)) = accepted else {
             // Out of file descriptors, most likely: others must come first.
-            tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             continue;
         };
         let (metrics, ready) = (metrics.clone(), ready.clone());
@@ -82,6 +100,14 @@ fn answer(method: &Method, path: &str, metrics: Option<&PrometheusHandle>, ready
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_told_in_buckets() {
+        let recorder = builder().build_recorder();
+        metrics::with_local_recorder(&recorder, || metrics::histogram!("t_seconds").record(0.02));
+        let text = recorder.handle().render();
+        assert!(text.contains("t_seconds_bucket{le=\"0.025\"} 1") && text.contains("t_seconds_bucket{le=\"0.01\"} 0"), "{text}");
+    }
 
     #[test]
     fn readiness_is_apart_from_liveness() {

@@ -84,6 +84,9 @@ pub async fn run_with_dns(
     let (ready, is_ready) = watch::channel(false);
     let metrics = endpoint::recorder();
     let mut background = JoinSet::new();
+    if let Some(metrics) = metrics.clone() {
+        background.spawn(endpoint::upkeep(metrics));
+    }
     if let Some(address) = config.listen {
         let listener = endpoint::bind(address).await?;
         background.spawn(endpoint::serve(listener, metrics, is_ready, shutdown.clone()));
@@ -145,6 +148,7 @@ async fn lead(
     let parts = Parts {
         federation: name,
         brake: config.brake,
+        hold: config.monitor.loss_delay,
         enabled,
         writer: Writer::new(federation.clone(), records, mailbox, over),
         records: batches,

@@ -26,6 +26,7 @@ use crate::{
     members::{
         Health, Member,
         connect::{Insecure, allows_insecure},
+        endpoints,
         lane::{Lane, Session},
         request::{Call, MERGE},
         watches::Watches,
@@ -76,7 +77,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     };
     tasks.spawn(lane.run());
 
-    let (services, slices) = (Writer::default(), Writer::default());
+    let (services, endpoints) = (Writer::default(), endpoints::Writer::default());
     clusters.members.put(Member {
         name: first.name.clone(),
         uid: first.uid.clone(),
@@ -88,12 +89,13 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         region: first.status.region.clone(),
         client: None,
         services: services.as_reader(),
-        slices: slices.as_reader(),
+        endpoints: endpoints.as_reader(),
         services_synced: false,
-        slices_synced: false,
+        endpoints_synced: false,
     });
     clusters.mailbox.send(Intake::Cluster {
         cluster: first.name.clone(),
+        uid: first.uid.clone(),
         labels: first.labels.clone(),
         annotations: first.annotations.clone(),
         lane: Some(jobs),
@@ -119,7 +121,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         }
     }
     if clusters.enabled.iter().zip(&KINDS).any(|(on, k)| *on && k.family == Family::Service) {
-        tasks.spawn(watches.slices(slices));
+        tasks.spawn(watches.endpoints(endpoints));
     }
 
     let verdict = Verdict::new(clusters.monitor.failures);
@@ -295,6 +297,7 @@ impl Monitor {
         });
         self.clusters.mailbox.send(Intake::Cluster {
             cluster: self.name.clone(),
+            uid: joined.uid,
             labels: joined.labels,
             annotations: joined.annotations,
             lane: None,

@@ -172,12 +172,12 @@ impl DnsController {
         for service in &services {
             let (problems, unresolved) = self.state.refresh(&self.tree, service, &self.resolved);
             let problems = (!problems.is_empty()).then(|| problems.join("; "));
-            self.told.set(&*self.report, service, "InvalidDNSName", problems);
+            self.told.set(&*self.report, service, self.state.uid(service), "InvalidDNSName", problems);
             let kept = self.state.keeps(service).then(|| KEPT.to_owned());
-            self.told.set(&*self.report, service, "DNSNamesKept", kept);
+            self.told.set(&*self.report, service, self.state.uid(service), "DNSNamesKept", kept);
             let reason = |host: &String| format!("{host}: {}", failures.get(host).map_or("not resolved", String::as_str));
             let message = (!unresolved.is_empty()).then(|| unresolved.iter().map(reason).collect::<Vec<_>>().join("; "));
-            self.told.set(&*self.report, service, "LoadBalancerNotResolved", message);
+            self.told.set(&*self.report, service, self.state.uid(service), "LoadBalancerNotResolved", message);
             if !unresolved.is_empty() && self.state.holds(service) && self.started.elapsed() < self.pace.unresolved {
                 waiting.insert(service.clone());
             }
@@ -199,7 +199,8 @@ impl DnsController {
             for service in pass.batch.iter().filter_map(|c| self.tree.service_of(c.name())).collect::<BTreeSet<_>>() {
                 let mine = rejected.iter().filter(|r| self.tree.service_of(&r.name).as_ref() == Some(&service));
                 let reasons: Vec<String> = mine.map(|r| format!("{}: {}", r.name, r.reason)).collect();
-                self.told.set(&*self.report, &service, "DNSRecordRejected", (!reasons.is_empty()).then(|| reasons.join("; ")));
+                let reasons = (!reasons.is_empty()).then(|| reasons.join("; "));
+                self.told.set(&*self.report, &service, self.state.uid(&service), "DNSRecordRejected", reasons);
             }
             self.state.applied(&pass, &rejected);
             self.published |= first;
@@ -221,11 +222,12 @@ impl DnsController {
             return;
         };
         let message = format!(
-            "{} DNS names would be deleted although no Service was seen deleted and no cluster left; they are kept, the first is {}: to remove \
-             the names of a Service, create it again and delete it",
+            "{} DNS names would be deleted although no Service was seen deleted and no cluster left or moved; they are kept until a Cluster \
+             has annotation {}=allow, the first is {}",
             names.len(),
+            federation_api::keys::DNS_DELETION,
             names.first().map_or("", |n| n.as_str())
         );
-        self.told.set(&*self.report, &service, "DNSDeletionHeldBack", Some(message));
+        self.told.set(&*self.report, &service, self.state.uid(&service), "DNSDeletionHeldBack", Some(message));
     }
 }

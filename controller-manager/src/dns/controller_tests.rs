@@ -89,8 +89,8 @@ impl Resolve for Resolver {
 struct Notices(Mutex<Vec<String>>);
 
 impl Report for Notices {
-    fn warning(&self, service: &ServiceKey, reason: &'static str, _: &str) {
-        self.0.lock().unwrap().push(format!("{service} {reason}"));
+    fn warning(&self, service: &ServiceKey, uid: &str, reason: &'static str, _: &str) {
+        self.0.lock().unwrap().push(format!("{service} {uid} {reason}").replace("  ", " "));
     }
 }
 
@@ -237,15 +237,54 @@ async fn a_service_that_is_merely_missing_keeps_its_names_until_it_is_seen_delet
 }
 
 #[tokio::test]
+async fn leftovers_go_with_consent_but_not_before_everything_is_known() {
+    let memory = Memory::default();
+    for i in 0..40 {
+        let left = name(&format!("old{i}.demo.f.svc.example.com"));
+        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, true);
+    }
+    let f = start(memory, fast());
+    f.dns.consent(true);
+    f.dns.publish(key("nginx"), vec![site("", "", "192.0.2.1", Worth::Serving)]);
+    until("published", || f.provider.lines().len() == 41).await;
+    f.dns.consent(false);
+    f.dns.complete();
+    until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("DNSDeletionHeldBack"))).await;
+    assert_eq!(f.provider.lines().len(), 41);
+    f.dns.consent(true);
+    until("leftovers gone", || f.provider.lines().len() == 1).await;
+}
+
+#[tokio::test]
+async fn a_cluster_that_moves_takes_its_old_names_along() {
+    let f = start(Memory::default(), fast());
+    let publish = |region: &str, zone: &str| {
+        (0..20).for_each(|i| f.dns.publish(key(&format!("s{i}")), vec![site(region, zone, "192.0.2.1", Worth::Serving)]));
+    };
+    publish("gondor", "minas");
+    f.dns.complete();
+    until("published", || f.provider.lines().len() == 60).await;
+    f.dns.cluster_moved(("gondor", &["minas".into()]), ("arnor", &["fornost".into()]));
+    publish("arnor", "fornost");
+    until("moved", || f.provider.lines().len() == 60 && f.provider.lines().iter().all(|l| !l.contains("gondor"))).await;
+    // Who lost the labels of its nodes did not move.
+    f.dns.cluster_moved(("arnor", &["fornost".into()]), ("", &[]));
+    publish("", "");
+    until("told", || f.notices.0.lock().unwrap().iter().any(|n| n.contains("DNSDeletionHeldBack"))).await;
+    assert_eq!(f.provider.lines().iter().filter(|l| l.contains("arnor")).count(), 40);
+}
+
+#[tokio::test]
 async fn a_bad_record_is_reported_once_and_stops_nobody() {
     let f = start(Memory::default(), fast());
+    f.dns.identify(&key("bad"), "uid-of-bad");
     f.dns.publish(key("bad"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
     f.dns.publish(key("good"), vec![site("gondor", "not a zone", "192.0.2.1", Worth::Serving)]);
     until("the good one", || f.provider.lines().len() == 2).await;
     tokio::time::sleep(Duration::from_millis(500)).await;
     let mut notices = f.notices.0.lock().unwrap().clone();
     notices.sort();
-    assert_eq!(notices, ["demo/bad DNSRecordRejected", "demo/good InvalidDNSName"]);
+    assert_eq!(notices, ["demo/bad uid-of-bad DNSRecordRejected", "demo/good InvalidDNSName"]);
 }
 
 #[tokio::test]

@@ -19,8 +19,12 @@ pub(super) struct News {
     pub(super) kept: BTreeMap<ServiceKey, bool>,
     /// Whether some joined member was not read yet, where that changed.
     pub(super) unread: Option<bool>,
-    /// Domains of the regions and zones of clusters that left.
+    /// uids of Services.
+    pub(super) uids: BTreeMap<ServiceKey, String>,
+    /// Domains of the regions and zones that clusters left.
     pub(super) left: BTreeSet<DnsName>,
+    /// Whether somebody consents to deletions that the brake holds back, where that changed.
+    pub(super) consent: Option<bool>,
     /// All Services there are were told at least once.
     pub(super) complete: bool,
 }
@@ -57,6 +61,12 @@ impl DnsHandle {
         });
     }
 
+    /// The Service has this uid, by which its Events are found.
+    pub fn identify(&self, service: &ServiceKey, uid: &str) {
+        let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
+        news.uids.insert(service.clone(), uid.to_owned());
+    }
+
     /// The Service was deleted, or is no longer of type `LoadBalancer`: its names shall go.
     pub fn withdraw(&self, service: ServiceKey) {
         self.tell(|news| drop(news.services.insert(service, Where::Withdrawn)));
@@ -88,9 +98,32 @@ impl DnsHandle {
 
     /// A cluster was unjoined: names of its zones and region may go.
     pub fn cluster_left(&self, region: &str, zones: &[String]) {
-        let levels = std::iter::once(None).chain(zones.iter().map(|z| Some(z.as_str())));
-        let levels: Vec<DnsName> = levels.filter(|_| !region.is_empty()).filter_map(|zone| self.tree.level(region, zone)).collect();
+        let levels = self.levels(region, zones);
         self.tell(|news| news.left.extend(levels));
+    }
+
+    /// A cluster has another region or other zones than before: names of what it is no longer in may go. One that
+    /// merely lost its labels did not move.
+    pub fn cluster_moved(&self, from: (&str, &[String]), to: (&str, &[String])) {
+        if to.0.is_empty() || (to.1.is_empty() && !from.1.is_empty()) {
+            return;
+        }
+        let still = self.levels(to.0, to.1);
+        let levels: Vec<DnsName> = self.levels(from.0, from.1).into_iter().filter(|level| !still.contains(level)).collect();
+        self.tell(|news| news.left.extend(levels));
+    }
+
+    /// Whether somebody consents to deletions that the brake holds back.
+    pub fn consent(&self, consent: bool) {
+        self.news.lock().unwrap_or_else(PoisonError::into_inner).consent = Some(consent);
+        if consent {
+            self.wake.notify_one();
+        }
+    }
+
+    fn levels(&self, region: &str, zones: &[String]) -> BTreeSet<DnsName> {
+        let levels = std::iter::once(None).chain(zones.iter().map(|z| Some(z.as_str())));
+        levels.filter(|_| !region.is_empty()).filter_map(|zone| self.tree.level(region, zone)).collect()
     }
 
     /// Every Service there is was told: from now on names of no Service are leftovers.

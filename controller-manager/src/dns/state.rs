@@ -29,7 +29,12 @@ pub(super) struct State {
     kept: BTreeSet<ServiceKey>,
     /// Some member was not read yet.
     unread: bool,
+    uids: BTreeMap<ServiceKey, String>,
     left: BTreeSet<DnsName>,
+    /// As `left`, from before the last look at everything.
+    left_before: BTreeSet<DnsName>,
+    /// Somebody consents to deletions that the brake holds back.
+    consent: bool,
     complete: bool,
     recent: VecDeque<(Instant, usize)>,
 }
@@ -76,14 +81,24 @@ impl State {
             }
         }
         self.unread = news.unread.unwrap_or(self.unread);
+        self.uids.extend(news.uids);
         self.left.extend(news.left);
+        let opened = news.complete && !std::mem::replace(&mut self.complete, true);
+        let consent = news.consent.unwrap_or(self.consent);
+        let allowed = !std::mem::replace(&mut self.consent, consent) && consent;
         // Leftovers were spared so far: now everything is looked at.
-        if news.complete && !std::mem::replace(&mut self.complete, true) { self.all() } else { dirty }
+        if opened || allowed { self.all() } else { dirty }
     }
 
-    /// All was looked at since clusters left; a name that is there still is explained by them no more.
+    /// All was looked at. Twice after clusters left or moved, a name that is there still is explained by them no
+    /// more; once is not enough, as news of the Services come after those of the clusters.
     pub(super) fn clusters_settled(&mut self) {
-        self.left.clear();
+        self.left_before = std::mem::take(&mut self.left);
+    }
+
+    /// uid of a Service; empty where there is no such Service.
+    pub(super) fn uid(&self, service: &ServiceKey) -> &str {
+        self.uids.get(service).map_or("", String::as_str)
     }
 
     /// Every Service that has, had or should have names.
@@ -157,7 +172,8 @@ impl State {
         let names: BTreeSet<&DnsName> = services.iter().filter_map(|s| self.names.get(s)).flatten().collect();
         let mut out = diff(names, &self.desired, &self.held);
         let explained = |name: &DnsName| {
-            tree.service_of(name).is_some_and(|s| self.withdrawn.contains(&s)) || self.left.iter().any(|level| name.is_within(level))
+            tree.service_of(name).is_some_and(|s| self.withdrawn.contains(&s))
+                || self.left.iter().chain(&self.left_before).any(|level| name.is_within(level))
         };
         if !self.complete {
             out.gone.retain(|name, _| explained(name));
@@ -165,6 +181,8 @@ impl State {
         // Where copies are or may be, something may answer.
         let answered = |s: &ServiceKey| self.kept.contains(s) || (self.unread && !self.sites.contains_key(s));
         out.gone.retain(|name, _| explained(name) || !tree.service_of(name).is_some_and(|s| answered(&s)));
+        // Consent explains what is left, but only once everything is known.
+        let explained = |name: &DnsName| (self.consent && self.complete) || explained(name);
         let lost = |name: &DnsName| tree.service_of(name).is_some_and(|s| self.lost.contains(&s)) && !explained(name);
         let mut kept: BTreeSet<DnsName> = out.gone.keys().filter(|name| lost(name)).cloned().collect();
         out.gone.retain(|name, _| !kept.contains(name));
@@ -206,8 +224,10 @@ impl State {
                     self.withdrawn.remove(service);
                     self.lost.remove(service);
                     self.kept.remove(service);
+                    self.uids.remove(service);
                 }
             } else {
+                self.uids.remove(service);
                 self.lost.remove(service);
                 self.kept.remove(service);
                 self.withdrawn.remove(service);

@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     foreign,
     limiter::Limiter,
-    request::{APPLY, Call, CallError, JSON, MERGE, Reply},
+    request::{Call, CallError, JSON, MERGE, Reply},
 };
 use crate::{
     kinds::{NAMESPACE, ObjectKey},
@@ -60,8 +60,8 @@ pub(crate) enum Work {
     /// Make the object be as `body` says.
     Apply {
         body: Bytes,
-        /// The object was seen there with our label.
-        ours: bool,
+        /// uid of the object that was seen there with our label.
+        ours: Option<String>,
         /// Take over what is there.
         adopt: bool,
     },
@@ -170,17 +170,17 @@ fn panicked(job: &Job) -> Outcome {
 }
 
 /// One job's talk with the member.
-struct Exchange {
-    client: kube::Client,
-    federation: Arc<str>,
+pub(super) struct Exchange {
+    pub(super) client: kube::Client,
+    pub(super) federation: Arc<str>,
     /// Whether the member refused for overload; absent until it was asked.
-    refused: Option<bool>,
+    pub(super) refused: Option<bool>,
 }
 
 impl Exchange {
     async fn carry_out(&mut self, job: &Job) -> Outcome {
         let result = match &job.work {
-            Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, *ours, *adopt).await,
+            Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, ours.clone(), *adopt).await,
             Work::Delete => self.delete(&job.key, &job.uid).await,
             Work::Survey { selector, replicas } => match self.survey(&job.key, selector, *replicas).await {
                 Err(Outcome::Failed { reason, .. }) => Ok(Outcome::Unsurveyed(reason)),
@@ -190,7 +190,7 @@ impl Exchange {
         result.unwrap_or_else(|outcome| outcome)
     }
 
-    async fn send(&mut self, call: Call<'_>) -> Result<Reply, Outcome> {
+    pub(super) async fn send(&mut self, call: Call<'_>) -> Result<Reply, Outcome> {
         match call.send(&self.client, TIMEOUT).await {
             Ok(reply) => {
                 self.refused = Some(reply.is_overload());
@@ -203,39 +203,16 @@ impl Exchange {
         }
     }
 
-    fn read(&self, key: &ObjectKey, reply: &Reply) -> Result<Seen, Outcome> {
-        let object: DynamicObject = parsed(reply)?;
-        Ok(Seen::from_object(key.kind(), &object, &self.federation))
+    pub(super) fn seen(&self, key: &ObjectKey, object: &DynamicObject) -> Seen {
+        Seen::from_object(key.kind(), object, &self.federation)
     }
 
     /// What is there now under the name, if anything.
-    async fn look(&mut self, key: &ObjectKey) -> Result<Option<Seen>, Outcome> {
+    pub(super) async fn look(&mut self, key: &ObjectKey) -> Result<Option<Seen>, Outcome> {
         let reply = self.send(Call::get(&key.path())).await?;
         match reply.status {
-            StatusCode::OK => self.read(key, &reply).map(Some),
+            StatusCode::OK => Ok(Some(self.seen(key, &parsed(&reply)?))),
             StatusCode::NOT_FOUND => Ok(None),
-            _ => Err(failed(&reply)),
-        }
-    }
-
-    async fn apply(&mut self, key: &ObjectKey, body: &Bytes, source: &str, ours: bool, adopt: bool) -> Result<Outcome, Outcome> {
-        // Creating does not force: should somebody else create the object between question and write, then
-        // nothing they set is overwritten.
-        let mut force = ours;
-        if !ours {
-            match self.look(key).await? {
-                None => {}
-                Some(found) if found.is_ours(source) || adopt => force = true,
-                Some(_) => return Ok(Outcome::Conflict),
-            }
-        }
-        let path = format!("{}?fieldManager={}&force={force}", key.path(), keys::FIELD_MANAGER);
-        let reply = self.send(Call { method: Method::PATCH, path: &path, content_type: APPLY, body: body.clone() }).await?;
-        match reply.status {
-            StatusCode::OK | StatusCode::CREATED => {
-                Ok(Outcome::Applied { seen: Box::new(self.read(key, &reply)?), created: reply.status == StatusCode::CREATED })
-            }
-            StatusCode::CONFLICT if !force => Ok(Outcome::Conflict),
             _ => Err(failed(&reply)),
         }
     }
@@ -328,11 +305,11 @@ fn has_finalizers(object: &Value) -> bool {
     some(&object["metadata"]["finalizers"]) || some(&object["spec"]["finalizers"])
 }
 
-fn failed(reply: &Reply) -> Outcome {
+pub(super) fn failed(reply: &Reply) -> Outcome {
     Outcome::Failed { reason: reply.message(), retry_after: reply.retry_after }
 }
 
-fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Outcome> {
+pub(super) fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Outcome> {
     serde_json::from_slice(&reply.body)
         .map_err(|e| Outcome::Failed { reason: format!("the member's answer cannot be read: {e}"), retry_after: None })
 }

@@ -3,13 +3,16 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
+use k8s_openapi::api::core::v1::Service;
 use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
+mod apply;
 pub mod connect;
+pub mod endpoints;
 mod foreign;
 pub use connect::{HostCredentials, MemberConnector};
+pub use endpoints::Endpoints;
 pub(crate) mod lane;
 pub(crate) mod limiter;
 pub(crate) mod request;
@@ -51,18 +54,18 @@ pub struct Member {
     pub client: Option<kube::Client>,
     /// Services the federation wrote there. Keeps what was last seen while the member is away.
     pub services: Store<Service>,
-    /// Endpoint slices of those Services. Keeps what was last seen while the member is away.
-    pub slices: Store<EndpointSlice>,
+    /// Endpoints of those Services. Keeps what was last seen while the member is away.
+    pub endpoints: Endpoints,
     /// Whether `services` was filled by a complete list since this process started.
     pub services_synced: bool,
-    /// Whether `slices` was filled by a complete list since this process started.
-    pub slices_synced: bool,
+    /// Whether `endpoints` was filled by a complete list since this process started.
+    pub endpoints_synced: bool,
 }
 
 impl Member {
-    /// Whether both stores show the whole member as last seen. Until then nothing follows from what they lack.
+    /// Whether both show the whole member as last seen. Until then nothing follows from what they lack.
     pub fn synced(&self) -> bool {
-        self.services_synced && self.slices_synced
+        self.services_synced && self.endpoints_synced
     }
 }
 

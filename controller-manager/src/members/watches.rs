@@ -18,7 +18,11 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{Member, MemberChange, Members, lane::Session};
+use super::{
+    Member, MemberChange, Members,
+    endpoints::{self, service_of},
+    lane::Session,
+};
 use crate::{
     kinds::{KINDS, KindId, ObjectKey},
     propagation::{
@@ -37,9 +41,6 @@ pub(crate) struct Watches {
     pub(crate) mailbox: Mailbox,
     pub(crate) members: Members,
 }
-
-/// Label on endpoint slices: the Service they belong to.
-const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 impl Watches {
     fn config(&self) -> watcher::Config {
@@ -92,23 +93,23 @@ impl Watches {
     }
 
     /// Watches Services: keeps their store and reports them as the other kinds are, until the member leaves.
-    pub(crate) async fn services(self, writer: Writer<Service>, id: KindId) {
+    pub(crate) async fn services(self, mut writer: Writer<Service>, id: KindId) {
         let cluster = self.cluster.clone();
         let change =
             move |s: &Service| Some(MemberChange::Service { cluster: cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
         let listed = self.on_listed(|m| m.services_synced = true);
-        self.store(writer, Some(id), change, listed).await;
+        self.store(|event| writer.apply_watcher_event(event), Some(id), change, listed).await;
     }
 
-    /// Keeps the store of endpoint slices until the member leaves.
-    pub(crate) async fn slices(self, writer: Writer<EndpointSlice>) {
+    /// Keeps the index of endpoints until the member leaves.
+    pub(crate) async fn endpoints(self, mut writer: endpoints::Writer) {
         let cluster = self.cluster.clone();
         let change = move |s: &EndpointSlice| {
-            let service = s.labels().get(SERVICE_NAME)?.clone();
-            Some(MemberChange::Endpoints { cluster: cluster.clone(), namespace: s.namespace()?, service })
+            let (namespace, service) = service_of(s)?;
+            Some(MemberChange::Endpoints { cluster: cluster.clone(), namespace, service })
         };
-        let listed = self.on_listed(|m| m.slices_synced = true);
-        self.store(writer, None, change, listed).await;
+        let listed = self.on_listed(|m| m.endpoints_synced = true);
+        self.store(|event| writer.apply_watcher_event(event), None, change, listed).await;
     }
 
     fn on_listed(&self, mark: fn(&mut Member)) -> impl Fn() + use<> {
@@ -118,7 +119,7 @@ impl Watches {
 
     async fn store<K>(
         mut self,
-        mut writer: Writer<K>,
+        mut write: impl FnMut(&Event<K>),
         report: Option<KindId>,
         change: impl Fn(&K) -> Option<MemberChange>,
         listed: impl Fn(),
@@ -138,7 +139,7 @@ impl Watches {
                 };
                 let Some(event) = event else { break };
                 if let Ok(event) = &event {
-                    writer.apply_watcher_event(event);
+                    write(event);
                     match event {
                         Event::Apply(object) | Event::Delete(object) => change(object).into_iter().for_each(|c| self.members.tell(c)),
                         Event::InitDone => listed(),

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     brain::Brain,
+    conditions,
     entry::{Key, Tracked},
     intake::Write,
     observed::Workload,
@@ -39,7 +40,7 @@ impl Brain {
     /// The part of the status that has to be written; nothing when it is right.
     fn status_of(&self, key: &Key, live: &Tracked) -> Option<Value> {
         let object = live.object.as_ref()?;
-        let mut workloads = Vec::new();
+        let (mut workloads, mut reported) = (Vec::new(), Vec::new());
         let mut all_follow = true;
         for (cluster, copy) in &live.copies {
             let Some(side) = self.clusters.get(cluster).filter(|s| s.counts) else { continue };
@@ -49,10 +50,23 @@ impl Brain {
                 && seen.is_some_and(|s| {
                     s.workload.as_ref().is_some_and(|w| w.observed_generation >= s.generation || key.kind().family == Family::Job)
                 });
-            workloads.extend(seen.and_then(|s| s.workload.as_deref()));
+            let workload = seen.and_then(|s| s.workload.as_deref()).or(copy.finished.as_deref());
+            if workload.is_none() && copy.record.finished {
+                // Deleted in the member, and since a restart nothing says how it ended: what was written then stays.
+                return None;
+            }
+            workloads.extend(workload);
+            reported.push((cluster.as_str(), workload.map_or(&[][..], |w| &w.conditions)));
         }
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
-        difference(key.kind(), &sum(key.kind(), &workloads, generation), &object.data["status"])
+        let current = &object.data["status"];
+        let mut status = sum(key.kind(), &workloads, generation);
+        if key.kind().kind == "Deployment"
+            && let Some(conditions) = conditions::merge(&reported, &current["conditions"])
+        {
+            status.insert("conditions".into(), conditions);
+        }
+        difference(key.kind(), &status, current)
     }
 }
 

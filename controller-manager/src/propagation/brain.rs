@@ -43,12 +43,16 @@ pub(super) enum Timer {
     Records,
     /// Deletions that wait in a cluster.
     Brake(String),
+    /// The division of replicas that waited for members.
+    Hold,
 }
 
 /// What the brain was made with.
 pub(crate) struct Parts {
     pub(crate) federation: Arc<str>,
     pub(crate) brake: Brake,
+    /// Longest wait for a member that was not heard of before replicas are divided without it.
+    pub(crate) hold: Duration,
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; KINDS.len()],
     pub(crate) writer: Writer,
@@ -64,7 +68,7 @@ pub(crate) struct Brain {
     pub(super) entries: HashMap<Key, Entry>,
     pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
     pub(super) clusters: BTreeMap<String, ClusterSide>,
-    queue: Vec<Key>,
+    pub(super) queue: Vec<Key>,
     queued: HashSet<Key>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     /// Objects whose records changed, with their uids.
@@ -154,7 +158,10 @@ impl Brain {
     }
 
     pub(super) fn enqueue_all(&mut self) {
-        let keys: Vec<Key> = self.entries.keys().cloned().collect();
+        self.enqueue_many(self.entries.keys().cloned().collect());
+    }
+
+    pub(super) fn enqueue_many(&mut self, keys: Vec<Key>) {
         // Namespaces first: what is in them waits for them.
         let (namespaces, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|k| k.kind == crate::kinds::NAMESPACE);
         namespaces.iter().chain(&others).for_each(|k| self.enqueue(k));
@@ -177,6 +184,7 @@ impl Brain {
                 Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
                 Some(Reverse((_, Timer::Records))) => self.flush_records(),
                 Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
+                Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
                 None => break,
             }
         }
@@ -227,7 +235,7 @@ impl Brain {
     }
 
     /// Lets waiting deletions of a cluster go on, or stops them and asks.
-    fn judge(&mut self, cluster: &str) {
+    pub(super) fn judge(&mut self, cluster: &str) {
         let Some(side) = self.clusters.get_mut(cluster) else { return };
         let managed = side.seen.len();
         let seen = &side.seen;
@@ -238,12 +246,18 @@ impl Brain {
             let along = if namespaces { seen.keys().filter(|k| !keys.contains(*k) && inside(k)).count() } else { 0 };
             keys.len() + along
         };
+        let was_stopped = side.brake.stopped;
         match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now(), weigh) {
-            Verdict::Release(keys) => keys.iter().for_each(|k| self.enqueue(k)),
+            Verdict::Release(keys) => {
+                if was_stopped {
+                    stopped_gauge(cluster).set(0.0);
+                }
+                keys.iter().for_each(|k| self.enqueue(k));
+            }
             Verdict::Stop { count } => {
-                let first = !std::mem::replace(&mut side.brake.stopped, true);
-                metrics::gauge!("federation_deletions_stopped", "cluster" => cluster.to_owned()).set(count as f64);
-                if first {
+                side.brake.stopped = true;
+                stopped_gauge(cluster).set(count as f64);
+                if !was_stopped {
                     let annotation = federation_api::keys::MASS_DELETION;
                     let message = format!(
                         "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation; \
@@ -253,8 +267,9 @@ impl Brain {
                     let about = About {
                         api_version: federation_api::keys::API_VERSION.into(),
                         kind: "Cluster",
+                        namespace: String::new(),
                         name: cluster.into(),
-                        ..About::default()
+                        uid: side.uid.clone(),
                     };
                     self.parts.events.tell(Event { about, warning: true, reason: "DeletionsStopped", message });
                 }
@@ -275,4 +290,9 @@ impl Brain {
         };
         self.parts.events.tell(Event { about, warning, reason, message });
     }
+}
+
+/// Deletions that wait for consent in a cluster.
+pub(super) fn stopped_gauge(cluster: &str) -> metrics::Gauge {
+    metrics::gauge!("federation_deletions_stopped", "cluster" => cluster.to_owned())
 }

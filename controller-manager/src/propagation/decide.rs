@@ -47,8 +47,11 @@ pub(crate) fn decide(want: Want<'_>, record: &ClusterRecord, seen: Option<&Seen>
 }
 
 fn present(digest: &str, record: &ClusterRecord, seen: Option<&Seen>, uid: &str) -> Action {
-    // Not there, or somebody else's: applying asks first.
-    let Some(seen) = seen else { return Action::Apply { ours: false } };
+    let Some(seen) = seen else {
+        // A Job that ran to its end and was deleted would run again. Otherwise it is not there, or somebody
+        // else's: applying asks first.
+        return if record.finished { Action::Nothing } else { Action::Apply { ours: false } };
+    };
     if seen.deleting {
         // It is made again once it is gone.
         return Action::Nothing;
@@ -96,6 +99,14 @@ mod tests {
         assert_eq!(decide(Want::Present("d"), &conflict, None, "u"), Action::Apply { ours: false });
         assert_eq!(decide(Want::Present("e"), &conflict, None, "u"), Action::Apply { ours: false });
         assert_eq!(decide(Want::Absent, &conflict, None, "u"), Action::Forget);
+    }
+
+    #[test]
+    fn what_finished_is_not_made_again() {
+        let finished = ClusterRecord { finished: true, ..record("d", State::Applied) };
+        assert_eq!(decide(Want::Present("d"), &finished, None, "u"), Action::Nothing);
+        assert_eq!(decide(Want::Present("e"), &finished, Some(&seen("5", "o")), "u"), Action::Apply { ours: true });
+        assert_eq!(decide(Want::Absent, &finished, Some(&seen("5", "o")), "u"), Action::Delete);
     }
 
     #[test]

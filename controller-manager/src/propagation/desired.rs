@@ -109,6 +109,8 @@ fn own_addresses(spec: &mut Map<String, Value>) {
 }
 
 /// A Job's share. The selector that a server generated is left to each cluster; one the user wrote is kept.
+/// When it is over the federation deletes all copies together: a member that did so alone would say nothing of how
+/// its Job ended.
 fn own_job(spec: &mut Map<String, Value>, split: Option<Split>) {
     if let Some(split) = split {
         spec.insert("parallelism".into(), split.replicas.into());
@@ -116,6 +118,7 @@ fn own_job(spec: &mut Map<String, Value>, split: Option<Split>) {
             spec.insert("completions".into(), completions.into());
         }
     }
+    spec.remove("ttlSecondsAfterFinished");
     if spec.get("manualSelector").and_then(Value::as_bool) == Some(true) {
         return;
     }

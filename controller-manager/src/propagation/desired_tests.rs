@@ -75,9 +75,9 @@ fn a_service_loses_addresses_but_stays_headless() {
 }
 
 #[test]
-fn a_job_is_divided_and_its_generated_selector_left_out() {
+fn a_job_is_divided_and_its_generated_selector_and_its_time_left_out() {
     let spec = json!({
-        "parallelism": 3, "completions": 5, "manualSelector": false, "selector": {"matchLabels": {"controller-uid": "x"}},
+        "parallelism": 3, "completions": 5, "ttlSecondsAfterFinished": 60, "manualSelector": false, "selector": {"matchLabels": {"controller-uid": "x"}},
         "template": {"metadata": {"labels": {"controller-uid": "x", "job-name": "sum", "app": "sum"}}}
     });
     let split = Some(Split { replicas: 1, completions: Some(2) });

@@ -14,7 +14,12 @@ use federation_api::{
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
-use super::{brake::BrakeState, desired::Split, observed::Seen};
+use super::{
+    brake::BrakeState,
+    decide::{Action, Want, decide},
+    desired::Split,
+    observed::{Seen, Workload},
+};
 use crate::{
     kinds::{KINDS, ObjectKey},
     members::lane::{Job, Survey},
@@ -49,6 +54,8 @@ pub(crate) struct Tracked {
     pub(crate) recorded: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
+    /// When a finished Job is to be deleted, once a look at that time is planned.
+    pub(crate) expires: Option<jiff::Timestamp>,
     /// The last complaint about its annotations, so that each is told once.
     pub(crate) complaint: String,
 }
@@ -73,6 +80,8 @@ pub(crate) struct Copy {
     pub(crate) not_before: Option<Instant>,
     pub(crate) survey: Option<Surveyed>,
     pub(crate) surveying: bool,
+    /// How a Job was when it was last seen finished: it still counts when somebody deletes it.
+    pub(crate) finished: Option<Box<Workload>>,
 }
 
 /// A look at the pods.
@@ -105,6 +114,7 @@ impl Tracked {
             failures: 0,
             recorded: false,
             status_due: false,
+            expires: None,
             complaint: String::new(),
         }
     }
@@ -134,6 +144,22 @@ impl Tracked {
     }
 }
 
+impl Entry {
+    /// Whether a look at the object would change nothing in a cluster, as long as it is divided as before.
+    pub(crate) fn is_settled(&self, cluster: &str, seen: Option<&Seen>) -> bool {
+        let settled = |live: &Tracked, copy: &Copy| {
+            let record = &copy.record;
+            !copy.busy
+                && !copy.surveying
+                && record.state == State::Applied
+                && record.applied == record.desired
+                && decide(Want::Present(&record.desired), record, seen, &live.uid) == Action::Nothing
+        };
+        let live = |live: &Tracked| !live.is_deleting() && live.copies.get(cluster).map_or(seen.is_none(), |copy| settled(live, copy));
+        self.graves.is_empty() && self.live.as_ref().is_none_or(live)
+    }
+}
+
 impl Copy {
     /// Writes down where it stands. Says whether that is news.
     pub(crate) fn set(&mut self, state: State, reason: &str) -> bool {
@@ -148,6 +174,8 @@ impl Copy {
 
 /// A member as the controller sees it.
 pub(crate) struct ClusterSide {
+    /// uid of the Cluster.
+    pub(crate) uid: String,
     pub(crate) labels: BTreeMap<String, String>,
     /// Consent to deletions that the brake stopped.
     pub(crate) consent: bool,
@@ -156,6 +184,8 @@ pub(crate) struct ClusterSide {
     pub(crate) epoch: Option<u64>,
     /// Replicas there count: ready, or away for less than the loss delay.
     pub(crate) counts: bool,
+    /// It was not heard of since the start, or since all members were away: no replicas are divided before this.
+    pub(crate) unheard_until: Option<Instant>,
     /// What the member holds of ours.
     pub(crate) seen: HashMap<Key, Seen>,
     /// Kinds listed completely in this session.

@@ -27,6 +27,7 @@ pub(crate) enum Intake {
     /// A Cluster was joined, or its labels or annotations changed.
     Cluster {
         cluster: String,
+        uid: String,
         labels: BTreeMap<String, String>,
         annotations: BTreeMap<String, String>,
         lane: Option<mpsc::UnboundedSender<Job>>,
@@ -62,6 +63,8 @@ pub(crate) enum Write {
     Finalizers,
     /// Status.
     Status,
+    /// Deletion.
+    Deletion,
 }
 
 /// Something seen in a member.

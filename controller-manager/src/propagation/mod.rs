@@ -16,10 +16,13 @@ use kube::{
 mod aggregate;
 pub(crate) mod brain;
 pub(crate) mod brake;
+mod conditions;
 pub(crate) mod decide;
 mod deletion;
 pub(crate) mod desired;
 pub(crate) mod entry;
+mod expiry;
+mod hold;
 pub(crate) mod intake;
 pub(crate) mod observed;
 mod outcome;
@@ -28,6 +31,7 @@ pub(crate) mod records;
 #[cfg(test)]
 mod safety_tests;
 mod schedule;
+mod sight;
 mod take;
 pub(crate) mod writer;
 

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::Value;
 
-use super::desired::digest;
+use super::{conditions::Condition, desired::digest};
 use crate::kinds::{Family, Kind};
 
 /// A member object as last seen.
@@ -51,6 +51,8 @@ pub(crate) struct Workload {
     pub(crate) completion_time: Option<String>,
     /// The condition `Failed` or `Complete` of a Job, when `True`.
     pub(crate) finished: Option<Value>,
+    /// Conditions of a Deployment.
+    pub(crate) conditions: Box<[Condition]>,
 }
 
 impl Seen {
@@ -107,6 +109,7 @@ impl Workload {
             start_time: text("/status/startTime"),
             completion_time: text("/status/completionTime"),
             finished: if kind.family == Family::Job { finished("Failed").or_else(|| finished("Complete")) } else { None },
+            conditions: if kind.kind == "Deployment" { Condition::read(&data["status"]) } else { Box::default() },
         }
     }
 }

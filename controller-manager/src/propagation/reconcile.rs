@@ -89,6 +89,7 @@ impl Brain {
             }
         }
         self.aggregate(key, live);
+        self.expire(key, live);
     }
 
     /// Whether the object has our finalizers; if not, they are written.
@@ -133,6 +134,11 @@ impl Brain {
         let uid = live.uid.clone();
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         let mut news = std::mem::take(&mut copy.record.explicit);
+        let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == *uid);
+        if let Some(workload) = seen.and_then(|seen| seen.workload.as_ref()).filter(|w| w.finished.is_some()) {
+            copy.finished = Some(workload.clone());
+            news |= !std::mem::replace(&mut copy.record.finished, true);
+        }
         if copy.record.desired != body.digest {
             copy.record.desired.clone_from(&body.digest);
             copy.not_before = None;
@@ -211,6 +217,7 @@ impl Brain {
                 if !in_namespace {
                     return hold(copy, "the namespace is not in the cluster yet");
                 }
+                let ours = side.seen.get(key).filter(|_| ours).map(|seen| seen.uid.clone());
                 (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
             }
             (Action::Delete, _) => {

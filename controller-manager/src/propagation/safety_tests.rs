@@ -79,6 +79,7 @@ impl Bench {
         let parts = Parts {
             federation: "fellowship".into(),
             brake: Brake::default(),
+            hold: std::time::Duration::from_secs(20),
             enabled: std::array::from_fn(|kind| kind == MAP),
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,
@@ -96,6 +97,7 @@ impl Bench {
         bench.tell(Intake::ClustersListed(vec!["gondor".into()]));
         bench.tell(Intake::Cluster {
             cluster: "gondor".into(),
+            uid: "g".into(),
             labels: [].into(),
             annotations: [].into(),
             lane: Some(lane),
@@ -213,6 +215,58 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
     let (key, uid) = (std::sync::Arc::new(key()), "u".into());
     bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key, uid, digest: String::new(), outcome: Outcome::Gone });
     assert_eq!(bench.known(), (None, 0));
+}
+
+#[tokio::test]
+async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
+    let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
+    bench.brain.parts.brake.allowed = 0;
+    bench.reach();
+    bench.list(Some(seen()));
+    let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
+    let judged = |bench: &mut Bench| {
+        metrics::with_local_recorder(&recorder, || bench.brain.judge("gondor"));
+        recorder.handle().render()
+    };
+    let stopped = "federation_deletions_stopped{cluster=\"gondor\"}";
+    assert!(judged(&mut bench).contains(&format!("{stopped} 1")));
+    bench.tell(Intake::Cluster {
+        cluster: "gondor".into(),
+        uid: "g".into(),
+        labels: [].into(),
+        annotations: [(keys::MASS_DELETION.to_owned(), "allow".to_owned())].into(),
+        lane: None,
+        was_ready: false,
+    });
+    assert!(judged(&mut bench).contains(&format!("{stopped} 0")));
+    bench.brain.work();
+    assert!(bench.deletes());
+}
+
+#[tokio::test]
+async fn a_flap_that_changes_nothing_is_no_work() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    bench.list(None);
+    let job = bench.jobs.try_recv().unwrap();
+    let outcome = Outcome::Applied { seen: Box::new(seen()), created: true };
+    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
+
+    let session = |epoch| Intake::Session { cluster: "gondor".into(), epoch };
+    let listed = |epoch, seen| {
+        let observed = Observed::Listed(vec![(key(), seen)]);
+        Intake::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
+    };
+    for message in [session(None), session(Some(2)), listed(2, seen())] {
+        bench.brain.take(message);
+        assert!(bench.brain.queue.is_empty());
+    }
+    // What somebody changed meanwhile is looked at.
+    bench.tell(session(None));
+    bench.tell(session(Some(3)));
+    bench.tell(listed(3, Seen { resource_version: "6".into(), owned: "less".into(), ..seen() }));
+    assert!(matches!(bench.jobs.try_recv().map(|job| job.work), Ok(Work::Apply { .. })));
 }
 
 #[tokio::test]

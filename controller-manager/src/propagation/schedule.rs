@@ -9,6 +9,7 @@ use super::{
     brain::{Brain, Timer},
     desired::{Split, wanted_completions, wanted_replicas},
     entry::{Copy, Key, Surveyed, Tracked},
+    hold::is_over,
 };
 use crate::{
     kinds::Family,
@@ -33,6 +34,10 @@ impl Brain {
         selected: &mut BTreeSet<String>,
     ) -> Option<BTreeMap<String, Split>> {
         let object = live.object.clone()?;
+        let chosen = selected.iter().filter_map(|name| self.clusters.get(name));
+        if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
+            return None;
+        }
         let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(|s| s.counts)).cloned().collect();
         let mut states = BTreeMap::new();
         for cluster in counting {

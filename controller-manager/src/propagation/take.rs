@@ -1,15 +1,15 @@
 //! What each message changes in the brain's tables, and which objects are looked at for it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::HashMap, sync::Arc, time::Instant};
 
 use federation_api::{keys, record::PropagationRecordSpec};
 use kube::api::DynamicObject;
 
 use super::{
-    brain::{Brain, Timer},
+    brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
     entry::{ClusterSide, Copy, Entry, Key, Tracked, backoff},
-    intake::{Intake, Observed, Write, WriteError},
+    intake::{Intake, Write, WriteError},
 };
 use crate::kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey};
 
@@ -22,7 +22,7 @@ impl Brain {
             Intake::FederatedGone { kind, object } => self.take_gone(kind, &object),
             Intake::Records(records) => self.records = Some(records),
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
-            Intake::Cluster { cluster, labels, annotations, lane, was_ready } => {
+            Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
                 if let Some(side) = self.clusters.get_mut(&cluster) {
                     let news = side.labels != labels;
@@ -37,11 +37,13 @@ impl Brain {
                     }
                 } else if let Some(lane) = lane {
                     let side = ClusterSide {
+                        uid,
                         labels,
                         consent,
                         lane,
                         epoch: None,
                         counts: was_ready,
+                        unheard_until: Some(Instant::now() + self.parts.hold),
                         seen: HashMap::new(),
                         listed: [false; KINDS.len()],
                         ever_listed: [false; KINDS.len()],
@@ -49,12 +51,15 @@ impl Brain {
                         brake: BrakeState::default(),
                     };
                     self.clusters.insert(cluster, side);
+                    self.later(self.parts.hold, Timer::Hold);
                     self.enqueue_all();
                 }
             }
             Intake::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
-                self.clusters.remove(&cluster);
+                if self.clusters.remove(&cluster).is_some_and(|side| side.brake.stopped) {
+                    stopped_gauge(&cluster).set(0.0);
+                }
                 if let Some(names) = &mut self.clusters_read {
                     names.retain(|n| *n != cluster);
                 }
@@ -184,74 +189,6 @@ impl Brain {
                 }
             }
             self.enqueue(&key);
-        }
-    }
-
-    fn take_session(&mut self, cluster: &str, epoch: Option<u64>) {
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        side.epoch = epoch;
-        side.listed = [false; KINDS.len()];
-        if epoch.is_some() {
-            side.counts = true;
-        }
-        // What was under way in the session before is void.
-        for entry in self.entries.values_mut() {
-            for copy in entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster)) {
-                copy.busy = false;
-                copy.surveying = false;
-                copy.failures = 0;
-                copy.not_before = None;
-            }
-        }
-        self.enqueue_all();
-    }
-
-    fn take_observed(&mut self, cluster: &str, epoch: u64, kind: KindId, observed: Observed) {
-        let in_session = |side: &&mut ClusterSide| side.epoch == Some(epoch);
-        match observed {
-            Observed::Listed(objects) => {
-                let objects: Vec<_> = objects.into_iter().map(|(key, seen)| (self.intern(key), seen)).collect();
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let found: std::collections::HashSet<Key> = objects.iter().map(|(k, _)| k.clone()).collect();
-                side.seen.retain(|key, _| key.kind != kind || found.contains(key));
-                objects.into_iter().for_each(|(key, seen)| side.see(key, seen));
-                side.listed[kind] = true;
-                side.ever_listed[kind] = true;
-                side.failing[kind] = None;
-                let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-                keys.iter().for_each(|k| self.enqueue(k));
-            }
-            Observed::Changed(key, seen) => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.see(key.clone(), *seen);
-                self.enqueue(&key);
-            }
-            Observed::Gone(key, uid) => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.unsee(&key, &uid);
-                if let Some(entry) = self.entries.get_mut(&key) {
-                    // It went as it was asked to; no need to wait longer.
-                    entry
-                        .live
-                        .iter_mut()
-                        .chain(&mut entry.graves)
-                        .filter_map(|t| t.copies.get_mut(cluster))
-                        .for_each(|c| c.not_before = None);
-                }
-                self.enqueue(&key);
-            }
-            Observed::Failing(reason) => {
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let first = side.failing[kind].is_none();
-                if first && !side.listed[kind] {
-                    tracing::warn!(cluster, kind = KINDS[kind].kind, error = reason, "the member cannot be watched");
-                    side.failing[kind] = Some(reason);
-                    let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-                    keys.iter().for_each(|k| self.enqueue(k));
-                }
-            }
         }
     }
 

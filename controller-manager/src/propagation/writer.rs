@@ -14,7 +14,7 @@ use super::{
     intake::{Intake, Mailbox, Write, WriteError},
     records::Records,
 };
-use crate::members::request::{Call, CallError, MERGE, Reply};
+use crate::members::request::{Call, CallError, JSON, MERGE, Reply};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Writes under way at a time.
@@ -59,6 +59,22 @@ impl Writer {
                 records.store(&record_uid, &spec).await.map_err(|reason| WriteError { reason, stale: false, retry_after: None })?;
             }
             patch_object(&client, &path, &patch).await
+        });
+    }
+
+    /// Deletes the object as it was seen, and its copies with it.
+    pub(crate) fn delete(&self, key: &Key, object: &DynamicObject) {
+        let metadata = &object.metadata;
+        let options = json!({
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background",
+            "preconditions": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
+        });
+        let (client, path) = (self.client.clone(), key.path());
+        self.spawn(key.clone(), metadata.uid.as_deref().unwrap_or_default(), Write::Deletion, async move {
+            let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: options.to_string().into() };
+            let reply = call.send(&client, TIMEOUT).await.map_err(|e| unanswered(&e))?;
+            // The watch tells what became of it.
+            if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND { Ok(None) } else { Err(refused(&reply)) }
         });
     }
 

@@ -1,6 +1,6 @@
 //! Keeps the status of federated Services, and tells DNS where they are.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use federation_api::keys;
@@ -21,7 +21,7 @@ use crate::members::{Health, Member, MemberChange, Members};
 
 use super::aggregate::{Cluster, aggregate};
 use super::ingress::ServiceIngresses;
-use super::members::{SERVICE_NAME, has_ready_endpoint, is_load_balancer, seen};
+use super::members::{is_load_balancer, seen};
 use super::status::{self, Wanted};
 
 /// News are gathered for so long.
@@ -67,7 +67,7 @@ struct Controller {
     orphaned: BTreeSet<ServiceKey>,
     /// Whether some member was not read when clusters last changed.
     unread: bool,
-    /// Region and zones of the clusters as last seen, to tell which names may go when one leaves.
+    /// Region and zones of the clusters as last seen, to tell which names may go when one leaves or moves.
     known: BTreeMap<String, (String, Vec<String>)>,
 }
 
@@ -200,9 +200,14 @@ impl Controller {
         let members = self.members.current();
         self.unread = !members.values().all(Member::synced);
         let now = members.iter().map(|(name, m)| (name.clone(), (m.region.clone(), m.zones.clone()))).collect();
-        for (name, (region, zones)) in std::mem::replace(&mut self.known, now) {
-            if let (false, Some(dns)) = (members.contains_key(&name), &self.dns) {
-                dns.cluster_left(&region, &zones);
+        let before = std::mem::replace(&mut self.known, now);
+        let Some(dns) = &self.dns else { return };
+        dns.consent(members.values().any(|m| m.annotations.get(keys::DNS_DELETION).is_some_and(|v| v == "allow")));
+        for (name, (region, zones)) in &before {
+            match self.known.get(name) {
+                None => dns.cluster_left(region, zones),
+                Some(now) if (&now.0, &now.1) != (region, zones) => dns.cluster_moved((region, zones), (&now.0, &now.1)),
+                Some(_) => {}
             }
         }
     }
@@ -223,8 +228,6 @@ impl Controller {
     /// Works out some Services anew; returns those whose status could not be written.
     async fn pass(&self, dirty: BTreeSet<ServiceKey>) -> BTreeSet<ServiceKey> {
         let members = self.members.current();
-        let answering: BTreeMap<&str, HashSet<ServiceKey>> =
-            members.iter().map(|(name, member)| (name.as_str(), answering(member, &dirty))).collect();
         let mut writes = Vec::new();
         for service_key in dirty {
             let reference = ObjectRef::<Service>::new(&service_key.name).within(&service_key.namespace);
@@ -239,7 +242,7 @@ impl Controller {
             if is_load_balancer(&service) && service.metadata.deletion_timestamp.is_none() {
                 let before = service.annotations().get(keys::SERVICE_INGRESSES).and_then(|text| ServiceIngresses::parse(text));
                 let cluster = |(name, member): (&String, &Member)| {
-                    let answers = answering.get(name.as_str()).is_some_and(|set| set.contains(&service_key));
+                    let answers = member.endpoints.answer(&service_key.namespace, &service_key.name);
                     let seen = member.synced().then(|| seen(member.services.get(&reference).as_deref(), answers));
                     let ready = member.health == Health::Ready;
                     (name.clone(), Cluster { ready, zones: member.zones.clone(), region: member.region.clone(), seen })
@@ -247,6 +250,7 @@ impl Controller {
                 let out = aggregate(&members.iter().map(cluster).collect(), &before.unwrap_or_default());
                 wanted = Wanted { status: out.status, ingresses: Some(out.ingresses) };
                 if let Some(dns) = &self.dns {
+                    dns.identify(&service_key, service.metadata.uid.as_deref().unwrap_or_default());
                     dns.publish(service_key.clone(), out.sites);
                 }
             } else if let (Some(dns), false) = (&self.dns, self.orphaned.contains(&service_key)) {
@@ -275,16 +279,6 @@ impl Controller {
 
 fn key(service: &Service) -> ServiceKey {
     ServiceKey { namespace: service.namespace().unwrap_or_default(), name: service.name_any() }
-}
-
-/// Which of these Services have a ready endpoint in a member.
-fn answering(member: &Member, of: &BTreeSet<ServiceKey>) -> HashSet<ServiceKey> {
-    let service = |slice: &k8s_openapi::api::discovery::v1::EndpointSlice| {
-        let name = slice.labels().get(SERVICE_NAME)?.clone();
-        let key = ServiceKey { namespace: slice.namespace()?, name };
-        (of.contains(&key) && has_ready_endpoint(slice)).then_some(key)
-    };
-    member.slices.state().iter().filter_map(|slice| service(slice)).collect()
 }
 
 #[cfg(test)]

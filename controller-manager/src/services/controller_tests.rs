@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use dns_providers::{DnsName, Provider, Zone, embedded};
+use dns_providers::{Change, Data, DnsName, Provider, RecordSet, Zone, embedded};
 
 use crate::dns::resolve::System;
 use crate::dns::{DnsController, TTL, Tree};
 use crate::events::Events;
-use crate::members::{Health, Member, MemberChange, Members};
+use crate::members::{Health, Member, MemberChange, Members, endpoints};
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -121,12 +121,12 @@ fn merge(into: &mut Value, patch: &Value) {
 /// A member with one Service, written by hand.
 struct Hand {
     services: Writer<Service>,
-    slices: Writer<EndpointSlice>,
+    slices: endpoints::Writer,
 }
 
 fn join(members: &Members, name: &str, region: &str, ip: &str) -> Hand {
     let (services, mut service_writer) = kube::runtime::reflector::store::<Service>();
-    let (slices, mut slice_writer) = kube::runtime::reflector::store::<EndpointSlice>();
+    let mut slice_writer = endpoints::Writer::default();
     service_writer.apply_watcher_event(&Event::Apply(member_service(ip)));
     slice_writer.apply_watcher_event(&Event::Apply(slice(true)));
     members.put(Member {
@@ -140,9 +140,9 @@ fn join(members: &Members, name: &str, region: &str, ip: &str) -> Hand {
         region: region.into(),
         client: None,
         services,
-        slices,
+        endpoints: slice_writer.as_reader(),
         services_synced: true,
-        slices_synced: true,
+        endpoints_synced: true,
     });
     Hand { services: service_writer, slices: slice_writer }
 }
@@ -296,13 +296,29 @@ async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_anno
 }
 
 #[tokio::test]
+async fn leftovers_go_when_a_cluster_consents() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let leftover = |i: u8| {
+        let name = DnsName::parse(&format!("old{i}.demo.f.svc.example.com")).unwrap();
+        Change::Upsert(RecordSet { name, ttl: 180, data: Data::A([[192, 0, 2, 9].into()].into()) })
+    };
+    f.dns.apply(&f.zone, &(0..12).map(leftover).collect::<Vec<_>>()).await.unwrap();
+    let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    until("status", || f.api.status() == json!([{"ip": "192.0.2.1"}])).await;
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(f.dns.read(&f.zone, &f.zone.name).await.unwrap().len(), 15);
+    f.members.modify("gondor", |m| drop(m.annotations.insert("federation.kubernetes.io/dns-deletion".into(), "allow".into())));
+    f.published("no leftovers", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
+}
+
+#[tokio::test]
 async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation() {
     let mut federated = service("LoadBalancer");
     let before = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]}]}"#;
     federated["metadata"]["annotations"] = json!({"federation.kubernetes.io/service-ingresses": before});
     let f = start(Api::new(federated, &["gondor"])).await;
     let mut gondor = join(&f.members, "gondor", "south", "203.0.113.1");
-    f.members.modify("gondor", |m| (m.health, m.services_synced, m.slices_synced) = (Health::Offline, false, false));
+    f.members.modify("gondor", |m| (m.health, m.services_synced, m.endpoints_synced) = (Health::Offline, false, false));
     gondor.services.apply_watcher_event(&Event::Delete(member_service("203.0.113.1")));
     f.published("seeded", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
     assert_eq!(f.api.annotation(), before);

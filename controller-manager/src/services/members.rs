@@ -3,13 +3,9 @@
 use std::collections::BTreeSet;
 
 use k8s_openapi::api::core::v1::Service;
-use k8s_openapi::api::discovery::v1::EndpointSlice;
 
 use super::aggregate::Seen;
 use super::ingress::Ingress;
-
-/// Label on an endpoint slice: the Service it belongs to.
-pub(super) const SERVICE_NAME: &str = "kubernetes.io/service-name";
 
 /// Whether a Service is of type `LoadBalancer`; only those have addresses to publish.
 pub(super) fn is_load_balancer(service: &Service) -> bool {
@@ -31,14 +27,6 @@ pub(super) fn seen(service: Option<&Service>, answers: bool) -> Seen {
     }
 }
 
-/// Whether a slice has an endpoint that is ready; a condition that is not given counts as ready.
-pub(super) fn has_ready_endpoint(slice: &EndpointSlice) -> bool {
-    slice.endpoints.iter().flatten().any(|endpoint| {
-        let ready = endpoint.conditions.as_ref().and_then(|conditions| conditions.ready);
-        ready.unwrap_or(true) && !endpoint.addresses.is_empty()
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,16 +46,5 @@ mod tests {
         let mut internal = service;
         internal.spec.as_mut().unwrap().type_ = Some("ClusterIP".into());
         assert_eq!(super::seen(Some(&internal), true), Seen::default());
-    }
-
-    #[test]
-    fn only_endpoints_that_are_ready_answer() {
-        let slice = |endpoints| -> EndpointSlice {
-            serde_json::from_value(json!({"metadata": {"name": "s"}, "addressType": "IPv4", "endpoints": endpoints})).unwrap()
-        };
-        assert!(has_ready_endpoint(&slice(json!([{"addresses": ["10.0.0.1"]}]))));
-        assert!(has_ready_endpoint(&slice(json!([{"addresses": ["10.0.0.1"], "conditions": {"ready": true}}]))));
-        assert!(!has_ready_endpoint(&slice(json!([{"addresses": ["10.0.0.1"], "conditions": {"ready": false}}]))));
-        assert!(!has_ready_endpoint(&slice(json!([]))));
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, config_map, deployment};
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_leaves_a_tombstone_that_survives_a_restart() {
@@ -51,4 +51,52 @@ async fn replicas_move_and_news_arrive_later() {
     bed.gondor.cut(false);
     bed.gondor.until_there(&format!("{MAPS}/horn")).await;
     bed.rohan.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"].as_i64().unwrap() < 6)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_member_back_does_not_get_all_replicas() {
+    let mut config = config();
+    config.monitor.loss_delay = Duration::from_secs(4);
+    let mut bed = Bed::start_with(config).await;
+    bed.namespace().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let divided = |d: Option<&serde_json::Value>| d.is_some_and(|d| (4..=5).contains(&d["spec"]["replicas"].as_i64().unwrap()));
+    let cut = |bed: &Bed, cut: bool| [&bed.gondor, &bed.rohan].map(|member| member.cut(cut));
+
+    // A total outage, longer than lost members count.
+    cut(&bed, true);
+    bed.until_cluster("gondor", "Offline").await;
+    bed.until_cluster("rohan", "Offline").await;
+    tokio::time::sleep(Duration::from_millis(4500)).await;
+    bed.federation.create(DEPLOYMENTS, deployment("web", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.gondor.cut(false);
+    bed.until_cluster("gondor", "Ready").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bed.gondor.get(&path).await, None);
+    bed.rohan.cut(false);
+    bed.gondor.until(&path, divided).await;
+    bed.rohan.until(&path, divided).await;
+
+    // A start in which one member answers later. It was offline when last written about.
+    cut(&bed, true);
+    bed.until_cluster("gondor", "Offline").await;
+    bed.until_cluster("rohan", "Offline").await;
+    bed.stop().await;
+    let path = format!("{DEPLOYMENTS}/late");
+    bed.federation.create(DEPLOYMENTS, deployment("late", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.gondor.cut(false);
+    bed.run();
+    bed.until_cluster("gondor", "Ready").await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bed.gondor.get(&path).await, None);
+    bed.rohan.cut(false);
+    bed.gondor.until(&path, divided).await;
+    bed.rohan.until(&path, divided).await;
+
+    // Who stays away is not waited for for ever.
+    bed.rohan.cut(true);
+    bed.until_cluster("rohan", "Offline").await;
+    let path = format!("{DEPLOYMENTS}/alone");
+    bed.federation.create(DEPLOYMENTS, deployment("alone", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.gondor.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 9)).await;
 }

@@ -184,11 +184,16 @@ pub(crate) const RECORDS: &str = "/apis/federation/v1beta1/propagationrecords";
 impl Bed {
     /// Two members, both joined and ready.
     pub(crate) async fn start() -> Self {
+        Self::start_with(config()).await
+    }
+
+    /// As [`Bed::start`], with other paces.
+    pub(crate) async fn start_with(config: Config) -> Self {
         let mut bed = Self {
             federation: Api::start(Profile::Federation).await,
             gondor: Api::start(Profile::Member).await,
             rohan: Api::start(Profile::Member).await,
-            config: config(),
+            config,
             running: None,
         };
         for name in ["gondor", "rohan"] {
@@ -236,7 +241,7 @@ impl Bed {
 }
 
 /// Fast enough for tests; the relations between the values are those of real life.
-fn config() -> Config {
+pub(crate) fn config() -> Config {
     let mut config = Config { federation_name: "fellowship".into(), ..Config::default() };
     config.monitor.period = Duration::from_millis(200);
     config.monitor.timeout = Duration::from_millis(500);

@@ -101,7 +101,10 @@ async fn a_mass_deletion_nobody_asked_for_stops_until_allowed() {
     bed.rohan.until(MAPS, held(60)).await;
     let cluster = format!("{CLUSTERS}/gondor");
     bed.federation.merge(&cluster, json!({"metadata": {"labels": {"realm": "lost"}}})).await;
-    bed.federation.until("/api/v1/namespaces/default/events", |e| e.is_some_and(|e| e.to_string().contains("DeletionsStopped"))).await;
+    let uid = bed.federation.get(&cluster).await.unwrap()["metadata"]["uid"].clone();
+    let told = |e: &serde_json::Value| e["reason"] == "DeletionsStopped" && e["involvedObject"]["uid"] == uid;
+    let list = "/api/v1/namespaces/default/events";
+    bed.federation.until(list, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
     assert!(held(60)(bed.gondor.get(MAPS).await.as_ref()));
     bed.federation.merge(&cluster, json!({"metadata": {"annotations": {"federation.kubernetes.io/mass-deletion": "allow"}}})).await;
     bed.gondor.until(MAPS, held(0)).await;

@@ -4,4 +4,5 @@
 mod away;
 mod bed;
 mod deletion;
+mod jobs;
 mod propagation;

@@ -107,12 +107,24 @@ async fn replicas_are_divided_and_their_status_summed() {
     bed.gondor.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 3)).await;
     bed.rohan.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 6)).await;
 
+    let available = |status: &str, reason: &str| json!([{"type": "Available", "status": status, "reason": reason}]);
     for (member, replicas) in [(&bed.gondor, 3), (&bed.rohan, 6)] {
-        let status = json!({"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas, "observedGeneration": 1});
+        let mut status = json!({"replicas": replicas, "readyReplicas": replicas, "availableReplicas": replicas, "updatedReplicas": replicas, "observedGeneration": 1});
+        status["conditions"] = available("True", "MinimumReplicasAvailable");
         member.merge(&format!("{path}/status"), json!({"status": status})).await;
     }
     bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 9 && d["status"]["observedGeneration"] == 1)).await;
     assert_eq!(bed.gondor.get(&path).await.unwrap()["spec"]["replicas"], 3);
+
+    // What `kubectl wait --for=condition=Available` reads is as good as the worst copy.
+    let is =
+        |status: &'static str| move |d: Option<&serde_json::Value>| d.is_some_and(|d| d["status"]["conditions"][0]["status"] == status);
+    bed.federation.until(&path, is("True")).await;
+    let down = json!({"status": {"conditions": available("False", "MinimumReplicasUnavailable")}});
+    bed.rohan.merge(&format!("{path}/status"), down).await;
+    bed.federation.until(&path, is("False")).await;
+    let told = bed.federation.get(&path).await.unwrap()["status"]["conditions"][0].clone();
+    assert_eq!((&told["type"], &told["message"]), (&json!("Available"), &json!("MinimumReplicasUnavailable in rohan")));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

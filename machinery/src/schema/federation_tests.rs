@@ -29,6 +29,7 @@ fn every_field_of_a_record_survives_the_schema() {
         state: State::Conflict,
         reason: "r".into(),
         explicit: true,
+        finished: true,
     };
     let object = ObjectRef {
         group: "apps".into(),
