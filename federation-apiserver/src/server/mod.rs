@@ -246,8 +246,9 @@ fn advertised(config: &Config) -> String {
 }
 
 fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {
-    let (stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(authz));
+    let (written, stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(store), Arc::clone(authz));
     Health::default()
+        .with("storage-writer", health::Scope::Live, move || written.failure().map_or(Ok(()), Err))
         .with_async("storage", health::Scope::Ready, move || {
             let store = Arc::clone(&latest);
             Box::pin(async move { store.latest().await.map(drop).map_err(|e| e.to_string()) })

@@ -211,6 +211,10 @@ impl Backend for Embedded {
         Ok(stream::unfold(watch, |mut w| async move { w.next().await.map(|event| (event, w)) }).boxed())
     }
 
+    fn failure(&self) -> Option<String> {
+        self.committed.borrow().failure.clone()
+    }
+
     async fn revision(&self) -> Result<u64, StorageError> {
         let committed = self.committed.borrow();
         committed.failure.clone().map_or(Ok(committed.revision), |why| Err(StorageError::Unavailable(why)))

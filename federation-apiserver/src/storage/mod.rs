@@ -170,4 +170,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Forgets history before `revision`.
     async fn compact(&self, revision: u64) -> Result<(), StorageError>;
+
+    /// Why nothing can be written before this process is restarted; `None` for whatever may pass by itself.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }

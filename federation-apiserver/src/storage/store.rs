@@ -122,6 +122,11 @@ impl Store {
         }
     }
 
+    /// Why nothing can be written before a restart, for `/livez`; `None` while all is well or may become so.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.backend.failure()
+    }
+
     /// The newest revision the caches have reached.
     pub fn revision(&self) -> u64 {
         self.shared.progress.borrow().applied
