@@ -14,7 +14,6 @@ use tokio_util::task::TaskTracker;
 
 use super::service::ApiService;
 use super::tls::Tls;
-use crate::auth::authn::PeerIdentity;
 use crate::config::ConfigError;
 
 /// A client that has not finished its handshake by then is dropped.
@@ -92,8 +91,7 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopp
         }
         Err(_) => return,
     };
-    let peer = current.verified_peer(stream.get_ref().1.peer_certificates());
-    let service = service.for_peer(peer.and_then(|der| PeerIdentity::from_der(&der).ok()));
+    let service = service.for_peer(current.peer(stream.get_ref().1.peer_certificates()));
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
     builder

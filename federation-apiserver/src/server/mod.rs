@@ -165,7 +165,7 @@ impl Server {
         let tls = Arc::new(Tls::load(&self.inner.config)?);
         let listener = listener::bind(self.inner.config.bind).await?;
         let address = listener.local_addr().map_err(|e| ConfigError::new(e.to_string(), "choose another address"))?;
-        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(None) };
+        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::default()) };
         Ok(Listening { listener, tls, service, address })
     }
 

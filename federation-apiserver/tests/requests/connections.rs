@@ -68,6 +68,29 @@ async fn client_certificates_and_tokens_tell_who_asks() {
     assert!(dir.path().join("certs/apiserver.key").exists());
 }
 
+/// As kube-apiserver: an error of one authenticator ends in 401 unless another proves who it is.
+#[tokio::test]
+async fn a_strangers_certificate_is_not_anonymous() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, _) = identity("root", "system:masters");
+    let (_, stranger) = identity("root", "system:masters");
+    let (ca_file, tokens) = (dir.path().join("ca.crt"), dir.path().join("tokens.csv"));
+    std::fs::write(&ca_file, ca).unwrap();
+    std::fs::write(&tokens, "t,sam,1\n").unwrap();
+    let base = Config::in_memory(Profile::Federation);
+    let server = ready(Config { client_ca_file: Some(ca_file), token_auth_file: Some(tokens), anonymous_auth: true, ..base }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    let code = async |identity, headers: &[(&str, &str)]| {
+        over_connection(&at, client_config(identity), get("/version", headers)).await.unwrap().code
+    };
+    assert_eq!(code(None, &[]).await, 200, "everybody may read the version");
+    assert_eq!(code(Some(stranger.clone()), &[]).await, 401);
+    assert_eq!(code(Some(stranger.clone()), &[("authorization", "Bearer wrong")]).await, 401);
+    assert_eq!(code(Some(stranger), &[("authorization", "Bearer t")]).await, 200);
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_line() {
     let first = ready(Config::in_memory(Profile::Member)).await;
