@@ -9,6 +9,7 @@ mod listener;
 pub mod loglevel;
 pub mod metrics;
 mod namespace_cleaner;
+mod open_requests;
 mod pipeline;
 pub(crate) mod query;
 mod request_info;
@@ -197,7 +198,9 @@ impl Listening {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let _reload = spawn(Arc::clone(&self.tls).follow_files());
         let inner = Arc::clone(&self.service.inner);
-        listener::serve(self.listener, self.tls, self.service, inner.stopping.clone(), inner.config.shutdown_grace, shutdown).await;
+        let (patience, grace) = (inner.config.patience, inner.config.shutdown_grace);
+        let served = listener::Served { tls: self.tls, service: self.service, stopping: inner.stopping.clone(), patience };
+        listener::serve(self.listener, served, grace, shutdown).await;
     }
 }
 
