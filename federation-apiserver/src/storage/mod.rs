@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod event;
 mod feed;
 pub mod head;
+pub mod listing;
 pub mod measured;
 pub mod object;
 mod replay;

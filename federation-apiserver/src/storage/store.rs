@@ -13,7 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
 use super::feed::{self, Progress};
-pub use super::resource::{Filter, ListOptions, Listing, ResourceStore};
+pub use super::listing::{ListOptions, Listing};
+pub use super::resource::{Filter, ResourceStore};
 pub use super::watching::{WatchFrom, WatchOptions};
 use super::{Backend, StorageError};
 
