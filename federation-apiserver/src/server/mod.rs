@@ -15,7 +15,7 @@ pub(crate) mod query;
 mod request_info;
 pub mod response;
 pub mod service;
-mod tls;
+pub(crate) mod tls;
 pub mod version;
 
 use std::future::Future;

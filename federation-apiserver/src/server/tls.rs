@@ -23,6 +23,13 @@ use crate::config::{Config, ConfigError, TlsConfig};
 /// How often certificate files are looked at for changes.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
 
+/// Gathers the crypto library's first randomness, which takes some 50 ms of one core; to be called beside other work
+/// of a start.
+pub(crate) fn warm_up() {
+    // Whoever needs it later is told when it fails.
+    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
+}
+
 /// What handshakes use now.
 pub(super) struct Current {
     /// For the acceptor.
