@@ -45,6 +45,8 @@ pub struct Config {
     pub limits: Limits,
     /// Longest time of a request that is no watch.
     pub request_timeout: Duration,
+    /// How long a connection may stay without a request.
+    pub patience: Patience,
     /// How long open requests may go on after the shutdown began.
     pub shutdown_grace: Duration,
 }
@@ -66,6 +68,7 @@ impl Config {
             event_ttl: Duration::from_secs(3600),
             limits: Limits::default(),
             request_timeout: Duration::from_secs(60),
+            patience: Patience::default(),
             shutdown_grace: Duration::from_secs(10),
         }
     }
@@ -134,6 +137,21 @@ impl Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { readonly: Self::READONLY, mutating: Self::MUTATING }
+    }
+}
+
+/// How long a connection may stay without a request. The numbers are kube-apiserver's.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Patience {
+    /// For the TLS handshake, and from there to the end of the first request's headers.
+    pub first: Duration,
+    /// From the end of the last open request to the end of the next one's headers.
+    pub idle: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { first: Duration::from_secs(32), idle: Duration::from_secs(90) }
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::auth::authz::Mode;
-use crate::config::{Config, ConfigError, Limits, Profile, StorageConfig, TlsConfig};
+use crate::config::{Config, ConfigError, Limits, Patience, Profile, StorageConfig, TlsConfig};
 use crate::storage::etcd::EtcdConfig;
 
 /// Where objects are kept.
@@ -151,6 +151,7 @@ impl Options {
             event_ttl: self.event_ttl,
             limits: Limits { readonly: self.max_requests_inflight, mutating: self.max_mutating_requests_inflight },
             request_timeout: self.request_timeout,
+            patience: Patience::default(),
             shutdown_grace: self.shutdown_grace_period,
         })
     }

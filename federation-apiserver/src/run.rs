@@ -14,8 +14,8 @@ use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::{Config, ConfigError};
 use crate::options::Options;
-use crate::server::Server;
 use crate::server::loglevel::{self, LogLevel};
+use crate::server::{Server, tls};
 
 /// The API server of a federation of Kubernetes clusters
 #[derive(Parser)]
@@ -49,6 +49,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(runtime) => runtime,
         Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), EXIT_FAILED),
     };
+    runtime.spawn_blocking(tls::warm_up);
     let served = runtime.block_on(serve(config, LogLevel::reloading(handle)));
     // What background work still has to say comes before the reason of a failure, which is told last.
     drop(runtime);

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, SanType};
+use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType};
 
 use crate::config::ConfigError;
 
@@ -45,8 +45,9 @@ pub(super) fn self_signed(addresses: &[IpAddr]) -> Result<Pem, rcgen::Error> {
     Ok(Pem { cert: cert.pem(), key: key.serialize_pem() })
 }
 
-/// `apiserver.crt` and `apiserver.key` in `dir`: used when both are there, made when both are missing, and made anew
-/// when they are ours and have (nearly) expired.
+/// `apiserver.crt` and `apiserver.key` in `dir`: used when both are there, made when both are missing (or empty), and
+/// made anew when they are ours and have (nearly) expired. What an earlier process was making when it was stopped is
+/// made ready.
 ///
 /// # Errors
 /// When the directory cannot be written to, or only one of the two is there.
@@ -56,46 +57,67 @@ pub(super) fn in_directory(dir: &Path, addresses: &[IpAddr]) -> Result<(PathBuf,
 
 fn in_directory_at(dir: &Path, addresses: &[IpAddr], now: SystemTime) -> Result<(PathBuf, PathBuf), ConfigError> {
     let (cert, key) = (dir.join("apiserver.crt"), dir.join("apiserver.key"));
-    match (cert.exists(), key.exists()) {
+    let not_written = |e: std::io::Error| {
+        ConfigError::new(
+            format!("--cert-dir: cannot write a certificate to {}: {e}", dir.display()),
+            "choose a directory that can be written to, or give --tls-cert-file and --tls-private-key-file",
+        )
+    };
+    // An empty file holds nothing that could be lost.
+    let there = |path: &Path| std::fs::metadata(path).is_ok_and(|m| m.len() > 0);
+    match (there(&cert), there(&key)) {
         (true, true) if !std::fs::read(&cert).is_ok_and(|pem| is_ours_and_expires(&pem, now)) => return Ok((cert, key)),
         (true, true) => tracing::warn!("{} has expired or will within 30 days: made anew", cert.display()),
         (false, false) => {}
-        _ => {
+        (false, true) if belong_together(&new(&cert), &key) => {
+            std::fs::rename(new(&cert), &cert).map_err(not_written)?;
+            return Ok((cert, key));
+        }
+        (has_cert, _) => {
+            let (has, lacks) = if has_cert { ("apiserver.crt", "apiserver.key") } else { ("apiserver.key", "apiserver.crt") };
             return Err(ConfigError::new(
-                format!("--cert-dir: only one of apiserver.crt and apiserver.key is in {}", dir.display()),
-                "remove it to have both made anew, or put the other one there",
+                format!("--cert-dir: {} has {has}, but {lacks} is missing or empty", dir.display()),
+                format!("remove {has} to have both made anew, or put {lacks} there"),
             ));
         }
     }
     let write = || -> std::io::Result<()> {
         let pem = self_signed(addresses).map_err(std::io::Error::other)?;
         std::fs::create_dir_all(dir)?;
-        // The certificate goes last: if we stop before it, the old one is still too old at the next start.
-        replace(&key, &pem.key, 0o600)?;
-        replace(&cert, &pem.cert, 0o644)
+        prepare(&key, &pem.key, 0o600)?;
+        prepare(&cert, &pem.cert, 0o644)?;
+        // The certificate goes last: if we stop before it, the next start finds it prepared, or an old one still too old.
+        std::fs::rename(new(&key), &key)?;
+        std::fs::rename(new(&cert), &cert)
     };
-    write().map_err(|e| {
-        ConfigError::new(
-            format!("--cert-dir: cannot write a certificate to {}: {e}", dir.display()),
-            "choose a directory that can be written to, or give --tls-cert-file and --tls-private-key-file",
-        )
-    })?;
+    write().map_err(not_written)?;
     Ok((cert, key))
 }
 
-/// Writes a file that is never there in part, nor readable by others than `mode` says.
-fn replace(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
-    let mut new = path.as_os_str().to_owned();
-    new.push(".new");
-    let new = PathBuf::from(new);
-    match std::fs::remove_file(&new) {
+/// Where a file is prepared.
+fn new(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".new");
+    PathBuf::from(name)
+}
+
+/// Writes what will replace a file, so that it is never there in part, nor readable by others than `mode` says.
+fn prepare(path: &Path, text: &str, mode: u32) -> std::io::Result<()> {
+    let path = new(path);
+    match std::fs::remove_file(&path) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
         _ => {}
     }
-    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(&new)?;
+    let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    std::fs::rename(new, path)
+    file.sync_all()
+}
+
+/// Whether a file holds the certificate of the key in another.
+fn belong_together(cert: &Path, key: &Path) -> bool {
+    let (Ok(cert), Ok(key)) = (std::fs::read(cert), std::fs::read_to_string(key)) else { return false };
+    let (Ok((_, pem)), Ok(key)) = (x509_parser::pem::parse_x509_pem(&cert), KeyPair::from_pem(&key)) else { return false };
+    pem.parse_x509().is_ok_and(|cert| cert.public_key().raw == key.subject_public_key_info())
 }
 
 /// Whether a certificate is one [`self_signed`] made and has less than [`RENEWED_BEFORE`] left. What others put there
@@ -110,8 +132,6 @@ fn is_ours_and_expires(pem: &[u8], now: SystemTime) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::PublicKeyData as _;
-
     use super::*;
 
     fn read(dir: &Path) -> [Vec<u8>; 2] {
@@ -132,9 +152,7 @@ mod tests {
             let after = read(dir.path());
             assert!(after[0] != before[0] && after[1] != before[1], "both are new after {later} days");
         }
-        let key = KeyPair::from_pem(std::str::from_utf8(&read(dir.path())[1]).unwrap()).unwrap();
-        let (_, pem) = x509_parser::pem::parse_x509_pem(&read(dir.path())[0]).unwrap();
-        assert_eq!(pem.parse_x509().unwrap().public_key().raw, key.subject_public_key_info(), "they belong together");
+        assert!(belong_together(&dir.path().join("apiserver.crt"), &dir.path().join("apiserver.key")));
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2, "nothing else is left behind");
     }
 
@@ -149,5 +167,34 @@ mod tests {
         let before = read(dir.path());
         in_directory_at(dir.path(), &[], SystemTime::now() + 365 * 10_000 * DAY).unwrap();
         assert_eq!(read(dir.path()), before);
+    }
+    #[test]
+    fn a_pair_that_was_being_written_is_finished_and_half_a_pair_is_told() {
+        let dir = tempfile::tempdir().unwrap();
+        let (cert, key) = (dir.path().join("apiserver.crt"), dir.path().join("apiserver.key"));
+        let open = || in_directory_at(dir.path(), &[], SystemTime::now());
+        for name in [&cert, &key] {
+            std::fs::write(name, "").unwrap();
+        }
+        open().unwrap();
+        let made = read(dir.path());
+        assert!(belong_together(&cert, &key), "empty files are made anew");
+
+        std::fs::rename(&cert, new(&cert)).unwrap();
+        open().unwrap();
+        assert_eq!(read(dir.path()), made, "stopped between the two");
+
+        for (lost, left) in [(&cert, &key), (&key, &cert)] {
+            let text = std::fs::read(lost).unwrap();
+            // As after a power failure, beside what was prepared for another key.
+            std::fs::write(lost, "").unwrap();
+            std::fs::write(new(&cert), self_signed(&[]).unwrap().cert).unwrap();
+            let e = open().unwrap_err();
+            let [lost_name, left_name] = [lost, left].map(|p| p.file_name().unwrap().to_str().unwrap());
+            assert!(e.message.ends_with(&format!(" has {left_name}, but {lost_name} is missing or empty")), "{e}");
+            assert!(e.hint.contains(left_name), "{}", e.hint);
+            std::fs::write(lost, text).unwrap();
+            assert_eq!(read(dir.path()), made, "nothing is overwritten");
+        }
     }
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use machinery::status::ApiError;
 use serde_json::json;
 use tokio::sync::watch;
@@ -22,13 +23,14 @@ const RETRY: Duration = Duration::from_secs(1);
 pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) {
     let mut said = String::new();
     loop {
-        let stored = async {
-            for name in IMMORTAL {
-                namespace(&inner, name).await.map_err(|e| e.message)?;
-            }
-            feed::bootstrap(&roles).await.map_err(|e| e.to_string())
+        // Together, for storage makes few commits of what comes at once.
+        let namespaces = try_join_all(IMMORTAL.map(|name| namespace(&inner, name)));
+        let stored = tokio::join!(namespaces, feed::bootstrap(&roles));
+        let why = match stored {
+            (Ok(_), Ok(())) => break,
+            (Err(e), _) => e.message,
+            (_, Err(e)) => e.to_string(),
         };
-        let Err(why) = stored.await else { break };
         if why != said {
             tracing::warn!("the first namespaces and roles are not stored yet, trying again: {why}");
             said = why;

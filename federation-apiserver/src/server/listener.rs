@@ -12,15 +12,11 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::open_requests::{Counted, OpenRequests};
 use super::service::ApiService;
 use super::tls::Tls;
-use crate::auth::authn::PeerIdentity;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, Patience};
 
-/// A client that has not finished its handshake by then is dropped.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// A connection on which no request has arrived by then is closed; kube-apiserver's idle limit.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(90);
 /// HTTP/2 pings find dead peers; the numbers are Go's defaults for Kubernetes clients.
 const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
@@ -41,15 +37,17 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError
     })
 }
 
+/// What every connection needs.
+#[derive(Clone)]
+pub(super) struct Served {
+    pub(super) tls: Arc<Tls>,
+    pub(super) service: ApiService,
+    pub(super) stopping: CancellationToken,
+    pub(super) patience: Patience,
+}
+
 /// Serves until `shutdown` resolves, then waits for open requests, `grace` at most.
-pub(super) async fn serve(
-    listener: TcpListener,
-    tls: Arc<Tls>,
-    service: ApiService,
-    stopping: CancellationToken,
-    grace: Duration,
-    shutdown: impl Future<Output = ()>,
-) {
+pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration, shutdown: impl Future<Output = ()>) {
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
     tokio::pin!(shutdown);
@@ -60,8 +58,7 @@ pub(super) async fn serve(
         };
         match accepted {
             Ok((stream, _)) => {
-                let connection = connection(stream, Arc::clone(&tls), service.clone(), stopping.clone());
-                connections.spawn(abort.clone().run_until_cancelled_owned(connection));
+                connections.spawn(abort.clone().run_until_cancelled_owned(connection(stream, served.clone())));
             }
             Err(e) => {
                 // Out of file descriptors, most likely: a short rest lets connections close.
@@ -71,7 +68,7 @@ pub(super) async fn serve(
         }
     }
     drop(listener);
-    stopping.cancel();
+    served.stopping.cancel();
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
         tracing::warn!("{} connections were still open after {grace:?} and are closed", connections.len());
@@ -80,11 +77,11 @@ pub(super) async fn serve(
     }
 }
 
-async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopping: CancellationToken) {
+async fn connection(stream: TcpStream, Served { tls, service, stopping, mut patience }: Served) {
     let _ = stream.set_nodelay(true);
     let current = tls.current();
     let accept = TlsAcceptor::from(Arc::clone(&current.config)).accept(stream);
-    let stream = match tokio::time::timeout(HANDSHAKE_TIMEOUT, accept).await {
+    let stream = match tokio::time::timeout(patience.first, accept).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(e)) => {
             tracing::debug!("TLS handshake failed: {e}");
@@ -92,10 +89,37 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopp
         }
         Err(_) => return,
     };
-    let peer = current.verified_peer(stream.get_ref().1.peer_certificates());
-    let service = service.for_peer(peer.and_then(|der| PeerIdentity::from_der(&der).ok()));
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(IDLE_TIMEOUT);
+    let service = service.for_peer(current.peer(stream.get_ref().1.peer_certificates()));
+    let requests = OpenRequests::default();
+    let answer = hyper::service::service_fn(|request| {
+        let (answer, open) = (tower::Service::call(&mut service.clone(), request), requests.begin());
+        async move { answer.await.map(|response| response.map(|body| Counted::new(body, open))) }
+    });
+    let builder = builder(stream.get_ref().1.alpn_protocol());
+    let connection = builder.serve_connection(TokioIo::new(stream), answer);
+    tokio::pin!(connection);
+    let mut closing = false;
+    let outcome = loop {
+        tokio::select! {
+            outcome = connection.as_mut() => break outcome,
+            () = stopping.cancelled(), if !closing => {}
+            // Who was told to go and neither asks nor leaves is left.
+            () = requests.exhaust(patience) => if closing { return },
+        }
+        (closing, patience.idle) = (true, patience.first);
+        connection.as_mut().graceful_shutdown();
+    };
+    if let Err(e) = outcome {
+        tracing::debug!("connection ended: {e}");
+    }
+}
+
+/// For the protocol both sides agreed on, HTTP/1 where they did not.
+fn builder(agreed: Option<&[u8]>) -> auto::Builder<TokioExecutor> {
+    let builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = if agreed == Some(b"h2") { builder.http2_only() } else { builder.http1_only() };
+    // What we count covers slow headers as well.
+    builder.http1().header_read_timeout(None);
     builder
         .http2()
         .timer(TokioTimer::new())
@@ -104,17 +128,5 @@ async fn connection(stream: TcpStream, tls: Arc<Tls>, service: ApiService, stopp
         .max_concurrent_streams(MAX_STREAMS)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
-    let service = hyper::service::service_fn(move |request| tower::Service::call(&mut service.clone(), request));
-    let served = builder.serve_connection(TokioIo::new(stream), service);
-    tokio::pin!(served);
-    let outcome = tokio::select! {
-        outcome = served.as_mut() => outcome,
-        () = stopping.cancelled() => {
-            served.as_mut().graceful_shutdown();
-            served.await
-        }
-    };
-    if let Err(e) = outcome {
-        tracing::debug!("connection ended: {e}");
-    }
+    builder
 }

@@ -9,12 +9,13 @@ mod listener;
 pub mod loglevel;
 pub mod metrics;
 mod namespace_cleaner;
+mod open_requests;
 mod pipeline;
 pub(crate) mod query;
 mod request_info;
 pub mod response;
 pub mod service;
-mod tls;
+pub(crate) mod tls;
 pub mod version;
 
 use std::future::Future;
@@ -165,7 +166,7 @@ impl Server {
         let tls = Arc::new(Tls::load(&self.inner.config)?);
         let listener = listener::bind(self.inner.config.bind).await?;
         let address = listener.local_addr().map_err(|e| ConfigError::new(e.to_string(), "choose another address"))?;
-        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(None) };
+        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::default()) };
         Ok(Listening { listener, tls, service, address })
     }
 
@@ -197,7 +198,9 @@ impl Listening {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) {
         let _reload = spawn(Arc::clone(&self.tls).follow_files());
         let inner = Arc::clone(&self.service.inner);
-        listener::serve(self.listener, self.tls, self.service, inner.stopping.clone(), inner.config.shutdown_grace, shutdown).await;
+        let (patience, grace) = (inner.config.patience, inner.config.shutdown_grace);
+        let served = listener::Served { tls: self.tls, service: self.service, stopping: inner.stopping.clone(), patience };
+        listener::serve(self.listener, served, grace, shutdown).await;
     }
 }
 
@@ -246,8 +249,9 @@ fn advertised(config: &Config) -> String {
 }
 
 fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {
-    let (stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(authz));
+    let (written, stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(store), Arc::clone(authz));
     Health::default()
+        .with("storage-writer", health::Scope::Live, move || written.failure().map_or(Ok(()), Err))
         .with_async("storage", health::Scope::Ready, move || {
             let store = Arc::clone(&latest);
             Box::pin(async move { store.latest().await.map(drop).map_err(|e| e.to_string()) })

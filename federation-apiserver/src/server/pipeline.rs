@@ -122,7 +122,7 @@ fn scoped(server: &Inner, info: &Attributes) -> Result<(), ApiError> {
 fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
     match caller {
         Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
-        Caller::Connection(peer) => match server.authn.authenticate_peer(&parts.headers, peer.as_deref()) {
+        Caller::Connection(peer) => match server.authn.authenticate(&parts.headers, peer) {
             Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
                 Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
             }

@@ -15,7 +15,7 @@ use super::Inner;
 use super::pipeline;
 use super::response::Body;
 use crate::auth::UserInfo;
-use crate::auth::authn::PeerIdentity;
+use crate::auth::authn::Peer;
 
 /// Any error of a request body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,7 +26,7 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
     /// Over a connection; credentials decide who it is.
-    Connection(Option<Arc<PeerIdentity>>),
+    Connection(Arc<Peer>),
     /// From this process: the [`UserInfo`] among the request's extensions, or else this one.
     Process(Arc<UserInfo>),
 }
@@ -40,8 +40,8 @@ pub struct ApiService {
 
 impl ApiService {
     /// The service as one connection uses it.
-    pub(super) fn for_peer(&self, peer: Option<PeerIdentity>) -> Self {
-        Self { inner: Arc::clone(&self.inner), caller: Caller::Connection(peer.map(Arc::new)) }
+    pub(super) fn for_peer(&self, peer: Peer) -> Self {
+        Self { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::new(peer)) }
     }
 }
 

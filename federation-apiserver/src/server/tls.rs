@@ -17,10 +17,18 @@ use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConf
 use sha2::{Digest, Sha256};
 
 use super::certificate;
+use crate::auth::authn::Peer;
 use crate::config::{Config, ConfigError, TlsConfig};
 
 /// How often certificate files are looked at for changes.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);
+
+/// Gathers the crypto library's first randomness, which takes some 50 ms of one core; to be called beside other work
+/// of a start.
+pub(crate) fn warm_up() {
+    // Whoever needs it later is told when it fails.
+    let _ = aws_lc_rs::default_provider().secure_random.fill(&mut [0]);
+}
 
 /// What handshakes use now.
 pub(super) struct Current {
@@ -31,15 +39,15 @@ pub(super) struct Current {
 }
 
 impl Current {
-    /// The peer's certificate, if its chain leads to the client CA. A certificate that does not is
-    /// no identity, as in Kubernetes: the request may still carry a token.
-    pub(super) fn verified_peer(&self, chain: Option<&[CertificateDer<'static>]>) -> Option<CertificateDer<'static>> {
-        let (first, rest) = chain?.split_first()?;
-        match self.verifier.as_ref()?.verify_client_cert(first, rest, UnixTime::now()) {
-            Ok(_) => Some(first.clone()),
+    /// What the peer's certificate proves. One whose chain does not lead to the client CA does not end
+    /// the connection: the request may still carry a token.
+    pub(super) fn peer(&self, chain: Option<&[CertificateDer<'static>]>) -> Peer {
+        let (Some(verifier), Some((first, rest))) = (&self.verifier, chain.and_then(<[_]>::split_first)) else { return Peer::Nobody };
+        match verifier.verify_client_cert(first, rest, UnixTime::now()) {
+            Ok(_) => Peer::from_der(first),
             Err(e) => {
                 tracing::info!("client certificate refused: {e}");
-                None
+                Peer::Refused
             }
         }
     }

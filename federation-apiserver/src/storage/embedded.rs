@@ -10,6 +10,7 @@ mod writer;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
@@ -20,7 +21,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use redb::{Database, DatabaseError};
+use redb::Database;
 use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot, watch};
 
@@ -88,32 +89,35 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the database in a directory, and makes both where they are missing. Blocks while the
-    /// file is checked (about a second for a gigabyte).
+    /// Opens the database in a directory, and makes both where they are missing. However large the file is and
+    /// however its last process ended, little of it is read; damage elsewhere is found by whoever reads that.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
         let not_writable = |source| OpenError::NotWritable { path: dir.to_owned(), source };
         fs::create_dir_all(dir).map_err(not_writable)?;
         let new = !fs::exists(&path).map_err(not_writable)?;
-        let opened = Database::builder().set_cache_size(CACHE_BYTES).set_check_integrity_on_open(true).create(&path);
-        let db = opened.map_err(|e| explain(&path, e))?;
+        let (db, setup) = guarded(&path, || {
+            let db = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
+            let setup = tables::set_up(&db)?;
+            Ok((db, setup))
+        })?;
         if new {
             // The file's own name must survive a crash as well.
             fs::File::open(dir).and_then(|d| d.sync_all()).map_err(not_writable)?;
         }
-        Self::start(db, &path)
+        Self::start(db, &setup, &path)
     }
 
     /// A database that lives as long as the value, for tests and demonstrations.
     pub fn in_memory() -> Self {
         let backend = redb::backends::InMemoryBackend::new();
         let db = Database::builder().set_cache_size(CACHE_BYTES).create_with_backend(backend).expect("memory can always be written");
-        Self::start(db, Path::new("memory")).expect("a new database has our format")
+        let setup = tables::set_up(&db).expect("memory can always be written");
+        Self::start(db, &setup, Path::new("memory")).expect("a new database has our format")
     }
 
-    fn start(db: Database, path: &Path) -> Result<Self, OpenError> {
-        let setup = tables::set_up(&db).map_err(|e| OpenError::Corrupt { path: path.to_owned(), why: e.to_string() })?;
-        let Setup { format, cluster_id, revision } = setup;
+    fn start(db: Database, setup: &Setup, path: &Path) -> Result<Self, OpenError> {
+        let Setup { format, cluster_id, revision } = *setup;
         if format > FORMAT {
             return Err(OpenError::Newer { path: path.to_owned(), found: format, known: FORMAT });
         }
@@ -152,7 +156,12 @@ impl Embedded {
 
 async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Result<T, StorageError> {
     let done = tokio::task::spawn_blocking(read).await;
-    done.unwrap_or_else(|e| Err(StorageError::Unavailable(format!("a read of the database was stopped: {e}"))))
+    done.unwrap_or_else(|e| {
+        Err(match e.is_panic() {
+            true => StorageError::Corrupt(format!("the database cannot be read: {e}")),
+            false => StorageError::Unavailable(format!("a read of the database was stopped: {e}")),
+        })
+    })
 }
 
 impl Drop for Embedded {
@@ -165,13 +174,17 @@ impl Drop for Embedded {
     }
 }
 
-fn explain(path: &Path, error: DatabaseError) -> OpenError {
+/// What the engine cannot have written it reports or, now and then, panics over.
+fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
+    let damaged = |_| Err(redb::Error::Corrupted("the engine cannot read it".into()));
+    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(damaged).map_err(|e| explain(path, e))
+}
+
+fn explain(path: &Path, error: redb::Error) -> OpenError {
     let path = path.to_owned();
     match error {
-        DatabaseError::DatabaseAlreadyOpen | DatabaseError::LockProtocolMismatch => OpenError::Locked { path },
-        DatabaseError::Storage(redb::StorageError::Io(source))
-            if !matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) =>
-        {
+        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::Locked { path },
+        redb::Error::Io(source) if !matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
             OpenError::NotWritable { path, source }
         }
         other => OpenError::Corrupt { path, why: other.to_string() },
@@ -209,6 +222,10 @@ impl Backend for Embedded {
             ended: false,
         };
         Ok(stream::unfold(watch, |mut w| async move { w.next().await.map(|event| (event, w)) }).boxed())
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.committed.borrow().failure.clone()
     }
 
     async fn revision(&self) -> Result<u64, StorageError> {

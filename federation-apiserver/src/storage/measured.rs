@@ -62,4 +62,7 @@ impl Backend for Measured {
     async fn compact(&self, revision: u64) -> Result<(), StorageError> {
         self.timed("compact", self.inner.compact(revision)).await
     }
+    fn failure(&self) -> Option<String> {
+        self.inner.failure()
+    }
 }

@@ -12,6 +12,7 @@ pub mod etcd;
 pub mod event;
 mod feed;
 pub mod head;
+pub mod listing;
 pub mod measured;
 pub mod object;
 mod replay;
@@ -170,4 +171,9 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Forgets history before `revision`.
     async fn compact(&self, revision: u64) -> Result<(), StorageError>;
+
+    /// Why nothing can be written before this process is restarted; `None` for whatever may pass by itself.
+    fn failure(&self) -> Option<String> {
+        None
+    }
 }

@@ -10,12 +10,11 @@ use super::cache::Cache;
 use super::event::Change;
 use super::object::Object;
 use super::resource::ResourceStore;
-use super::{Event, ROOT, StorageError, Versioned};
+use super::{Event, StorageError, Versioned};
 
 /// A part of the past.
 pub(super) struct Replay {
     events: BoxStream<'static, Result<Event, StorageError>>,
-    prefix: String,
 }
 
 /// One step through the past.
@@ -40,13 +39,11 @@ impl Replay {
         let (backend, wait) = (&resource.shared.backend, resource.shared.tuning.wait);
         // Whoever asks for the revision makes quiet watches tell how far they are.
         backend.revision().await?;
-        // All keys, as the feed does: the one watch every backend can tell the progress of.
-        let mut events = backend.watch(ROOT, after).await?;
-        let prefix = format!("{}{prefix}", resource.cache.prefix);
+        let mut events = backend.watch(&resource.full(prefix), after).await?;
         // etcd tells what it has compacted in place of the first event.
         let first = tokio::time::timeout(wait, events.next()).await;
         match first.ok().flatten() {
-            Some(Ok(first)) => Ok(Self { events: stream::once(async { Ok(first) }).chain(events).boxed(), prefix }),
+            Some(Ok(first)) => Ok(Self { events: stream::once(async { Ok(first) }).chain(events).boxed() }),
             Some(Err(error)) => Err(error),
             None => Err(StorageError::Unavailable("the history could not be read in time".into())),
         }
@@ -56,8 +53,6 @@ impl Replay {
     pub(super) async fn next(&mut self, cache: &Cache) -> Option<Step> {
         let parse = |stored: Versioned| -> Option<Arc<Object>> { cache.parse(&stored).1.ok() };
         let (revision, new, old) = match self.events.next().await?.ok()? {
-            Event::Put { new, .. } if !new.key.starts_with(&self.prefix) => return Some(Step::change(new.revision, None)),
-            Event::Delete { key, revision, .. } if !key.starts_with(&self.prefix) => return Some(Step::change(revision, None)),
             Event::Put { new, old } => {
                 let old = old.and_then(|value| parse(Versioned { value, ..new.clone() }));
                 (new.revision, Some(parse(new)), old)

@@ -1,48 +1,21 @@
-//! One resource as request handlers use it: get, list, watch, create, update, delete.
+//! One resource as request handlers use it: get, watch, create, update, delete; lists are in `listing`.
 
-use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-use super::cache::{Cache, Snapshot};
+use super::cache::Cache;
 use super::event::WatchEvent;
 use super::head::Head;
 use super::object::{Object, encode};
-use super::sorted::Sorted;
 use super::store::{ReadAt, Shared};
-use super::token::Token;
 use super::watching::{self, WatchOptions};
 use super::{Expect, StorageError};
 
 /// What a list or watch selects; called on heads only.
 pub type Filter = Arc<dyn Fn(&Head) -> bool + Send + Sync>;
-
-/// Which part of a list is wanted.
-#[derive(Clone, Debug)]
-pub struct ListOptions {
-    /// How old the answer may be. Of no account when a continue token says it.
-    pub at: ReadAt,
-    /// Objects at most; 0 for all. As in Kubernetes, `ReadAt::Any` is not paged.
-    pub limit: usize,
-    /// From the page before.
-    pub continue_token: Option<String>,
-}
-
-/// A list or a page of it.
-#[derive(Clone, Debug)]
-pub struct Listing {
-    /// In key order.
-    pub items: Vec<Arc<Object>>,
-    /// `metadata.resourceVersion` of the list.
-    pub revision: u64,
-    /// `metadata.continue`, when there is more.
-    pub continue_token: Option<String>,
-    /// `metadata.remainingItemCount`; known only for lists without a filter.
-    pub remaining: Option<u64>,
-}
 
 /// The stored objects of one resource.
 pub struct ResourceStore {
@@ -63,42 +36,9 @@ impl ResourceStore {
             ReadAt::Any => self.wait_for(0).await?,
             ReadAt::NotOlderThan(revision) => self.wait_for(revision).await?,
             ReadAt::Latest => self.wait_for(self.shared.backend.revision().await?).await?,
-            ReadAt::Exact(revision) => return Ok(self.exactly(revision).await?.get(&key).cloned()),
+            ReadAt::Exact(revision) => return self.get_at(&key, revision).await,
         };
         self.cache.get(&key)
-    }
-
-    /// A list or the next page of one. `filter` looks at heads; nothing is decoded.
-    pub async fn list(
-        &self,
-        ns: Option<&str>,
-        options: &ListOptions,
-        filter: Option<&(dyn Fn(&Head) -> bool + Sync)>,
-    ) -> Result<Listing, StorageError> {
-        let namespace = ns.unwrap_or_default();
-        let token = options.continue_token.as_deref().filter(|t| !t.is_empty()).map(|t| Token::decode(t, namespace)).transpose()?;
-        let at = match &token {
-            Some(Token { rv: Some(revision), .. }) => ReadAt::Exact(*revision),
-            Some(Token { rv: None, .. }) => ReadAt::Latest,
-            None => options.at,
-        };
-        let Snapshot { items, revision, .. } = self.snapshot(at).await.map_err(|error| match (error, &token) {
-            (StorageError::Compacted { .. }, Some(token)) => {
-                StorageError::ContinueExpired { token: Token::new(None, &token.after, namespace).encode() }
-            }
-            (error, _) => error,
-        })?;
-        let start = token.as_ref().map_or(Bound::Unbounded, |t| Bound::Excluded(t.after.as_str()));
-        let prefix = prefix(ns)?;
-        let mut matching = items.range(start, &prefix).filter(|o| filter.is_none_or(|f| f(&o.head)));
-        let limit = if options.limit == 0 || at == ReadAt::Any { usize::MAX } else { options.limit };
-        let page: Vec<Arc<Object>> = matching.by_ref().take(limit).cloned().collect();
-        let (mut continue_token, mut remaining) = (None, None);
-        if let (Some(last), Some(_)) = (page.last(), matching.next()) {
-            continue_token = Some(Token::new(Some(revision), last.head.key(), namespace).encode());
-            remaining = filter.is_none().then(|| 1 + matching.count() as u64);
-        }
-        Ok(Listing { items: page, revision, continue_token, remaining })
     }
 
     /// Follows changes. The stream ends when its reader is too slow; the client then watches again.
@@ -145,7 +85,7 @@ impl ResourceStore {
         Ok(Arc::new(object.at_revision(revision)))
     }
 
-    fn full(&self, key: &str) -> String {
+    pub(super) fn full(&self, key: &str) -> String {
         format!("{}{key}", self.cache.prefix)
     }
 
@@ -157,28 +97,6 @@ impl ResourceStore {
             }
             current => Err(StorageError::Conflict { current }),
         }
-    }
-
-    /// All objects of the resource, as old as allowed.
-    pub(super) async fn snapshot(&self, at: ReadAt) -> Result<Snapshot, StorageError> {
-        let applied = match at {
-            ReadAt::Any => self.wait_for(0).await?,
-            ReadAt::NotOlderThan(revision) => self.wait_for(revision).await?,
-            ReadAt::Latest => self.wait_for(self.shared.backend.revision().await?).await?,
-            ReadAt::Exact(revision) => return Ok(Snapshot { items: self.exactly(revision).await?, revision, sequence: 0 }),
-        };
-        self.cache.snapshot(applied)
-    }
-
-    /// All objects at exactly a revision: from the cache's memory, else from the backend's.
-    async fn exactly(&self, revision: u64) -> Result<Sorted, StorageError> {
-        self.wait_for(revision).await?;
-        if let Some(items) = self.cache.as_of(revision)? {
-            return Ok(items);
-        }
-        let page = self.shared.backend.list(&self.cache.prefix, None, 0, revision).await?;
-        let parsed = page.items.iter().map(|stored| self.cache.parse(stored).1.map_err(StorageError::Corrupt));
-        Ok(Sorted::from_ordered(&parsed.collect::<Result<Vec<_>, _>>()?))
     }
 
     /// Waits until the cache has reached a revision; answers how far it is.
@@ -226,6 +144,6 @@ fn key(ns: Option<&str>, name: &str) -> Result<String, StorageError> {
 }
 
 /// What the keys of a namespace begin with; nothing for all.
-fn prefix(ns: Option<&str>) -> Result<String, StorageError> {
+pub(super) fn prefix(ns: Option<&str>) -> Result<String, StorageError> {
     ns.map_or(Ok(String::new()), |ns| Ok(format!("{}/", part(ns)?)))
 }

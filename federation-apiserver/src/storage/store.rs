@@ -13,7 +13,8 @@ use tokio_util::task::AbortOnDropHandle;
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
 use super::feed::{self, Progress};
-pub use super::resource::{Filter, ListOptions, Listing, ResourceStore};
+pub use super::listing::{ListOptions, Listing};
+pub use super::resource::{Filter, ResourceStore};
 pub use super::watching::{WatchFrom, WatchOptions};
 use super::{Backend, StorageError};
 
@@ -120,6 +121,11 @@ impl Store {
             Some(r) => Err(format!("{} is not loaded yet", r.cache.prefix)),
             None => Ok(()),
         }
+    }
+
+    /// Why nothing can be written before a restart, for `/livez`; `None` while all is well or may become so.
+    pub fn failure(&self) -> Option<String> {
+        self.shared.backend.failure()
     }
 
     /// The newest revision the caches have reached.

@@ -1,13 +1,19 @@
 //! TLS, credentials, limits and shutdown: what only our own server is asked.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use federation_apiserver::config::{Limits, TlsConfig};
+use federation_apiserver::config::{Limits, Patience, TlsConfig};
 use federation_apiserver::{Config, Profile};
 use http::Request;
-use http_body_util::Full;
+use http_body_util::{BodyExt, Full};
+use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::subject::{client_config, over_connection, ready};
 
@@ -68,6 +74,29 @@ async fn client_certificates_and_tokens_tell_who_asks() {
     assert!(dir.path().join("certs/apiserver.key").exists());
 }
 
+/// As kube-apiserver: an error of one authenticator ends in 401 unless another proves who it is.
+#[tokio::test]
+async fn a_strangers_certificate_is_not_anonymous() {
+    let dir = tempfile::tempdir().unwrap();
+    let (ca, _) = identity("root", "system:masters");
+    let (_, stranger) = identity("root", "system:masters");
+    let (ca_file, tokens) = (dir.path().join("ca.crt"), dir.path().join("tokens.csv"));
+    std::fs::write(&ca_file, ca).unwrap();
+    std::fs::write(&tokens, "t,sam,1\n").unwrap();
+    let base = Config::in_memory(Profile::Federation);
+    let server = ready(Config { client_ca_file: Some(ca_file), token_auth_file: Some(tokens), anonymous_auth: true, ..base }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    let code = async |identity, headers: &[(&str, &str)]| {
+        over_connection(&at, client_config(identity), get("/version", headers)).await.unwrap().code
+    };
+    assert_eq!(code(None, &[]).await, 200, "everybody may read the version");
+    assert_eq!(code(Some(stranger.clone()), &[]).await, 401);
+    assert_eq!(code(Some(stranger.clone()), &[("authorization", "Bearer wrong")]).await, 401);
+    assert_eq!(code(Some(stranger), &[("authorization", "Bearer t")]).await, 200);
+}
+
 #[tokio::test]
 async fn a_port_in_use_is_one_clear_line() {
     let first = ready(Config::in_memory(Profile::Member)).await;
@@ -75,6 +104,69 @@ async fn a_port_in_use_is_one_clear_line() {
     let second = ready(Config { bind: listening.address(), ..Config::in_memory(Profile::Member) }).await;
     let e = second.listen().await.unwrap_err();
     assert!(e.message.ends_with("the port is in use") && !e.hint.is_empty(), "{e}");
+}
+
+/// Waits until the other side closes; answers whether it took its time.
+async fn closed(mut io: impl AsyncRead + Unpin, at_least: Duration) -> bool {
+    let (start, mut sink) = (Instant::now(), Vec::new());
+    // It may end with an error or in good order.
+    let _ = tokio::time::timeout(Duration::from_secs(10), io.read_to_end(&mut sink)).await.expect("it stays open");
+    start.elapsed() >= at_least
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_ask_nothing_are_closed() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens.csv");
+    std::fs::write(&tokens, "t,root,1,system:masters\n").unwrap();
+    let patience = Patience { first: Duration::from_millis(600), idle: Duration::from_millis(900) };
+    let server = ready(Config { token_auth_file: Some(tokens), patience, ..Config::in_memory(Profile::Member) }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    let soon = Duration::from_millis(400);
+
+    let silent = TcpStream::connect(&at).await.unwrap();
+    let (http2, mut http1, mut split) = tokio::join!(tls(&at, "h2"), tls(&at, "http/1.1"), tls(&at, "h2"));
+    http1.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\nx-slow: ").await.unwrap();
+    split.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
+    let all = tokio::join!(closed(silent, soon), closed(http2, soon), closed(http1, soon), closed(split, soon));
+    assert_eq!(all, (true, true, true, true), "they had their time");
+
+    for protocol in ["h2", "http/1.1"] {
+        let io = TokioIo::new(tls(&at, protocol).await);
+        let start = Instant::now();
+        let watch = "/api/v1/namespaces?watch=true&timeoutSeconds=2";
+        let (mut answer, left) = if protocol == "h2" {
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            let left = tokio::spawn(connection);
+            let request = get(&format!("https://{at}{watch}"), &[("authorization", "Bearer t")]);
+            let answer = sender.send_request(request).await.unwrap();
+            std::mem::forget(sender);
+            (answer, left)
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            let left = tokio::spawn(connection);
+            let answer = sender.send_request(get(watch, &[("authorization", "Bearer t"), ("host", "a")])).await.unwrap();
+            std::mem::forget(sender);
+            (answer, left)
+        };
+        while let Some(frame) = answer.frame().await {
+            frame.unwrap();
+        }
+        assert!(start.elapsed() > Duration::from_millis(1900), "an open watch keeps a connection for {:?} ({protocol})", start.elapsed());
+        let watched = start.elapsed();
+        let _ = tokio::time::timeout(Duration::from_secs(5), left).await.expect("an idle connection stays open");
+        assert!(start.elapsed() > watched + Duration::from_millis(800), "it was idle long enough ({protocol})");
+    }
+}
+
+/// A connection that has agreed on a protocol.
+async fn tls(at: &str, protocol: &str) -> TlsStream<TcpStream> {
+    let mut config = client_config(None);
+    config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+    let stream = TcpStream::connect(at).await.unwrap();
+    TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
 }
 
 #[tokio::test]

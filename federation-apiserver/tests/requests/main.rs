@@ -7,6 +7,7 @@
 
 mod connections;
 mod deletion;
+mod failures;
 mod namespaces;
 mod objects;
 mod patches;

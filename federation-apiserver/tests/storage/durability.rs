@@ -65,6 +65,50 @@ async fn answered_writes_survive_a_kill() {
     }
 }
 
+const OPEN: &str = "STORAGE_TEST_OPEN_DIR";
+
+/// Not a test of its own: tells how many bytes it reads to open and write a database, and dies of it.
+#[tokio::test]
+async fn open_child() {
+    let Ok(dir) = std::env::var(OPEN) else { return };
+    let read = || {
+        let io = fs::read_to_string("/proc/self/io").unwrap();
+        io.lines().find_map(|l| l.strip_prefix("rchar: ")).unwrap().parse::<u64>().unwrap()
+    };
+    let before = read();
+    let db = Embedded::open(dir.as_ref()).unwrap();
+    let key = format!("/registry/maps/after-{}", db.revision().await.unwrap());
+    db.put(&key, Bytes::from("1"), Expect::Absent, None).await.unwrap();
+    println!("\nread {}", read() - before);
+    std::process::abort();
+}
+
+/// What is read is what recovery needs, however much there is.
+#[tokio::test]
+async fn a_large_database_opens_at_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let db = Embedded::open(dir.path()).unwrap();
+    let value = Bytes::from(vec![b'x'; 4000]);
+    let keys: Vec<_> = (0..6000).map(|n| format!("/registry/maps/{n:05}")).collect();
+    let puts = keys.iter().map(|key| db.put(key, value.clone(), Expect::Absent, None));
+    futures::future::try_join_all(puts).await.unwrap();
+    drop(db);
+    let size = fs::metadata(dir.path().join(FILE)).unwrap().len();
+    assert!(size > 24_000_000, "{size} bytes are nothing");
+    for last in ["closed", "killed", "killed again"] {
+        let child = Command::new(std::env::current_exe().unwrap())
+            .args(["durability::open_child", "--exact", "--nocapture"])
+            .env(OPEN, dir.path())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&child.stdout);
+        let read: u64 = said.lines().find_map(|l| l.strip_prefix("read ")).unwrap_or_else(|| panic!("{said}")).parse().unwrap();
+        assert!(read < size / 20, "{read} of {size} bytes were read when it had been {last}");
+    }
+    let db = Embedded::open(dir.path()).unwrap();
+    assert_eq!(db.list("/registry/maps/", None, 0, 0).await.unwrap().items.len(), 6003, "all is there");
+}
+
 #[tokio::test]
 async fn a_database_is_the_same_when_opened_again() {
     let dir = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@
 mod backend;
 mod cache;
 mod durability;
+mod economy;
 mod etcd;
 mod lost;
 mod subject;

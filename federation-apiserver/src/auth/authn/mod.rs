@@ -19,7 +19,7 @@ use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use machinery::status::ApiError;
 
-pub use certificate::PeerIdentity;
+pub use certificate::{Peer, PeerIdentity};
 pub use file::CredentialFileError;
 pub use impersonate::impersonate;
 
@@ -61,32 +61,18 @@ impl Authentication {
         })
     }
 
-    /// Who sent the request. `peer_cert_der` is the client certificate, already verified against the
-    /// client CA. Parses the certificate each time; connections should keep a [`PeerIdentity`] and
-    /// use [`Authentication::authenticate_peer`].
+    /// Who sent the request.
     ///
     /// # Errors
     /// 401 for wrong credentials, and for none unless anonymous requests are let in.
-    pub fn authenticate(&self, headers: &HeaderMap, peer_cert_der: Option<&[u8]>) -> Result<UserInfo, ApiError> {
-        match peer_cert_der.map(PeerIdentity::from_der) {
-            // As with any other credentials that prove nothing, anonymous is no way out.
-            Some(Err(e)) if !headers.contains_key(AUTHORIZATION) => Err(e),
-            peer => self.authenticate_peer(headers, peer.and_then(Result::ok).as_ref()),
-        }
-    }
-
-    /// As [`Authentication::authenticate`], with the certificate parsed once for the connection.
-    ///
-    /// # Errors
-    /// 401 for wrong credentials, and for none unless anonymous requests are let in.
-    pub fn authenticate_peer(&self, headers: &HeaderMap, peer: Option<&PeerIdentity>) -> Result<UserInfo, ApiError> {
-        if let Some(peer) = peer
-            && peer.valid_at(jiff::Timestamp::now().as_second())
+    pub fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<UserInfo, ApiError> {
+        if let Peer::Known(identity) = peer
+            && identity.valid_at(jiff::Timestamp::now().as_second())
         {
-            return Ok(authenticated(peer.user.clone()));
+            return Ok(authenticated(identity.user.clone()));
         }
         let Some(header) = headers.get(AUTHORIZATION) else {
-            return if self.anonymous && peer.is_none() { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
+            return if self.anonymous && *peer == Peer::Nobody { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
         };
         let (scheme, rest) = header.to_str().ok().and_then(|h| h.trim().split_once(' ')).ok_or_else(ApiError::unauthorized)?;
         let found = if scheme.eq_ignore_ascii_case("bearer") {

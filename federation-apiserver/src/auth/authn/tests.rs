@@ -49,10 +49,10 @@ fn certificate(name: &str, valid: std::ops::Range<i32>) -> Vec<u8> {
 #[test]
 fn a_token_names_user_uid_and_groups() {
     let authn = tokens("s3cret,aragorn,u1,\"rangers,kings\"\nplain,sam,u2\n").unwrap();
-    let user = authn.authenticate(&with("Bearer s3cret"), None).unwrap();
+    let user = authn.authenticate(&with("Bearer s3cret"), &Peer::Nobody).unwrap();
     assert_eq!((user.name.as_str(), user.uid.as_str()), ("aragorn", "u1"));
     assert_eq!(user.groups, ["rangers", "kings", "system:authenticated"]);
-    assert_eq!(authn.authenticate(&with("bearer plain"), None).unwrap().groups, ["system:authenticated"]);
+    assert_eq!(authn.authenticate(&with("bearer plain"), &Peer::Nobody).unwrap().groups, ["system:authenticated"]);
 }
 
 #[test]
@@ -61,45 +61,47 @@ fn wrong_credentials_are_refused_even_where_anonymous_is_welcome() {
     let path = Some(file.path().to_owned());
     let authn = Authentication::load(&AuthnConfig { token_auth_file: path.clone(), basic_auth_file: path, anonymous: true }).unwrap();
     for header in ["Bearer nope", "Bearer ", "Bearer", "Basic !!!", "Digest x", "s3cret"] {
-        assert_eq!(authn.authenticate(&with(header), None).unwrap_err().code, 401, "{header}");
+        assert_eq!(authn.authenticate(&with(header), &Peer::Nobody).unwrap_err().code, 401, "{header}");
     }
-    assert_eq!(authn.authenticate(&basic("aragorn", "wrong"), None).unwrap_err().code, 401);
-    assert_eq!(authn.authenticate(&basic("nobody", "s3cret"), None).unwrap_err().code, 401);
-    let nobody = authn.authenticate(&HeaderMap::new(), None).unwrap();
+    assert_eq!(authn.authenticate(&basic("aragorn", "wrong"), &Peer::Nobody).unwrap_err().code, 401);
+    assert_eq!(authn.authenticate(&basic("nobody", "s3cret"), &Peer::Nobody).unwrap_err().code, 401);
+    let nobody = authn.authenticate(&HeaderMap::new(), &Peer::Nobody).unwrap();
     assert_eq!((nobody.name.as_str(), nobody.groups), ("system:anonymous", vec!["system:unauthenticated".to_owned()]));
 }
 
 #[test]
 fn no_credentials_are_refused_where_anonymous_is_not_welcome() {
     let authn = Authentication::load(&AuthnConfig::default()).unwrap();
-    assert_eq!(authn.authenticate(&HeaderMap::new(), None).unwrap_err(), ApiError::unauthorized());
-    assert_eq!(authn.authenticate(&with("Bearer x"), None).unwrap_err(), ApiError::unauthorized());
+    assert_eq!(authn.authenticate(&HeaderMap::new(), &Peer::Nobody).unwrap_err(), ApiError::unauthorized());
+    assert_eq!(authn.authenticate(&with("Bearer x"), &Peer::Nobody).unwrap_err(), ApiError::unauthorized());
 }
 
 #[test]
 fn a_password_may_hold_colons() {
     let file = file("one:two,frodo,u3,hobbits\n");
     let authn = Authentication::load(&AuthnConfig { basic_auth_file: Some(file.path().to_owned()), ..AuthnConfig::default() }).unwrap();
-    assert_eq!(authn.authenticate(&basic("frodo", "one:two"), None).unwrap().groups, ["hobbits", "system:authenticated"]);
-    assert_eq!(authn.authenticate(&with("Bearer one:two"), None).unwrap_err().code, 401, "a password is no token");
+    assert_eq!(authn.authenticate(&basic("frodo", "one:two"), &Peer::Nobody).unwrap().groups, ["hobbits", "system:authenticated"]);
+    assert_eq!(authn.authenticate(&with("Bearer one:two"), &Peer::Nobody).unwrap_err().code, 401, "a password is no token");
 }
 
 #[test]
 fn a_certificate_comes_before_a_token_and_counts_only_while_it_is_valid() {
     let authn = tokens("s3cret,aragorn,u1\n").unwrap();
     let good = base64::engine::general_purpose::STANDARD.decode(TWO_GROUPS).unwrap();
-    let user = authn.authenticate(&with("Bearer s3cret"), Some(&good)).unwrap();
+    let user = authn.authenticate(&with("Bearer s3cret"), &Peer::from_der(&good)).unwrap();
     assert_eq!((user.name.as_str(), &user.groups[..2]), ("gandalf", &["wizards".to_owned(), "system:masters".to_owned()][..]));
     let expired = certificate("gandalf", 2019..2020);
-    assert_eq!(authn.authenticate(&with("Bearer s3cret"), Some(&expired)).unwrap().name, "aragorn");
-    assert_eq!(authn.authenticate(&HeaderMap::new(), Some(&expired)).unwrap_err().code, 401);
+    assert_eq!(authn.authenticate(&with("Bearer s3cret"), &Peer::from_der(&expired)).unwrap().name, "aragorn");
+    assert_eq!(authn.authenticate(&HeaderMap::new(), &Peer::from_der(&expired)).unwrap_err().code, 401);
     let future = certificate("gandalf", 2080..2090);
-    assert_eq!(authn.authenticate(&HeaderMap::new(), Some(&future)).unwrap_err().code, 401);
-    assert_eq!(authn.authenticate(&HeaderMap::new(), Some(b"junk")).unwrap_err().code, 401);
+    assert_eq!(authn.authenticate(&HeaderMap::new(), &Peer::from_der(&future)).unwrap_err().code, 401);
+    assert_eq!(authn.authenticate(&HeaderMap::new(), &Peer::from_der(b"junk")).unwrap_err().code, 401);
     let open = Authentication::load(&AuthnConfig { anonymous: true, ..AuthnConfig::default() }).unwrap();
-    assert_eq!(open.authenticate(&HeaderMap::new(), Some(&expired)).unwrap_err().code, 401, "not even as anonymous");
-    assert_eq!(open.authenticate(&HeaderMap::new(), Some(b"junk")).unwrap_err().code, 401, "not even as anonymous");
-    assert!(PeerIdentity::from_der(&certificate("", 2020..2090)).is_err(), "a certificate without a name is nobody's");
+    assert_eq!(open.authenticate(&HeaderMap::new(), &Peer::from_der(&expired)).unwrap_err().code, 401, "not even as anonymous");
+    assert_eq!(open.authenticate(&HeaderMap::new(), &Peer::from_der(b"junk")).unwrap_err().code, 401, "not even as anonymous");
+    let nameless = Peer::from_der(&certificate("", 2020..2090));
+    assert_eq!(open.authenticate(&HeaderMap::new(), &nameless).unwrap().name, "system:anonymous", "a good certificate that names nobody");
+    assert_eq!(authn.authenticate(&HeaderMap::new(), &nameless).unwrap_err().code, 401);
 }
 
 #[test]
@@ -108,12 +110,12 @@ fn files_are_followed_and_a_bad_one_keeps_the_last_good_state() {
     let authn = Authentication::load(&AuthnConfig { token_auth_file: Some(file.path().to_owned()), ..AuthnConfig::default() }).unwrap();
     std::fs::write(file.path(), "new,aragorn,u1\n").unwrap();
     authn.reload().unwrap();
-    assert!(authn.authenticate(&with("Bearer old"), None).is_err());
-    assert!(authn.authenticate(&with("Bearer new"), None).is_ok());
+    assert!(authn.authenticate(&with("Bearer old"), &Peer::Nobody).is_err());
+    assert!(authn.authenticate(&with("Bearer new"), &Peer::Nobody).is_ok());
     std::fs::write(file.path(), "new,aragorn\n").unwrap();
     let said = authn.reload().unwrap_err().to_string();
     assert!(said.ends_with(":1: must have at least 3 columns (token, user name, user uid), found 2"), "{said}");
-    assert!(authn.authenticate(&with("Bearer new"), None).is_ok());
+    assert!(authn.authenticate(&with("Bearer new"), &Peer::Nobody).is_ok());
 }
 
 #[test]
@@ -138,8 +140,8 @@ fn errors_name_file_and_line_and_nothing_secret() {
 #[test]
 fn empty_tokens_are_left_out_and_the_later_of_two_counts() {
     let authn = tokens(",ghost,u0\nx,first,u1\nx,second,u2\n").unwrap();
-    assert_eq!(authn.authenticate(&with("Bearer x"), None).unwrap().name, "second");
-    assert!(authn.authenticate(&with("Bearer "), None).is_err());
+    assert_eq!(authn.authenticate(&with("Bearer x"), &Peer::Nobody).unwrap().name, "second");
+    assert!(authn.authenticate(&with("Bearer "), &Peer::Nobody).is_err());
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt as _;
 use futures::future::join_all;
-use futures::{StreamExt as _, stream};
 use serde_json::Value;
 use thiserror::Error;
 
@@ -150,8 +150,7 @@ pub async fn bootstrap(stores: &RbacStores) -> Result<(), BootstrapError> {
 
 async fn carry_out(stores: &RbacStores, writes: Vec<Write>) -> Result<(), StorageError> {
     // Objects do not depend on each other, and storage makes one batch of what comes together.
-    let results: Vec<_> = stream::iter(writes).map(|write| one(stores, write)).buffer_unordered(32).collect().await;
-    results.into_iter().collect()
+    join_all(writes.into_iter().map(|write| one(stores, write))).await.into_iter().collect()
 }
 
 async fn one(stores: &RbacStores, write: Write) -> Result<(), StorageError> {

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, newest, number};
+use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, begin_write, newest, number};
 use crate::storage::{Expect, StorageError};
 
 /// Writes that share a transaction, at most.
@@ -92,16 +92,9 @@ impl Writer {
     /// Writes a batch durably and answers it; says how long to wait for the next at most.
     fn commit(&self, batch: Vec<Request>) -> Option<Duration> {
         let (ops, waiting): (Vec<Op>, Vec<_>) = batch.into_iter().map(|r| (r.op, (r.answer, r._permit))).unzip();
-        let done = self.db.begin_write().map_err(redb::Error::from).and_then(|tx| {
-            let done = apply(&tx, ops)?;
-            if done.1.dirty {
-                tx.commit()?
-            } else {
-                tx.abort()?
-            }
-            Ok(done)
-        });
-        match done {
+        // After a failure the engine only says that there was one: the first reason stays.
+        let failure = self.committed.borrow().failure.clone();
+        match failure.map_or_else(|| self.write(ops).map_err(|e| self.failed(&e)), Err) {
             Ok((answers, after)) => {
                 self.committed.send_if_modified(|c| std::mem::replace(&mut c.revision, after.revision) != after.revision);
                 for ((answer, _permit), result) in waiting.into_iter().zip(answers) {
@@ -110,15 +103,39 @@ impl Writer {
                 }
                 if after.prune { Some(Duration::ZERO) } else { after.expiry.map(|wait| wait.min(EXPIRY_WAIT)) }
             }
-            Err(error) => {
-                let why = format!("writing the database failed, restart this server: {error}");
-                tracing::error!(%error, "writing the database failed");
-                self.committed.send_modify(|c| c.failure = Some(why.clone()));
+            Err(why) => {
                 for (answer, _permit) in waiting {
                     let _ = answer.send(Err(StorageError::Unavailable(why.clone())));
                 }
                 None
             }
+        }
+    }
+
+    fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), redb::Error> {
+        let tx = begin_write(&self.db)?;
+        let done = apply(&tx, ops)?;
+        if done.1.dirty {
+            tx.commit()?
+        } else {
+            tx.abort()?
+        }
+        Ok(done)
+    }
+
+    /// What was being written may be on the disk or not, so nothing more is written.
+    fn failed(&self, error: &dyn std::fmt::Display) -> String {
+        let why = format!("writing the database failed, restart this server: {error}");
+        tracing::error!("{why}");
+        self.committed.send_modify(|c| c.failure = Some(why.clone()));
+        why
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.failed(&"the writer panicked");
         }
     }
 }

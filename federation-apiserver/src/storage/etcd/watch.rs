@@ -16,7 +16,7 @@ const UNDER_WAY: Duration = Duration::from_millis(5);
 /// Pause before etcd is asked again how far the watch is; it does not answer while it is catching up.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Written to find out how far a watch of all keys is where etcd cannot be asked; no resource has such
-/// a name. Watches of fewer keys tell their progress there only when something changes.
+/// a name.
 const BARRIER: &str = "~barrier";
 /// Bytes up to which an answer is certainly whole: etcd cuts those beyond its --max-request-bytes, 1.5 MiB
 /// unless told otherwise, and does not let us see that it did.
@@ -24,11 +24,11 @@ const FRAGMENT: usize = 256 << 10;
 
 struct Watch {
     names: Names,
-    /// As etcd knows it.
+    /// What the keys of changes that are told begin with.
+    prefix: String,
+    /// As etcd knows it; only where its answers to "how far is this watch" cannot be relied on.
     barrier: Option<Vec<u8>>,
     kv: KvClient,
-    /// Whether etcd's answers to "how far is this watch" can be relied on.
-    asks: bool,
     sender: WatchRequestSender,
     responses: WatchResponseStream,
     after: u64,
@@ -50,7 +50,9 @@ pub(super) async fn watch(
     newest: watch::Receiver<u64>,
 ) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError> {
     let version = call(client.maintenance_client().status(), 0).await?.version().to_owned();
-    let start = names.to_etcd(prefix);
+    let asks = progress_is_sound(&version);
+    // A watch of fewer keys would not see the barrier.
+    let start = names.to_etcd(if asks { prefix } else { ROOT });
     let options = WatchOptions::new()
         .with_range(end_of(start.clone()))
         .with_start_revision(i64::try_from(after + 1).unwrap_or(i64::MAX))
@@ -60,10 +62,10 @@ pub(super) async fn watch(
     let mut watcher = client.watch_client().max_decoding_message_size(MESSAGE);
     let (sender, responses) = call(watcher.watch(start, Some(options)), after).await?.split();
     let watch = Watch {
-        barrier: (prefix == ROOT).then(|| names.to_etcd(&format!("{ROOT}{BARRIER}"))),
+        prefix: prefix.to_owned(),
+        barrier: (!asks).then(|| names.to_etcd(&format!("{ROOT}{BARRIER}"))),
         names,
         kv: client.kv_client(),
-        asks: progress_is_sound(&version),
         sender,
         responses,
         after,
@@ -123,12 +125,9 @@ impl Watch {
         if let Ok(response) = tokio::time::timeout(UNDER_WAY, self.responses.next()).await {
             return self.take(response);
         }
-        let asked = if self.asks {
-            self.sender.request_progress().await.map_err(|e| explain(&e, 0))
-        } else if let Some(barrier) = &self.barrier {
-            call(self.kv.put(barrier.clone(), "", None), 0).await.map(drop)
-        } else {
-            Ok(())
+        let asked = match &self.barrier {
+            None => self.sender.request_progress().await.map_err(|e| explain(&e, 0)),
+            Some(barrier) => call(self.kv.put(barrier.clone(), "", None), 0).await.map(drop),
         };
         if let Err(error) = asked {
             return self.end(error);
@@ -167,8 +166,9 @@ impl Watch {
             let bytes = |kv: Option<&etcd_client::KeyValue>| kv.map_or(0, |kv| kv.key().len() + kv.value().len());
             size += bytes(event.kv()) + bytes(event.prev_kv());
             last = last.max(event.kv().map_or(0, |kv| unsigned(kv.mod_revision())));
-            let event = self.event(event);
-            self.ready.push_back(event);
+            if let Some(event) = self.event(event).transpose() {
+                self.ready.push_back(event);
+            }
         }
         // etcd cuts only large answers, and those within a revision too.
         if size < FRAGMENT {
@@ -179,23 +179,27 @@ impl Watch {
         }
     }
 
-    fn event(&mut self, event: &etcd_client::Event) -> Result<Event, StorageError> {
+    /// What a change is told as; `None` when it is of no interest.
+    fn event(&mut self, event: &etcd_client::Event) -> Result<Option<Event>, StorageError> {
         let kv = event.kv().ok_or_else(|| StorageError::Corrupt("etcd sent an event without a key".into()))?;
         let revision = unsigned(kv.mod_revision());
         if self.barrier.as_deref() == Some(kv.key()) {
-            return Ok(Event::Progress(revision));
+            return Ok(Some(Event::Progress(revision)));
         }
         let key = self.names.key(kv.key())?;
+        if !key.starts_with(&self.prefix) {
+            return Ok(None);
+        }
         let new = event.event_type() == EventType::Put && kv.version() == 1;
         if event.prev_kv().is_none() && !new {
             // etcd still tells the change of the very revision it compacted to, but not what was before.
             return Err(StorageError::Compacted { requested: self.after, oldest: revision });
         }
         let old = event.prev_kv().map(|kv| kv.value().to_vec().into());
-        Ok(match event.event_type() {
+        Ok(Some(match event.event_type() {
             EventType::Put => Event::Put { new: Versioned { key, value: kv.value().to_vec().into(), revision }, old },
             EventType::Delete => Event::Delete { key, old: old.unwrap_or_default(), revision },
-        })
+        }))
     }
 }
 
