@@ -7,13 +7,14 @@
 mod tables;
 mod writer;
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
+use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -89,8 +90,9 @@ pub struct Embedded {
 }
 
 impl Embedded {
-    /// Opens the database in a directory, and makes both where they are missing. However large the file is and
-    /// however its last process ended, little of it is read; damage elsewhere is found by whoever reads that.
+    /// Opens the database in a directory, and makes both where they are missing. However large the file is, little of
+    /// it is read; damage elsewhere is found by whoever reads that. Only where the last process was killed the whole
+    /// file is read and checked, which blocks for about three seconds a gigabyte.
     pub fn open(dir: &Path) -> Result<Self, OpenError> {
         let path = dir.join(FILE);
         let not_writable = |source| OpenError::NotWritable { path: dir.to_owned(), source };
@@ -174,10 +176,26 @@ impl Drop for Embedded {
     }
 }
 
+thread_local! {
+    /// Whether a panic of this thread is about a file and will be told as an error.
+    static OPENING: Cell<bool> = const { Cell::new(false) };
+}
+
 /// What the engine cannot have written it reports or, now and then, panics over.
 fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
-    let damaged = |_| Err(redb::Error::Corrupted("the engine cannot read it".into()));
-    catch_unwind(AssertUnwindSafe(open)).unwrap_or_else(damaged).map_err(|e| explain(path, e))
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let tell = take_hook();
+        set_hook(Box::new(move |panic| {
+            if !OPENING.get() {
+                tell(panic)
+            }
+        }));
+    });
+    OPENING.set(true);
+    let opened = catch_unwind(AssertUnwindSafe(open));
+    OPENING.set(false);
+    opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("the engine cannot read it".into()))).map_err(|e| explain(path, e))
 }
 
 fn explain(path: &Path, error: redb::Error) -> OpenError {

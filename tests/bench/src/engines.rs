@@ -53,9 +53,7 @@ impl Engine for Redb {
     }
 
     fn commit(&self, revisions: std::ops::Range<u64>, value: &[u8]) -> Result<()> {
-        let mut tx = self.0.begin_write()?;
-        // As the embedded store does, so that opening never reads the whole file.
-        tx.set_quick_repair(true);
+        let tx = self.0.begin_write()?;
         {
             let (mut data, mut log, mut meta) = (tx.open_table(DATA)?, tx.open_table(LOG)?, tx.open_table(META)?);
             meta.insert("revision", revisions.end)?;

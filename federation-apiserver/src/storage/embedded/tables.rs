@@ -4,7 +4,7 @@ use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError, WriteTransaction};
+use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use crate::storage::{Event, Page, StorageError, Versioned};
 
@@ -38,20 +38,12 @@ pub(super) struct Setup {
     pub(super) revision: u64,
 }
 
-/// A transaction after which the file opens at once even when this process is killed: the engine records which
-/// pages are free and needs not walk all of them to find out. Such a commit takes about half as long again.
-pub(super) fn begin_write(db: &Database) -> Result<WriteTransaction, redb::Error> {
-    let mut tx = db.begin_write()?;
-    tx.set_quick_repair(true);
-    Ok(tx)
-}
-
 /// Reads what an old database is; makes the tables of a new one.
 pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
     if let Some(setup) = look(db)? {
         return Ok(setup);
     }
-    let tx = begin_write(db)?;
+    let tx = db.begin_write()?;
     let setup = Setup { format: super::FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: 1 };
     {
         let mut meta = tx.open_table(META)?;

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, begin_write, newest, number};
+use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, newest, number};
 use crate::storage::{Expect, StorageError};
 
 /// Writes that share a transaction, at most.
@@ -113,7 +113,7 @@ impl Writer {
     }
 
     fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), redb::Error> {
-        let tx = begin_write(&self.db)?;
+        let tx = self.db.begin_write()?;
         let done = apply(&tx, ops)?;
         if done.1.dirty {
             tx.commit()?
