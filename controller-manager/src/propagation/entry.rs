@@ -54,8 +54,8 @@ pub(crate) struct Tracked {
     pub(crate) recorded: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
-    /// When a finished Job is to be deleted, once a look at that time is planned.
-    pub(crate) expires: Option<jiff::Timestamp>,
+    /// When a finished Job is to be deleted, and when the look that is planned for it comes.
+    pub(crate) alarm: Option<(jiff::Timestamp, Instant)>,
     /// The last complaint about its annotations, so that each is told once.
     pub(crate) complaint: String,
 }
@@ -114,7 +114,7 @@ impl Tracked {
             failures: 0,
             recorded: false,
             status_due: false,
-            expires: None,
+            alarm: None,
             complaint: String::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! The end of finished Jobs with `ttlSecondsAfterFinished`: members do not know of it, so it is the federation's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
@@ -14,14 +14,15 @@ use super::{
 use crate::kinds::Family;
 
 impl Brain {
-    /// Deletes a Job whose time is over, with its copies; or looks again when it is. As long as one copy is not
-    /// known to be finished, were its cluster away, the Job stays.
+    /// Deletes a Job whose time is over, with its copies; or looks again when it is. As long as one copy that was
+    /// made is not known to be finished, were its cluster away, the Job stays.
     pub(super) fn expire(&mut self, key: &Key, live: &mut Tracked) {
         if key.kind().family != Family::Job || live.writing.is_some() {
             return;
         }
         let Some((object, at)) = live.object.clone().and_then(|o| expiry(&o).map(|at| (o, at))) else { return };
-        if live.copies.is_empty() || !live.copies.values().all(|copy| copy.record.finished) {
+        let mut made = live.copies.values().map(|copy| &copy.record).filter(|record| !record.applied.is_empty()).peekable();
+        if made.peek().is_none() || !made.all(|record| record.finished) {
             return;
         }
         let rest = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
@@ -29,18 +30,24 @@ impl Brain {
             tracing::info!(name = key.full_name(), "the Job finished and its time is over: it is deleted");
             live.writing = Some(Write::Deletion);
             self.parts.writer.delete(key, &object);
-        } else if live.expires.replace(at) != Some(at) {
+        } else if live.alarm.is_none_or(|(planned, rings)| planned != at || rings <= Instant::now()) {
+            // One that rang too early, because a clock was set, is not the last.
+            live.alarm = Some((at, Instant::now() + rest));
             self.later(rest, Timer::Key(key.clone()));
         }
     }
 }
 
+/// The condition that says how a Job ended, once it did.
+pub(super) fn end_of(job: &DynamicObject) -> Option<&Value> {
+    let over = |c: &&Value| (c["type"] == "Complete" || c["type"] == "Failed") && c["status"] == "True";
+    job.data.pointer("/status/conditions")?.as_array()?.iter().find(over)
+}
+
 /// When a Job is to be deleted: so long after it finished, if it says so. An absurdly long time is for ever.
 fn expiry(job: &DynamicObject) -> Option<Timestamp> {
     let seconds = job.data.pointer("/spec/ttlSecondsAfterFinished")?.as_i64()?;
-    let over = |c: &&Value| (c["type"] == "Complete" || c["type"] == "Failed") && c["status"] == "True";
-    let condition = job.data.pointer("/status/conditions")?.as_array()?.iter().find(over)?;
-    let finished: Timestamp = condition["lastTransitionTime"].as_str()?.parse().ok()?;
+    let finished: Timestamp = end_of(job)?["lastTransitionTime"].as_str()?.parse().ok()?;
     finished.checked_add(SignedDuration::from_secs(seconds)).ok()
 }
 

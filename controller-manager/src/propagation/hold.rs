@@ -12,11 +12,12 @@ pub(crate) struct Sight {
 }
 
 /// Members to wait for when one of them can be reached again: if none could be, the others are likely to follow.
-/// Who counts is planned for anyway. `sides` is as it was just before.
+/// Who counts is planned for anyway: a short absence of the one that is back moved nothing. `sides` is as it was
+/// just before.
 pub(crate) fn after_outage<'a>(back: &str, sides: impl Iterator<Item = (&'a String, Sight)>) -> Vec<String> {
     let mut others = Vec::new();
     for (name, sight) in sides {
-        if sight.reachable {
+        if sight.reachable || (name == back && sight.counts) {
             return Vec::new();
         }
         if name != back && !sight.counts {
@@ -46,6 +47,7 @@ mod tests {
     fn only_after_a_total_outage_others_are_waited_for() {
         assert_eq!(waits_for("a", [("a", false, false), ("b", false, false), ("c", false, true)]), ["b"]);
         assert!(waits_for("a", [("a", false, false), ("b", false, false), ("c", true, true)]).is_empty());
+        assert!(waits_for("a", [("a", false, true), ("b", false, false), ("c", false, false)]).is_empty(), "it was never given up");
         assert!(waits_for("a", [("a", true, true), ("b", false, false), ("c", false, false)]).is_empty());
     }
 

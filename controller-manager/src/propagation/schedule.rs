@@ -9,6 +9,7 @@ use super::{
     brain::{Brain, Timer},
     desired::{Split, wanted_completions, wanted_replicas},
     entry::{Copy, Key, Surveyed, Tracked},
+    expiry::end_of,
     hold::is_over,
 };
 use crate::{
@@ -34,6 +35,10 @@ impl Brain {
         selected: &mut BTreeSet<String>,
     ) -> Option<BTreeMap<String, Split>> {
         let object = live.object.clone()?;
+        if key.kind().family == Family::Job && end_of(&object).is_some() {
+            // It ran: who joins later, or was away, has no part in it any more.
+            selected.retain(|cluster| live.copies.get(cluster).is_some_and(|copy| !copy.record.applied.is_empty()));
+        }
         let chosen = selected.iter().filter_map(|name| self.clusters.get(name));
         if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
             return None;
@@ -56,7 +61,8 @@ impl Brain {
         let shares = plan(&name, wanted_replicas(key.kind(), &object), &placement.preferences, &states);
         let splits = if key.kind().family == Family::Job {
             let completions = wanted_completions(&object).map(|n| plan(&name, n, &placement.preferences, &states));
-            self.split_job(key, &shares, completions.as_ref(), selected)
+            let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished);
+            self.split_job(key, &shares, completions.as_ref(), selected, finished)
         } else {
             shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), completions: None })).collect()
         };
@@ -104,6 +110,7 @@ impl Brain {
         parallelism: &BTreeMap<String, Share>,
         completions: Option<&BTreeMap<String, Share>>,
         selected: &mut BTreeSet<String>,
+        finished: impl Fn(&str) -> bool,
     ) -> BTreeMap<String, Split> {
         let mut splits = BTreeMap::new();
         for (cluster, share) in parallelism {
@@ -112,7 +119,8 @@ impl Brain {
             // Completions cannot be changed once a Job exists.
             let completions = existing.map_or(planned, |w| w.completions);
             let replicas = share.replicas();
-            if existing.is_none() && (replicas == 0 || completions == Some(0)) {
+            // What finished there counts, even if it was deleted since.
+            if existing.is_none() && !finished(cluster) && (replicas == 0 || completions == Some(0)) {
                 selected.remove(cluster);
             } else {
                 splits.insert(cluster.clone(), Split { replicas, completions });

@@ -27,7 +27,7 @@ impl Brain {
                 if let Some(side) = self.clusters.get_mut(&cluster) {
                     let news = side.labels != labels;
                     let allowed = consent && !side.consent;
-                    side.labels = labels;
+                    (side.uid, side.labels) = (uid, labels);
                     side.consent = consent;
                     if news {
                         self.enqueue_all();

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, MAPS, config_map};
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, config_map, deployment};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/demo/jobs";
 
@@ -44,6 +44,34 @@ async fn a_finished_job_that_a_member_deletes_does_not_run_again() {
         bed.run();
     }
     assert_eq!(bed.federation.get(&path).await.unwrap()["status"]["succeeded"], 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_finished_job_does_not_run_elsewhere_when_its_cluster_is_lost() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let mut one = job(&Value::Null);
+    one["spec"]["completions"] = 1.into();
+    one["spec"]["parallelism"] = 1.into();
+    bed.federation.create(JOBS, one).await;
+    let path = format!("{JOBS}/sum");
+    let (ran, other) = loop {
+        match (bed.gondor.get(&path).await, bed.rohan.get(&path).await) {
+            (Some(_), None) => break (("gondor", &bed.gondor), &bed.rohan),
+            (None, Some(_)) => break (("rohan", &bed.rohan), &bed.gondor),
+            _ => tokio::time::sleep(std::time::Duration::from_millis(20)).await,
+        }
+    };
+    ran.1.merge(&format!("{path}/status"), complete()).await;
+    bed.federation.until(&path, |j| j.is_some_and(|j| j["status"]["conditions"][0]["type"] == "Complete")).await;
+    bed.federation.create(DEPLOYMENTS, deployment("web", 2, &json!({"rebalance": true, "clusters": {"*": {"weight": 1}}}))).await;
+    let web = format!("{DEPLOYMENTS}/web");
+    ran.1.cut(true);
+    bed.until_cluster(ran.0, "Offline").await;
+    // All replicas are there: so its loss was taken in.
+    other.until(&web, |d| d.is_some_and(|d| d["spec"]["replicas"] == 2)).await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(other.get(&path).await, None, "the Job runs again");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

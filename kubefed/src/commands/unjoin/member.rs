@@ -40,9 +40,9 @@ pub(super) struct Left {
 
 /// A way into the member.
 pub(super) struct Way {
-    connection: Connection,
-    /// By the federation's own account, which may not remove itself.
-    as_federation: bool,
+    pub(super) connection: Connection,
+    /// By the federation's own account, which may neither remove itself nor look at everything.
+    pub(super) as_federation: bool,
 }
 
 /// Reaches the member: by its context, else by the credentials the federation had.
@@ -142,16 +142,16 @@ impl Leaving {
     pub(super) async fn clean(&self, session: &Session, way: &Way, installed: &Installed, fate: Fate, patience: Patience) -> Left {
         let member = &way.connection;
         session.printer.begin(&format!("Cleaning up in {}", self.cluster));
-        let mut remains = Vec::new();
-        match objects::settle(session, member, &self.federation, fate, patience).await {
-            Ok(rest) => remains.extend(rest),
-            Err(failure) => remains.push(format!("objects with label {} ({failure})", managed(&self.federation))),
-        }
-        let settled = fate == Fate::Orphan || remains.is_empty();
+        let left = objects::settle(session, way, &self.federation, fate, patience).await;
+        let Left { settled, mut remains } = left.unwrap_or_else(|failure| {
+            let remains = vec![format!("objects with label {} ({failure})", managed(&self.federation))];
+            Left { settled: fate == Fate::Orphan, remains }
+        });
         if let Err(failure) = dns::leave(session, member, installed).await {
             remains.push(format!("entries of the federation in ConfigMap kube-system/kube-dns ({failure})"));
         }
-        if way.as_federation {
+        // As long as the objects are not settled the account is needed, by the secret that stays for it.
+        if way.as_federation || !settled {
             remains.extend(self.everything(Fate::Orphan));
         } else {
             remains.extend(self.remove_account(member).await);

@@ -6,6 +6,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
+use super::member::{Left, Way};
 use super::{Fate, managed};
 use crate::commands::Session;
 use crate::commands::leaving::{contents, shorten};
@@ -38,27 +39,28 @@ fn is_kubernetes_own(name: &str) -> bool {
 ///
 /// # Errors
 /// Anything the member says to a list; single objects that fail are among what remains.
-pub(super) async fn settle(
-    session: &Session,
-    member: &Connection,
-    federation: &str,
-    fate: Fate,
-    patience: Patience,
-) -> Result<Vec<String>, Failure> {
-    let mut remains = Vec::new();
+pub(super) async fn settle(session: &Session, way: &Way, federation: &str, fate: Fate, patience: Patience) -> Result<Left, Failure> {
+    let member = &way.connection;
+    let mut left = Left { settled: true, remains: Vec::new() };
     let (mut touched, mut any) = (0usize, false);
     for resource in kinds() {
         let objects = member.list(&resource, None, &managed(federation)).await?;
         any |= !objects.is_empty();
         for object in objects.iter().filter(|o| o.metadata.deletion_timestamp.is_none()) {
             let done = match fate {
-                Fate::Orphan => Ok(()),
-                Fate::Delete => delete(member, &resource, object).await,
-                Fate::Handover => hand_over(member, &resource, object).await,
+                Fate::Orphan => Ok(None),
+                Fate::Delete => delete(way, &resource, object).await,
+                Fate::Handover => hand_over(member, &resource, object).await.map(|()| None),
             };
             match done {
-                Ok(()) => touched += 1,
-                Err(failure) => remains.push(failure.message),
+                Ok(handed_over) => {
+                    touched += 1;
+                    left.remains.extend(handed_over);
+                }
+                Err(failure) => {
+                    left.settled = false;
+                    left.remains.push(failure.message);
+                }
             }
         }
     }
@@ -69,25 +71,34 @@ pub(super) async fn settle(
             managed(federation)
         )),
         // Also for those an earlier call deleted and finalizers hold.
-        Fate::Delete if any && remains.is_empty() => gone(session, member, federation, patience).await?,
+        Fate::Delete if any && left.settled => gone(session, member, federation, patience).await?,
         _ => {}
     }
-    Ok(remains)
+    Ok(left)
 }
 
-async fn delete(member: &Connection, resource: &ApiResource, object: &DynamicObject) -> Result<(), Failure> {
+/// Deletes an object, or hands over the namespace it is and says why.
+async fn delete(way: &Way, resource: &ApiResource, object: &DynamicObject) -> Result<Option<String>, Failure> {
+    let member = &way.connection;
     if resource.kind == "Namespace" {
         let name = object.name_any();
         if is_kubernetes_own(&name) {
-            return hand_over(member, resource, object).await;
+            return hand_over(member, resource, object).await.map(|()| None);
         }
-        let rest = contents(member, &name).await?;
+        let rest = match contents(member, &name).await {
+            Err(failure) if way.as_federation => {
+                // Asking again would not help: the account may not see all kinds there are.
+                hand_over(member, resource, object).await?;
+                return Ok(Some(format!("namespace {name}, whose contents the federation's account cannot see ({failure})")));
+            }
+            rest => rest?,
+        };
         if !rest.is_empty() {
             hand_over(member, resource, object).await?;
-            return Err(Failure::new(format!("namespace {name}, which holds what is not the federation's: {}", shorten(&rest))));
+            return Ok(Some(format!("namespace {name}, which holds what is not the federation's: {}", shorten(&rest))));
         }
     }
-    member.delete(resource, object).await.map(|_| ())
+    member.delete(resource, object).await.map(|_| None)
 }
 
 async fn hand_over(member: &Connection, resource: &ApiResource, object: &DynamicObject) -> Result<(), Failure> {
