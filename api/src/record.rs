@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// The record of one federated object.
 #[derive(Clone, Debug, Default, Deserialize, PartialEq, Serialize)]
@@ -59,9 +60,9 @@ pub struct ClusterRecord {
     /// selected here is not explicit.
     #[serde(skip_serializing_if = "is_false")]
     pub explicit: bool,
-    /// The Job there was seen finished: it is not made again when somebody deletes it.
-    #[serde(skip_serializing_if = "is_false")]
-    pub finished: bool,
+    /// How the Job there ended, as its status said: it counts, and is not made again, when somebody deletes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub finished: Option<Value>,
     /// Where it stands.
     pub state: State,
     /// Why, in one sentence; empty when applied.

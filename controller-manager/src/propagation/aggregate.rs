@@ -1,5 +1,7 @@
 //! Status of federated workloads: sums over the clusters, written only when they changed.
 
+use std::borrow::Cow;
+
 use federation_api::record::State;
 use serde_json::{Map, Value, json};
 
@@ -50,12 +52,9 @@ impl Brain {
                 && seen.is_some_and(|s| {
                     s.workload.as_ref().is_some_and(|w| w.observed_generation >= s.generation || key.kind().family == Family::Job)
                 });
-            let workload = seen.and_then(|s| s.workload.as_deref()).or(copy.finished.as_deref());
-            if workload.is_none() && copy.record.finished {
-                // Deleted in the member, and since a restart nothing says how it ended: what was written then stays.
-                return None;
-            }
-            workloads.extend(workload);
+            let workload = seen.and_then(|s| s.workload.as_deref());
+            let ended = || copy.record.finished.as_ref().map(|status| Cow::Owned(Workload::of_status(key.kind(), status)));
+            workloads.extend(workload.map(Cow::Borrowed).or_else(ended));
             reported.push((cluster.as_str(), workload.map_or(&[][..], |w| &w.conditions)));
         }
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
@@ -71,7 +70,7 @@ impl Brain {
 }
 
 /// The status that the workloads add up to. `generation` is the federated object's, when all clusters follow it.
-fn sum(kind: &Kind, workloads: &[&Workload], generation: Option<i64>) -> Map<String, Value> {
+fn sum(kind: &Kind, workloads: &[Cow<'_, Workload>], generation: Option<i64>) -> Map<String, Value> {
     let mut status = Map::new();
     for (i, counter) in kind.counters.iter().enumerate() {
         let total: i64 = workloads.iter().map(|w| w.counters.get(i).copied().unwrap_or_default()).sum();
@@ -124,7 +123,7 @@ mod tests {
     fn counters_are_summed_and_only_differences_written() {
         let gondor = Workload { counters: vec![3, 3, 3, 2, 1], ..Workload::default() };
         let rohan = Workload { counters: vec![6, 6, 5, 5, 0], ..Workload::default() };
-        let status = sum(kind("deployments"), &[&gondor, &rohan], Some(4));
+        let status = sum(kind("deployments"), &[Cow::Borrowed(&gondor), Cow::Borrowed(&rohan)], Some(4));
         let current = json!({"replicas": 9, "updatedReplicas": 9, "observedGeneration": 3});
         let wanted = json!({"readyReplicas": 8, "availableReplicas": 7, "unavailableReplicas": 1, "observedGeneration": 4});
         assert_eq!(difference(kind("deployments"), &status, &current), Some(wanted));
@@ -144,15 +143,15 @@ mod tests {
             done("Complete", "2026-01-01T00:00:02Z", Some("2026-01-01T00:01:00Z")),
             done("Complete", "2026-01-01T00:00:01Z", Some("2026-01-01T00:02:00Z")),
         );
-        let status = sum(kind("jobs"), &[&a, &b], None);
+        let status = sum(kind("jobs"), &[Cow::Borrowed(&a), Cow::Borrowed(&b)], None);
         assert_eq!(
             (status["startTime"].as_str(), status["completionTime"].as_str()),
             (Some("2026-01-01T00:00:01Z"), Some("2026-01-01T00:02:00Z"))
         );
         let failed = done("Failed", "2026-01-01T00:00:01Z", None);
-        let status = sum(kind("jobs"), &[&a, &failed], None);
+        let status = sum(kind("jobs"), &[Cow::Borrowed(&a), Cow::Borrowed(&failed)], None);
         assert_eq!(status["conditions"][0]["type"], "Failed");
         assert_eq!(status.get("completionTime"), None);
-        assert_eq!(sum(kind("jobs"), &[&a, &Workload::default()], None).get("conditions"), None);
+        assert_eq!(sum(kind("jobs"), &[Cow::Borrowed(&a), Cow::Borrowed(&Workload::default())], None).get("conditions"), None);
     }
 }

@@ -50,7 +50,7 @@ fn present(digest: &str, record: &ClusterRecord, seen: Option<&Seen>, uid: &str)
     let Some(seen) = seen else {
         // A Job that ran to its end and was deleted would run again. Otherwise it is not there, or somebody
         // else's: applying asks first.
-        return if record.finished { Action::Nothing } else { Action::Apply { ours: false } };
+        return if record.finished.is_some() { Action::Nothing } else { Action::Apply { ours: false } };
     };
     if seen.deleting {
         // It is made again once it is gone.
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_finished_is_not_made_again() {
-        let finished = ClusterRecord { finished: true, ..record("d", State::Applied) };
+        let finished = ClusterRecord { finished: Some(serde_json::json!({})), ..record("d", State::Applied) };
         assert_eq!(decide(Want::Present("d"), &finished, None, "u"), Action::Nothing);
         assert_eq!(decide(Want::Present("e"), &finished, Some(&seen("5", "o")), "u"), Action::Apply { ours: true });
         assert_eq!(decide(Want::Absent, &finished, Some(&seen("5", "o")), "u"), Action::Delete);

@@ -18,7 +18,7 @@ use super::{
     brake::BrakeState,
     decide::{Action, Want, decide},
     desired::Split,
-    observed::{Seen, Workload},
+    observed::Seen,
 };
 use crate::{
     kinds::{KINDS, ObjectKey},
@@ -80,8 +80,6 @@ pub(crate) struct Copy {
     pub(crate) not_before: Option<Instant>,
     pub(crate) survey: Option<Surveyed>,
     pub(crate) surveying: bool,
-    /// How a Job was when it was last seen finished: it still counts when somebody deletes it.
-    pub(crate) finished: Option<Box<Workload>>,
 }
 
 /// A look at the pods.

@@ -22,7 +22,7 @@ impl Brain {
         }
         let Some((object, at)) = live.object.clone().and_then(|o| expiry(&o).map(|at| (o, at))) else { return };
         let mut made = live.copies.values().map(|copy| &copy.record).filter(|record| !record.applied.is_empty()).peekable();
-        if made.peek().is_none() || !made.all(|record| record.finished) {
+        if made.peek().is_none() || !made.all(|record| record.finished.is_some()) {
             return;
         }
         let rest = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();

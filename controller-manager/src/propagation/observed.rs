@@ -3,7 +3,7 @@
 use federation_api::keys;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::{conditions::Condition, desired::digest};
 use crate::kinds::{Family, Kind};
@@ -93,6 +93,25 @@ fn owned(entries: &[ManagedFieldsEntry]) -> String {
 }
 
 impl Workload {
+    /// How a Job ended, to be remembered and read again by [`Self::of_status`]; nothing as long as it has not.
+    pub(crate) fn outcome(&self, kind: &Kind) -> Option<Value> {
+        let condition = self.finished.as_ref()?;
+        let mut status = Map::new();
+        for (name, count) in kind.counters.iter().zip(&self.counters).filter(|(_, count)| **count != 0) {
+            status.insert((*name).to_owned(), (*count).into());
+        }
+        for (name, time) in [("startTime", &self.start_time), ("completionTime", &self.completion_time)] {
+            status.extend(time.iter().map(|time| (name.to_owned(), time.as_str().into())));
+        }
+        status.insert("conditions".into(), json!([condition]));
+        Some(status.into())
+    }
+
+    /// What is known of a workload of which only the status is left.
+    pub(crate) fn of_status(kind: &Kind, status: &Value) -> Self {
+        Self::from_data(kind, &json!({"status": status}))
+    }
+
     fn from_data(kind: &Kind, data: &Value) -> Self {
         let number = |path: &str| data.pointer(path).and_then(Value::as_i64);
         let text = |path: &str| data.pointer(path).and_then(Value::as_str).map(str::to_owned);
@@ -136,7 +155,6 @@ fn pod_selector(selector: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
 
     use super::*;
     use crate::kinds::KINDS;

@@ -135,9 +135,10 @@ impl Brain {
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         let mut news = std::mem::take(&mut copy.record.explicit);
         let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == *uid);
-        if let Some(workload) = seen.and_then(|seen| seen.workload.as_ref()).filter(|w| w.finished.is_some()) {
-            copy.finished = Some(workload.clone());
-            news |= !std::mem::replace(&mut copy.record.finished, true);
+        let outcome = seen.and_then(|seen| seen.workload.as_ref()?.outcome(key.kind()));
+        if outcome.is_some() && copy.record.finished != outcome {
+            copy.record.finished = outcome;
+            news = true;
         }
         if copy.record.desired != body.digest {
             copy.record.desired.clone_from(&body.digest);

@@ -61,7 +61,7 @@ impl Brain {
         let shares = plan(&name, wanted_replicas(key.kind(), &object), &placement.preferences, &states);
         let splits = if key.kind().family == Family::Job {
             let completions = wanted_completions(&object).map(|n| plan(&name, n, &placement.preferences, &states));
-            let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished);
+            let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished.is_some());
             self.split_job(key, &shares, completions.as_ref(), selected, finished)
         } else {
             shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), completions: None })).collect()

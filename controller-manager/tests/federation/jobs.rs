@@ -44,6 +44,10 @@ async fn a_finished_job_that_a_member_deletes_does_not_run_again() {
         bed.run();
     }
     assert_eq!(bed.federation.get(&path).await.unwrap()["status"]["succeeded"], 1);
+    // How it ended is known as well: the last one to finish makes the whole complete.
+    bed.rohan.merge(&format!("{path}/status"), complete()).await;
+    let finished = |j: &Value| j["status"]["succeeded"] == 2 && j["status"]["conditions"][0]["type"] == "Complete";
+    bed.federation.until(&path, |j| j.is_some_and(finished)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

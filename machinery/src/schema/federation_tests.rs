@@ -29,7 +29,9 @@ fn every_field_of_a_record_survives_the_schema() {
         state: State::Conflict,
         reason: "r".into(),
         explicit: true,
-        finished: true,
+        finished: Some(
+            json!({"succeeded": 1, "completionTime": "2026-01-01T00:00:00Z", "conditions": [{"type": "Complete", "status": "True"}]}),
+        ),
     };
     let object = ObjectRef {
         group: "apps".into(),
