@@ -155,7 +155,6 @@ fn pod_selector(selector: Option<&Value>) -> String {
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::kinds::KINDS;
 

@@ -61,42 +61,42 @@ async fn the_first_member_back_does_not_get_all_replicas() {
     bed.namespace().await;
     let path = format!("{DEPLOYMENTS}/web");
     let divided = |d: Option<&serde_json::Value>| d.is_some_and(|d| (4..=5).contains(&d["spec"]["replicas"].as_i64().unwrap()));
-    let cut = |bed: &Bed, cut: bool| [&bed.gondor, &bed.rohan].map(|member| member.cut(cut));
+    let web = |name| deployment(name, 9, &json!({"clusters": {"*": {"weight": 1}}}));
+    let all_are_cut = async |bed: &Bed| {
+        bed.gondor.cut(true);
+        bed.rohan.cut(true);
+        bed.until_cluster("gondor", "Offline").await;
+        bed.until_cluster("rohan", "Offline").await;
+    };
+    let nothing_is_divided_before_rohan_is_back = async |bed: &Bed, path: &str| {
+        bed.until_cluster("gondor", "Ready").await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        assert_eq!(bed.gondor.get(path).await, None);
+        bed.rohan.cut(false);
+        bed.gondor.until(path, divided).await;
+        bed.rohan.until(path, divided).await;
+    };
 
     // A total outage, longer than lost members count.
-    cut(&bed, true);
-    bed.until_cluster("gondor", "Offline").await;
-    bed.until_cluster("rohan", "Offline").await;
+    all_are_cut(&bed).await;
     tokio::time::sleep(Duration::from_millis(4500)).await;
-    bed.federation.create(DEPLOYMENTS, deployment("web", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.federation.create(DEPLOYMENTS, web("web")).await;
     bed.gondor.cut(false);
-    bed.until_cluster("gondor", "Ready").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(bed.gondor.get(&path).await, None);
-    bed.rohan.cut(false);
-    bed.gondor.until(&path, divided).await;
-    bed.rohan.until(&path, divided).await;
+    nothing_is_divided_before_rohan_is_back(&bed, &path).await;
 
     // A start in which one member answers later. It was offline when last written about.
-    cut(&bed, true);
-    bed.until_cluster("gondor", "Offline").await;
-    bed.until_cluster("rohan", "Offline").await;
+    all_are_cut(&bed).await;
     bed.stop().await;
     let path = format!("{DEPLOYMENTS}/late");
-    bed.federation.create(DEPLOYMENTS, deployment("late", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.federation.create(DEPLOYMENTS, web("late")).await;
     bed.gondor.cut(false);
     bed.run();
-    bed.until_cluster("gondor", "Ready").await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(bed.gondor.get(&path).await, None);
-    bed.rohan.cut(false);
-    bed.gondor.until(&path, divided).await;
-    bed.rohan.until(&path, divided).await;
+    nothing_is_divided_before_rohan_is_back(&bed, &path).await;
 
     // Who stays away is not waited for for ever.
     bed.rohan.cut(true);
     bed.until_cluster("rohan", "Offline").await;
     let path = format!("{DEPLOYMENTS}/alone");
-    bed.federation.create(DEPLOYMENTS, deployment("alone", 9, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.federation.create(DEPLOYMENTS, web("alone")).await;
     bed.gondor.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"] == 9)).await;
 }

@@ -34,7 +34,7 @@ pub(super) struct Leaving {
 pub(super) struct Left {
     /// The federation's objects met their fate: the stored credentials have nothing left to do.
     pub(super) settled: bool,
-    /// Everything else that is still there, as half sentences.
+    /// What is still there, as half sentences; of the objects, only those handed over where they are settled.
     pub(super) remains: Vec<String>,
 }
 
