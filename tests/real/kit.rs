@@ -1,7 +1,5 @@
 //! The kit itself: a real cluster with real pods, cut off, crashed and restarted.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;

@@ -68,7 +68,7 @@ fn requests() -> Result<()> {
 const SUITES: &[Suite] = &[
     suite("format", false, "rustfmt", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
     suite("lints", false, "clippy, warnings are errors", || {
-        shell::run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--", "--deny", "warnings"]))
+        shell::run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"]))
     }),
     suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
         shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))

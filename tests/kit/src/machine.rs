@@ -16,6 +16,8 @@ use crate::{network, programs};
 
 mod files;
 
+/// Folder of its etcd, as `boot.sh` names it.
+const STORE: &str = "etcd.data";
 const BOOT: &str = include_str!("../data/boot.sh");
 /// A machine is up after 6 s on two idle cores; three at once on a busy host take a minute.
 const START: Duration = Duration::from_secs(180);
@@ -229,6 +231,25 @@ impl Machine {
             }
             std::thread::sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Copies the store of a crashed machine to a folder that does not exist yet.
+    pub fn back_up(&self, to: &Path) -> Result<()> {
+        self.copy_store(&self.dir.join(STORE), to)
+    }
+
+    /// Puts the store of a crashed machine back to what [`Machine::back_up`] copied.
+    pub fn restore(&self, from: &Path) -> Result<()> {
+        let store = self.dir.join(STORE);
+        std::fs::remove_dir_all(&store).with_context(|| format!("removing {}", store.display()))?;
+        self.copy_store(from, &store)
+    }
+
+    fn copy_store(&self, from: &Path, to: &Path) -> Result<()> {
+        if self.running.is_some() {
+            bail!("{} is running: its store would be copied half-written", self.name);
+        }
+        output(Command::new("cp").arg("-a").arg(from).arg(to)).map(drop)
     }
 
     /// Boots a crashed machine on the state it left.

@@ -3,8 +3,9 @@
 //! `fellowship` is NodePort with a claim; `entmoot` is LoadBalancer without one. One test, because the
 //! three machines are worth sharing.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that tells its story")]
 
+mod heals;
 mod world;
 
 use std::time::Instant;
@@ -63,6 +64,9 @@ fn the_tutorial_runs_on_real_clusters() {
     world.runs("gondor", 3).unwrap();
     world.runs("rohan", 6).unwrap();
     assert_eq!(world.updated().unwrap(), 9);
+
+    step("three events that a member does not get over by itself");
+    heals::all(&mut world).unwrap();
 
     step("the same init and join again change nothing");
     repeat_changes_nothing(&world, &init).unwrap();

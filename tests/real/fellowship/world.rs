@@ -1,7 +1,10 @@
 //! The three machines, the tools and what the steps of the story ask of them.
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
@@ -63,6 +66,39 @@ impl World {
         let mut args = vec!["--context", context];
         args.extend(words(line));
         Ok(program::run(&self.kubectl, &self.kubeconfig, &args)?.out)
+    }
+
+    /// Somebody who deletes each ConfigMap with this prefix in a member the moment it appears, once, until `count` are deleted.
+    pub(crate) fn vandal(&self, member: &str, namespace: &str, prefix: &str, count: usize) -> Result<Vandal> {
+        let kubectl = |args: &[&str]| {
+            let mut command = Command::new(&self.kubectl);
+            command.arg("--kubeconfig").arg(&self.kubeconfig).args(["--context", member, "--namespace", namespace]).args(args);
+            command
+        };
+        let mut watch = kubectl(&["get", "configmaps", "--watch", "--output=name"]).stdout(Stdio::piped()).spawn()?;
+        let lines = BufReader::new(watch.stdout.take().context("its output is piped")?).lines();
+        let delete = kubectl(&["delete", "--wait=false"]);
+        let wanted = format!("configmap/{prefix}");
+        let (tell, told) = mpsc::channel();
+        // It ends with the watch, which ends with the Vandal.
+        std::thread::spawn(move || {
+            let mut deleted: Vec<String> = vec![];
+            for line in lines.map_while(Result::ok) {
+                if !line.starts_with(&wanted) || deleted.contains(&line) {
+                    continue;
+                }
+                let again = Command::new(delete.get_program()).args(delete.get_args()).arg(&line).stdout(Stdio::null()).status();
+                if again.is_ok_and(|s| s.success()) {
+                    deleted.push(line);
+                }
+                if deleted.len() == count {
+                    break;
+                }
+            }
+            // Nobody listens when the test has failed already.
+            let _ = tell.send(deleted);
+        });
+        Ok(Vandal { watch, told })
     }
 
     /// Applies a manifest with `@KEY@` filled in.
@@ -168,6 +204,26 @@ impl World {
         }
         names.sort();
         Ok(names)
+    }
+}
+
+/// Somebody who deletes copies in a member.
+pub(crate) struct Vandal {
+    watch: Child,
+    told: mpsc::Receiver<Vec<String>>,
+}
+
+impl Vandal {
+    /// Waits until it has deleted what it was to delete; answers what that was.
+    pub(crate) fn finish(self, patience: Duration) -> Result<Vec<String>> {
+        self.told.recv_timeout(patience).context("the copies did not all appear to be deleted")
+    }
+}
+
+impl Drop for Vandal {
+    fn drop(&mut self) {
+        let _ = self.watch.kill();
+        let _ = self.watch.wait();
     }
 }
 

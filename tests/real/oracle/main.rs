@@ -4,8 +4,6 @@
 //! kubectl is the client because it is what people use: it sends protobuf, strategic merge patches
 //! and server-side apply, validates by our OpenAPI and finds resources by our discovery.
 
-#![expect(clippy::unwrap_used, reason = "a test")]
-
 mod normal;
 mod script;
 
