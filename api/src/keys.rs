@@ -41,6 +41,25 @@ pub const DNS_DELETION: &str = "federation.kubernetes.io/dns-deletion";
 /// Annotation on a Cluster: `true` lets a Cluster without `secretRef` be used although its server cannot be checked.
 pub const INSECURE: &str = "federation.kubernetes.io/insecure";
 
+/// Annotation on a Cluster: uid of the member's namespace `kube-system`, which tells one cluster from another whatever
+/// their names and addresses. `kubefed join` notes it; the controller manager does where it is missing.
+pub const CLUSTER_UID: &str = "federation.kubernetes.io/cluster-uid";
+
+/// Key of a member's secret in the host: bearer token of the federation's account.
+pub const SECRET_TOKEN: &str = "token";
+/// Key of a member's secret: PEM of the authority of its serving certificate; absent or empty is the system's roots.
+pub const SECRET_CA: &str = "ca.crt";
+/// Key of a member's secret: the URL the credentials are for. They are sent nowhere else.
+pub const SECRET_SERVER: &str = "server";
+/// Key of a member's secret: the name its certificate is checked for, where that is not the host of the URL.
+pub const SECRET_TLS_SERVER_NAME: &str = "tls-server-name";
+/// Key of a member's secret: `true` lets its certificate be anything, as in the kubeconfig it was joined with.
+pub const SECRET_INSECURE: &str = "insecure-skip-tls-verify";
+/// Key of a member's secret: URL of the proxy it is reached through.
+pub const SECRET_PROXY: &str = "proxy-url";
+/// Key of a member's secret: a whole kubeconfig with everything inline, in place of the keys above, as v1 read it.
+pub const SECRET_KUBECONFIG: &str = "kubeconfig";
+
 /// Label on every object the federation writes into a member; the value is the federation's name.
 pub const MANAGED_BY: &str = "federation.kubernetes.io/managed-by";
 /// Annotation on every object the federation writes into a member: uid of the federated object.
