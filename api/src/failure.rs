@@ -12,6 +12,9 @@ pub const EXIT_FAILED: u8 = 1;
 pub const EXIT_TIMED_OUT: u8 = 2;
 /// Exit code of a command line that cannot be understood (`EX_USAGE`).
 pub const EXIT_USAGE: u8 = 64;
+/// Exit code of a long-running program one of whose tasks ended that never should (`EX_SOFTWARE`):
+/// a defect, told before; it is to be started again.
+pub const EXIT_DEFECT: u8 = 70;
 
 /// Why a command did not finish.
 #[derive(Clone, Debug, Eq, PartialEq)]

@@ -4,7 +4,6 @@ use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 
 use federation_api::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::{EnvFilter, layer::SubscriberExt, util::SubscriberInitExt};
 
 pub(crate) mod clusters;
 pub mod config;
@@ -49,18 +48,8 @@ pub fn program(args: Vec<OsString>) -> ExitCode {
 }
 
 async fn serve(options: &options::Options) -> Result<(), Failure> {
-    let level = match options.v {
-        0..=3 => "info",
-        4 | 5 => "debug",
-        _ => "trace",
-    };
-    // What kube's client says of its errors is told by who made the call.
-    let default = format!("warn,kube_client=off,federation_controller_manager={level}");
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
-    let log = tracing_subscriber::fmt::layer().with_writer(io::stderr).with_ansi(false);
-    // Another logger may be installed where this runs as a part of something larger.
-    let _ = tracing_subscriber::registry().with(filter).with(log).try_init();
-    // Another provider may be installed, likewise.
+    daemon::logs::install(options.v);
+    // Another provider may be installed where this runs as a part of something larger.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
     let config = options.resolve(hostname.trim())?;

@@ -97,7 +97,7 @@ pub struct Options {
     /// Between two tries to get or renew the lease.
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub leader_elect_retry_period: Duration,
-    /// Log verbosity: 0 to 3 is info, 4 and 5 debug, more is trace.
+    /// Log verbosity: 0 and 1 are info, 2 to 5 debug, 6 and more trace; RUST_LOG goes before.
     #[arg(long, short, default_value_t = 0)]
     pub v: u8,
     #[command(flatten)]

@@ -1,20 +1,15 @@
 //! Runs the server as a process: flags, log, build, listen, drain, exit code.
 
 use std::ffi::OsString;
-use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser;
 use federation_api::command_line;
 use federation_api::failure::{EXIT_FAILED, EXIT_USAGE, Failure};
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::config::{Config, ConfigError};
 use crate::options::Options;
-use crate::server::loglevel::{self, LogLevel};
 use crate::server::{Server, tls};
 
 /// The API server of a federation of Kubernetes clusters
@@ -37,10 +32,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli.options,
         Err(instead) => return ExitCode::from(instead.say(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
     };
-    let rust_log = std::env::var(EnvFilter::DEFAULT_ENV).ok();
-    let (filter, handle) = reload::Layer::new(loglevel::at_start(rust_log.as_deref(), options.verbosity));
-    let log = fmt::layer().with_writer(std::io::stderr).with_ansi(std::io::stderr().is_terminal());
-    let _ = tracing_subscriber::registry().with(filter).with(log).try_init();
+    daemon::logs::install(options.verbosity);
     let config = match options.resolve() {
         Ok(config) => config,
         Err(e) => return fail(&e, EXIT_USAGE),
@@ -50,7 +42,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), EXIT_FAILED),
     };
     runtime.spawn_blocking(tls::warm_up);
-    let served = runtime.block_on(serve(config, LogLevel::reloading(handle)));
+    let served = runtime.block_on(serve(config));
     // What background work still has to say comes before the reason of a failure, which is told last.
     drop(runtime);
     match served {
@@ -59,11 +51,11 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
-async fn serve(config: Config, log_level: LogLevel) -> Result<(), ConfigError> {
+async fn serve(config: Config) -> Result<(), ConfigError> {
     let no_signals = |e| ConfigError::new(format!("cannot listen for signals: {e}"), "check the limits of this process");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
-    let server = Server::start_with(config, Some(log_level)).await?;
+    let server = Server::start(config).await?;
     let listening = server.listen().await?;
     tracing::info!("serving on https://{}", listening.address());
     listening

@@ -1,20 +1,22 @@
 //! Paths that are no resources: discovery, OpenAPI, health, metrics, version and the log level.
 
 use bytes::Bytes;
+use daemon::logs;
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use machinery::status::ApiError;
 
 use super::response::{self, Body};
 use super::service::RequestBody;
-use super::{Inner, loglevel, metrics, version};
+use super::{Inner, metrics, version};
 use crate::handlers;
 
 /// Answers a request for such a path.
 pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> Result<Response<Body>, ApiError> {
     let path = parts.uri.path();
-    if path == loglevel::PATH {
-        let log_level = server.log_level.as_ref().ok_or_else(ApiError::no_such_path)?;
+    // For those allowed to: `put` on the path, which of the bootstrap roles only cluster-admin holds.
+    if path == logs::PATH {
+        let log_level = logs::level().ok_or_else(ApiError::no_such_path)?;
         let body = handlers::read_body(body).await?;
         return Ok(log_level.respond(&parts.method, &body).map(full));
     }

@@ -6,7 +6,6 @@ pub mod health;
 mod housekeeping;
 mod inflight;
 mod listener;
-pub mod loglevel;
 pub mod metrics;
 mod namespace_cleaner;
 mod open_requests;
@@ -43,7 +42,6 @@ use crate::storage::measured::Measured;
 use crate::storage::store::Store;
 use health::Health;
 use inflight::Inflight;
-use loglevel::LogLevel;
 use service::{ApiService, Caller};
 use tls::Tls;
 
@@ -59,7 +57,6 @@ pub(crate) struct Inner {
     discovery: Discovery,
     openapi: OpenApi,
     health: Health,
-    log_level: Option<LogLevel>,
 }
 
 /// A running server. Dropping it ends its background work and, with it, every watch.
@@ -84,14 +81,6 @@ impl Server {
     /// # Errors
     /// What of the configuration cannot work, and a hint.
     pub async fn start(config: Config) -> Result<Self, ConfigError> {
-        Self::start_with(config, None).await
-    }
-
-    /// [`Server::start`] with a handle that changes the log level of the process.
-    ///
-    /// # Errors
-    /// What of the configuration cannot work, and a hint.
-    pub async fn start_with(config: Config, log_level: Option<LogLevel>) -> Result<Self, ConfigError> {
         let authn = Authentication::load(&AuthnConfig {
             token_auth_file: config.token_auth_file.clone(),
             basic_auth_file: config.basic_auth_file.clone(),
@@ -116,7 +105,6 @@ impl Server {
             authz,
             discovery,
             openapi,
-            log_level,
         });
         let roles = RbacStores::of(&inner.store);
         let mut tasks = vec![spawn(feed::follow(Arc::clone(inner.authz.rbac()), roles.clone()))];

@@ -1,6 +1,6 @@
-//! `PUT /debug/flags/v`: the log level of the running server, for those allowed to (RBAC: `put` on
-//! the path, which of the bootstrap roles only cluster-admin holds).
+//! `PUT /debug/flags/v`: the log level of the running process. Who may is the business of whoever serves it.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -50,18 +50,37 @@ impl LogLevel {
     }
 }
 
-/// What a number as of Kubernetes' `-v` lets through: 0 and 1 info, 2 to 5 debug, more trace. Audit lines
-/// (target `audit`) are at debug, so they begin at 2. Libraries that log each frame stay at info.
-fn of_verbosity(level: u32) -> &'static str {
-    match level {
-        0 | 1 => "info",
-        2..=5 => "debug,h2=info,hyper=info,rustls=info",
-        _ => "trace,h2=info,hyper=info,rustls=info",
+/// Our own code, as targets of log lines. Libraries are not asked: who calls them tells what they said.
+const OWN: [&str; 9] = [
+    "audit",
+    "daemon",
+    "dns_providers",
+    "federation_api",
+    "federation_apiserver",
+    "federation_controller_manager",
+    "kubefed",
+    "machinery",
+    crate::trace::TARGET,
+];
+
+/// What a number as of Kubernetes' `-v` lets through: of our own code 0 and 1 info, 2 to 5 debug, more
+/// trace; of libraries warnings, and info with trace. Spans are shown from 2 on.
+fn of_verbosity(level: u32) -> String {
+    let (own, libraries) = match level {
+        0 | 1 => ("info", "warn"),
+        2..=5 => ("debug", "warn"),
+        _ => ("trace", "info"),
+    };
+    let mut filter = format!("{libraries},kube_client=off");
+    for target in OWN {
+        let at = if target == crate::trace::TARGET && level < 2 { "off" } else { own };
+        let _ = write!(filter, ",{target}={at}");
     }
+    filter
 }
 
 /// The filter of a starting process: `RUST_LOG` where it is set and understood, else the verbosity's.
-pub(crate) fn at_start(rust_log: Option<&str>, verbosity: u8) -> EnvFilter {
+pub(super) fn at_start(rust_log: Option<&str>, verbosity: u8) -> EnvFilter {
     let set = rust_log.map(str::trim).filter(|text| !text.is_empty());
     set.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(of_verbosity(verbosity.into())))
 }
@@ -72,7 +91,7 @@ fn filter(wanted: &str) -> Result<EnvFilter, String> {
     }
     let directives = match wanted.parse::<u32>() {
         Ok(level) => of_verbosity(level),
-        Err(_) => wanted,
+        Err(_) => wanted.to_owned(),
     };
     // A bare word that is no level would be taken for a target and silence everything else.
     let level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
@@ -109,14 +128,14 @@ mod tests {
         });
     }
 
-    /// Whether audit lines, debug lines and trace lines of our own get through.
+    /// Whether audit lines and debug lines of one program and trace lines of the other get through.
     fn lets_through(filter: EnvFilter) -> [bool; 3] {
         let subscriber = tracing_subscriber::registry().with(filter);
         tracing::subscriber::with_default(subscriber, || {
             [
                 tracing::enabled!(target: "audit", tracing::Level::DEBUG),
-                tracing::enabled!(tracing::Level::DEBUG),
-                tracing::enabled!(tracing::Level::TRACE),
+                tracing::enabled!(target: "federation_apiserver::server", tracing::Level::DEBUG),
+                tracing::enabled!(target: "federation_controller_manager", tracing::Level::TRACE),
             ]
         })
     }
@@ -126,6 +145,21 @@ mod tests {
         for (level, want) in [(0, [false; 3]), (1, [false; 3]), (2, [true, true, false]), (5, [true, true, false]), (6, [true; 3])] {
             assert_eq!(lets_through(at_start(None, level)), want, "--v={level}");
             assert_eq!(lets_through(filter(&level.to_string()).unwrap()), want, "PUT {level}");
+        }
+    }
+
+    #[test]
+    fn spans_are_shown_with_debug_and_libraries_only_warn() {
+        for (level, want) in [(0, [false, true, false]), (2, [true, true, false]), (6, [true, true, true])] {
+            let subscriber = tracing_subscriber::registry().with(at_start(None, level));
+            let seen = tracing::subscriber::with_default(subscriber, || {
+                [
+                    tracing::enabled!(target: "span", tracing::Level::INFO),
+                    tracing::enabled!(target: "h2", tracing::Level::WARN),
+                    tracing::enabled!(target: "h2", tracing::Level::INFO),
+                ]
+            });
+            assert_eq!(seen, want, "--v={level}");
         }
     }
 

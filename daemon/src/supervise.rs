@@ -1,0 +1,327 @@
+//! Tasks with names and an owner: none ends without being noticed.
+//!
+//! A task of [`Supervisor::spawn`] is one that the program cannot do without: when it panics or comes
+//! back, [`Supervisor::death`] resolves and the program ends with [`EXIT_DEFECT`]; until then
+//! [`Supervisor::dead`] names it to the health endpoint. A task of [`Supervisor::restart`] is made
+//! again instead, with growing pauses and a counter. A task whose work can be done comes back with
+//! [`Done`]. What ends after [`Supervisor::stop`] was asked to.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::fmt::{self, Display};
+use std::future::Future;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use federation_api::failure::{EXIT_DEFECT, Failure};
+use futures::FutureExt as _;
+use tokio::sync::watch;
+use tokio::task::AbortHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::backoff::{Backoff, Policy};
+
+/// Pauses before a task that ended is made again.
+pub const RESTART: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(30));
+
+/// Counter of tasks made again, by `task`.
+pub const RESTARTS: &str = "federation_task_restarts_total";
+
+/// The work of a task is done, and it ends in good order.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Done;
+
+/// What a task comes back with. `()` says nothing, so it is an end that was not expected.
+pub trait Ending {
+    /// Why the end was not expected.
+    ///
+    /// # Errors
+    /// The reason, half a sentence.
+    fn judge(self) -> Result<Done, String>;
+}
+
+impl Ending for () {
+    fn judge(self) -> Result<Done, String> {
+        Err("came back".to_owned())
+    }
+}
+
+impl Ending for Done {
+    fn judge(self) -> Result<Done, String> {
+        Ok(self)
+    }
+}
+
+impl<E: Display> Ending for Result<Done, E> {
+    fn judge(self) -> Result<Done, String> {
+        self.map_err(|e| format!("failed: {e}"))
+    }
+}
+
+/// A task that ended and never should have.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Death {
+    /// Name of the task.
+    pub task: &'static str,
+    /// What happened, half a sentence: `panicked: …`, `came back`, `failed: …`.
+    pub why: String,
+}
+
+impl Display for Death {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "task {} {}", self.task, self.why)
+    }
+}
+
+impl std::error::Error for Death {}
+
+impl From<Death> for Failure {
+    fn from(death: Death) -> Self {
+        let failure = Self { code: EXIT_DEFECT, ..Self::new(format!("{death}; this is a defect")) };
+        failure.hint("start the program again, and report this with its log")
+    }
+}
+
+/// What all supervisors of a program share.
+struct Shared {
+    /// Ends asked for.
+    stopping: CancellationToken,
+    first: watch::Sender<Option<Death>>,
+    /// Every name there was, with what is wrong with it.
+    names: Mutex<BTreeMap<&'static str, Option<String>>>,
+    hearts: Mutex<Vec<(&'static str, std::sync::Weak<Heart>)>>,
+}
+
+impl Shared {
+    fn died(&self, task: &'static str, why: String) {
+        tracing::error!(task, "a task ended that never should: it {why}; this is a defect");
+        lock(&self.names).insert(task, Some(why.clone()));
+        self.first.send_if_modified(|first| {
+            let is_first = first.is_none();
+            first.get_or_insert(Death { task, why });
+            is_first
+        });
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Owns tasks. Dropping it ends them at once, in good order.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    tracker: TaskTracker,
+    running: Mutex<Vec<AbortHandle>>,
+}
+
+impl fmt::Debug for Supervisor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(lock(&self.shared.names).keys()).finish()
+    }
+}
+
+impl Default for Supervisor {
+    fn default() -> Self {
+        Self::new(CancellationToken::new())
+    }
+}
+
+impl Supervisor {
+    /// Without tasks yet. Ends after `stopping` was cancelled are in good order.
+    pub fn new(stopping: CancellationToken) -> Self {
+        let shared = Shared { stopping, first: watch::Sender::default(), names: Mutex::default(), hearts: Mutex::default() };
+        Self { shared: Arc::new(shared), tracker: TaskTracker::new(), running: Mutex::default() }
+    }
+
+    /// A supervisor for tasks that live shorter than the program: dropping it ends only its own. What
+    /// dies is told to all alike.
+    #[must_use]
+    pub fn child(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared), tracker: TaskTracker::new(), running: Mutex::default() }
+    }
+
+    /// Starts a task the program cannot do without. Several may have one name.
+    pub fn spawn<F>(&self, task: &'static str, work: F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Ending,
+    {
+        let shared = Arc::clone(&self.shared);
+        self.own(task, async move {
+            match outcome(work).await {
+                // Who was asked to end may come back, but nobody may panic.
+                Err(End::CameBack(_)) if shared.stopping.is_cancelled() => {}
+                Err(end) => shared.died(task, end.to_string()),
+                Ok(Done) => {}
+            }
+        });
+    }
+
+    /// Starts a task that shows it lives: when it does not [`Heart::beat`] for longer than `limit`, it
+    /// counts as dead for [`Supervisor::dead`].
+    pub fn spawn_beating<F>(&self, task: &'static str, limit: Duration, work: impl FnOnce(Arc<Heart>) -> F)
+    where
+        F: Future + Send + 'static,
+        F::Output: Ending,
+    {
+        let heart = Arc::new(Heart { limit, last: Mutex::new(Instant::now()) });
+        let mut hearts = lock(&self.shared.hearts);
+        hearts.retain(|(_, heart)| heart.strong_count() > 0);
+        hearts.push((task, Arc::downgrade(&heart)));
+        drop(hearts);
+        self.spawn(task, work(heart));
+    }
+
+    /// Starts a task that is made again when it ends, with pauses as of [`RESTART`], and counted in
+    /// [`RESTARTS`]. It is over when it comes back with [`Done`], or at all after the stop.
+    pub fn restart<F>(&self, task: &'static str, mut make: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future + Send + 'static,
+        F::Output: Ending,
+    {
+        let shared = Arc::clone(&self.shared);
+        self.own(task, async move {
+            let mut backoff = Backoff::new(RESTART);
+            loop {
+                // Making it may panic as well.
+                let end = match std::panic::catch_unwind(AssertUnwindSafe(&mut make)) {
+                    Ok(work) => outcome(work).await,
+                    Err(panic) => Err(End::Panicked(message(&*panic))),
+                };
+                let Err(end) = end else { return };
+                if shared.stopping.is_cancelled() {
+                    return;
+                }
+                let pause = backoff.failed();
+                metrics::counter!(RESTARTS, "task" => task).increment(1);
+                tracing::error!(task, "a task ended and is started again in {pause:.1?}: it {end}");
+                tokio::time::sleep(pause).await;
+            }
+        });
+    }
+
+    fn own(&self, task: &'static str, work: impl Future<Output = ()> + Send + 'static) {
+        lock(&self.shared.names).entry(task).or_default();
+        let handle = self.tracker.spawn(work).abort_handle();
+        let mut running = lock(&self.running);
+        running.retain(|handle| !handle.is_finished());
+        running.push(handle);
+    }
+
+    /// The first death, when there is one; to be waited for beside the program's work.
+    pub async fn death(&self) -> Death {
+        let mut first = self.shared.first.subscribe();
+        let died = first.wait_for(Option::is_some).await.ok().and_then(|death| death.clone());
+        match died {
+            Some(death) => death,
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Names of all tasks there were, each once.
+    pub fn names(&self) -> Vec<&'static str> {
+        lock(&self.shared.names).keys().copied().collect()
+    }
+
+    /// The tasks that are dead or do not show that they live, and why.
+    pub fn dead(&self) -> Vec<Death> {
+        let silent =
+            lock(&self.shared.hearts).iter().filter_map(|(task, heart)| Some((*task, heart.upgrade()?.silence()?))).collect::<Vec<_>>();
+        let mut all: BTreeMap<&'static str, String> =
+            silent.into_iter().map(|(task, silence)| (task, format!("gave no sign of life for {} s", silence.as_secs()))).collect();
+        all.extend(lock(&self.shared.names).iter().filter_map(|(task, why)| Some((*task, why.clone()?))));
+        all.into_iter().map(|(task, why)| Death { task, why }).collect()
+    }
+
+    /// Whether all tasks live; for `/livez`.
+    ///
+    /// # Errors
+    /// Who does not and why, on one line.
+    pub fn live(&self) -> Result<(), String> {
+        let dead = self.dead();
+        if dead.is_empty() { Ok(()) } else { Err(dead.iter().map(Death::to_string).collect::<Vec<_>>().join("; ")) }
+    }
+
+    /// Cancelled when the end was asked for: what tasks listen to.
+    pub fn stopping(&self) -> CancellationToken {
+        self.shared.stopping.clone()
+    }
+
+    /// Asks all tasks to end, waits for our own, `grace` at most, and ends those that did not.
+    pub async fn stop(&self, grace: Duration) {
+        self.shared.stopping.cancel();
+        self.tracker.close();
+        if tokio::time::timeout(grace, self.tracker.wait()).await.is_err() {
+            self.abort();
+        }
+    }
+
+    fn abort(&self) {
+        lock(&self.running).drain(..).for_each(|task| task.abort());
+    }
+}
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.abort();
+    }
+}
+
+/// Sign of life of a task that could hang.
+#[derive(Debug)]
+pub struct Heart {
+    limit: Duration,
+    last: Mutex<Instant>,
+}
+
+impl Heart {
+    /// The task lives now.
+    pub fn beat(&self) {
+        *lock(&self.last) = Instant::now();
+    }
+
+    fn silence(&self) -> Option<Duration> {
+        let silence = lock(&self.last).elapsed();
+        (silence > self.limit).then_some(silence)
+    }
+}
+
+/// How a task ended that did not say it was done.
+enum End {
+    CameBack(String),
+    Panicked(String),
+}
+
+impl Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::CameBack(why) => f.write_str(why),
+            Self::Panicked(message) => write!(f, "panicked: {message}"),
+        }
+    }
+}
+
+async fn outcome<F>(work: F) -> Result<Done, End>
+where
+    F: Future,
+    F::Output: Ending,
+{
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(ending) => ending.judge().map_err(End::CameBack),
+        Err(panic) => Err(End::Panicked(message(&*panic))),
+    }
+}
+
+/// What a panic said.
+pub fn message(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+    text.unwrap_or_else(|| "without a message".to_owned())
+}
+
+#[cfg(test)]
+#[path = "supervise_tests.rs"]
+mod tests;
