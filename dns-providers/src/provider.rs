@@ -57,6 +57,12 @@ pub trait Provider: Debug + Send + Sync {
     /// The backend is away: some names of a large batch may be applied. Applying the same batch again is safe.
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error>;
 
+    /// Waits until the provider itself answers no more though nobody stopped it, and says why; for ever where something
+    /// else answers.
+    async fn ended(&self) -> String {
+        std::future::pending().await
+    }
+
     /// Addresses at which the provider itself answers queries; empty if something else does.
     fn addresses(&self) -> Vec<SocketAddr> {
         Vec::new()

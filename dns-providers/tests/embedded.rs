@@ -104,6 +104,37 @@ async fn what_does_not_fit_is_truncated_and_comes_whole_by_tcp() {
 }
 
 #[tokio::test]
+async fn issue7_case_44_a_udp_answer_ends_with_a_whole_record() {
+    let (server, zone, at) = start("").await;
+    let alias = "a-service-with-a-long-name.a-namespace-with-a-long-name.fellowship.svc.a-zone.a-region.example.com";
+    let target = "a-service-with-a-long-name.a-namespace-with-a-long-name.fellowship.svc.a-region.example.com";
+    let ips: Vec<String> = (1..=120).map(|i| format!("192.0.2.{i}")).collect();
+    let ips: Vec<&str> = ips.iter().map(String::as_str).collect();
+    server.apply(&zone, &[Change::Upsert(cname(alias, target)), Change::Upsert(a(target, &ips))]).await.unwrap();
+    let socket = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let mut buffer = [0; 65_535];
+    for (edns, most) in [(None, 512), (Some(0), 512), (Some(512), 512), (Some(700), 700), (Some(1232), 1232), (Some(4096), 1232)] {
+        socket.send_to(&query(alias, RecordType::A, edns).to_vec().unwrap(), at).await.unwrap();
+        let got = tokio::time::timeout(std::time::Duration::from_secs(30), socket.recv(&mut buffer)).await.unwrap().unwrap();
+        let answer = hickory_proto::op::Message::from_vec(&buffer[..got]).unwrap();
+        assert!(got <= most && got > most - 40, "{edns:?}: {got} bytes");
+        assert_eq!(answer.to_vec().unwrap().len(), got, "{edns:?}: nothing stands behind the last record");
+        assert!(answer.metadata.truncation && answer.answers.len() > 5, "{edns:?}");
+    }
+}
+
+#[tokio::test]
+async fn d19_idle_connections_keep_nobody_out() {
+    let (_server, _zone, at) = start("").await;
+    let mut idle = Vec::new();
+    for _ in 0..300 {
+        idle.push(tokio::net::TcpStream::connect(at).await.unwrap());
+    }
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(30), tcp(at, &query("example.com.", RecordType::SOA, None))).await;
+    assert_eq!(answer.unwrap().answers.len(), 1);
+}
+
+#[tokio::test]
 async fn queries_it_cannot_serve_get_the_right_code_and_do_no_harm() {
     let (_server, _zone, at) = start("").await;
     let mut update = query("example.com.", RecordType::SOA, None);

@@ -7,12 +7,14 @@ use crate::{DnsName, Error, Ini};
 
 use super::NAME;
 
-const KEYS: &[&str] = &["listen", "zones", "nameservers", "ttl", "snapshot"];
+const KEYS: &[&str] = &["listen", "zones", "nameservers", "ttl", "snapshot", "rate-limit"];
 
 /// Where queries are answered unless `listen` says otherwise: reachable from this machine only, no privilege needed.
 const DEFAULT_LISTEN: ([u8; 4], u16) = ([127, 0, 0, 1], 10053);
 /// TTL of SOA, NS and negative answers unless `ttl` says otherwise, in seconds; short, so that a new name is soon seen.
 const DEFAULT_TTL: u32 = 30;
+/// Answers a second by UDP to one network unless `rate-limit` says otherwise: many times what resolvers with a cache ask.
+const DEFAULT_RATE_LIMIT: u32 = 200;
 
 /// What the configuration file says, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,6 +29,8 @@ pub struct Config {
     pub ttl: u32,
     /// File that keeps the records over a restart.
     pub snapshot: Option<PathBuf>,
+    /// Answers a second by UDP to one network (IPv4 /24, IPv6 /56); 0 is no limit.
+    pub rate_limit: u32,
 }
 
 /// A name server as written in the configuration: `name` or `name=address`.
@@ -41,7 +45,8 @@ pub struct Nameserver {
 impl Config {
     /// Listens on one address for one zone, without a snapshot.
     pub fn new(listen: SocketAddr, zone: DnsName) -> Self {
-        Config { listen: vec![listen], zones: vec![zone], nameservers: Vec::new(), ttl: DEFAULT_TTL, snapshot: None }
+        let (zones, nameservers) = (vec![zone], Vec::new());
+        Config { listen: vec![listen], zones, nameservers, ttl: DEFAULT_TTL, snapshot: None, rate_limit: DEFAULT_RATE_LIMIT }
     }
 
     /// Reads the file, if one is named. Without `zones` in it, `zone` is served.
@@ -85,6 +90,8 @@ impl Config {
             _ => Err(format!("\"{text}\" is no number of seconds from 0 to 86400")),
         };
         let ttl = ini.parsed("ttl", seconds)?.unwrap_or(DEFAULT_TTL);
+        let answers = |text: &str| text.parse::<u32>().map_err(|_| format!("\"{text}\" is no number of answers a second; 0 is no limit"));
+        let rate_limit = ini.parsed("rate-limit", answers)?.unwrap_or(DEFAULT_RATE_LIMIT);
         let snapshot = ini.get("snapshot").map(|e| PathBuf::from(&e.value)).filter(|p| !p.as_os_str().is_empty());
         if zones.is_empty() {
             return Err(Error::Config {
@@ -93,7 +100,7 @@ impl Config {
                 hint: "name the zone on the command line, or write zones = example.com. in the configuration".to_owned(),
             });
         }
-        Ok(Config { listen, zones, nameservers, ttl, snapshot })
+        Ok(Config { listen, zones, nameservers, ttl, snapshot, rate_limit })
     }
 }
 
@@ -108,13 +115,13 @@ mod tests {
     #[test]
     fn every_key_is_understood() {
         let config = parse(
-            "[Global]\nlisten = 127.0.0.1:0, [::1]:53\nzones = example.com.\nnameservers = ns1.example.com.=192.0.2.1, ns.other.net\nttl = 5\nsnapshot = /var/lib/x.json\n",
+            "[Global]\nlisten = 127.0.0.1:0, [::1]:53\nzones = example.com.\nnameservers = ns1.example.com.=192.0.2.1, ns.other.net\nttl = 5\nsnapshot = /var/lib/x.json\nrate-limit = 7\n",
         )
         .unwrap();
         assert_eq!(config.listen, ["127.0.0.1:0".parse().unwrap(), "[::1]:53".parse().unwrap()]);
         assert_eq!(config.nameservers[0].address, Some("192.0.2.1".parse().unwrap()));
         assert_eq!(config.nameservers[1].address, None);
-        assert_eq!((config.ttl, config.snapshot), (5, Some("/var/lib/x.json".into())));
+        assert_eq!((config.ttl, config.snapshot, config.rate_limit), (5, Some("/var/lib/x.json".into()), 7));
     }
 
     #[test]
@@ -128,6 +135,7 @@ mod tests {
     fn wrong_values_name_their_line() {
         for (text, want) in [
             ("[Global]\nlisten = 53", "e.conf:2: listen: \"53\" is no address"),
+            ("[Global]\nrate-limit = many", "e.conf:2: rate-limit: \"many\" is no number"),
             ("[Global]\nttl = -1", "e.conf:2: ttl: \"-1\" is no number"),
             ("[Global]\nnameservers = ns.a.=x", "e.conf:2: nameservers: \"x\" is no IP"),
             ("[Global]\nzone = a.", "unknown key \"zone\""),

@@ -2,8 +2,10 @@
 //! small sites need no other. Zones are swapped as a whole; a query never sees half a change.
 
 mod config;
+mod rate;
 mod server;
 mod snapshot;
+mod wire;
 mod zone;
 
 use std::fmt;
@@ -13,7 +15,6 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use hickory_server::Server;
 use tokio::sync::Mutex;
 
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
@@ -33,7 +34,7 @@ pub struct Embedded {
     snapshot: Option<PathBuf>,
     /// Held while the zones are changed.
     writing: Mutex<()>,
-    server: Server<server::Handler>,
+    server: server::Server,
 }
 
 impl fmt::Debug for Embedded {
@@ -70,14 +71,8 @@ impl Embedded {
             zone
         };
         let zones = Arc::new(ArcSwap::from_pointee(frames.iter().map(build).collect::<Vec<_>>()));
-        let server = server::serve(zones.clone(), sockets);
+        let server = server::Server::start(zones.clone(), sockets, config.rate_limit)?;
         Ok(Embedded { zones, frames, addresses, snapshot: config.snapshot, writing: Mutex::new(()), server })
-    }
-}
-
-impl Drop for Embedded {
-    fn drop(&mut self) {
-        self.server.shutdown_token().cancel();
     }
 }
 
@@ -118,6 +113,10 @@ impl Provider for Embedded {
 
     fn addresses(&self) -> Vec<SocketAddr> {
         self.addresses.clone()
+    }
+
+    async fn ended(&self) -> String {
+        self.server.ended().await
     }
 }
 

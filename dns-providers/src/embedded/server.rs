@@ -1,36 +1,30 @@
-//! The server: from a query to the zones and back.
+//! The sockets: a thread of their own answers queries one after the other, so that a flood of them takes that thread's
+//! time and nobody else's, and no more memory than a few buffers.
 
+use std::collections::VecDeque;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use async_trait::async_trait;
-use hickory_proto::op::{Edns, MessageType, Metadata, OpCode, ResponseCode};
-use hickory_proto::rr::{DNSClass, Record, RecordType};
-use hickory_proto::serialize::binary::{BinEncodable, BinEncoder};
-use hickory_server::Server;
-use hickory_server::net::runtime::Time;
-use hickory_server::net::xfer::Protocol;
-use hickory_server::server::{Request, RequestHandler, ResponseHandler, ResponseInfo};
-use hickory_server::zone_handler::MessageResponseBuilder;
-use tokio::net::{TcpListener, UdpSocket};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket};
+use tokio::sync::{oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::timeout;
 
 use crate::Error;
 
-use super::zone::{Answer, ZoneData};
+use super::rate::{Pass, Rate};
+use super::wire::{Over, respond};
+use super::zone::ZoneData;
 
-/// Largest UDP answer: passes every common link without fragments (DNS flag day 2020).
-const MAX_UDP: u16 = 1232;
-/// Bytes of a message's header.
-const HEADER: u16 = 12;
-/// Bytes of an OPT record without options.
-const OPT: u16 = 11;
-/// A TCP connection without a query for so long is closed.
+/// A TCP connection without a query for so long, or that takes so long for one, is closed.
 const TCP_IDLE: Duration = Duration::from_secs(10);
-/// Answers queued for one TCP connection.
-const TCP_QUEUE: usize = 64;
+/// TCP connections at a time of one address listened on; the oldest makes room for a new one.
+const TCP_CONNECTIONS: usize = 128;
+/// Pause after a socket failed, out of file descriptors most likely.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// The zones as they are answered now.
 pub(super) type Zones = Arc<ArcSwap<Vec<ZoneData>>>;
@@ -55,95 +49,146 @@ pub(super) async fn bind(listen: SocketAddr) -> Result<(UdpSocket, TcpListener, 
     }
 }
 
-/// Starts to answer.
-pub(super) fn serve(zones: Zones, sockets: Vec<(UdpSocket, TcpListener)>) -> Server<Handler> {
-    let mut server = Server::new(Handler { zones, turn: AtomicUsize::new(0) });
-    for (udp, tcp) in sockets {
-        server.register_socket(udp);
-        server.register_listener(tcp, TCP_IDLE, TCP_QUEUE);
+/// The thread that answers. It ends when this is dropped.
+pub(super) struct Server {
+    _stop: oneshot::Sender<()>,
+    /// Set once the thread ended by itself: why.
+    ended: watch::Receiver<Option<String>>,
+}
+
+impl Server {
+    /// Starts to answer, with at most `rate` answers a second by UDP to one network; 0 is no limit.
+    ///
+    /// # Errors
+    /// The system has no thread for it.
+    pub(super) fn start(zones: Zones, sockets: Vec<(UdpSocket, TcpListener)>, rate: u32) -> Result<Self, Error> {
+        let failed = |source| Error::Io { what: "cannot answer DNS (thread)".to_owned(), source };
+        // Sockets belong to the runtime they were registered with.
+        let sockets: Vec<_> =
+            sockets.into_iter().map(|(u, t)| Ok((u.into_std()?, t.into_std()?))).collect::<Result<_, _>>().map_err(failed)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(failed)?;
+        let (stop, stopped) = oneshot::channel();
+        let (tell, ended) = watch::channel(None);
+        let work = move || {
+            let why = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+                runtime.block_on(async {
+                    tokio::select! {
+                        _ = stopped => None,
+                        why = run(zones, sockets, rate) => Some(why),
+                    }
+                })
+            }));
+            let why = why.unwrap_or_else(|_| Some("panicked".to_owned()));
+            tell.send_if_modified(|told| {
+                *told = why;
+                told.is_some()
+            });
+        };
+        std::thread::Builder::new().name("dns".to_owned()).spawn(work).map_err(failed)?;
+        Ok(Self { _stop: stop, ended })
     }
-    server
+
+    /// Waits until nothing is answered any more though nobody asked for that, and says why.
+    pub(super) async fn ended(&self) -> String {
+        let mut ended = self.ended.clone();
+        let why = ended.wait_for(Option::is_some).await.map(|why| why.clone());
+        why.ok().flatten().unwrap_or_else(|| "its thread is gone".to_owned())
+    }
+}
+
+/// Answers until a task ends, which none should; says why.
+async fn run(zones: Zones, sockets: Vec<(std::net::UdpSocket, std::net::TcpListener)>, rate: u32) -> String {
+    let mut tasks = JoinSet::new();
+    for (udp, tcp) in sockets {
+        let (udp, tcp) = match (UdpSocket::from_std(udp), TcpListener::from_std(tcp)) {
+            (Ok(udp), Ok(tcp)) => (udp, tcp),
+            (Err(error), _) | (_, Err(error)) => return error.to_string(),
+        };
+        tasks.spawn(by_udp(zones.clone(), udp, Rate::new(rate, Instant::now())));
+        tasks.spawn(by_tcp(zones.clone(), tcp));
+    }
+    match tasks.join_next().await {
+        Some(Err(error)) => error.to_string(),
+        Some(Ok(())) | None => "came back".to_owned(),
+    }
+}
+
+async fn by_udp(zones: Zones, socket: UdpSocket, mut rate: Rate) {
+    let mut buffer = vec![0; usize::from(u16::MAX)];
+    let mut turn = 0_usize;
+    loop {
+        let (size, from) = match socket.recv_from(&mut buffer).await {
+            Ok(received) => received,
+            Err(error) => {
+                tracing::debug!(%error, "a DNS query was not received");
+                tokio::time::sleep(PAUSE).await;
+                continue;
+            }
+        };
+        // Nobody is there.
+        if from.port() == 0 {
+            continue;
+        }
+        let over = match rate.take(from.ip(), Instant::now()) {
+            Pass::Answer => Over::Udp,
+            Pass::Slip => Over::UdpSlipped,
+            Pass::Drop => continue,
+        };
+        turn = turn.wrapping_add(1);
+        let answer = respond(&zones.load(), buffer.get(..size).unwrap_or_default(), over, turn);
+        if let Some(answer) = answer
+            && let Err(error) = socket.send_to(&answer, from).await
+        {
+            tracing::debug!(%error, client = %from, "a DNS answer was not sent");
+        }
+    }
+}
+
+async fn by_tcp(zones: Zones, listener: TcpListener) {
+    let mut connections = JoinSet::new();
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            Some(_) = connections.join_next(), if !connections.is_empty() => continue,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(PAUSE).await;
+            continue;
+        };
+        open.retain(|handle| !handle.is_finished());
+        if open.len() >= TCP_CONNECTIONS
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
+        let zones = zones.clone();
+        open.push_back(connections.spawn(async move {
+            // A client that breaks off is no concern of ours.
+            let _ = connection(&zones, stream).await;
+        }));
+    }
+}
+
+/// Answers the queries of one connection in order.
+async fn connection(zones: &Zones, mut stream: TcpStream) -> std::io::Result<()> {
+    let mut turn = 0_usize;
+    loop {
+        let query = timeout(TCP_IDLE, async {
+            let size = stream.read_u16().await?;
+            let mut query = vec![0; size.into()];
+            stream.read_exact(&mut query).await.map(|_| query)
+        });
+        let query = query.await??;
+        turn = turn.wrapping_add(1);
+        let Some(answer) = respond(&zones.load(), &query, Over::Tcp, turn) else { return Ok(()) };
+        let size = u16::try_from(answer.len()).map_err(std::io::Error::other)?;
+        let framed = [&size.to_be_bytes()[..], &answer].concat();
+        timeout(TCP_IDLE, stream.write_all(&framed)).await??;
+    }
 }
 
 /// The addresses a name server has when it listens at `at`: none if it listens on all of them.
 pub(super) fn own_address(at: SocketAddr) -> Option<IpAddr> {
     Some(at.ip()).filter(|ip| !ip.is_unspecified())
-}
-
-/// How many answers fit beside the OPT record, which must not be the one that is cut off (RFC 6891 7).
-fn fitting(request: &Request, answers: &[Record], limit: u16) -> usize {
-    // The question is copied into the answer as it came; names of answers are not compressed against it.
-    let question = u16::try_from(request.queries.as_bytes().len()).unwrap_or(u16::MAX);
-    let mut buffer = Vec::new();
-    let mut encoder = BinEncoder::new(&mut buffer);
-    encoder.set_max_size(limit.saturating_sub(HEADER + OPT).saturating_sub(question));
-    answers.iter().position(|record| record.emit(&mut encoder).is_err()).unwrap_or(answers.len())
-}
-
-pub(super) struct Handler {
-    zones: Zones,
-    turn: AtomicUsize,
-}
-
-impl Handler {
-    fn answer(&self, request: &Request) -> Answer {
-        let refuse = |code| Answer { code, answers: Vec::new(), soa: None, additionals: Vec::new() };
-        if request.metadata.message_type != MessageType::Query {
-            return refuse(ResponseCode::FormErr);
-        }
-        if request.metadata.op_code != OpCode::Query {
-            return refuse(ResponseCode::NotImp);
-        }
-        let Ok(info) = request.request_info() else { return refuse(ResponseCode::FormErr) };
-        let query = info.query.original();
-        let kind = query.query_type();
-        if query.query_class() != DNSClass::IN || matches!(kind, RecordType::AXFR | RecordType::IXFR) {
-            return refuse(ResponseCode::Refused);
-        }
-        let zones = self.zones.load();
-        let zone = zones.iter().filter(|zone| zone.serves(query.name())).max_by_key(|zone| zone.depth());
-        match zone {
-            Some(zone) => zone.answer(query.name(), kind, self.turn.fetch_add(1, Ordering::Relaxed)),
-            None => refuse(ResponseCode::Refused),
-        }
-    }
-}
-
-#[async_trait]
-impl RequestHandler for Handler {
-    async fn handle_request<R: ResponseHandler, T: Time>(&self, request: &Request, mut to: R) -> ResponseInfo {
-        let mut answer = self.answer(request);
-        let mut edns = None;
-        if let Some(asked) = &request.edns {
-            let mut own = Edns::new();
-            own.set_version(0).set_max_payload(asked.max_payload().clamp(512, MAX_UDP));
-            if asked.version() > 0 {
-                answer = Answer { code: ResponseCode::BADVERS, answers: Vec::new(), soa: None, additionals: Vec::new() };
-            }
-            own.set_rcode_high(answer.code.high());
-            edns = Some(own);
-        }
-        let mut metadata = Metadata::response_from_request(&request.metadata);
-        if let (Some(edns), Protocol::Udp) = (&edns, request.protocol()) {
-            let fitting = fitting(request, &answer.answers, edns.max_payload());
-            metadata.truncation = fitting < answer.answers.len();
-            answer.answers.truncate(fitting);
-        }
-        metadata.response_code = answer.code;
-        metadata.authoritative = matches!(answer.code, ResponseCode::NoError | ResponseCode::NXDomain);
-        let mut builder = MessageResponseBuilder::from_message_request(request);
-        if let Some(edns) = &edns {
-            builder.edns(edns);
-        }
-        let response = builder.build(metadata, &answer.answers, [], &answer.soa, &answer.additionals);
-        match to.send_response(response).await {
-            Ok(info) => info,
-            Err(error) => {
-                tracing::debug!(%error, client = %request.src(), "a DNS answer was not sent");
-                let mut metadata = Metadata::response_from_request(&request.metadata);
-                metadata.response_code = ResponseCode::ServFail;
-                hickory_proto::op::Header { metadata, counts: hickory_proto::op::HeaderCounts::default() }.into()
-            }
-        }
-    }
 }
