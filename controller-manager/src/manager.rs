@@ -10,7 +10,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use crate::{
     Config, HostConnector, HostCredentials, MemberConnector,
-    clusters::Clusters,
+    clusters::{Clusters, identity::Identities},
     dns,
     election::Elector,
     endpoint,
@@ -138,6 +138,8 @@ async fn lead(
         monitor: config.monitor.clone(),
         members: members.clone(),
         mailbox: mailbox.clone(),
+        events: events.clone(),
+        identities: Identities::default(),
         enabled,
     };
     tasks.spawn(clusters.run(shutdown.clone()));

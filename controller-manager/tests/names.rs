@@ -13,7 +13,7 @@ use federation_api::cluster::ClusterSpec;
 use federation_apiserver::Server;
 use federation_apiserver::config::{Config as ServerConfig, Profile};
 use federation_controller_manager::dns::Opened;
-use federation_controller_manager::{Config, Connection, MemberConnector, run_with_dns};
+use federation_controller_manager::{Config, ConnectError, Connection, MemberConnector, run_with_dns};
 use hickory_resolver::TokioResolver;
 use hickory_resolver::config::{NameServerConfig, ResolverConfig, ResolverOpts};
 use hickory_resolver::net::runtime::TokioRuntimeProvider;
@@ -93,8 +93,8 @@ struct Members(HashMap<String, Api>);
 
 #[async_trait]
 impl MemberConnector for Members {
-    async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
-        let api = self.0.get(cluster).ok_or_else(|| anyhow::anyhow!("no such member"))?;
+    async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> Result<Option<Connection>, ConnectError> {
+        let api = self.0.get(cluster).ok_or_else(|| ConnectError::Other("no such member".into()))?;
         Ok(known.is_none().then(|| Connection { client: api.client(), fingerprint: "in memory".into() }))
     }
 }

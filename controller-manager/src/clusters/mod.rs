@@ -25,12 +25,15 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     config::Monitor,
+    events::Events,
     members::{MemberConnector, Members},
     propagation::intake::{Intake, Mailbox},
 };
 
 pub(crate) mod health;
+pub(crate) mod identity;
 mod monitor;
+mod rights;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topology;
@@ -44,6 +47,9 @@ pub(crate) struct Clusters {
     pub(crate) monitor: Monitor,
     pub(crate) members: Members,
     pub(crate) mailbox: Mailbox,
+    pub(crate) events: Events,
+    /// Who the members are.
+    pub(crate) identities: identity::Identities,
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; crate::kinds::KINDS.len()],
 }
@@ -58,6 +64,8 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 pub(crate) struct Joined {
     pub(crate) name: String,
     pub(crate) uid: String,
+    /// When it was created, RFC 3339.
+    pub(crate) created: String,
     pub(crate) labels: BTreeMap<String, String>,
     pub(crate) annotations: BTreeMap<String, String>,
     pub(crate) spec: ClusterSpec,
@@ -73,6 +81,7 @@ impl Joined {
     /// What is known of a Cluster that cannot be read: that it is there.
     fn unreadable(metadata: ObjectMeta) -> Self {
         Self {
+            created: created(&metadata),
             name: metadata.name.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
@@ -85,6 +94,7 @@ impl Joined {
         let DynamicObject { metadata, mut data, .. } = object;
         let mut part = |name: &str| data.get_mut(name).map(serde_json::Value::take).filter(|v| !v.is_null());
         Ok(Self {
+            created: created(&metadata),
             name: metadata.name.unwrap_or_default(),
             uid: metadata.uid.unwrap_or_default(),
             labels: metadata.labels.unwrap_or_default(),
@@ -93,6 +103,10 @@ impl Joined {
             status: part("status").map_or_else(|| Ok(ClusterStatus::default()), serde_json::from_value)?,
         })
     }
+}
+
+fn created(metadata: &ObjectMeta) -> String {
+    metadata.creation_timestamp.as_ref().map(|time| crate::time::seconds(time.0)).unwrap_or_default()
 }
 
 struct Running {
@@ -196,6 +210,7 @@ impl Clusters {
             return;
         }
         tracing::info!(cluster = joined.name, "joined");
+        self.identities.note(&joined);
         let stop = CancellationToken::new();
         let name = joined.name.clone();
         let (sender, receiver) = watch::channel(joined);
@@ -207,6 +222,7 @@ impl Clusters {
         if let Some(gone) = running.remove(name) {
             tracing::info!(cluster = name, "left; nothing is deleted in it");
             gone.stop.cancel();
+            self.identities.forget(name);
             self.members.remove(name);
             self.mailbox.send(Intake::Left { cluster: name.to_owned() });
         }

@@ -5,7 +5,10 @@ use std::{
     time::Duration,
 };
 
-use federation_api::cluster::ClusterStatus;
+use federation_api::{
+    cluster::{ClusterCondition, ClusterStatus},
+    keys,
+};
 use http::Method;
 use kube::runtime::reflector::store::Writer;
 use serde_json::json;
@@ -18,14 +21,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Clusters, Joined,
-    health::{Verdict, conditions, probe},
-    topology,
+    health::{Answer, Change, Finding, Verdict, conditions, probe},
+    identity::noted,
+    rights, topology,
 };
 use crate::{
+    events::{About, Event},
     kinds::{Family, KINDS},
     members::{
         Health, Member,
-        connect::{Insecure, allows_insecure},
+        connect::{allows_insecure, server_url},
         endpoints,
         lane::{Lane, Session},
         request::{Call, MERGE},
@@ -56,8 +61,12 @@ struct Monitor {
     /// When zones and region were last read.
     surveyed: Option<Instant>,
     credentials_read: Option<Instant>,
-    /// The last problem with credentials, so that each is told once.
-    problem: String,
+    /// The last problem with address or credentials, as reason and message.
+    problem: Option<(&'static str, String)>,
+    /// Rights the federation's account lacks.
+    lacks: Vec<String>,
+    /// Whether the nodes lost the labels that the region or zones in the status came from.
+    unlabelled: bool,
     /// When the member was lost, until its replicas move.
     lost: Option<Instant>,
 }
@@ -138,7 +147,9 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         written: None,
         surveyed: None,
         credentials_read: None,
-        problem: String::new(),
+        problem: None,
+        lacks: Vec::new(),
+        unlabelled: false,
         lost,
     };
     tokio::select! {
@@ -152,14 +163,14 @@ impl Monitor {
     async fn watch(mut self) {
         loop {
             self.connect().await;
-            let answer = match &self.client {
-                Some(client) => probe(client, self.clusters.monitor.timeout).await,
-                None => Health::Offline,
-            };
-            if self.verdict.take(answer) {
-                self.changed();
+            let answer = self.ask().await;
+            let is_ready = answer.health == Health::Ready;
+            match self.verdict.take(answer) {
+                Change::None => {}
+                Change::Reason => self.tell(),
+                Change::Health => self.changed(),
             }
-            if answer == Health::Ready {
+            if is_ready {
                 self.survey().await;
             }
             self.write_status().await;
@@ -179,6 +190,38 @@ impl Monitor {
         }
     }
 
+    /// Asks the member, and whether it is the one it should be.
+    async fn ask(&mut self) -> Finding {
+        let Some(client) = self.client.clone() else {
+            let (reason, why) = self.problem.clone().unwrap_or(("NoClient", "there is no client for it yet".to_owned()));
+            return Finding::offline(reason, &why);
+        };
+        let joined = self.joined.borrow().clone();
+        let server = server_url(&joined.spec).unwrap_or_default();
+        let Answer { finding, uid } = probe(&client, &server, self.clusters.monitor.timeout).await;
+        let Some(uid) = uid else { return finding };
+        if let Some(wrong) = self.clusters.identities.check(&joined, &uid) {
+            return wrong;
+        }
+        if noted(&joined).is_none() {
+            self.note_identity(&joined, &uid).await;
+        }
+        finding
+    }
+
+    /// Notes who the member is, where nobody did at the join.
+    async fn note_identity(&self, joined: &Joined, uid: &str) {
+        let patch = json!({"metadata": {"uid": joined.uid, "annotations": {keys::CLUSTER_UID: uid}}});
+        let path = format!("/apis/federation/v1beta1/clusters/{}", self.name);
+        let call = Call { method: Method::PATCH, path: &path, content_type: MERGE, body: patch.to_string().into() };
+        match call.send(&self.clusters.federation, TIMEOUT).await {
+            Ok(reply) if reply.status.is_success() => {}
+            // The next probe tries again.
+            Ok(reply) => tracing::debug!(cluster = self.name, error = reply.message(), "the cluster's uid cannot be noted"),
+            Err(error) => tracing::debug!(cluster = self.name, %error, "the cluster's uid cannot be noted"),
+        }
+    }
+
     /// Gets a client, when there is none or when address or credentials may have changed.
     async fn connect(&mut self) {
         let due = self.credentials_read.is_none_or(|at| at.elapsed() >= CREDENTIALS_PERIOD);
@@ -193,34 +236,34 @@ impl Monitor {
         };
         let attempt = self.clusters.connector.connect(&self.name, &spec, insecure, self.fingerprint.as_deref());
         let result = match tokio::time::timeout(TIMEOUT, attempt).await {
+            Ok(Ok(connection)) => Ok(connection),
             Ok(Err(error)) => {
-                if error.is::<Insecure>() {
+                if error.forbids() {
                     self.disconnect();
                 }
-                Err(format!("{error:#}"))
+                Err((error.reason(), error.to_string()))
             }
-            Ok(Ok(connection)) => Ok(connection),
-            Err(_) => Err(format!("credentials could not be read within {} s", TIMEOUT.as_secs())),
+            Err(_) => Err(("CredentialsUnreadable", format!("credentials could not be read within {} s", TIMEOUT.as_secs()))),
         };
         match result {
-            Ok(None) => self.problem.clear(),
+            Ok(None) => self.problem = None,
             Ok(Some(connection)) => {
-                self.problem.clear();
+                self.problem = None;
                 let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
                 self.client = Some(connection.client.clone());
                 if renewed {
                     tracing::info!(cluster = self.name, "address or credentials changed");
                 }
                 self.clusters.members.modify(&self.name, |m| m.client = Some(connection.client));
-                if self.verdict.health == Health::Ready {
+                if self.verdict.finding.health == Health::Ready {
                     self.open();
                 }
             }
             // The client in hand may still work.
             Err(problem) => {
-                if self.problem != problem {
-                    tracing::warn!(cluster = self.name, error = problem, "no new client for the member");
-                    self.problem = problem;
+                if self.problem.as_ref() != Some(&problem) {
+                    tracing::warn!(cluster = self.name, reason = problem.0, error = problem.1, "no new client for the member");
+                    self.problem = Some(problem);
                 }
             }
         }
@@ -238,10 +281,28 @@ impl Monitor {
         }
     }
 
+    /// Tells people about the member's health, or another reason for it.
+    fn tell(&mut self) {
+        let Finding { health, reason, message, .. } = self.verdict.finding.clone();
+        if health == Health::Ready {
+            tracing::info!(cluster = self.name, "ready");
+        } else {
+            tracing::warn!(cluster = self.name, ?health, reason, message, "not ready");
+        }
+        self.event(health != Health::Ready, reason, message);
+    }
+
+    /// An Event on the Cluster.
+    fn event(&self, warning: bool, reason: &'static str, message: String) {
+        let (name, uid) = (self.name.clone(), self.joined.borrow().uid.clone());
+        let about = About { api_version: keys::API_VERSION.into(), kind: "Cluster", namespace: String::new(), name, uid };
+        self.clusters.events.tell(Event { about, warning, reason, message });
+    }
+
     /// The verdict on the member's health changed.
     fn changed(&mut self) {
-        let health = self.verdict.health;
-        tracing::info!(cluster = self.name, ?health, "health");
+        let health = self.verdict.finding.health;
+        self.tell();
         metrics::gauge!("federation_member_ready", "cluster" => self.name.clone()).set(if health == Health::Ready { 1.0 } else { 0.0 });
         if health == Health::Ready {
             self.lost = None;
@@ -280,6 +341,7 @@ impl Monitor {
     /// The Cluster changed: labels and annotations are for the others, an address is tried at once.
     fn relabelled(&mut self) {
         let joined = self.joined.borrow_and_update().clone();
+        self.clusters.identities.note(&joined);
         self.credentials_read = None;
         let changed = self
             .clusters
@@ -305,14 +367,27 @@ impl Monitor {
         });
     }
 
-    /// Reads zones and region, when it is time.
+    /// Reads zones, region and rights, when it is time.
     async fn survey(&mut self) {
         if self.surveyed.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period) {
             return;
         }
         self.surveyed = Some(Instant::now());
-        let Some(client) = &self.client else { return };
-        let Some(topology) = topology::read(client).await else { return };
+        let Some(client) = self.client.clone() else { return };
+        if let Some(lacks) = rights::missing(&client, &self.clusters.enabled).await {
+            if !lacks.is_empty() && lacks != self.lacks {
+                self.event(true, RIGHTS_MISSING, lacking(&lacks));
+            }
+            self.lacks = lacks;
+        }
+        let Some(read) = topology::read(&client).await else { return };
+        let (topology, unlabelled) = topology::kept(read, &self.status.zones, &self.status.region);
+        if unlabelled && !self.unlabelled {
+            let message = "no node has a region or zone label any more; what was known stays, and with it the DNS names".to_owned();
+            tracing::warn!(cluster = self.name, "{message}");
+            self.event(true, "TopologyLabelsLost", message);
+        }
+        self.unlabelled = unlabelled;
         if (&self.status.zones, &self.status.region) == (&topology.zones, &topology.region) {
             return;
         }
@@ -328,14 +403,22 @@ impl Monitor {
     /// Writes the status when it changed, and the time of the last probe once in a while.
     async fn write_status(&mut self) {
         let now = crate::time::seconds(jiff::Timestamp::now());
-        let mut conditions = conditions(self.verdict.health, &self.status.conditions, &now);
-        if let (Health::Offline, false, Some(offline)) = (self.verdict.health, self.problem.is_empty(), conditions.first_mut()) {
-            offline.message = format!("{}: {}", offline.message, self.problem);
+        let finding = &self.verdict.finding;
+        let mut conditions = conditions(finding, &self.status.conditions, &now);
+        if let (Health::Ready, false) = (finding.health, self.lacks.is_empty()) {
+            conditions.push(ClusterCondition {
+                type_: "Authorized".into(),
+                status: "False".into(),
+                reason: RIGHTS_MISSING.into(),
+                message: lacking(&self.lacks),
+                last_probe_time: Some(now.clone()),
+                last_transition_time: Some(now),
+            });
         }
-        let state = |c: &federation_api::cluster::ClusterCondition| (c.type_.clone(), c.status.clone());
+        let state = |c: &ClusterCondition| (c.type_.clone(), c.status.clone(), c.reason.clone());
         let same = conditions.iter().map(state).eq(self.status.conditions.iter().map(state));
         let fresh = self.written.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period);
-        if self.verdict.health == Health::Unknown || (same && fresh) {
+        if finding.health == Health::Unknown || (same && fresh) {
             return;
         }
         let status = ClusterStatus { conditions, ..self.status.clone() };
@@ -351,4 +434,14 @@ impl Monitor {
             Err(error) => tracing::warn!(cluster = self.name, %error, "the Cluster's status cannot be written"),
         }
     }
+}
+
+/// Reason of the condition and the Event about rights.
+const RIGHTS_MISSING: &str = "RightsMissing";
+
+/// Rights that are missing, in a sentence of bounded length.
+fn lacking(rights: &[String]) -> String {
+    let more = rights.len().saturating_sub(8);
+    let (list, more) = (rights[..rights.len() - more].join(", "), if more > 0 { format!(" and {more} more") } else { String::new() });
+    format!("the federation's account may not {list}{more}; join the cluster again with kubefed join")
 }

@@ -8,14 +8,14 @@ use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::Connection;
+use crate::{Connection, members::connect::ConnectError};
 
 struct Nowhere;
 
 #[async_trait]
 impl MemberConnector for Nowhere {
-    async fn connect(&self, _: &str, _: &ClusterSpec, _: bool, _: Option<&str>) -> anyhow::Result<Option<Connection>> {
-        anyhow::bail!("no such member")
+    async fn connect(&self, _: &str, _: &ClusterSpec, _: bool, _: Option<&str>) -> Result<Option<Connection>, ConnectError> {
+        Err(ConnectError::Other("no such member".into()))
     }
 }
 
@@ -54,13 +54,16 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         std::future::ready(Response::builder().status(status).body(body).map_err(std::io::Error::other))
     });
     let (mailbox, mut inbox) = Mailbox::new();
+    let federation = kube::Client::new(service, "default");
     let clusters = Clusters {
-        federation: kube::Client::new(service, "default"),
+        federation: federation.clone(),
         name: "fellowship".into(),
         connector: Arc::new(Nowhere),
         monitor: Monitor::default(),
         members: Members::default(),
         mailbox,
+        events: Events::new(federation).0,
+        identities: identity::Identities::default(),
         enabled: [false; crate::kinds::KINDS.len()],
     };
     let shutdown = CancellationToken::new();

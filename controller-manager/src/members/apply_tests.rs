@@ -51,7 +51,7 @@ impl Member {
     }
 
     async fn apply(&self, ours: Option<&str>) -> Outcome {
-        let mut exchange = Exchange { client: self.client.clone(), federation: "fellowship".into(), refused: None };
+        let mut exchange = Exchange { client: self.client.clone(), federation: "fellowship".into(), reports: Vec::new() };
         let body = Bytes::from(copy().to_string());
         exchange.apply(&key(), &body, "u", ours.map(str::to_owned), false).await.unwrap_or_else(|outcome| outcome)
     }

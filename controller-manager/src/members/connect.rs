@@ -1,17 +1,25 @@
 //! From a Cluster to a client for the member.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
-use anyhow::{Context, bail};
 use async_trait::async_trait;
 use federation_api::{cluster::ClusterSpec, keys};
-use k8s_openapi::{ByteString, api::core::v1::Secret};
-use kube::config::{AuthInfo, Cluster, Context as KubeContext, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+use k8s_openapi::api::core::v1::Secret;
+use kube::client::ClientBuilder;
 use sha2::{Digest, Sha256};
+
+use super::{
+    access::{Access, Data},
+    bounded::Bounded,
+    request::chain,
+};
 
 #[cfg(test)]
 #[path = "connect_tests.rs"]
 mod tests;
+
+/// Longest wait for a connection to a member.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// A client for a member.
 pub struct Connection {
@@ -21,13 +29,117 @@ pub struct Connection {
     pub fingerprint: String,
 }
 
-/// The member's server could not be told from an impostor, which would receive what the federation writes, Secrets too.
+/// Why there is no client for a member. Each says what is wrong, where, and what to do.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "spec.secretRef is missing, so the member's server cannot be checked; name a secret, or allow it by annotation {}={ALLOWED}",
-    keys::INSECURE
-)]
-pub struct Insecure;
+pub enum ConnectError {
+    /// The Cluster has no address.
+    #[error("spec.serverAddressByClientCIDRs has no address; name the URL of the member's API server there")]
+    NoAddress,
+    /// The Cluster's address is none.
+    #[error("spec.serverAddressByClientCIDRs: \"{address}\" {why}; it has to be a URL such as https://10.0.0.1:6443")]
+    BadAddress {
+        /// As it stands in the Cluster.
+        address: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+    /// The member's server could not be told from an impostor, which would receive what the federation writes, Secrets too.
+    #[error(
+        "spec.secretRef is missing, so the member's server cannot be checked; name a secret, or allow it by annotation {}={ALLOWED}",
+        keys::INSECURE
+    )]
+    Insecure,
+    /// Credentials would leave in clear text.
+    #[error(
+        "credentials are not sent in clear text to {server}; give an https address, or allow it by annotation {}={ALLOWED}",
+        keys::INSECURE
+    )]
+    ClearText {
+        /// The Cluster's address.
+        server: String,
+    },
+    /// The credentials are for another server than the Cluster names.
+    #[error(
+        "secret {secret} is for {recorded} and not for {server}: its credentials are not sent there; join the cluster again with \
+         kubefed join --replace, or correct spec.serverAddressByClientCIDRs"
+    )]
+    AnotherServer {
+        /// Name of the secret.
+        secret: String,
+        /// The server the secret names.
+        recorded: String,
+        /// The Cluster's address.
+        server: String,
+    },
+    /// There is no host to read secrets from.
+    #[error("the host cluster is not known, so no secret can be read; give --host-kubeconfig")]
+    NoHost,
+    /// The secret is not there.
+    #[error("there is no secret {secret}; join the cluster again with kubefed join")]
+    NoSecret {
+        /// Namespace and name.
+        secret: String,
+    },
+    /// The secret cannot be read now.
+    #[error("secret {secret} cannot be read: {why}")]
+    Unreadable {
+        /// Namespace and name.
+        secret: String,
+        /// What the host answered.
+        why: String,
+    },
+    /// The secret does not hold credentials.
+    #[error("secret {secret}: {why}")]
+    BadSecret {
+        /// Namespace and name.
+        secret: String,
+        /// What is missing or wrong.
+        why: String,
+    },
+    /// The secret's kubeconfig would run a program or read a file of the controller manager's machine.
+    #[error(
+        "secret {secret}: its kubeconfig has {field}, which would run or read something on the controller manager's machine; only what is \
+         inline counts: token, client-certificate-data with client-key-data, certificate-authority-data"
+    )]
+    NotInline {
+        /// Namespace and name.
+        secret: String,
+        /// The entry and the field.
+        field: String,
+    },
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl ConnectError {
+    /// One word for conditions and Events.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::NoAddress | Self::BadAddress { .. } => "InvalidAddress",
+            Self::Insecure | Self::ClearText { .. } => "ServerNotVerified",
+            Self::AnotherServer { .. } => "CredentialsForAnotherServer",
+            Self::NotInline { .. } => "CredentialsRefused",
+            Self::NoSecret { .. } => "CredentialsNotFound",
+            Self::NoHost | Self::Unreadable { .. } => "CredentialsUnreadable",
+            Self::BadSecret { .. } => "CredentialsInvalid",
+            Self::Other(_) => "NoClient",
+        }
+    }
+
+    /// Whether a client made before may not be used any more either.
+    pub fn forbids(&self) -> bool {
+        matches!(
+            self,
+            Self::NoAddress
+                | Self::BadAddress { .. }
+                | Self::Insecure
+                | Self::ClearText { .. }
+                | Self::AnotherServer { .. }
+                | Self::NotInline { .. }
+        )
+    }
+}
 
 /// Value of the annotation that allows a member that is not checked.
 const ALLOWED: &str = "true";
@@ -41,10 +153,17 @@ pub fn allows_insecure(annotations: &BTreeMap<String, String>) -> bool {
 #[async_trait]
 pub trait MemberConnector: Send + Sync + 'static {
     /// A client for the member, or nothing when the one made before (with the fingerprint `known`) is still right.
+    /// `insecure` is whether somebody said that the member may be talked to unchecked.
     ///
     /// # Errors
-    /// [`Insecure`] when nobody said that the member may be talked to unchecked (`insecure`); whatever else is in the way.
-    async fn connect(&self, cluster: &str, spec: &ClusterSpec, insecure: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>>;
+    /// What is in the way.
+    async fn connect(
+        &self,
+        cluster: &str,
+        spec: &ClusterSpec,
+        insecure: bool,
+        known: Option<&str>,
+    ) -> Result<Option<Connection>, ConnectError>;
 }
 
 /// Where members' credentials are: a client of the host cluster, and the control plane's namespace there.
@@ -66,121 +185,81 @@ impl HostConnector {
     pub fn new(host: Option<HostCredentials>) -> Self {
         Self { host }
     }
+
+    async fn read(&self, name: &str) -> Result<(String, Data), ConnectError> {
+        let host = self.host.as_ref().ok_or(ConnectError::NoHost)?;
+        let secret = format!("{}/{name}", host.namespace);
+        match kube::Api::<Secret>::namespaced(host.client.clone(), &host.namespace).get(name).await {
+            Ok(found) => Ok((secret, found.data.unwrap_or_default())),
+            Err(kube::Error::Api(status)) if status.code == 404 => Err(ConnectError::NoSecret { secret }),
+            Err(error) => Err(ConnectError::Unreadable { secret, why: chain(&error) }),
+        }
+    }
 }
 
 #[async_trait]
 impl MemberConnector for HostConnector {
-    async fn connect(&self, cluster: &str, spec: &ClusterSpec, insecure: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
+    async fn connect(
+        &self,
+        cluster: &str,
+        spec: &ClusterSpec,
+        insecure: bool,
+        known: Option<&str>,
+    ) -> Result<Option<Connection>, ConnectError> {
         let server = server_url(spec)?;
-        if spec.secret_ref.is_none() && !insecure {
-            return Err(Insecure.into());
-        }
-        let data = match &spec.secret_ref {
-            None => BTreeMap::new(),
+        let (access, fingerprint) = match &spec.secret_ref {
+            None if insecure => (Access::anonymous(), fingerprint(&server, &Data::new())),
+            None => return Err(ConnectError::Insecure),
             Some(secret) => {
-                let host = self.host.as_ref().context("the host cluster is not known, so no secret can be read: give --host-kubeconfig")?;
-                let secrets = kube::Api::<Secret>::namespaced(host.client.clone(), &host.namespace);
-                let found = secrets.get(&secret.name).await;
-                found.with_context(|| format!("reading secret {}/{}", host.namespace, secret.name))?.data.unwrap_or_default()
+                let (secret, data) = self.read(&secret.name).await?;
+                let access = Access::from_secret(&secret, &data)?;
+                access.may_go_to(&secret, &server, insecure)?;
+                (access, fingerprint(&server, &data))
             }
         };
-        let fingerprint = fingerprint(&server, &data);
         if known == Some(fingerprint.as_str()) {
             return Ok(None);
         }
-        let access = if spec.secret_ref.is_some() { Access::from_secret(&data)? } else { Access::Anonymous };
-        let config = access.into_config(cluster, &server).await?;
-        let client = kube::Client::try_from(config).context("building the member's client")?;
-        Ok(Some(Connection { client, fingerprint }))
+        let mut config = access.into_config(cluster, &server).await.map_err(ConnectError::Other)?;
+        config.connect_timeout = Some(CONNECT_TIMEOUT);
+        config.default_retry = false;
+        let builder = ClientBuilder::try_from(config).map_err(|e| ConnectError::Other(format!("no client can be made: {}", chain(&e))))?;
+        Ok(Some(Connection { client: builder.with_layer(&Bounded).build(), fingerprint }))
     }
 }
 
 /// The address of the member: the first entry, with `https://` where the scheme is missing.
-pub fn server_url(spec: &ClusterSpec) -> anyhow::Result<String> {
-    let address = spec.server_address_by_client_cidrs.first().map_or("", |a| a.server_address.as_str());
+///
+/// # Errors
+/// There is none, or it is not the address of an HTTP server.
+pub fn server_url(spec: &ClusterSpec) -> Result<String, ConnectError> {
+    let address = spec.server_address_by_client_cidrs.first().map_or("", |a| a.server_address.trim());
     if address.is_empty() {
-        bail!("spec.serverAddressByClientCIDRs has no address");
+        return Err(ConnectError::NoAddress);
     }
-    Ok(if address.contains("://") { address.to_owned() } else { format!("https://{address}") })
+    let bad = |why| ConnectError::BadAddress { address: address.to_owned(), why };
+    let url = if address.contains("://") { address.to_owned() } else { format!("https://{address}") };
+    let uri: http::Uri = url.parse().map_err(|_| bad("is not a URL"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(bad("has another scheme than https"));
+    }
+    if uri.host().is_none_or(str::is_empty) {
+        return Err(bad("names no host"));
+    }
+    if uri.authority().is_some_and(|a| a.as_str().contains('@')) {
+        return Err(bad("has a user in it"));
+    }
+    if uri.query().is_some() {
+        return Err(bad("has a query in it"));
+    }
+    Ok(url)
 }
 
-fn fingerprint(server: &str, data: &BTreeMap<String, ByteString>) -> String {
+fn fingerprint(server: &str, data: &Data) -> String {
     let mut hash = Sha256::new();
     for part in std::iter::once(server.as_bytes()).chain(data.iter().flat_map(|(k, v)| [k.as_bytes(), v.0.as_slice()])) {
         hash.update((part.len() as u64).to_be_bytes());
         hash.update(part);
     }
     hash.finalize().iter().take(16).map(|b| format!("{b:02x}")).collect()
-}
-
-/// What a secret lets us be.
-#[derive(Debug, PartialEq)]
-pub enum Access {
-    /// A bearer token, and the certificates the member's server is checked against.
-    Token {
-        /// The token.
-        token: String,
-        /// PEM.
-        ca: Vec<u8>,
-    },
-    /// A whole kubeconfig, as text; its server is replaced by the Cluster's.
-    Kubeconfig(String),
-    /// No credentials, no check of the server: v1's meaning of a Cluster without secret, here only where it is allowed.
-    Anonymous,
-}
-
-impl Access {
-    /// v1's rules: `token` with `ca.crt`, else `kubeconfig`.
-    pub fn from_secret(data: &BTreeMap<String, ByteString>) -> anyhow::Result<Self> {
-        let text = |key: &str, value: &ByteString| {
-            String::from_utf8(value.0.clone()).with_context(|| format!("key {key} of the secret is not text"))
-        };
-        match (data.get("token"), data.get("ca.crt")) {
-            (Some(token), Some(ca)) => Ok(Self::Token { token: text("token", token)?.trim().to_owned(), ca: ca.0.clone() }),
-            (Some(_), None) => bail!("the secret has key token and lacks ca.crt"),
-            (None, Some(_)) => bail!("the secret has key ca.crt and lacks token"),
-            (None, None) => match data.get("kubeconfig") {
-                Some(kubeconfig) => Ok(Self::Kubeconfig(text("kubeconfig", kubeconfig)?)),
-                None => bail!("the secret has neither token and ca.crt nor kubeconfig"),
-            },
-        }
-    }
-
-    async fn into_config(self, cluster: &str, server: &str) -> anyhow::Result<kube::Config> {
-        let mut kubeconfig = match self {
-            Self::Kubeconfig(text) => Kubeconfig::from_yaml(&text).context("key kubeconfig of the secret")?,
-            Self::Token { token, ca } => {
-                let auth = AuthInfo { token: Some(token.into()), ..AuthInfo::default() };
-                single(cluster, Cluster { certificate_authority_data: Some(base64(&ca)), ..Cluster::default() }, auth)
-            }
-            Self::Anonymous => single(cluster, Cluster { insecure_skip_tls_verify: Some(true), ..Cluster::default() }, AuthInfo::default()),
-        };
-        for named in &mut kubeconfig.clusters {
-            if let Some(cluster) = &mut named.cluster {
-                cluster.server = Some(server.to_owned());
-            }
-        }
-        let mut config =
-            kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await.context("the member's credentials")?;
-        config.connect_timeout = Some(std::time::Duration::from_secs(5));
-        config.default_retry = false;
-        Ok(config)
-    }
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
-}
-
-fn single(name: &str, cluster: Cluster, auth: AuthInfo) -> Kubeconfig {
-    let name = name.to_owned();
-    let context = KubeContext { cluster: name.clone(), user: Some(name.clone()), ..KubeContext::default() };
-    Kubeconfig {
-        clusters: vec![NamedCluster { name: name.clone(), cluster: Some(cluster), ..NamedCluster::default() }],
-        auth_infos: vec![NamedAuthInfo { name: name.clone(), auth_info: Some(auth), ..NamedAuthInfo::default() }],
-        contexts: vec![NamedContext { name: name.clone(), context: Some(context), ..NamedContext::default() }],
-        current_context: Some(name),
-        ..Kubeconfig::default()
-    }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::lane::http_query;
+use super::request::query_value;
 use crate::kinds::KINDS;
 use federation_api::keys;
 
@@ -26,7 +26,7 @@ const OWNERS: [&str; 7] = ["Deployment", "ReplicaSet", "DaemonSet", "Job", "Stat
 
 /// Collections of a namespace to look through, as resource and path; what carries this federation's label is left out.
 pub(super) fn collections(namespace: &str, federation: &str) -> Vec<(&'static str, String)> {
-    let query = format!("limit={PAGE}&labelSelector={}", http_query(&format!("{}!={federation}", keys::MANAGED_BY)));
+    let query = format!("limit={PAGE}&labelSelector={}", query_value(&format!("{}!={federation}", keys::MANAGED_BY)));
     let federated = KINDS.iter().filter(|k| k.namespaced).map(|k| (k.resource, k.path(namespace, "")));
     let others = OTHERS.iter().map(|(group, resource)| (*resource, format!("{group}/namespaces/{namespace}/{resource}")));
     federated.chain(others).map(|(resource, path)| (resource, format!("{path}?{query}"))).collect()

@@ -21,8 +21,9 @@ use tokio::{
 
 use super::{
     foreign,
-    limiter::Limiter,
-    request::{Call, CallError, JSON, MERGE, Reply},
+    limiter::{Came, Like, Limiter, Report},
+    request::{Call, JSON, MERGE, Pages, Reply, query_value},
+    trouble::Trouble,
 };
 use crate::{
     kinds::{NAMESPACE, ObjectKey},
@@ -33,6 +34,8 @@ use crate::{
 };
 use federation_api::keys;
 
+/// Requests of one job the limiter hears of.
+const REPORTS: usize = 16;
 /// Longest wait for one answer of a member.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -118,17 +121,13 @@ impl Lane {
     /// Runs until the sender of jobs is gone.
     pub(crate) async fn run(mut self) {
         let mut limiter = Limiter::default();
-        let mut running: JoinSet<(Job, Outcome, Duration, Option<bool>)> = JoinSet::new();
+        let mut running: JoinSet<(Job, Outcome, Duration, Vec<Report>)> = JoinSet::new();
         loop {
             tokio::select! {
                 biased;
                 Some(done) = running.join_next(), if !running.is_empty() => {
-                    let Ok((job, outcome, took, refused)) = done else { continue };
-                    match refused {
-                        Some(true) => limiter.refused(),
-                        Some(false) => limiter.answered(took),
-                        None => {}
-                    }
+                    let Ok((job, outcome, took, reports)) = done else { continue };
+                    reports.into_iter().for_each(|report| limiter.take(report));
                     metrics::histogram!("federation_member_request_seconds", "cluster" => self.cluster.clone()).record(took.as_secs_f64());
                     metrics::gauge!("federation_member_concurrency_limit", "cluster" => self.cluster.clone()).set(limiter.limit() as f64);
                     self.mailbox.send(Intake::Outcome { cluster: self.cluster.clone(), epoch: job.epoch, key: job.key, uid: job.uid, digest: job.digest, outcome });
@@ -137,8 +136,9 @@ impl Lane {
                     if changed.is_err() {
                         return;
                     }
-                    // Whoever lost the session forgot what was under way in it.
+                    // Whoever lost the session forgot what was under way in it. What was learnt was of another stretch.
                     running.abort_all();
+                    limiter = Limiter::default();
                 }
                 job = self.jobs.recv(), if running.len() < limiter.limit() => {
                     let Some(job) = job else { return };
@@ -147,10 +147,10 @@ impl Lane {
                     let federation = self.federation.clone();
                     running.spawn(async move {
                         let start = Instant::now();
-                        let mut exchange = Exchange { client: session.client, federation, refused: None };
+                        let mut exchange = Exchange { client: session.client, federation, reports: Vec::new() };
                         // A panic must not leave the object busy for ever.
                         let outcome = AssertUnwindSafe(exchange.carry_out(&job)).catch_unwind().await.unwrap_or_else(|_| panicked(&job));
-                        (job, outcome, start.elapsed(), exchange.refused)
+                        (job, outcome, start.elapsed(), exchange.reports)
                     });
                 }
             }
@@ -173,8 +173,8 @@ fn panicked(job: &Job) -> Outcome {
 pub(super) struct Exchange {
     pub(super) client: kube::Client,
     pub(super) federation: Arc<str>,
-    /// Whether the member refused for overload; absent until it was asked.
-    pub(super) refused: Option<bool>,
+    /// Its requests, for the limiter: the first few of a job that asks for many pages.
+    pub(super) reports: Vec<Report>,
 }
 
 impl Exchange {
@@ -191,16 +191,23 @@ impl Exchange {
     }
 
     pub(super) async fn send(&mut self, call: Call<'_>) -> Result<Reply, Outcome> {
-        match call.send(&self.client, TIMEOUT).await {
-            Ok(reply) => {
-                self.refused = Some(reply.is_overload());
-                Ok(reply)
-            }
-            Err(error) => {
-                self.refused = Some(matches!(error, CallError::Timeout(_)));
-                Err(Outcome::Failed { reason: error.to_string(), retry_after: None })
-            }
+        let like = match call.method {
+            Method::GET if call.path.contains('?') => Like::List,
+            Method::GET => Like::Read,
+            _ => Like::Write,
+        };
+        let started = Instant::now();
+        let result = call.send(&self.client, TIMEOUT).await;
+        let came = match &result {
+            Ok(reply) if reply.is_overload() => Came::Overloaded,
+            Ok(_) => Came::Answered,
+            Err(error) if error.trouble() == Trouble::Timeout => Came::TimedOut,
+            Err(_) => Came::Unreachable,
+        };
+        if self.reports.len() < REPORTS {
+            self.reports.push(Report { like, came, started, took: started.elapsed() });
         }
+        result.map_err(|error| Outcome::Failed { reason: error.to_string(), retry_after: None })
     }
 
     pub(super) fn seen(&self, key: &ObjectKey, object: &DynamicObject) -> Seen {
@@ -249,8 +256,8 @@ impl Exchange {
     /// Why a namespace cannot be deleted: deleting it would destroy what the federation did not make, or might.
     async fn in_use(&mut self, namespace: &str) -> Result<Option<String>, Outcome> {
         for (resource, path) in foreign::collections(namespace, &self.federation) {
-            let mut page = path.clone();
-            loop {
+            let mut pages = Pages::of(&path);
+            while let Some(page) = pages.next() {
                 let reply = self.send(Call::get(&page)).await?;
                 match reply.status {
                     StatusCode::OK => {}
@@ -263,11 +270,7 @@ impl Exchange {
                 if let Some(name) = foreign::first(resource, &list) {
                     return Ok(Some(format!("it holds {resource} \"{name}\", which the federation did not make")));
                 }
-                let token = list["metadata"]["continue"].as_str().unwrap_or_default();
-                if token.is_empty() {
-                    break;
-                }
-                page = format!("{path}&continue={}", http_query(token));
+                pages.read(&list).map_err(endless)?;
             }
         }
         Ok(None)
@@ -288,15 +291,26 @@ impl Exchange {
     }
 
     async fn survey(&mut self, key: &ObjectKey, selector: &str, replicas: i64) -> Result<Outcome, Outcome> {
-        let selector: String = http_query(selector);
-        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", key.namespace);
-        let reply = self.send(Call::get(&path)).await?;
-        if reply.status != StatusCode::OK {
-            return Err(failed(&reply));
+        let mut pages = Pages::of(&format!("/api/v1/namespaces/{}/pods?limit=500&labelSelector={}", key.namespace, query_value(selector)));
+        let (mut running, mut unschedulable, now) = (0, 0, jiff::Timestamp::now());
+        while let Some(page) = pages.next() {
+            let reply = self.send(Call::get(&page)).await?;
+            if reply.status != StatusCode::OK {
+                return Err(failed(&reply));
+            }
+            let list: Value = parsed(&reply)?;
+            pages.read(&list).map_err(endless)?;
+            let page = survey(&list, replicas, now);
+            running += page.running;
+            unschedulable += page.capacity.map_or(0, |capacity| replicas - capacity);
         }
-        let list: Value = parsed(&reply)?;
-        Ok(Outcome::Surveyed(survey(&list, replicas, jiff::Timestamp::now())))
+        Ok(Outcome::Surveyed(Survey { running, capacity: (unschedulable > 0).then(|| (replicas - unschedulable).max(0)) }))
     }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn endless(error: super::request::Endless) -> Outcome {
+    Outcome::Failed { reason: error.to_string(), retry_after: None }
 }
 
 /// Namespaces have their finalizers in `spec`.
@@ -312,13 +326,6 @@ pub(super) fn failed(reply: &Reply) -> Outcome {
 pub(super) fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Outcome> {
     serde_json::from_slice(&reply.body)
         .map_err(|e| Outcome::Failed { reason: format!("the member's answer cannot be read: {e}"), retry_after: None })
-}
-
-/// Percent-encodes a query value.
-pub(crate) fn http_query(text: &str) -> String {
-    text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
 }
 
 /// Pods that cannot be scheduled for longer than this show that the cluster is full.
@@ -365,9 +372,58 @@ mod tests {
         assert_eq!(survey(&json!({"items": []}), 5, now), Survey { running: 0, capacity: None });
     }
 
-    #[test]
-    fn query_values_are_encoded() {
-        assert_eq!(http_query("app in (a,b),!x"), "app%20in%20%28a%2Cb%29%2C%21x");
+    /// An exchange with a member that answers as `answer` says, from how often it was asked.
+    fn exchange(answer: fn(usize, &str) -> std::io::Result<(u16, Value)>) -> Exchange {
+        let asked = std::sync::atomic::AtomicUsize::new(0);
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let count = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            let query = request.uri().query().unwrap_or_default();
+            std::future::ready(answer(count, query).map(|(status, body)| {
+                let mut response = http::Response::new(kube::client::Body::from(body.to_string().into_bytes()));
+                *response.status_mut() = StatusCode::from_u16(status).expect("a status");
+                response
+            }))
+        });
+        Exchange { client: kube::Client::new(service, "default"), federation: "fellowship".into(), reports: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn issue7_limiter_what_comes_of_a_request_is_told_apart() {
+        let mut talk = exchange(|count, _| match count {
+            0 => Ok((200, json!({}))),
+            1 => Ok((429, json!({}))),
+            2 => Ok((503, json!({}))),
+            _ => Err(std::io::ErrorKind::ConnectionRefused.into()),
+        });
+        for path in ["/api/v1/pods?limit=1", "/api/v1/nodes/a", "/api/v1/nodes/a", "/api/v1/nodes/a"] {
+            let _ = talk.send(Call::get(path)).await;
+        }
+        let _ = talk.send(Call { method: Method::PATCH, path: "/x", content_type: MERGE, body: Bytes::new() }).await;
+        let told: Vec<_> = talk.reports.iter().map(|r| (r.like, r.came)).collect();
+        let refused = Came::Unreachable;
+        assert_eq!(
+            told,
+            [
+                (Like::List, Came::Answered),
+                (Like::Read, Came::Overloaded),
+                (Like::Read, Came::Overloaded),
+                (Like::Read, refused),
+                (Like::Write, refused)
+            ]
+        );
+    }
+
+    #[tokio::test]
+    async fn d20_pods_are_counted_page_by_page() {
+        let mut talk = exchange(|count, query| {
+            let pod = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready"}]}});
+            let token = if count < 2 { "more" } else { "" };
+            assert_eq!(query.ends_with("&continue=more"), count > 0, "{query}");
+            Ok((200, json!({"metadata": {"continue": token}, "items": [pod]})))
+        });
+        let key = ObjectKey { kind: 4, namespace: "demo".into(), name: "web".into() };
+        let outcome = talk.survey(&key, "app=web", 5).await.unwrap();
+        assert!(matches!(outcome, Outcome::Surveyed(Survey { running: 3, capacity: None })), "{outcome:?}");
     }
 
     #[tokio::test]

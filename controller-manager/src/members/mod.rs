@@ -7,7 +7,9 @@ use k8s_openapi::api::core::v1::Service;
 use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
+mod access;
 mod apply;
+mod bounded;
 pub mod connect;
 pub mod endpoints;
 mod foreign;
@@ -16,6 +18,7 @@ pub use endpoints::Endpoints;
 pub(crate) mod lane;
 pub(crate) mod limiter;
 pub(crate) mod request;
+pub(crate) mod trouble;
 pub(crate) mod watches;
 
 /// How a member is doing.

@@ -7,6 +7,8 @@ use http::{Method, Request, StatusCode, header};
 use http_body_util::BodyExt;
 use serde_json::Value;
 
+use super::trouble::Trouble;
+
 /// A complete answer.
 #[derive(Debug)]
 pub(crate) struct Reply {
@@ -21,8 +23,22 @@ pub(crate) struct Reply {
 pub(crate) enum CallError {
     #[error("no answer within {} s", .0.as_secs_f32())]
     Timeout(Duration),
-    #[error("{0}")]
-    Transport(String),
+    #[error("{message}")]
+    Transport { trouble: Trouble, message: String },
+}
+
+impl CallError {
+    fn transport(error: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Transport { trouble: Trouble::of(error), message: chain(error) }
+    }
+
+    /// What was in the way.
+    pub(crate) fn trouble(&self) -> Trouble {
+        match self {
+            Self::Timeout(_) => Trouble::Timeout,
+            Self::Transport { trouble, .. } => *trouble,
+        }
+    }
 }
 
 /// What to send.
@@ -53,12 +69,12 @@ impl<'a> Call<'a> {
             .uri(self.path)
             .header(header::CONTENT_TYPE, self.content_type)
             .header(header::ACCEPT, JSON)
-            .body(kube::client::Body::from(self.body.to_vec()))
-            .map_err(|e| CallError::Transport(e.to_string()))?;
+            .body(kube::client::Body::from(self.body))
+            .map_err(|e| CallError::transport(&e))?;
         let exchange = async {
-            let response = client.send(request).await.map_err(|e| CallError::Transport(chain(&e)))?;
+            let response = client.send(request).await.map_err(|e| CallError::transport(&e))?;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|e| CallError::Transport(e.to_string()))?.to_bytes();
+            let body = body.collect().await.map_err(|e| CallError::transport(&e))?.to_bytes();
             let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
             Ok(Reply { status: parts.status, retry_after, body })
         };
@@ -91,5 +107,70 @@ impl Reply {
     /// Whether the server says that it has too much to do.
     pub(crate) fn is_overload(&self) -> bool {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
+    }
+}
+
+/// The pages of a list, one after the other, in a bounded number.
+pub(crate) struct Pages {
+    path: String,
+    next: Option<String>,
+    left: usize,
+}
+
+/// The list goes on for longer than any real one.
+#[derive(Debug, thiserror::Error)]
+#[error("the list has more than {MOST_PAGES} pages")]
+pub(crate) struct Endless;
+
+const MOST_PAGES: usize = 1000;
+
+impl Pages {
+    /// The pages of the list at `path`, whose query has a limit.
+    pub(crate) fn of(path: &str) -> Self {
+        Self { path: path.to_owned(), next: Some(path.to_owned()), left: MOST_PAGES }
+    }
+
+    /// Path of the next page to ask for.
+    pub(crate) fn next(&mut self) -> Option<String> {
+        self.next.take()
+    }
+
+    /// Takes note of a page.
+    pub(crate) fn read(&mut self, page: &Value) -> Result<(), Endless> {
+        let Some(token) = page["metadata"]["continue"].as_str().filter(|t| !t.is_empty()) else { return Ok(()) };
+        self.left = self.left.checked_sub(1).ok_or(Endless)?;
+        self.next = Some(format!("{}&continue={}", self.path, query_value(token)));
+        Ok(())
+    }
+}
+
+/// Percent-encodes a query value.
+pub(crate) fn query_value(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() || b"-_.~".contains(&b) { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn query_values_are_encoded() {
+        assert_eq!(query_value("app in (a,b),!x"), "app%20in%20%28a%2Cb%29%2C%21x");
+    }
+
+    #[test]
+    fn d20_lists_come_in_pages_and_not_for_ever() {
+        let mut pages = Pages::of("/api/v1/nodes?limit=500");
+        assert_eq!(pages.next().as_deref(), Some("/api/v1/nodes?limit=500"));
+        pages.read(&json!({"metadata": {"continue": "a=b"}})).unwrap();
+        assert_eq!(pages.next().as_deref(), Some("/api/v1/nodes?limit=500&continue=a%3Db"));
+        pages.read(&json!({"metadata": {}})).unwrap();
+        assert_eq!(pages.next(), None);
+        let endless = json!({"metadata": {"continue": "x"}});
+        assert_eq!((0..2 * MOST_PAGES).take_while(|_| pages.read(&endless).is_ok()).count(), MOST_PAGES - 1);
     }
 }

@@ -48,7 +48,7 @@ impl Records {
     pub(crate) async fn load(&self) -> Result<Vec<(String, PropagationRecordSpec)>, String> {
         let (mut records, mut token) = (Vec::new(), String::new());
         loop {
-            let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::lane::http_query(&token));
+            let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::request::query_value(&token));
             let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
             if reply.status != StatusCode::OK {
                 return Err(reply.message());

@@ -18,8 +18,8 @@ use federation_apiserver::{
     config::{Config as ServerConfig, Profile},
     server::Server,
 };
-use federation_controller_manager::{Config, Connection, MemberConnector, run_with};
-use http::{Method, Request};
+use federation_controller_manager::{Config, ConnectError, Connection, MemberConnector, run_with};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use kube::client::Body;
 use serde_json::{Value, json};
@@ -32,15 +32,19 @@ use tower::Service;
 pub(crate) struct Api {
     client: kube::Client,
     _server: Arc<Server>,
-    link: Arc<Link>,
+    pub(crate) link: Arc<Link>,
 }
 
 /// The network between the controllers and one member.
 #[derive(Default)]
 pub(crate) struct Link {
     cut: AtomicBool,
+    /// Whether the credentials are refused, though everybody is told its health.
+    pub(crate) locked: AtomicBool,
     writes: AtomicUsize,
 }
+
+type Answer = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, tower::BoxError>;
 
 /// A client's service that hangs while the link is cut, as a lost network does.
 #[derive(Clone)]
@@ -49,16 +53,17 @@ struct Linked<S> {
     link: Arc<Link>,
 }
 
-impl<S> Service<Request<Body>> for Linked<S>
+impl<S, B> Service<Request<Body>> for Linked<S>
 where
-    S: Service<Request<Body>> + Send,
+    S: Service<Request<Body>, Response = Response<B>> + Send,
     S::Future: Send + 'static,
-    S::Response: Send,
     S::Error: Send,
+    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
+    B::Error: Into<tower::BoxError>,
 {
-    type Response = S::Response;
+    type Response = Response<Answer>;
     type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, S::Error>> + Send>>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -66,15 +71,23 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let link = self.link.clone();
-        if request.method() != Method::GET {
+        // A question that is asked by POST writes nothing.
+        if request.method() != Method::GET && !request.uri().path().starts_with("/apis/authorization.k8s.io/") {
             link.writes.fetch_add(1, Ordering::SeqCst);
+        }
+        if link.locked.load(Ordering::SeqCst) && request.uri().path() != "/healthz" {
+            let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401});
+            let body = http_body_util::Full::new(bytes::Bytes::from(refusal.to_string()));
+            let mut response = Response::new(Answer::new(body.map_err(Into::into)));
+            *response.status_mut() = http::StatusCode::UNAUTHORIZED;
+            return Box::pin(async move { Ok(response) });
         }
         let answer = self.inner.call(request);
         Box::pin(async move {
             while link.cut.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            answer.await
+            answer.await.map(|response| response.map(|body| Answer::new(body.map_err(Into::into))))
         })
     }
 }
@@ -159,8 +172,8 @@ struct Members(HashMap<String, Api>);
 
 #[async_trait]
 impl MemberConnector for Members {
-    async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> anyhow::Result<Option<Connection>> {
-        let api = self.0.get(cluster).ok_or_else(|| anyhow::anyhow!("no such member"))?;
+    async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> Result<Option<Connection>, ConnectError> {
+        let api = self.0.get(cluster).ok_or_else(|| ConnectError::Other("no such member".into()))?;
         if known.is_some() {
             return Ok(None);
         }
@@ -197,9 +210,7 @@ impl Bed {
             running: None,
         };
         for name in ["gondor", "rohan"] {
-            let spec = json!({"serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "https://in.memory"}]});
-            let object = json!({"apiVersion": "federation/v1beta1", "kind": "Cluster", "metadata": {"name": name, "labels": {"name": name}}, "spec": spec});
-            bed.federation.create(CLUSTERS, object).await;
+            bed.federation.create(CLUSTERS, cluster(name)).await;
         }
         bed.run();
         for name in ["gondor", "rohan"] {
@@ -211,7 +222,9 @@ impl Bed {
     /// Starts the controllers.
     pub(crate) fn run(&mut self) {
         let shutdown = CancellationToken::new();
-        let members = HashMap::from([("gondor".to_owned(), self.gondor.clone()), ("rohan".to_owned(), self.rohan.clone())]);
+        // The twin is gondor under another name, for who joins it.
+        let named = [("gondor", &self.gondor), ("rohan", &self.rohan), ("twin", &self.gondor)];
+        let members = named.into_iter().map(|(name, api)| (name.to_owned(), api.clone())).collect();
         let work = run_with(self.config.clone(), self.federation.client.clone(), Arc::new(Members(members)), shutdown.clone());
         self.running = Some((shutdown, tokio::spawn(work)));
     }
@@ -249,6 +262,12 @@ pub(crate) fn config() -> Config {
     config.monitor.loss_delay = Duration::from_millis(500);
     config.brake.settle = Duration::from_millis(100);
     config
+}
+
+/// A Cluster, as it is joined.
+pub(crate) fn cluster(name: &str) -> Value {
+    let spec = json!({"serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": "https://in.memory"}]});
+    json!({"apiVersion": "federation/v1beta1", "kind": "Cluster", "metadata": {"name": name, "labels": {"name": name}}, "spec": spec})
 }
 
 pub(crate) const MAPS: &str = "/api/v1/namespaces/demo/configmaps";

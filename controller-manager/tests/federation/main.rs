@@ -4,5 +4,6 @@
 mod away;
 mod bed;
 mod deletion;
+mod identity;
 mod jobs;
 mod propagation;

@@ -1,0 +1,69 @@
+//! What the federation may do in a member, as the member itself tells it: rights that are missing are told before
+//! each object fails for itself.
+
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::{
+    kinds::{KINDS, Kind},
+    members::request::{Call, JSON},
+};
+
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// What the federation does with objects of every kind it propagates.
+const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
+
+/// Rights that are missing, as `verb resource`, or nothing where the member does not tell.
+pub(crate) async fn missing(client: &kube::Client, enabled: &[bool; KINDS.len()]) -> Option<Vec<String>> {
+    // Rules of cluster role bindings count in every namespace, so any will do.
+    let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}});
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
+    let call = Call { method: Method::POST, path, content_type: JSON, body: body.to_string().into() };
+    let reply = call.send(client, TIMEOUT).await.ok()?;
+    if reply.status != StatusCode::CREATED {
+        return None;
+    }
+    let review: Value = serde_json::from_slice(&reply.body).ok()?;
+    lacking(&review["status"], KINDS.iter().zip(enabled).filter_map(|(kind, on)| on.then_some(kind)))
+}
+
+fn lacking<'a>(status: &Value, kinds: impl Iterator<Item = &'a Kind>) -> Option<Vec<String>> {
+    // Another authorizer decides too and cannot list its rules.
+    if status["incomplete"] == true {
+        return None;
+    }
+    let rules = status["resourceRules"].as_array()?;
+    let has = |list: &Value, what: &str| list.as_array().is_some_and(|l| l.iter().any(|v| v == what || v == "*"));
+    let may = |kind: &Kind, verb: &str| {
+        rules.iter().any(|rule| {
+            let everywhere = rule["resourceNames"].as_array().is_none_or(Vec::is_empty);
+            everywhere && has(&rule["verbs"], verb) && has(&rule["apiGroups"], kind.group) && has(&rule["resources"], kind.resource)
+        })
+    };
+    let wanted = kinds.flat_map(|kind| VERBS.iter().map(move |verb| (kind, *verb)));
+    Some(wanted.filter(|(kind, verb)| !may(kind, verb)).map(|(kind, verb)| format!("{verb} {}", kind.resource)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn rule(verbs: &[&str], group: &str, resources: &[&str]) -> Value {
+        json!({"verbs": verbs, "apiGroups": [group], "resources": resources})
+    }
+
+    #[test]
+    fn issue7_case_w1_rights_that_are_missing_are_named() {
+        let kinds = || KINDS.iter().filter(|k| ["configmaps", "deployments"].contains(&k.resource));
+        let all = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
+        assert_eq!(lacking(&all, kinds()), Some(vec![]));
+        let some = json!({"resourceRules": [rule(&VERBS, "", &["configmaps"]), rule(&VERBS[..4], "apps", &["deployments"])]});
+        assert_eq!(lacking(&some, kinds()), Some(vec!["patch deployments".into(), "delete deployments".into()]));
+        let mut named = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
+        named["resourceRules"][0]["resourceNames"] = json!(["one"]);
+        assert_eq!(lacking(&named, kinds()).map(|l| l.len()), Some(12), "rights on one object are none on the others");
+        assert_eq!(lacking(&json!({"incomplete": true, "resourceRules": []}), kinds()), None);
+    }
+}

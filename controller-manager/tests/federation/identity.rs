@@ -1,0 +1,52 @@
+//! Which clusters count as ready: those that let the federation in, and each but once.
+
+use std::sync::atomic::Ordering;
+
+use serde_json::{Value, json};
+
+use crate::bed::*;
+
+fn condition<'a>(cluster: Option<&'a Value>, type_: &str) -> Option<&'a Value> {
+    cluster?["status"]["conditions"].as_array()?.iter().find(|c| c["type"] == type_)
+}
+
+/// Waits until a Cluster is not ready for this reason, and an Event says so.
+async fn until_not_ready(bed: &Bed, name: &str, reason: &str) {
+    let of_reason = |c: Option<&Value>| condition(c, "Ready").is_some_and(|c| c["status"] == "False" && c["reason"] == reason);
+    bed.federation.until(&format!("{CLUSTERS}/{name}"), of_reason).await;
+    let told = |list: Option<&Value>| {
+        let mut events = list.and_then(|l| l["items"].as_array()).into_iter().flatten();
+        events.any(|e| e["reason"] == reason && e["involvedObject"]["name"] == name && e["type"] == "Warning")
+    };
+    bed.federation.until("/api/v1/namespaces/default/events", told).await;
+}
+
+#[tokio::test]
+async fn d16_the_same_cluster_under_a_second_name_is_not_ready_and_gets_nothing() {
+    let bed = Bed::start().await;
+    let of = |cluster: &Value| cluster["metadata"]["annotations"]["federation.kubernetes.io/cluster-uid"].as_str().map(str::to_owned);
+    bed.federation.until(&format!("{CLUSTERS}/gondor"), |c| c.is_some_and(|c| of(c).is_some())).await;
+    let noted = of(&bed.federation.get(&format!("{CLUSTERS}/gondor")).await.unwrap());
+    let namespace = bed.gondor.get("/api/v1/namespaces/kube-system").await.unwrap();
+    assert_eq!(noted.as_deref(), namespace["metadata"]["uid"].as_str(), "what nobody noted at the join is noted");
+
+    bed.federation.create(CLUSTERS, cluster("twin")).await;
+    until_not_ready(&bed, "twin", "SameClusterAs").await;
+    assert_eq!(of(&bed.federation.get(&format!("{CLUSTERS}/twin")).await.unwrap()), None);
+
+    // The address of gondor leads to another cluster than was joined.
+    let other = json!({"metadata": {"annotations": {"federation.kubernetes.io/cluster-uid": "another"}}});
+    bed.federation.merge(&format!("{CLUSTERS}/gondor"), other).await;
+    until_not_ready(&bed, "gondor", "AnotherCluster").await;
+}
+
+#[tokio::test]
+async fn issue7_case_w1_a_member_that_refuses_the_credentials_is_not_ready_though_it_is_healthy() {
+    let bed = Bed::start().await;
+    bed.gondor.link.locked.store(true, Ordering::SeqCst);
+    until_not_ready(&bed, "gondor", "Unauthorized").await;
+    let cluster = bed.federation.get(&format!("{CLUSTERS}/gondor")).await;
+    assert_eq!(condition(cluster.as_ref(), "Offline").unwrap()["status"], "False", "it is reached");
+    bed.gondor.link.locked.store(false, Ordering::SeqCst);
+    bed.until_cluster("gondor", "Ready").await;
+}
