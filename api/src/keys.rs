@@ -64,6 +64,10 @@ pub const SECRET_KUBECONFIG: &str = "kubeconfig";
 pub const MANAGED_BY: &str = "federation.kubernetes.io/managed-by";
 /// Annotation on every object the federation writes into a member: uid of the federated object.
 pub const SOURCE_UID: &str = "federation.kubernetes.io/source-uid";
+/// Annotation on every object the federation writes into a member: digest of what was written.
+pub const APPLIED: &str = "federation.kubernetes.io/applied";
+/// All annotations the federation puts on its copies: whoever makes a copy the member's own takes them off.
+pub const COPY_ANNOTATIONS: [&str; 2] = [SOURCE_UID, APPLIED];
 
 /// Finalizer on federated objects: member copies are deleted before the object goes.
 pub const DELETE_FROM_CLUSTERS: &str = "federation.kubernetes.io/delete-from-underlying-clusters";

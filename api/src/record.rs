@@ -17,6 +17,10 @@ pub struct PropagationRecordSpec {
     pub object: ObjectRef,
     /// Clusters by name.
     pub clusters: BTreeMap<String, ClusterRecord>,
+    /// RFC 3339: the object was deleted and its copies with it. Remembered for a while, in case a member whose store
+    /// is put back brings one of them back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<String>,
 }
 
 /// Names one federated object.

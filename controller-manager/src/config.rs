@@ -16,6 +16,10 @@ pub const LOSS_DELAY: Duration = Duration::from_secs(20);
 /// v1's `--cluster-monitor-period`: zones and region are read again, and `lastProbeTime` is written, this often.
 pub const MONITOR_PERIOD: Duration = Duration::from_secs(40);
 
+/// How often what is known of a member's copies is compared with what the member holds, at most; each kind of each
+/// member at a time of its own between half of this and all of it.
+pub const COMPARISON: Duration = Duration::from_secs(600);
+
 /// Configuration of all controllers.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -41,6 +45,8 @@ pub struct Config {
     pub election: Option<Election>,
     /// When deletions nobody asked for stop and ask.
     pub brake: Brake,
+    /// See [`COMPARISON`].
+    pub comparison: Duration,
 }
 
 /// How the health of members is watched.
@@ -120,6 +126,7 @@ impl Default for Config {
             monitor: Monitor::default(),
             election: None,
             brake: Brake::default(),
+            comparison: COMPARISON,
         }
     }
 }

@@ -9,7 +9,10 @@ use http::Method;
 use serde_json::json;
 use tokio::sync::mpsc;
 
-use crate::members::request::{Call, JSON};
+use crate::{
+    kinds::ObjectKey,
+    members::request::{Call, JSON},
+};
 
 /// Name of this process in events.
 pub const COMPONENT: &str = "federation-controller-manager";
@@ -37,6 +40,14 @@ pub struct About {
     pub name: String,
     /// uid of the object.
     pub uid: String,
+}
+
+impl About {
+    /// A federated object.
+    pub(crate) fn object(key: &ObjectKey, uid: &str) -> Self {
+        let kind = key.kind();
+        Self { api_version: kind.api_version(), kind: kind.kind, namespace: key.namespace.clone(), name: key.name.clone(), uid: uid.into() }
+    }
 }
 
 /// One event.

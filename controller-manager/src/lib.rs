@@ -11,6 +11,7 @@ pub mod dns;
 pub(crate) mod election;
 pub(crate) mod endpoint;
 pub mod events;
+pub(crate) mod follow;
 pub mod kinds;
 mod manager;
 pub mod members;

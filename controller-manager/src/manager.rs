@@ -136,6 +136,7 @@ async fn lead(
         name: name.clone(),
         connector,
         monitor: config.monitor.clone(),
+        comparison: config.comparison,
         members: members.clone(),
         mailbox: mailbox.clone(),
         events: events.clone(),

@@ -213,6 +213,7 @@ impl Options {
                 retry_period: self.leader_elect_retry_period,
             }),
             brake: defaults.brake,
+            comparison: defaults.comparison,
         })
     }
 

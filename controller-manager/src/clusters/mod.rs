@@ -45,6 +45,8 @@ pub(crate) struct Clusters {
     pub(crate) name: Arc<str>,
     pub(crate) connector: Arc<dyn MemberConnector>,
     pub(crate) monitor: Monitor,
+    /// Between two comparisons of what is known of a member with what is there.
+    pub(crate) comparison: Duration,
     pub(crate) members: Members,
     pub(crate) mailbox: Mailbox,
     pub(crate) events: Events,

@@ -116,6 +116,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         session: receiver,
         mailbox: clusters.mailbox.clone(),
         members: clusters.members.clone(),
+        comparison: clusters.comparison,
     };
     let mut services = Some(services);
     for (id, kind) in KINDS.iter().enumerate().filter(|(id, _)| clusters.enabled[*id]) {

@@ -60,6 +60,7 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         name: "fellowship".into(),
         connector: Arc::new(Nowhere),
         monitor: Monitor::default(),
+        comparison: crate::config::COMPARISON,
         members: Members::default(),
         mailbox,
         events: Events::new(federation).0,

@@ -279,7 +279,7 @@ impl Exchange {
     /// Takes our marks off an object, so that it is the member's own from now on.
     async fn let_go(&mut self, key: &ObjectKey, uid: &str, reason: String) -> Result<Outcome, Outcome> {
         let patch = serde_json::json!({"metadata": {
-            "uid": uid, "labels": {keys::MANAGED_BY: null}, "annotations": {keys::SOURCE_UID: null},
+            "uid": uid, "labels": {keys::MANAGED_BY: null}, "annotations": BTreeMap::from(keys::COPY_ANNOTATIONS.map(|key| (key, None::<&str>))),
         }});
         let call = Call { method: Method::PATCH, path: &key.path(), content_type: MERGE, body: patch.to_string().into() };
         let reply = self.send(call).await?;

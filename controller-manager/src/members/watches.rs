@@ -1,19 +1,14 @@
 //! Watches on one member: one per federated kind, restricted to what carries our label, and one on the
 //! endpoint slices of our Services.
 
-use std::{fmt::Debug, sync::Arc};
+use std::{sync::Arc, time::Duration};
 
-use futures::{StreamExt, stream::BoxStream};
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
-    Api, Resource, ResourceExt,
-    api::DynamicObject,
-    core::{ApiResource, PartialObjectMeta},
-    runtime::{
-        WatchStreamExt,
-        reflector::store::Writer,
-        watcher::{self, Event, watcher},
-    },
+    Resource, ResourceExt,
+    api::{DynamicObject, ObjectMeta},
+    core::PartialObjectMeta,
+    runtime::{reflector::store::Writer, watcher::Event},
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -24,13 +19,17 @@ use super::{
     lane::Session,
 };
 use crate::{
+    follow::{Change, Head, Source},
     kinds::{KINDS, KindId, ObjectKey},
     propagation::{
-        intake::{Intake, Mailbox, Observed},
+        intake::{Intake, Mailbox, Observed, Seeing},
         observed::Seen,
     },
 };
 use federation_api::keys;
+
+/// URL path of all endpoint slices.
+const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 
 /// What the watches of one member share.
 #[derive(Clone)]
@@ -40,11 +39,13 @@ pub(crate) struct Watches {
     pub(crate) session: watch::Receiver<Option<Session>>,
     pub(crate) mailbox: Mailbox,
     pub(crate) members: Members,
+    /// Between two comparisons of what is known with what is there.
+    pub(crate) comparison: Duration,
 }
 
 impl Watches {
-    fn config(&self) -> watcher::Config {
-        watcher::Config::default().labels(&format!("{}={}", keys::MANAGED_BY, self.federation))
+    fn source<K: DeserializeOwned>(&self, session: &Session, path: String) -> Source<K> {
+        Source::new(session.client.clone(), path, &format!("{}={}", keys::MANAGED_BY, self.federation)).compared_every(self.comparison)
     }
 
     /// Waits for a session newer than `epoch`; nothing when the member left.
@@ -52,140 +53,125 @@ impl Watches {
         self.session.wait_for(|s| s.as_ref().is_some_and(|s| s.epoch > epoch)).await.ok()?.clone()
     }
 
-    /// Watches one federated kind until the member leaves.
-    pub(crate) async fn kind(self, id: KindId) {
-        if KINDS[id].counters.is_empty() {
-            let stream = |api, config| watcher(api, config).default_backoff().boxed();
-            self.follow::<PartialObjectMeta<DynamicObject>>(id, stream, |_, object, federation| {
-                Seen::from_metadata(&object.metadata, federation)
-            })
-            .await;
-        } else {
-            let stream = |api, config| watcher(api, config).default_backoff().boxed();
-            self.follow::<DynamicObject>(id, stream, |id, object, federation| Seen::from_object(&KINDS[id], object, federation)).await;
-        }
-    }
-
-    async fn follow<K: Resource<DynamicType = ApiResource>>(
-        mut self,
-        id: KindId,
-        stream: fn(Api<K>, watcher::Config) -> Events<K>,
-        seen: fn(KindId, &K, &str) -> Seen,
-    ) {
+    /// Follows a collection in each session, until the member leaves.
+    async fn follow<K: DeserializeOwned>(mut self, source: impl Fn(&Self, &Session) -> Source<K>, mut tell: impl FnMut(u64, Change<K>)) {
         let mut epoch = 0;
         while let Some(session) = self.next_session(epoch).await {
             epoch = session.epoch;
-            let api = Api::<K>::all_with(session.client, &KINDS[id].api_resource());
-            let mut events = stream(api, self.config());
-            let mut listing = Vec::new();
+            let following = source(&self, &session).follow(|change| tell(epoch, change));
             let mut over = self.session.clone();
-            loop {
-                let event = tokio::select! {
-                    event = events.next() => event,
-                    _ = over.wait_for(|s| s.as_ref().is_none_or(|s| s.epoch != epoch)) => break,
-                };
-                let Some(event) = event else { break };
-                if let Some(observed) = self.observe(id, event, &mut listing, seen) {
-                    self.report(id, epoch, observed);
-                }
+            tokio::select! {
+                () = following => {}
+                _ = over.wait_for(|s| s.as_ref().is_none_or(|s| s.epoch != epoch)) => {}
             }
+        }
+    }
+
+    /// Watches one federated kind until the member leaves: metadata alone, unless it has counters.
+    pub(crate) async fn kind(self, id: KindId) {
+        let (me, federation) = (self.clone(), self.federation.clone());
+        if KINDS[id].counters.is_empty() {
+            let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", "")).metadata_only();
+            let seen = |o: &PartialObjectMeta<DynamicObject>| Seen::from_metadata(&o.metadata, &federation);
+            self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |o| &o.metadata, seen))).await;
+        } else {
+            let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", ""));
+            let seen = |o: &DynamicObject| Seen::from_object(&KINDS[id], o, &federation);
+            self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |o| &o.metadata, seen))).await;
         }
     }
 
     /// Watches Services: keeps their store and reports them as the other kinds are, until the member leaves.
     pub(crate) async fn services(self, mut writer: Writer<Service>, id: KindId) {
-        let cluster = self.cluster.clone();
-        let change =
-            move |s: &Service| Some(MemberChange::Service { cluster: cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
-        let listed = self.on_listed(|m| m.services_synced = true);
-        self.store(|event| writer.apply_watcher_event(event), Some(id), change, listed).await;
+        let (me, federation) = (self.clone(), self.federation.clone());
+        let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", ""));
+        let name = |s: &Service| Some(MemberChange::Service { cluster: me.cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
+        self.follow(source, |epoch, change: Change<Service>| {
+            me.keep(&change, |event| writer.apply_watcher_event(event), name, |m| m.services_synced = true);
+            let seen = |s: &Service| Seen::from_metadata(s.meta(), &federation);
+            me.report(id, epoch, observed(id, change, Resource::meta, seen));
+        })
+        .await;
     }
 
     /// Keeps the index of endpoints until the member leaves.
     pub(crate) async fn endpoints(self, mut writer: endpoints::Writer) {
-        let cluster = self.cluster.clone();
-        let change = move |s: &EndpointSlice| {
+        let me = self.clone();
+        let source = |me: &Self, session: &Session| me.source(session, ENDPOINT_SLICES.to_owned());
+        let name = |s: &EndpointSlice| {
             let (namespace, service) = service_of(s)?;
-            Some(MemberChange::Endpoints { cluster: cluster.clone(), namespace, service })
+            Some(MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service })
         };
-        let listed = self.on_listed(|m| m.endpoints_synced = true);
-        self.store(|event| writer.apply_watcher_event(event), None, change, listed).await;
+        self.follow(source, |_, change| {
+            me.keep(&change, |event| writer.apply_watcher_event(event), name, |m| m.endpoints_synced = true);
+        })
+        .await;
     }
 
-    fn on_listed(&self, mark: fn(&mut Member)) -> impl Fn() + use<> {
-        let (members, cluster) = (self.members.clone(), self.cluster.clone());
-        move || members.modify(&cluster, mark)
-    }
-
-    async fn store<K>(
-        mut self,
+    /// Brings a store up to date and tells its readers.
+    fn keep<K: Resource<DynamicType = ()> + Clone>(
+        &self,
+        change: &Change<K>,
         mut write: impl FnMut(&Event<K>),
-        report: Option<KindId>,
-        change: impl Fn(&K) -> Option<MemberChange>,
-        listed: impl Fn(),
-    ) where
-        K: Resource<DynamicType = ()> + Clone + Debug + DeserializeOwned + Send + Sync + 'static,
-    {
-        let mut epoch = 0;
-        while let Some(session) = self.next_session(epoch).await {
-            epoch = session.epoch;
-            let mut listing = Vec::new();
-            let mut stream = Box::pin(watcher(Api::<K>::all(session.client), self.config()).default_backoff());
-            let mut over = self.session.clone();
-            loop {
-                let event = tokio::select! {
-                    event = stream.next() => event,
-                    _ = over.wait_for(|s| s.as_ref().is_none_or(|s| s.epoch != epoch)) => break,
-                };
-                let Some(event) = event else { break };
-                if let Ok(event) = &event {
-                    write(event);
-                    match event {
-                        Event::Apply(object) | Event::Delete(object) => change(object).into_iter().for_each(|c| self.members.tell(c)),
-                        Event::InitDone => listed(),
-                        Event::Init | Event::InitApply(_) => {}
-                    }
-                }
-                let Some(id) = report else { continue };
-                let seen = |_: KindId, object: &K, federation: &str| Seen::from_metadata(object.meta(), federation);
-                if let Some(observed) = self.observe(id, event, &mut listing, seen) {
-                    self.report(id, epoch, observed);
-                }
+        name: impl Fn(&K) -> Option<MemberChange>,
+        listed: fn(&mut Member),
+    ) {
+        match change {
+            Change::Listed(listing) => {
+                write(&Event::Init);
+                listing.objects.iter().for_each(|o| write(&Event::InitApply(o.clone())));
+                write(&Event::InitDone);
+                self.members.modify(&self.cluster, listed);
             }
+            Change::Changed(object) => {
+                write(&Event::Apply(object.clone()));
+                name(object).into_iter().for_each(|c| self.members.tell(c));
+            }
+            Change::Gone(_, Some(object)) => {
+                write(&Event::Delete(object.clone()));
+                name(object).into_iter().for_each(|c| self.members.tell(c));
+            }
+            Change::Gone(_, None) | Change::Unreadable(..) | Change::Watching | Change::Failing(_) => {}
         }
     }
 
-    /// Turns a watch event into what the brain is told; listings are collected until they are complete.
-    fn observe<K: Resource>(
-        &self,
-        id: KindId,
-        event: Result<Event<K>, watcher::Error>,
-        listing: &mut Vec<(ObjectKey, Seen)>,
-        seen: impl Fn(KindId, &K, &str) -> Seen,
-    ) -> Option<Observed> {
-        Some(match event {
-            Ok(Event::Init) => {
-                listing.clear();
-                return None;
-            }
-            Ok(Event::InitApply(object)) => {
-                listing.push((key(id, object.meta()), seen(id, &object, &self.federation)));
-                return None;
-            }
-            Ok(Event::InitDone) => Observed::Listed(std::mem::take(listing)),
-            Ok(Event::Apply(object)) => Observed::Changed(key(id, object.meta()), Box::new(seen(id, &object, &self.federation))),
-            Ok(Event::Delete(object)) => Observed::Gone(key(id, object.meta()), object.meta().uid.clone().unwrap_or_default()),
-            Err(error) => Observed::Failing(super::request::chain(&error)),
-        })
-    }
-
-    fn report(&self, kind: KindId, epoch: u64, observed: Observed) {
-        self.mailbox.send(Intake::Observed { cluster: self.cluster.clone(), epoch, kind, observed });
+    fn report(&self, kind: KindId, epoch: u64, observed: Option<Observed>) {
+        if let Some(observed) = observed {
+            self.mailbox.send(Intake::Observed { cluster: self.cluster.clone(), epoch, kind, observed });
+        }
     }
 }
 
-fn key(kind: KindId, meta: &kube::api::ObjectMeta) -> ObjectKey {
-    ObjectKey { kind, namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+/// What the brain is told of a change.
+fn observed<K>(id: KindId, change: Change<K>, metadata: impl Fn(&K) -> &ObjectMeta, seen: impl Fn(&K) -> Seen) -> Option<Observed> {
+    let of_head = |head: Head| ObjectKey { kind: id, namespace: head.namespace, name: head.name };
+    let key = |object: &K| {
+        let meta = metadata(object);
+        ObjectKey { kind: id, namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
+    };
+    Some(match change {
+        Change::Listed(listing) => Observed::Listed(Seeing {
+            objects: listing.objects.iter().map(|o| (key(o), seen(o))).collect(),
+            unreadable: listing.unreadable.into_iter().map(of_head).collect(),
+            version: listing.version,
+            why: listing.why,
+        }),
+        Change::Changed(object) => Observed::Changed(key(&object), Box::new(seen(&object))),
+        Change::Gone(head, _) => {
+            let (uid, version) = (head.uid.clone(), head.resource_version.parse().ok());
+            Observed::Gone { key: of_head(head), uid, version }
+        }
+        Change::Unreadable(head, error) => {
+            tracing::warn!(
+                kind = KINDS[id].kind,
+                name = head.name,
+                namespace = head.namespace,
+                error,
+                "a copy cannot be read and stays as it is known"
+            );
+            return None;
+        }
+        Change::Watching => Observed::Watching,
+        Change::Failing(reason) => Observed::Failing(reason),
+    })
 }
-
-type Events<K> = BoxStream<'static, Result<Event<K>, watcher::Error>>;

@@ -16,13 +16,14 @@ use super::{
     brake::Verdict,
     entry::{ClusterSide, Entry, Key, Tracked},
     intake::Intake,
+    ledger::Ledger,
     records::Batch,
     writer::Writer,
 };
 use crate::{
     config::Brake,
     events::{About, Event, Events},
-    kinds::{KINDS, ObjectKey},
+    kinds::{KINDS, KindId, ObjectKey},
 };
 
 /// Records are stored this long after the first change.
@@ -31,6 +32,8 @@ const RECORD_FLUSH: Duration = Duration::from_millis(200);
 const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
 const BATCH: usize = 2000;
+/// Between two looks for deletions that need not be remembered any more.
+pub(super) const LEDGER_PERIOD: Duration = Duration::from_secs(3600);
 
 /// Something to look at later.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -45,6 +48,12 @@ pub(super) enum Timer {
     Brake(String),
     /// The division of replicas that waited for members.
     Hold,
+    /// A kind that cannot be watched in a member.
+    Blind(String, KindId),
+    /// A kind that cannot be watched in the federation.
+    GiveUp(KindId),
+    /// Deletions that were remembered long enough.
+    Ledger,
 }
 
 /// What the brain was made with.
@@ -74,6 +83,10 @@ pub(crate) struct Brain {
     /// Objects whose records changed, with their uids.
     touched: HashMap<String, Key>,
     opened: bool,
+    /// Deletions that were carried out.
+    pub(super) ledger: Ledger,
+    /// Kinds that cannot be watched in the federation: since when, and whether nobody waits for them any more.
+    pub(super) failing: [Option<(Instant, bool)>; KINDS.len()],
     /// What has to be read before the first decision.
     pub(super) listed: [bool; KINDS.len()],
     pub(super) records: Option<Vec<(String, PropagationRecordSpec)>>,
@@ -93,6 +106,8 @@ impl Brain {
             timers: BinaryHeap::new(),
             touched: HashMap::new(),
             opened: false,
+            ledger: Ledger::default(),
+            failing: [None; KINDS.len()],
             listed,
             records: None,
             clusters_read: None,
@@ -130,11 +145,11 @@ impl Brain {
             return true;
         }
         let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(n)));
-        if known && self.listed.iter().all(|l| *l) && self.records.is_some() {
-            // Only now is it known which records belong to objects that still exist.
-            let records = self.records.take().unwrap_or_default();
-            self.take_records(records);
+        let looked_at = |kind: usize| self.listed[kind] || self.failing[kind].is_some_and(|(_, given_up)| given_up);
+        if known && (0..KINDS.len()).all(looked_at) && self.records.is_some() {
             self.opened = true;
+            self.claim_records();
+            self.later(LEDGER_PERIOD, Timer::Ledger);
             self.parts.ready.send_replace(true);
         }
         self.opened
@@ -146,7 +161,10 @@ impl Brain {
         }
         for key in std::mem::take(&mut self.queue) {
             self.queued.remove(&key);
-            self.reconcile(&key);
+            // Of a kind that was never listed nothing is known, not even what is missing.
+            if self.listed[key.kind] {
+                self.reconcile(&key);
+            }
         }
     }
 
@@ -167,6 +185,11 @@ impl Brain {
         namespaces.iter().chain(&others).for_each(|k| self.enqueue(k));
     }
 
+    pub(super) fn enqueue_kind(&mut self, kind: KindId) {
+        let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
+        keys.iter().for_each(|k| self.enqueue(k));
+    }
+
     pub(super) fn enqueue_namespace(&mut self, namespace: &str) {
         let keys: Vec<Key> = self.by_namespace.get(namespace).into_iter().flatten().cloned().collect();
         keys.iter().for_each(|k| self.enqueue(k));
@@ -185,6 +208,9 @@ impl Brain {
                 Some(Reverse((_, Timer::Records))) => self.flush_records(),
                 Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
                 Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
+                Some(Reverse((_, Timer::Blind(cluster, kind)))) => self.tell_blind(&cluster, kind),
+                Some(Reverse((_, Timer::GiveUp(kind)))) => self.give_up(kind),
+                Some(Reverse((_, Timer::Ledger))) => self.forget_deletions(),
                 None => break,
             }
         }
@@ -212,7 +238,8 @@ impl Brain {
             let entry = self.entries.get_mut(&key);
             let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| *t.uid == *uid));
             let Some(tracked) = tracked else {
-                batch.insert(uid, None);
+                let record = self.ledger.record(&uid);
+                batch.insert(uid, record);
                 continue;
             };
             let record = tracked.record(&key);
@@ -264,30 +291,28 @@ impl Brain {
                          stopped until the Cluster has annotation {annotation}=allow, or they are wanted again"
                     );
                     tracing::warn!(cluster, count, managed, "{message}");
-                    let about = About {
-                        api_version: federation_api::keys::API_VERSION.into(),
-                        kind: "Cluster",
-                        namespace: String::new(),
-                        name: cluster.into(),
-                        uid: side.uid.clone(),
-                    };
-                    self.parts.events.tell(Event { about, warning: true, reason: "DeletionsStopped", message });
+                    self.cluster_event(cluster, "DeletionsStopped", message);
                 }
                 self.later(self.parts.brake.window, Timer::Brake(cluster.to_owned()));
             }
         }
     }
 
+    /// Tells a warning about a Cluster.
+    pub(super) fn cluster_event(&self, cluster: &str, reason: &'static str, message: String) {
+        let about = About {
+            api_version: federation_api::keys::API_VERSION.into(),
+            kind: "Cluster",
+            namespace: String::new(),
+            name: cluster.into(),
+            uid: self.clusters.get(cluster).map(|side| side.uid.clone()).unwrap_or_default(),
+        };
+        self.parts.events.tell(Event { about, warning: true, reason, message });
+    }
+
     /// Tells an event about a federated object.
     pub(super) fn event(&self, key: &ObjectKey, uid: &str, warning: bool, reason: &'static str, message: String) {
-        let kind = key.kind();
-        let about = About {
-            api_version: kind.api_version(),
-            kind: kind.kind,
-            namespace: key.namespace.clone(),
-            name: key.name.clone(),
-            uid: uid.into(),
-        };
+        let about = About::object(key, uid);
         self.parts.events.tell(Event { about, warning, reason, message });
     }
 }

@@ -2,7 +2,7 @@
 
 use federation_api::record::{ClusterRecord, State};
 
-use super::observed::Seen;
+use super::observed::{Seen, applied};
 
 /// What should be there.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -57,8 +57,10 @@ fn present(digest: &str, record: &ClusterRecord, seen: Option<&Seen>, uid: &str)
         return Action::Nothing;
     }
     let current = record.applied == digest && record.state != State::Conflict;
+    // The record says what we did; the copy says what is: a member whose store was put back has an older one.
     let untouched = seen.source_uid == uid
         && seen.labelled
+        && seen.applied == applied(digest)
         && (seen.resource_version == record.resource_version || (!seen.owned.is_empty() && seen.owned == record.owned));
     if current && untouched { Action::Nothing } else { Action::Apply { ours: true } }
 }
@@ -72,7 +74,8 @@ mod tests {
     }
 
     fn seen(resource_version: &str, owned: &str) -> Seen {
-        Seen { resource_version: resource_version.into(), owned: owned.into(), source_uid: "u".into(), labelled: true, ..Seen::default() }
+        let (resource_version, owned, source_uid) = (resource_version.into(), owned.into(), "u".into());
+        Seen { resource_version, owned, source_uid, labelled: true, applied: 0xd, ..Seen::default() }
     }
 
     #[test]
@@ -91,6 +94,16 @@ mod tests {
         assert_eq!(decide(Want::Present("d"), &applied, None, "u"), Action::Apply { ours: false });
         let foreign = Seen { source_uid: "older".into(), ..seen("5", "o") };
         assert_eq!(decide(Want::Present("d"), &applied, Some(&foreign), "u"), Action::Apply { ours: true });
+    }
+
+    #[test]
+    fn issue7_case_34_a_copy_that_is_older_than_its_record_is_written_again() {
+        let applied = record("d", State::Applied);
+        let older = Seen { applied: 0xc, ..seen("3", "o") };
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&older), "u"), Action::Apply { ours: true });
+        // Also when the version happens to be the same.
+        let older = Seen { applied: 0xc, ..seen("5", "o") };
+        assert_eq!(decide(Want::Present("d"), &applied, Some(&older), "u"), Action::Apply { ours: true });
     }
 
     #[test]

@@ -70,6 +70,7 @@ impl Brain {
         let tombstones = live.copies.values().any(|c| c.record.explicit);
         let record = tombstones.then(|| live.record(key)).flatten();
         live.recorded |= record.is_some();
+        live.released = !live.has_finalizer(keys::ORPHAN);
         live.writing = Some(Write::Finalizers);
         self.parts.writer.finalizers(key, &object, &rest, record);
     }

@@ -5,6 +5,7 @@ use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::entry::Body;
 use crate::{
     kinds::{Family, Kind, NAMESPACE, ObjectKey},
     placement::preferences_annotation,
@@ -24,7 +25,7 @@ pub(crate) struct Split {
 }
 
 /// Annotations that speak to the federation or to other tools about the federated object, and mean nothing in a member.
-const FEDERATION_ONLY: [&str; 7] = [
+const FEDERATION_ONLY: [&str; 8] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
@@ -32,6 +33,7 @@ const FEDERATION_ONLY: [&str; 7] = [
     keys::CONFLICT,
     keys::SERVICE_INGRESSES,
     keys::SOURCE_UID,
+    keys::APPLIED,
 ];
 
 /// Labels that a Job controller puts into pod templates; each cluster makes its own.
@@ -139,6 +141,14 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
+}
+
+/// What is sent to a member: the object, and on it the digest of all the rest, so that the copy itself says what was
+/// written last, whatever becomes of records and versions.
+pub(crate) fn body(mut object: Value) -> Body {
+    let digest = digest(object.to_string().as_bytes());
+    object["metadata"]["annotations"][keys::APPLIED] = digest.as_str().into();
+    Body { digest, bytes: object.to_string().into() }
 }
 
 /// Short digest of canonical JSON. `serde_json` keeps keys sorted, so equal objects have equal digests.

@@ -16,6 +16,7 @@ use tokio::sync::mpsc;
 
 use super::{
     brake::BrakeState,
+    damper::Damper,
     decide::{Action, Want, decide},
     desired::Split,
     observed::Seen,
@@ -52,6 +53,10 @@ pub(crate) struct Tracked {
     pub(crate) failures: u32,
     /// A record of it is stored.
     pub(crate) recorded: bool,
+    /// It had a copy once.
+    pub(crate) placed: bool,
+    /// Its deletion was let through, with that of its copies.
+    pub(crate) released: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
     /// When a finished Job is to be deleted, and when the look that is planned for it comes.
@@ -111,6 +116,8 @@ impl Tracked {
             writing: None,
             failures: 0,
             recorded: false,
+            placed: false,
+            released: false,
             status_due: false,
             alarm: None,
             complaint: String::new(),
@@ -121,7 +128,7 @@ impl Tracked {
     pub(crate) fn record(&self, key: &ObjectKey) -> Option<PropagationRecordSpec> {
         let clusters: BTreeMap<String, ClusterRecord> =
             self.copies.iter().map(|(name, copy)| (name.clone(), copy.record.clone())).collect();
-        (!clusters.is_empty()).then(|| PropagationRecordSpec { object: key.object_ref(), clusters })
+        (!clusters.is_empty()).then(|| PropagationRecordSpec { object: key.object_ref(), clusters, deleted: None })
     }
 
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
@@ -190,17 +197,38 @@ pub(crate) struct ClusterSide {
     pub(crate) listed: [bool; KINDS.len()],
     /// Kinds listed completely in any session.
     pub(crate) ever_listed: [bool; KINDS.len()],
+    /// Version up to which a kind's watch told everything, in this session.
+    pub(crate) watched: [Option<u64>; KINDS.len()],
     /// Why a kind cannot be watched.
     pub(crate) failing: [Option<String>; KINDS.len()],
+    /// Since when a kind cannot be watched, over all sessions.
+    pub(crate) blind: [Option<Instant>; KINDS.len()],
+    /// What is undone there again and again.
+    pub(crate) damper: Damper<Key>,
     pub(crate) brake: BrakeState<Key>,
 }
 
 impl ClusterSide {
+    /// Whether a kind could not be watched for longer than `hold` although the member can be reached: what the
+    /// federation wants there nobody could follow.
+    pub(crate) fn is_blind(&self, kind: usize, hold: Duration) -> bool {
+        self.failing[kind].is_some() && self.blind[kind].is_some_and(|since| since.elapsed() >= hold)
+    }
+
     /// Takes note of an object, unless something newer is known of it.
     pub(crate) fn see(&mut self, key: Key, seen: Seen) {
         let newer = self.seen.get(&key).is_some_and(|known| known.uid == seen.uid && version(known) > version(&seen));
         if !newer {
             self.seen.insert(key, seen);
+        }
+    }
+
+    /// Takes note of what an answer of the member showed, unless its watch is further: what that showed is newer, also
+    /// when it is that nothing is there any more.
+    pub(crate) fn learn(&mut self, key: Key, seen: Seen) {
+        let behind = self.watched[key.kind].is_some() && version(&seen).is_some_and(|v| Some(v) <= self.watched[key.kind]);
+        if !behind {
+            self.see(key, seen);
         }
     }
 
@@ -212,6 +240,7 @@ impl ClusterSide {
     }
 }
 
-fn version(seen: &Seen) -> Option<u64> {
+/// The version as a number. Versions are compared only where they are numbers, as all API servers make them.
+pub(super) fn version(seen: &Seen) -> Option<u64> {
     seen.resource_version.parse().ok()
 }

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::observed::Seen;
 use crate::{
+    follow::{Head, Listing, Why},
     kinds::{KindId, ObjectKey},
     members::lane::{Job, Outcome},
 };
@@ -15,11 +16,15 @@ use crate::{
 /// One thing that happened.
 pub(crate) enum Intake {
     /// All objects of a kind in the federation.
-    FederatedList { kind: KindId, objects: Vec<DynamicObject> },
+    FederatedList { kind: KindId, listing: Listing<DynamicObject> },
     /// A federated object was made or changed.
     Federated { kind: KindId, object: Box<DynamicObject> },
     /// A federated object is gone.
-    FederatedGone { kind: KindId, object: Box<DynamicObject> },
+    FederatedGone { kind: KindId, head: Head, object: Option<Box<DynamicObject>> },
+    /// A federated kind can neither be listed nor watched; with the reason.
+    FederatedFailing { kind: KindId, reason: String },
+    /// A federated kind can be watched again.
+    FederatedWatching { kind: KindId },
     /// All records, read once at the start; with their resourceVersions.
     Records(Vec<(String, PropagationRecordSpec)>),
     /// All Clusters were read once.
@@ -70,12 +75,28 @@ pub(crate) enum Write {
 /// Something seen in a member.
 pub(crate) enum Observed {
     /// Everything of one kind that carries our label.
-    Listed(Vec<(ObjectKey, Seen)>),
+    Listed(Seeing),
     Changed(ObjectKey, Box<Seen>),
-    /// Gone, or without our label now; with the uid it had.
-    Gone(ObjectKey, String),
+    /// Gone, or without our label now; with the uid it had and the version of its end.
+    Gone {
+        key: ObjectKey,
+        uid: String,
+        version: Option<u64>,
+    },
+    /// The watch works again.
+    Watching,
     /// The watch does not work.
     Failing(String),
+}
+
+/// A complete look at one kind of a member.
+pub(crate) struct Seeing {
+    pub(crate) objects: Vec<(ObjectKey, Seen)>,
+    /// Objects that are there and cannot be read: what is known of them stays.
+    pub(crate) unreadable: Vec<ObjectKey>,
+    /// Version of the whole.
+    pub(crate) version: Option<u64>,
+    pub(crate) why: Why,
 }
 
 /// Where messages go. Unbounded: every sender's rate is bounded by an API server, and the reader does no IO.

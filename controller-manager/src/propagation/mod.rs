@@ -3,27 +3,22 @@
 //! Watches, lanes and writers do IO and send what happened to one mailbox. The brain takes it from there,
 //! decides by pure functions, and hands out work; per object and cluster at most one job is under way.
 
-use futures::StreamExt;
-use kube::{
-    Api,
-    api::DynamicObject,
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
-};
+use kube::api::DynamicObject;
 
 mod aggregate;
 pub(crate) mod brain;
 pub(crate) mod brake;
 mod conditions;
+pub(crate) mod damper;
 pub(crate) mod decide;
 mod deletion;
 pub(crate) mod desired;
 pub(crate) mod entry;
 mod expiry;
+mod graves;
 mod hold;
 pub(crate) mod intake;
+mod ledger;
 pub(crate) mod observed;
 mod outcome;
 mod reconcile;
@@ -35,24 +30,35 @@ mod sight;
 mod take;
 pub(crate) mod writer;
 
-use crate::kinds::{KINDS, KindId};
+use crate::{
+    follow::{Change, Source},
+    kinds::{KINDS, KindId},
+};
 use intake::{Intake, Mailbox};
 
 /// Watches one federated kind in the federation and reports to the mailbox, for ever.
 pub(crate) async fn watch_federated(client: kube::Client, kind: KindId, mailbox: Mailbox) {
-    let api = Api::<DynamicObject>::all_with(client, &KINDS[kind].api_resource());
-    let mut events = watcher(api, watcher::Config::default()).default_backoff().boxed();
-    let mut listing = Vec::new();
-    while let Some(event) = events.next().await {
-        match event {
-            Ok(Event::Init) => listing.clear(),
-            Ok(Event::InitApply(object)) => listing.push(object),
-            Ok(Event::InitDone) => mailbox.send(Intake::FederatedList { kind, objects: std::mem::take(&mut listing) }),
-            Ok(Event::Apply(object)) => mailbox.send(Intake::Federated { kind, object: Box::new(object) }),
-            Ok(Event::Delete(object)) => mailbox.send(Intake::FederatedGone { kind, object: Box::new(object) }),
-            Err(error) => {
-                tracing::warn!(kind = KINDS[kind].kind, error = %crate::members::request::chain(&error), "the federation cannot be watched; what is known stays");
-            }
-        }
-    }
+    let source = Source::<DynamicObject>::new(client, KINDS[kind].path("", ""), "");
+    let name = KINDS[kind].kind;
+    source
+        .follow(|change| {
+            mailbox.send(match change {
+                Change::Listed(listing) => Intake::FederatedList { kind, listing },
+                Change::Changed(object) => Intake::Federated { kind, object: Box::new(object) },
+                Change::Gone(head, object) => Intake::FederatedGone { kind, head, object: object.map(Box::new) },
+                Change::Unreadable(head, error) => {
+                    tracing::warn!(
+                        kind = name,
+                        name = head.name,
+                        namespace = head.namespace,
+                        error,
+                        "the object cannot be read; its copies stay as they are"
+                    );
+                    return;
+                }
+                Change::Watching => Intake::FederatedWatching { kind },
+                Change::Failing(reason) => Intake::FederatedFailing { kind, reason },
+            });
+        })
+        .await;
 }

@@ -24,6 +24,8 @@ pub(crate) struct Seen {
     /// Digest of the set of fields that we own. Server-side apply takes a field away from us when somebody
     /// else changes it, so this changes exactly when something we set was changed.
     pub(crate) owned: String,
+    /// Digest of what was written, as its annotation says; 0 without one.
+    pub(crate) applied: u64,
     /// Deletion has begun.
     pub(crate) deleting: bool,
     /// What a workload reports.
@@ -65,6 +67,7 @@ impl Seen {
             source_uid: metadata.annotations.as_ref().and_then(|a| a.get(keys::SOURCE_UID)).cloned().unwrap_or_default(),
             labelled: metadata.labels.as_ref().and_then(|l| l.get(keys::MANAGED_BY)).is_some_and(|v| v == federation),
             owned: owned(metadata.managed_fields.as_deref().unwrap_or_default()),
+            applied: metadata.annotations.as_ref().and_then(|a| a.get(keys::APPLIED)).map_or(0, |a| applied(a)),
             deleting: metadata.deletion_timestamp.is_some(),
             workload: None,
         }
@@ -80,6 +83,11 @@ impl Seen {
     pub(crate) fn is_ours(&self, uid: &str) -> bool {
         self.labelled || (!uid.is_empty() && self.source_uid == uid)
     }
+}
+
+/// A digest as it is kept in memory.
+pub(crate) fn applied(digest: &str) -> u64 {
+    u64::from_str_radix(digest, 16).unwrap_or_default()
 }
 
 /// Digest of the fields owned by our manager through apply; empty when there are none.

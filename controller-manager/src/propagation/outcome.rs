@@ -28,7 +28,7 @@ impl Brain {
     pub(super) fn take_outcome(&mut self, cluster: &str, epoch: u64, key: &Key, uid: &Arc<str>, digest: String, outcome: Outcome) {
         let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
         match &outcome {
-            Outcome::Applied { seen, .. } => side.see(key.clone(), (**seen).clone()),
+            Outcome::Applied { seen, .. } => side.learn(key.clone(), (**seen).clone()),
             Outcome::Gone | Outcome::Kept(_) if side.seen.get(key).is_some_and(|s| s.source_uid == **uid) => side.unsee(key, ""),
             _ => {}
         }

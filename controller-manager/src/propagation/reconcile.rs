@@ -10,12 +10,14 @@ use federation_api::{keys, record::State};
 
 use super::{
     brain::{Brain, Timer},
+    damper::{TOLD, Undone},
     decide::{Action, Want, decide},
-    desired::{Split, digest, member_object},
-    entry::{Body, Copy, Entry, Key, Tracked},
+    desired::{Split, body, member_object},
+    entry::{Body, Copy, Key, Tracked},
     intake::Write,
 };
 use crate::{
+    events::{About, Event, Events},
     kinds::{Family, NAMESPACE, ObjectKey},
     members::lane::{Job, Work},
     placement::Placement,
@@ -28,19 +30,20 @@ impl Brain {
     /// Looks at one name: the object, if it exists, and what earlier ones left.
     pub(super) fn reconcile(&mut self, key: &Key) {
         let Some(mut entry) = self.entries.remove(key) else { return };
+        let haunted = self.reconcile_graves(key, &mut entry);
         if let Some(mut live) = entry.live.take() {
             if live.is_deleting() {
                 self.reconcile_deletion(key, &mut live);
             } else if live.object.is_some() {
-                self.reconcile_live(key, &mut live);
+                self.reconcile_live(key, &mut live, &haunted);
             }
             entry.live = Some(live);
         }
-        self.reconcile_graves(key, &mut entry);
         self.put_back(key, entry);
     }
 
-    fn reconcile_live(&mut self, key: &Key, live: &mut Tracked) {
+    /// `haunted` are the clusters where an earlier object of the name has left something.
+    fn reconcile_live(&mut self, key: &Key, live: &mut Tracked, haunted: &BTreeSet<String>) {
         if !self.ensure_finalizers(key, live) {
             return;
         }
@@ -83,7 +86,7 @@ impl Brain {
                     },
                     None => None,
                 };
-                self.want_present(key, live, &cluster, split);
+                self.want_present(key, live, &cluster, split, haunted.contains(&cluster));
             } else {
                 self.want_absent(key, live, &cluster, false);
             }
@@ -119,19 +122,13 @@ impl Brain {
         }
     }
 
-    fn want_present(&mut self, key: &Key, live: &mut Tracked, cluster: &str, split: Option<Split>) {
+    fn want_present(&mut self, key: &Key, live: &mut Tracked, cluster: &str, split: Option<Split>, haunted: bool) {
         let Some(object) = live.object.clone() else { return };
         let federation = self.parts.federation.clone();
-        let body = live
-            .bodies
-            .entry(split)
-            .or_insert_with(|| {
-                let bytes = member_object(key, &object, &federation, split).to_string();
-                Body { digest: digest(bytes.as_bytes()), bytes: bytes.into() }
-            })
-            .clone();
+        let body = live.bodies.entry(split).or_insert_with(|| body(member_object(key, &object, &federation, split))).clone();
         let adopt = live.adopts();
         let uid = live.uid.clone();
+        live.placed = true;
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         let mut news = std::mem::take(&mut copy.record.explicit);
         let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == *uid);
@@ -149,7 +146,12 @@ impl Brain {
         if adopt && copy.record.state == State::Conflict {
             news |= copy.set(State::Pending, "");
         }
-        news |= self.act(key, &uid, cluster, copy, Some((&body, adopt)), true) == Step::News;
+        news |= if haunted {
+            // Taking it over would keep what cannot be changed, such as a selector.
+            copy.record.applied != copy.record.desired && copy.set(State::Pending, HAUNTED)
+        } else {
+            self.act(key, &uid, cluster, copy, Some((&body, adopt)), true) == Step::News
+        };
         if news {
             self.touch(key, &uid);
         }
@@ -219,6 +221,16 @@ impl Brain {
                     return hold(copy, "the namespace is not in the cluster yet");
                 }
                 let ours = side.seen.get(key).filter(|_| ours).map(|seen| seen.uid.clone());
+                if current && copy.record.state == State::Applied {
+                    // It was as it should be, and is no more.
+                    let undone = side.damper.undone(key, Instant::now());
+                    tell_undone(&self.parts.events, key, uid, cluster, undone);
+                    if !undone.wait.is_zero() {
+                        copy.not_before = Some(Instant::now() + undone.wait);
+                        self.later(undone.wait, Timer::Key(key.clone()));
+                        return Step::news(copy.set(State::Pending, UNDONE));
+                    }
+                }
                 (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
             }
             (Action::Delete, _) => {
@@ -259,28 +271,23 @@ impl Brain {
         seen.is_some_and(|s| !s.deleting) || foreign()
     }
 
-    /// Objects that are gone: deletes what they left, unless the object that has the name now took it over.
-    fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) {
-        let mut graves = std::mem::take(&mut entry.graves);
-        for grave in &mut graves {
-            let clusters: Vec<String> = grave.copies.keys().cloned().collect();
-            for cluster in clusters {
-                let taken_over = entry.live.as_ref().and_then(|l| l.copies.get(&cluster)).is_some_and(|c| !c.record.desired.is_empty());
-                if taken_over || !self.clusters.contains_key(&cluster) {
-                    grave.copies.remove(&cluster);
-                    self.touch(key, &grave.uid);
-                } else {
-                    self.want_absent(key, grave, &cluster, true);
-                }
-            }
-        }
-        graves.retain(|g| !g.copies.is_empty());
-        entry.graves = graves;
-    }
-
     /// Clusters and states of an object's copies, for one line of a log.
     pub(super) fn describe(splits: &BTreeMap<String, Split>) -> String {
         splits.iter().map(|(name, split)| format!("{name}={}", split.replicas)).collect::<Vec<_>>().join(" ")
+    }
+}
+
+/// Counts what was undone in a member, and tells it when it goes on.
+pub(super) fn tell_undone(events: &Events, key: &Key, uid: &str, cluster: &str, undone: Undone) {
+    metrics::counter!("federation_writes_undone_total", "cluster" => cluster.to_owned()).increment(1);
+    if undone.times >= TOLD {
+        let (kind, name, Undone { times, wait }) = (key.kind().kind, key.full_name(), undone);
+        tracing::warn!(cluster, kind, name, times, ?wait, "what the federation does is undone in the member again and again");
+        let message = format!(
+            "what the federation does to {kind} \"{name}\" in cluster {cluster} was undone there {times} times; the next try is in {} s",
+            wait.as_secs()
+        );
+        events.tell(Event { about: About::object(key, uid), warning: true, reason: "Undone", message });
     }
 }
 
@@ -300,6 +307,10 @@ impl Step {
     }
 }
 
+/// Why nothing is put into a cluster where the copy of an earlier object of the name is.
+const HAUNTED: &str = "an earlier object of the name is deleted there first";
+/// Why a copy is not made right at once.
+const UNDONE: &str = "what the federation does is undone in the member again and again; it tries ever more slowly";
 /// Why a deletion nobody asked for waits.
 const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
 

@@ -11,15 +11,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     brain::{Brain, Parts},
-    intake::{Intake, Mailbox, Observed},
-    observed::Seen,
+    intake::{Intake, Mailbox, Observed, Seeing},
+    observed::{Seen, applied},
     records::{Batch, Records},
     writer::Writer,
 };
 use crate::{
     config::Brake,
     events::Events,
-    kinds::ObjectKey,
+    follow::{Head, Listing, Why},
+    kinds::{KINDS, ObjectKey},
     members::lane::{Job, Outcome, Work},
 };
 
@@ -61,6 +62,21 @@ fn object(value: Value) -> DynamicObject {
     serde_json::from_value(value).unwrap()
 }
 
+fn federated(objects: Vec<DynamicObject>) -> Intake {
+    Intake::FederatedList { kind: MAP, listing: Listing { objects, unreadable: vec![], version: None, why: Why::First } }
+}
+
+/// The federated object is gone, after it was seen in deletion.
+fn gone(version: u64) -> Intake {
+    let head = Head { name: "ring".into(), namespace: "demo".into(), uid: "u".into(), resource_version: version.to_string() };
+    Intake::FederatedGone { kind: MAP, head, object: Some(Box::new(ring(version, false, true, &[]))) }
+}
+
+fn seeing(seen: Option<Seen>, why: Why) -> Seeing {
+    let version = seen.as_ref().and_then(|s| s.resource_version.parse().ok());
+    Seeing { objects: seen.into_iter().map(|s| (key(), s)).collect(), unreadable: vec![], version, why }
+}
+
 const BOTH: [&str; 2] = [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN];
 
 /// A client of a server that never answers.
@@ -73,6 +89,10 @@ fn silent() -> kube::Client {
 
 impl Bench {
     fn start(objects: Vec<DynamicObject>, record: Option<ClusterRecord>) -> Self {
+        Self::start_with(objects, record, std::array::from_fn(|kind| kind == MAP))
+    }
+
+    fn start_with(objects: Vec<DynamicObject>, record: Option<ClusterRecord>, enabled: [bool; KINDS.len()]) -> Self {
         let client = silent();
         let (records, batches) = mpsc::unbounded_channel();
         let (mailbox, _) = Mailbox::new();
@@ -80,7 +100,7 @@ impl Bench {
             federation: "fellowship".into(),
             brake: Brake::default(),
             hold: std::time::Duration::from_secs(20),
-            enabled: std::array::from_fn(|kind| kind == MAP),
+            enabled,
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,
             events: Events::new(client).0,
@@ -90,9 +110,9 @@ impl Bench {
         let mut bench = Self { brain: Brain::new(parts), jobs, _batches: batches };
         let stored = record.map(|record| {
             let clusters = [("gondor".to_owned(), record)].into();
-            ("u".to_owned(), PropagationRecordSpec { object: key().object_ref(), clusters })
+            ("u".to_owned(), PropagationRecordSpec { object: key().object_ref(), clusters, deleted: None })
         });
-        bench.tell(Intake::FederatedList { kind: MAP, objects });
+        bench.tell(federated(objects));
         bench.tell(Intake::Records(stored.into_iter().collect()));
         bench.tell(Intake::ClustersListed(vec!["gondor".into()]));
         bench.tell(Intake::Cluster {
@@ -116,7 +136,7 @@ impl Bench {
     }
 
     fn list(&mut self, seen: Option<Seen>) {
-        let observed = Observed::Listed(seen.into_iter().map(|s| (key(), s)).collect());
+        let observed = Observed::Listed(seeing(seen, Why::First));
         self.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
     }
 
@@ -142,7 +162,7 @@ async fn a_held_deletion_is_not_carried_out_when_the_object_vanishes() {
     bench.reach();
     bench.list(Some(seen()));
     assert_eq!(bench.known().0.map(|r| (r.state, r.explicit)), Some((State::Deleting, false)));
-    bench.tell(Intake::FederatedList { kind: MAP, objects: vec![] });
+    bench.tell(federated(vec![]));
     assert!(!bench.deletes());
     assert_eq!(bench.known(), (None, 0));
 
@@ -158,7 +178,7 @@ async fn a_deletion_that_was_seen_goes_on_when_the_object_is_gone() {
     let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
     bench.change(ring(2, false, true, &BOTH[..1]));
     assert_eq!(bench.known().0.map(|r| (r.state, r.explicit)), Some((State::Deleting, true)));
-    bench.tell(Intake::FederatedGone { kind: MAP, object: Box::new(ring(3, false, true, &[])) });
+    bench.tell(gone(3));
     assert_eq!(bench.known(), (None, 1));
     bench.reach();
     bench.list(Some(seen()));
@@ -175,7 +195,7 @@ async fn orphaning_leaves_what_an_earlier_selection_wanted_to_go() {
     let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Deleting, false)));
     bench.change(ring(2, false, true, &BOTH));
     assert_eq!(bench.known(), (None, 0));
-    bench.tell(Intake::FederatedGone { kind: MAP, object: Box::new(ring(3, false, true, &[])) });
+    bench.tell(gone(3));
     bench.reach();
     bench.list(Some(seen()));
     assert!(!bench.deletes());
@@ -249,15 +269,17 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     bench.reach();
     bench.list(None);
     let job = bench.jobs.try_recv().unwrap();
-    let outcome = Outcome::Applied { seen: Box::new(seen()), created: true };
+    let outcome = Outcome::Applied { seen: Box::new(Seen { applied: applied(&job.digest), ..seen() }), created: true };
     bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
     assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
 
     let session = |epoch| Intake::Session { cluster: "gondor".into(), epoch };
     let listed = |epoch, seen| {
-        let observed = Observed::Listed(vec![(key(), seen)]);
+        let observed = Observed::Listed(seeing(Some(seen), Why::First));
         Intake::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
     };
+    let digest = bench.known().0.map(|r| r.applied.clone()).unwrap();
+    let seen = || Seen { applied: applied(&digest), ..seen() };
     for message in [session(None), session(Some(2)), listed(2, seen())] {
         bench.brain.take(message);
         assert!(bench.brain.queue.is_empty());
@@ -282,4 +304,83 @@ async fn writes_end_with_leadership() {
     // The task held the last sender of the mailbox: the write under way is gone and nothing was answered.
     let ended = tokio::time::timeout(std::time::Duration::from_secs(2), inbox.recv()).await;
     assert!(matches!(ended, Ok(None)));
+}
+
+/// The next job for the copy, carried out in the member as version `version`.
+fn carry_out(bench: &mut Bench, version: u64) -> bool {
+    let Ok(job) = bench.jobs.try_recv() else { return false };
+    let seen = Seen { applied: applied(&job.digest), resource_version: version.to_string(), uid: format!("m{version}"), ..seen() };
+    let outcome = Outcome::Applied { seen: Box::new(seen), created: true };
+    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    true
+}
+
+fn vanished(made: u64) -> Intake {
+    let observed = Observed::Gone { key: key(), uid: format!("m{made}"), version: Some(made + 1) };
+    Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed }
+}
+
+#[tokio::test]
+async fn d12_what_is_undone_at_once_is_done_again_ever_more_slowly() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    bench.list(None);
+    assert!(carry_out(&mut bench, 10));
+    bench.tell(vanished(10));
+    assert!(carry_out(&mut bench, 20), "the first time it is made again at once");
+    bench.tell(vanished(20));
+    assert!(!carry_out(&mut bench, 30), "the second time it waits");
+    assert_eq!(bench.known().0.map(|r| r.state), Some(State::Pending));
+    // What the user changes goes there at once.
+    let mut other = ring(2, true, false, &BOTH);
+    other.data["data"] = json!({"finger": "frodo"});
+    bench.change(other);
+    assert!(carry_out(&mut bench, 30));
+}
+
+#[tokio::test]
+async fn issue7_case_20_an_answer_that_is_older_than_what_the_watch_told_says_nothing() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    bench.reach();
+    bench.list(None);
+    // Made as version 10, deleted as version 11; the answer to the making comes last.
+    bench.tell(vanished(10));
+    assert!(carry_out(&mut bench, 10));
+    assert!(carry_out(&mut bench, 20), "it is not there, whatever the answer said");
+    assert!(!carry_out(&mut bench, 30));
+}
+
+#[tokio::test]
+async fn d3_a_kind_that_cannot_be_watched_holds_only_itself() {
+    let enabled = std::array::from_fn(|kind| kind == MAP || kind == 2);
+    let mut bench = Bench::start_with(vec![ring(1, true, false, &BOTH)], None, enabled);
+    bench.reach();
+    bench.list(None);
+    assert!(bench.jobs.try_recv().is_err(), "Secrets were not listed yet");
+    bench.brain.parts.hold = std::time::Duration::ZERO;
+    bench.tell(Intake::FederatedFailing { kind: 2, reason: "recursion limit exceeded".into() });
+    bench.brain.give_up(2);
+    bench.brain.work();
+    assert!(carry_out(&mut bench, 10));
+}
+
+#[tokio::test]
+async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
+    let enabled = std::array::from_fn(|kind| kind == MAP || kind == 2);
+    let mut bench = Bench::start_with(vec![], None, enabled);
+    let secret = ObjectKey { kind: 2, namespace: "demo".into(), name: "ring".into() };
+    let clusters = [("gondor".to_owned(), written(State::Deleting, true))].into();
+    let record = ("s".to_owned(), PropagationRecordSpec { object: secret.object_ref(), clusters, deleted: None });
+    bench.tell(Intake::Records(vec![record]));
+    bench.brain.parts.hold = std::time::Duration::ZERO;
+    bench.tell(Intake::FederatedFailing { kind: 2, reason: "recursion limit exceeded".into() });
+    bench.brain.give_up(2);
+    bench.reach();
+    bench.list(None);
+    let seeing = seeing(None, Why::First);
+    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: 2, observed: Observed::Listed(seeing) });
+    assert!(!bench.deletes());
+    // Once it is known that the object is gone, they are.
+    bench.tell(Intake::FederatedList { kind: 2, listing: Listing { objects: vec![], unreadable: vec![], version: None, why: Why::First } });
+    assert!(bench.deletes());
 }

@@ -8,7 +8,7 @@ use std::{
 use super::{
     brain::{Brain, Timer},
     desired::{Split, wanted_completions, wanted_replicas},
-    entry::{Copy, Key, Surveyed, Tracked},
+    entry::{ClusterSide, Copy, Key, Surveyed, Tracked},
     expiry::end_of,
     hold::is_over,
 };
@@ -43,12 +43,14 @@ impl Brain {
         if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
             return None;
         }
-        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(|s| s.counts)).cloned().collect();
+        // What nobody could follow counts as little as what is lost.
+        let counts = |side: &ClusterSide| side.counts && !side.is_blind(key.kind, self.parts.hold);
+        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(counts)).cloned().collect();
         let mut states = BTreeMap::new();
         for cluster in counting {
             let side = self.clusters.get(&cluster)?;
-            if !side.ever_listed[key.kind] && side.failing[key.kind].is_none() {
-                // Ends with the list, its failure, or the loss of the cluster.
+            if !side.ever_listed[key.kind] {
+                // Ends with the list, with its failure for a while, or with the loss of the cluster.
                 return None;
             }
             let state = match key.kind().family {

@@ -2,13 +2,19 @@
 
 use std::{collections::HashSet, time::Instant};
 
+use federation_api::record::State;
+
 use super::{
     brain::{Brain, Timer},
-    entry::{ClusterSide, Entry, Key},
+    entry::{ClusterSide, Entry, Key, version},
     hold::{Sight, after_outage},
-    intake::Observed,
+    intake::{Observed, Seeing},
+    observed::Seen,
 };
-use crate::kinds::{KINDS, KindId, NAMESPACE};
+use crate::{
+    follow::Why,
+    kinds::{KINDS, KindId, NAMESPACE, ObjectKey},
+};
 
 impl Brain {
     /// A member can be reached, in this session; or cannot.
@@ -20,6 +26,9 @@ impl Brain {
         let mut divides = side.unheard_until.take().is_some();
         side.epoch = epoch;
         side.listed = [false; KINDS.len()];
+        side.watched = [None; KINDS.len()];
+        // Why a kind cannot be watched is found out anew; since when is not forgotten.
+        side.failing = std::array::from_fn(|_| None);
         if epoch.is_some() {
             divides |= !std::mem::replace(&mut side.counts, true);
         }
@@ -61,64 +70,130 @@ impl Brain {
     pub(super) fn take_observed(&mut self, cluster: &str, epoch: u64, kind: KindId, observed: Observed) {
         let in_session = |side: &&mut ClusterSide| side.epoch == Some(epoch);
         match observed {
-            Observed::Listed(objects) => {
-                let objects: Vec<_> = objects.into_iter().map(|(key, seen)| (self.intern(key), seen)).collect();
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let first = !side.ever_listed[kind] || side.failing[kind].is_some();
-                let found: HashSet<Key> = objects.iter().map(|(k, _)| k.clone()).collect();
-                let gone = side.seen.extract_if(|key, _| key.kind == kind && !found.contains(key));
-                let mut news: HashSet<Key> = gone.map(|(key, _)| key).collect();
-                for (key, seen) in objects {
-                    if side.seen.get(&key) != Some(&seen) {
-                        news.insert(key.clone());
-                    }
-                    side.see(key, seen);
-                }
-                side.listed[kind] = true;
-                side.ever_listed[kind] = true;
-                side.failing[kind] = None;
-                let open = |key: &Key, entry: &Entry| first || news.contains(key) || !entry.is_settled(cluster, side.seen.get(key));
-                let of_kind = self.entries.iter().filter(|(key, _)| key.kind == kind);
-                let keys: Vec<Key> = of_kind.filter(|(key, entry)| open(key, entry)).map(|(key, _)| key.clone()).collect();
-                for key in &keys {
-                    self.enqueue(key);
-                    if kind == NAMESPACE {
-                        // What is in it may have waited for it.
-                        self.enqueue_namespace(&key.name);
-                    }
-                }
-            }
+            Observed::Listed(seeing) => self.take_seeing(cluster, epoch, kind, seeing),
             Observed::Changed(key, seen) => {
                 let key = self.intern(key);
                 let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
+                side.watched[kind] = side.watched[kind].max(version(&seen));
+                let source = seen.source_uid.clone();
                 side.see(key.clone(), *seen);
+                self.bury_again(cluster, &key, &source);
                 self.enqueue(&key);
             }
-            Observed::Gone(key, uid) => {
+            Observed::Gone { key, uid, version } => {
                 let key = self.intern(key);
                 let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
+                side.watched[kind] = side.watched[kind].max(version);
                 side.unsee(&key, &uid);
                 if let Some(entry) = self.entries.get_mut(&key) {
                     // It went as it was asked to; no need to wait longer.
-                    entry
-                        .live
-                        .iter_mut()
-                        .chain(&mut entry.graves)
-                        .filter_map(|t| t.copies.get_mut(cluster))
-                        .for_each(|c| c.not_before = None);
+                    let copies = entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster));
+                    copies.filter(|c| c.record.state == State::Deleting).for_each(|c| c.not_before = None);
                 }
                 self.enqueue(&key);
             }
-            Observed::Failing(reason) => {
+            Observed::Watching => {
                 let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                let first = side.failing[kind].is_none();
-                if first && !side.listed[kind] {
-                    tracing::warn!(cluster, kind = KINDS[kind].kind, error = reason, "the member cannot be watched");
-                    side.failing[kind] = Some(reason);
-                    let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-                    keys.iter().for_each(|k| self.enqueue(k));
+                if side.listed[kind] && side.failing[kind].take().is_some() {
+                    self.sees_again(cluster, kind);
                 }
+            }
+            Observed::Failing(reason) => {
+                let hold = self.parts.hold;
+                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
+                if side.failing[kind].replace(reason.clone()).is_some() {
+                    return;
+                }
+                tracing::warn!(cluster, kind = KINDS[kind].kind, error = reason, "the member cannot be watched");
+                side.blind[kind].get_or_insert_with(Instant::now);
+                self.later(hold, Timer::Blind(cluster.to_owned(), kind));
+                self.enqueue_kind(kind);
             }
         }
     }
+
+    /// A complete look at one kind of a member.
+    fn take_seeing(&mut self, cluster: &str, epoch: u64, kind: KindId, seeing: Seeing) {
+        let objects: Vec<_> = seeing.objects.into_iter().map(|(key, seen)| (self.intern(key), seen)).collect();
+        let unreadable: HashSet<ObjectKey> = seeing.unreadable.into_iter().collect();
+        let Some(side) = self.clusters.get_mut(cluster).filter(|side| side.epoch == Some(epoch)) else { return };
+        let blind = side.failing[kind].take().is_some();
+        let first = !side.ever_listed[kind] || blind;
+        // Only an answer of the member in this very session can be newer than a list.
+        let anew = !side.listed[kind] || seeing.why == Why::WentBack;
+        let newer = |known: &Seen| !anew && seeing.version.is_some() && version(known) > seeing.version;
+        let found: HashSet<Key> = objects.iter().map(|(k, _)| k.clone()).collect();
+        let gone =
+            side.seen.extract_if(|key, known| key.kind == kind && !found.contains(key) && !unreadable.contains(&**key) && !newer(known));
+        let mut news: HashSet<Key> = gone.map(|(key, _)| key).collect();
+        let mut revenants = Vec::new();
+        for (key, seen) in objects {
+            if self.ledger.knows(&seen.source_uid, &key) {
+                revenants.push((key.clone(), seen.source_uid.clone()));
+            }
+            let known = side.seen.get(&key);
+            if known.is_some_and(&newer) || known == Some(&seen) {
+                continue;
+            }
+            news.insert(key.clone());
+            side.seen.insert(key, seen);
+        }
+        side.listed[kind] = true;
+        side.ever_listed[kind] = true;
+        side.watched[kind] = seeing.version;
+        if seeing.why == Why::WentBack {
+            metrics::counter!("federation_member_store_went_back_total", "cluster" => cluster.to_owned()).increment(1);
+        }
+        if !news.is_empty() && matches!(seeing.why, Why::Comparison) {
+            let kind = KINDS[kind].kind;
+            tracing::warn!(cluster, kind, count = news.len(), "a comparison found what no watch had told");
+            metrics::counter!("federation_drift_found_total", "cluster" => cluster.to_owned(), "kind" => kind).increment(news.len() as u64);
+        }
+        let open = |key: &Key, entry: &Entry| first || news.contains(key) || !entry.is_settled(cluster, side.seen.get(key));
+        let of_kind = self.entries.iter().filter(|(key, _)| key.kind == kind);
+        let keys: Vec<Key> = of_kind.filter(|(key, entry)| open(key, entry)).map(|(key, _)| key.clone()).collect();
+        if blind {
+            self.sees_again(cluster, kind);
+        } else if let Some(side) = self.clusters.get_mut(cluster) {
+            side.blind[kind] = None;
+        }
+        for (key, source) in revenants {
+            self.bury_again(cluster, &key, &source);
+        }
+        for key in &keys {
+            self.enqueue(key);
+            if kind == NAMESPACE {
+                // What is in it may have waited for it.
+                self.enqueue_namespace(&key.name);
+            }
+        }
+    }
+
+    /// A kind of a member that could not be watched can be again.
+    fn sees_again(&mut self, cluster: &str, kind: KindId) {
+        let Some(side) = self.clusters.get_mut(cluster) else { return };
+        side.blind[kind] = None;
+        blind_gauge(cluster, kind).set(0.0);
+        tracing::info!(cluster, kind = KINDS[kind].kind, "the member can be watched again");
+        self.enqueue_kind(kind);
+    }
+
+    /// A kind of a member may be unwatched for longer than the loss delay: then it has no share any more.
+    pub(super) fn tell_blind(&mut self, cluster: &str, kind: KindId) {
+        let hold = self.parts.hold;
+        let Some(side) = self.clusters.get(cluster).filter(|side| side.is_blind(kind, hold)) else { return };
+        let Some(reason) = side.failing[kind].clone() else { return };
+        blind_gauge(cluster, kind).set(1.0);
+        let kind_name = KINDS[kind].kind;
+        let message =
+            format!("{kind_name} objects cannot be watched in cluster {cluster}; it gets no share of them until they can: {reason}");
+        tracing::warn!(cluster, kind = kind_name, reason, "not watched for longer than the loss delay; the cluster gets no share");
+        self.cluster_event(cluster, "KindNotWatched", message);
+        self.enqueue_kind(kind);
+    }
+}
+
+/// 1 for a kind that cannot be watched in a member.
+fn blind_gauge(cluster: &str, kind: KindId) -> metrics::Gauge {
+    metrics::gauge!("federation_member_kind_not_watched", "cluster" => cluster.to_owned(), "kind" => KINDS[kind].kind)
 }

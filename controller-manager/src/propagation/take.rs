@@ -2,24 +2,30 @@
 
 use std::{collections::HashMap, sync::Arc, time::Instant};
 
-use federation_api::{keys, record::PropagationRecordSpec};
+use federation_api::keys;
 use kube::api::DynamicObject;
 
 use super::{
     brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
-    entry::{ClusterSide, Copy, Entry, Key, Tracked, backoff},
+    damper::Damper,
+    entry::{ClusterSide, Entry, Key, Tracked, backoff},
     intake::{Intake, Write, WriteError},
 };
-use crate::kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey};
+use crate::{
+    follow::{Head, Listing, Why},
+    kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey},
+};
 
 impl Brain {
     /// Takes one message.
     pub(super) fn take(&mut self, message: Intake) {
         match message {
-            Intake::FederatedList { kind, objects } => self.take_list(kind, objects),
-            Intake::Federated { kind, object } => self.take_object(kind, *object),
-            Intake::FederatedGone { kind, object } => self.take_gone(kind, &object),
+            Intake::FederatedList { kind, listing } => self.take_list(kind, listing),
+            Intake::Federated { kind, object } => self.take_object(kind, *object, false),
+            Intake::FederatedGone { kind, head, object } => self.take_gone(kind, head, object),
+            Intake::FederatedFailing { kind, reason } => self.cannot_watch(kind, &reason),
+            Intake::FederatedWatching { kind } => self.can_watch(kind),
             Intake::Records(records) => self.records = Some(records),
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
@@ -47,7 +53,10 @@ impl Brain {
                         seen: HashMap::new(),
                         listed: [false; KINDS.len()],
                         ever_listed: [false; KINDS.len()],
+                        watched: [None; KINDS.len()],
                         failing: std::array::from_fn(|_| None),
+                        blind: [None; KINDS.len()],
+                        damper: Damper::default(),
                         brake: BrakeState::default(),
                     };
                     self.clusters.insert(cluster, side);
@@ -81,24 +90,64 @@ impl Brain {
         }
     }
 
-    fn take_list(&mut self, kind: KindId, objects: Vec<DynamicObject>) {
+    fn take_list(&mut self, kind: KindId, listing: Listing<DynamicObject>) {
         let mut missing: HashMap<String, Key> = self
             .entries
             .iter()
             .filter(|(key, _)| key.kind == kind)
             .filter_map(|(key, entry)| Some((entry.live.as_ref()?.uid.to_string(), key.clone())))
             .collect();
-        for object in objects {
+        for head in listing.unreadable {
+            missing.remove(&head.uid);
+        }
+        let went_back = listing.why == Why::WentBack;
+        for object in listing.objects {
             missing.remove(object.metadata.uid.as_deref().unwrap_or_default());
-            self.take_object(kind, object);
+            self.take_object(kind, object, went_back);
         }
         for (uid, key) in missing {
             self.vanish(&key, &uid);
         }
-        self.listed[kind] = true;
+        self.can_watch(kind);
+        if !std::mem::replace(&mut self.listed[kind], true) {
+            self.claim_records();
+        }
     }
 
-    fn take_object(&mut self, kind: KindId, object: DynamicObject) {
+    /// A federated kind cannot be watched. After a while nobody waits for it any more: other kinds go on without it.
+    fn cannot_watch(&mut self, kind: KindId, reason: &str) {
+        if self.failing[kind].is_none() {
+            tracing::warn!(kind = KINDS[kind].kind, error = reason, "the federation cannot be watched; what is known stays");
+            self.failing[kind] = Some((Instant::now(), false));
+            self.later(self.parts.hold, Timer::GiveUp(kind));
+        }
+    }
+
+    fn can_watch(&mut self, kind: KindId) {
+        if self.failing[kind].take().is_some_and(|(_, given_up)| given_up) {
+            unwatched_gauge(kind).set(0.0);
+            tracing::info!(kind = KINDS[kind].kind, "the federation can be watched again");
+        }
+    }
+
+    /// See [`Brain::cannot_watch`].
+    pub(super) fn give_up(&mut self, kind: KindId) {
+        let hold = self.parts.hold;
+        if let Some((since, given_up)) = &mut self.failing[kind]
+            && !*given_up
+            && since.elapsed() >= hold
+        {
+            *given_up = true;
+            unwatched_gauge(kind).set(1.0);
+            tracing::error!(
+                kind = KINDS[kind].kind,
+                "the federation cannot be watched for this kind: it is left as it is, other kinds go on"
+            );
+        }
+    }
+
+    /// Takes an object as it is. What is older than what is known is old news, unless versions went back.
+    fn take_object(&mut self, kind: KindId, object: DynamicObject, went_back: bool) {
         let key = object_key(kind, &object);
         if !kinds::is_propagated(&key) {
             return;
@@ -113,9 +162,14 @@ impl Brain {
         let entry = self.entries.entry(key.clone()).or_default();
         let live = entry.live.get_or_insert_with(|| Tracked::new(&uid));
         let older = live.object.as_ref().is_some_and(|known| version(known) > version(&object));
-        if older {
+        if older && !went_back {
             return;
         }
+        if self.ledger.remove(&uid) {
+            // The federation's store was put back: it exists after all.
+            self.touch(&key, &uid);
+        }
+        let Some(live) = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()) else { return };
         let same = live.object.as_ref().is_some_and(|known| is_same_for_members(known, &object));
         if !same {
             live.bodies.clear();
@@ -127,15 +181,15 @@ impl Brain {
         self.enqueue(&key);
     }
 
-    fn take_gone(&mut self, kind: KindId, object: &DynamicObject) {
-        let key = object_key(kind, object);
-        let uid = object.metadata.uid.clone().unwrap_or_default();
+    fn take_gone(&mut self, kind: KindId, head: Head, object: Option<Box<DynamicObject>>) {
+        let key = ObjectKey { kind, namespace: head.namespace, name: head.name };
         if let Some((key, _)) = self.entries.get_key_value(&key) {
             let key = key.clone();
-            if let Some(live) = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| *l.uid == *uid) {
-                live.object = Some(Arc::new(object.clone()));
+            let live = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| *l.uid == *head.uid);
+            if let (Some(live), Some(object)) = (live, object) {
+                live.object = Some(Arc::from(object));
             }
-            self.vanish(&key, &uid);
+            self.vanish(&key, &head.uid);
         }
     }
 
@@ -159,36 +213,16 @@ impl Brain {
             live.copies.clear();
         }
         live.copies.retain(|_, c| c.record.explicit);
+        let buried = live.released && live.placed;
         if !live.copies.is_empty() {
             entry.graves.push(live);
+        } else if buried {
+            self.remember_deletion(key, uid);
         }
         self.touch(key, uid);
         self.enqueue(key);
         if key.kind == NAMESPACE {
             self.enqueue_namespace(&key.name);
-        }
-    }
-
-    /// Takes the stored records, once all objects are known: a record without an object is a tombstone.
-    pub(super) fn take_records(&mut self, records: Vec<(String, PropagationRecordSpec)>) {
-        for (uid, spec) in records {
-            let Some(kind) = kinds::kind_of(&spec.object).filter(|&k| self.parts.enabled[k]) else { continue };
-            let key = self.intern(ObjectKey { kind, namespace: spec.object.namespace, name: spec.object.name });
-            let entry = self.entries.entry(key.clone()).or_default();
-            let copies = spec.clusters.into_iter().map(|(name, record)| (name, Copy { record, ..Copy::default() }));
-            if let Some(live) = entry.live.as_mut().filter(|l| *l.uid == *uid) {
-                live.recorded = true;
-                live.copies.extend(copies);
-            } else {
-                let mut grave = Tracked { recorded: true, ..Tracked::new(&uid) };
-                grave.copies.extend(copies.filter(|(_, c)| c.record.explicit));
-                if grave.copies.is_empty() {
-                    self.touch(&key, &uid);
-                } else {
-                    entry.graves.push(grave);
-                }
-            }
-            self.enqueue(&key);
         }
     }
 
@@ -199,7 +233,7 @@ impl Brain {
             Ok(object) => {
                 live.failures = 0;
                 if let Some(object) = object.filter(|o| o.metadata.uid.as_deref() == Some(uid)) {
-                    self.take_object(key.kind, *object);
+                    self.take_object(key.kind, *object, false);
                 }
                 self.enqueue(key);
             }
@@ -229,6 +263,11 @@ impl Brain {
             }
         }
     }
+}
+
+/// 1 for a federated kind that cannot be watched and is left as it is.
+fn unwatched_gauge(kind: KindId) -> metrics::Gauge {
+    metrics::gauge!("federation_kind_not_watched", "kind" => KINDS[kind].kind)
 }
 
 fn object_key(kind: KindId, object: &DynamicObject) -> ObjectKey {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment};
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment, is_a_memory};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_leaves_a_tombstone_that_survives_a_restart() {
@@ -28,7 +28,7 @@ async fn deletion_leaves_a_tombstone_that_survives_a_restart() {
     assert!(bed.gondor.get(&path).await.is_some());
     bed.gondor.cut(false);
     bed.gondor.until_gone(&path).await;
-    bed.federation.until_gone(&record).await;
+    bed.federation.until(&record, is_a_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

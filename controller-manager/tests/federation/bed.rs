@@ -5,7 +5,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll},
@@ -15,15 +15,16 @@ use std::{
 use async_trait::async_trait;
 use federation_api::cluster::ClusterSpec;
 use federation_apiserver::{
-    config::{Config as ServerConfig, Profile},
+    config::{Config as ServerConfig, Profile, StorageConfig},
     server::Server,
 };
 use federation_controller_manager::{Config, ConnectError, Connection, MemberConnector, run_with};
-use http::{Method, Request, Response};
-use http_body_util::BodyExt;
+use futures::StreamExt;
+use http::{Method, Request};
+use http_body_util::{BodyExt, BodyStream, StreamBody};
 use kube::client::Body;
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
@@ -31,8 +32,21 @@ use tower::Service;
 #[derive(Clone)]
 pub(crate) struct Api {
     client: kube::Client,
-    _server: Arc<Server>,
+    current: Current,
     pub(crate) link: Arc<Link>,
+    /// Where its store is, and where copies of it are put.
+    dir: Arc<tempfile::TempDir>,
+    profile: Profile,
+}
+
+/// The server that answers now: another one after its store was put back.
+#[derive(Clone)]
+struct Current(Arc<Mutex<Arc<Server>>>);
+
+impl Current {
+    fn get(&self) -> Arc<Server> {
+        self.0.lock().unwrap().clone()
+    }
 }
 
 /// The network between the controllers and one member.
@@ -41,32 +55,26 @@ pub(crate) struct Link {
     cut: AtomicBool,
     /// Whether the credentials are refused, though everybody is told its health.
     pub(crate) locked: AtomicBool,
+    deaf: AtomicBool,
+    forbidden: Mutex<Option<String>>,
+    ended: watch::Sender<()>,
     writes: AtomicUsize,
 }
 
-type Answer = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, tower::BoxError>;
-
 /// A client's service that hangs while the link is cut, as a lost network does.
 #[derive(Clone)]
-struct Linked<S> {
-    inner: S,
+struct Linked {
+    current: Current,
     link: Arc<Link>,
 }
 
-impl<S, B> Service<Request<Body>> for Linked<S>
-where
-    S: Service<Request<Body>, Response = Response<B>> + Send,
-    S::Future: Send + 'static,
-    S::Error: Send,
-    B: hyper::body::Body<Data = bytes::Bytes> + Send + 'static,
-    B::Error: Into<tower::BoxError>,
-{
-    type Response = Response<Answer>;
-    type Error = S::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Response<Answer>, S::Error>> + Send>>;
+impl Service<Request<Body>> for Linked {
+    type Response = http::Response<AnyBody>;
+    type Error = BoxError;
+    type Future = Pin<Box<dyn Future<Output = Result<http::Response<AnyBody>, BoxError>> + Send>>;
 
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
-        self.inner.poll_ready(cx)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
@@ -75,30 +83,83 @@ where
         if request.method() != Method::GET && !request.uri().path().starts_with("/apis/authorization.k8s.io/") {
             link.writes.fetch_add(1, Ordering::SeqCst);
         }
-        if link.locked.load(Ordering::SeqCst) && request.uri().path() != "/healthz" {
-            let refusal = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "Unauthorized", "code": 401});
-            let body = http_body_util::Full::new(bytes::Bytes::from(refusal.to_string()));
-            let mut response = Response::new(Answer::new(body.map_err(Into::into)));
-            *response.status_mut() = http::StatusCode::UNAUTHORIZED;
-            return Box::pin(async move { Ok(response) });
+        let path = request.uri().to_string();
+        if link.deaf.load(Ordering::SeqCst) && path.contains("watch=true") {
+            let silence = AnyBody::new(StreamBody::new(futures::stream::pending()));
+            return Box::pin(async move { Ok(http::Response::new(silence)) });
         }
-        let answer = self.inner.call(request);
+        if link.locked.load(Ordering::SeqCst) && path != "/healthz" {
+            return Box::pin(async move { refusal(401, "Unauthorized") });
+        }
+        if link.forbidden.lock().unwrap().as_ref().is_some_and(|part| path.contains(part)) {
+            return Box::pin(async move { refusal(403, "Forbidden") });
+        }
+        let answer = self.current.get().admin_service().call(request);
         Box::pin(async move {
             while link.cut.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
-            answer.await.map(|response| response.map(|body| Answer::new(body.map_err(Into::into))))
+            let response = answer.await.map_err(BoxError::from)?;
+            let mut ended = link.ended.subscribe();
+            let end = async move { drop(ended.changed().await) };
+            let frames = |body| BodyStream::new(body).map(|frame| frame.map_err(BoxError::from)).take_until(Box::pin(end));
+            Ok(response.map(|body| AnyBody::new(StreamBody::new(frames(body)))))
         })
     }
 }
 
+type AnyBody = http_body_util::combinators::UnsyncBoxBody<bytes::Bytes, BoxError>;
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+fn refusal(code: u16, reason: &str) -> Result<http::Response<AnyBody>, BoxError> {
+    let status =
+        json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "code": code, "reason": reason, "message": "not allowed"});
+    let body = AnyBody::new(status.to_string().map_err(|e| match e {}));
+    Ok(http::Response::builder().status(code).body(body)?)
+}
+
 impl Api {
     async fn start(profile: Profile) -> Self {
-        let server = Server::start(ServerConfig::in_memory(profile)).await.unwrap();
-        server.wait_ready(Duration::from_secs(10)).await.unwrap();
+        let dir = tempfile::tempdir().unwrap();
+        let storage =
+            if profile == Profile::Member { StorageConfig::Embedded { dir: dir.path().join("now") } } else { StorageConfig::Memory };
+        let current = Current(Arc::new(Mutex::new(serve(profile, storage).await)));
         let link = Arc::new(Link::default());
-        let client = kube::Client::new(server.admin_service(), "default");
-        Self { client, _server: Arc::new(server), link }
+        let client = kube::Client::new(Linked { current: current.clone(), link: Arc::default() }, "default");
+        Self { client, current, link, dir: Arc::new(dir), profile }
+    }
+
+    /// Copies the store of this member, as a backup does.
+    pub(crate) fn back_up(&self, name: &str) {
+        let to = self.dir.path().join(name);
+        std::fs::create_dir(&to).unwrap();
+        for file in std::fs::read_dir(self.dir.path().join("now")).unwrap() {
+            let file = file.unwrap();
+            std::fs::copy(file.path(), to.join(file.file_name())).unwrap();
+        }
+    }
+
+    /// Starts this member anew with the copy of its store. Watches end, as they do when a server ends.
+    pub(crate) async fn restore(&self, name: &str) {
+        let server = serve(self.profile, StorageConfig::Embedded { dir: self.dir.path().join(name) }).await;
+        let old = std::mem::replace(&mut *self.current.0.lock().unwrap(), server);
+        old.stop_watches();
+    }
+
+    /// From now on watches of this member are silent.
+    pub(crate) fn deafen(&self) {
+        self.link.deaf.store(true, Ordering::SeqCst);
+        self.end_watches();
+    }
+
+    /// Ends all watches of this member; new ones work.
+    pub(crate) fn end_watches(&self) {
+        self.link.ended.send_replace(());
+    }
+
+    /// Answers 403 to the controllers where the path contains this.
+    pub(crate) fn forbid(&self, part: Option<&str>) {
+        *self.link.forbidden.lock().unwrap() = part.map(str::to_owned);
     }
 
     /// Sends one request; the status code and the body.
@@ -168,6 +229,12 @@ impl Api {
     }
 }
 
+async fn serve(profile: Profile, storage: StorageConfig) -> Arc<Server> {
+    let server = Server::start(ServerConfig { storage, ..ServerConfig::in_memory(profile) }).await.unwrap();
+    server.wait_ready(Duration::from_secs(30)).await.unwrap();
+    Arc::new(server)
+}
+
 struct Members(HashMap<String, Api>);
 
 #[async_trait]
@@ -177,7 +244,7 @@ impl MemberConnector for Members {
         if known.is_some() {
             return Ok(None);
         }
-        let service = Linked { inner: api._server.admin_service(), link: api.link.clone() };
+        let service = Linked { current: api.current.clone(), link: api.link.clone() };
         Ok(Some(Connection { client: kube::Client::new(service, "default"), fingerprint: "in memory".into() }))
     }
 }
@@ -251,6 +318,11 @@ impl Bed {
         self.gondor.until_there("/api/v1/namespaces/demo").await;
         self.rohan.until_there("/api/v1/namespaces/demo").await;
     }
+}
+
+/// All that is left of a record once its object and all copies are deleted.
+pub(crate) fn is_a_memory(record: Option<&Value>) -> bool {
+    record.is_some_and(|r| r["spec"]["deleted"].is_string() && r["spec"]["clusters"].as_object().is_none_or(serde_json::Map::is_empty))
 }
 
 /// Fast enough for tests; the relations between the values are those of real life.

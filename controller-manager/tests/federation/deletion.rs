@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bed::{Bed, CLUSTERS, MAPS, RECORDS, config_map};
+use crate::bed::{Bed, CLUSTERS, MAPS, RECORDS, config_map, is_a_memory};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_background_deletion_takes_the_copies_along() {
@@ -19,7 +19,7 @@ async fn a_background_deletion_takes_the_copies_along() {
     bed.federation.delete(&path, Some("Background")).await;
     bed.federation.until_gone(&path).await;
     assert!(bed.gondor.get(&path).await.is_none() && bed.rohan.get(&path).await.is_none());
-    bed.federation.until_gone(&record).await;
+    bed.federation.until(&record, is_a_memory).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

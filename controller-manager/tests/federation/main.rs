@@ -4,6 +4,7 @@
 mod away;
 mod bed;
 mod deletion;
+mod healing;
 mod identity;
 mod jobs;
 mod propagation;

@@ -40,7 +40,8 @@ fn every_field_of_a_record_survives_the_schema() {
         namespace: "demo".into(),
         name: "web".into(),
     };
-    let spec = PropagationRecordSpec { object, clusters: [("gondor".to_owned(), cluster)].into() };
+    let spec =
+        PropagationRecordSpec { object, clusters: [("gondor".to_owned(), cluster)].into(), deleted: Some("2026-01-01T00:00:00Z".into()) };
     survives("PropagationRecord", &json!({"spec": spec}));
 }
 

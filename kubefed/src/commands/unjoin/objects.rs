@@ -102,7 +102,7 @@ async fn delete(way: &Way, resource: &ApiResource, object: &DynamicObject) -> Re
 }
 
 async fn hand_over(member: &Connection, resource: &ApiResource, object: &DynamicObject) -> Result<(), Failure> {
-    let patch = json!({"metadata": {"labels": {keys::MANAGED_BY: null}, "annotations": {keys::SOURCE_UID: null}}});
+    let patch = json!({"metadata": {"labels": {keys::MANAGED_BY: null}, "annotations": {keys::SOURCE_UID: null, keys::APPLIED: null}}});
     let api = member.api(resource, object.namespace().as_deref());
     let patched = api.patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map(|_| ()).map_err(|e| member.failed(&format!("handing over {}/{}", resource.plural, object.name_any()), &e))

@@ -1,0 +1,126 @@
+//! What objects that are gone have left: tombstones to carry out, and deletions to remember.
+
+use std::collections::BTreeSet;
+
+use federation_api::record::{ClusterRecord, PropagationRecordSpec, State};
+use jiff::Timestamp;
+
+use super::{
+    brain::{Brain, Timer},
+    entry::{Copy, Entry, Key, Tracked},
+    reconcile::tell_undone,
+};
+use crate::kinds::{self, ObjectKey};
+
+impl Brain {
+    /// Takes the stored records of kinds whose objects are known: a record without an object is a tombstone. Those
+    /// of other kinds wait until it is known which objects exist.
+    pub(super) fn claim_records(&mut self) {
+        let mut waiting = Vec::new();
+        let Some(records) = self.records.take() else { return };
+        for (uid, spec) in records {
+            match kinds::kind_of(&spec.object).filter(|&kind| self.parts.enabled[kind]) {
+                Some(kind) if self.listed[kind] => self.take_record(kind, &uid, spec),
+                Some(_) => waiting.push((uid, spec)),
+                None => {}
+            }
+        }
+        self.records = Some(waiting);
+    }
+
+    fn take_record(&mut self, kind: usize, uid: &str, spec: PropagationRecordSpec) {
+        let key = self.intern(ObjectKey { kind, namespace: spec.object.namespace, name: spec.object.name });
+        let copies = spec.clusters.into_iter().map(|(name, record)| (name, Copy { record, ..Copy::default() }));
+        let entry = self.entries.entry(key.clone()).or_default();
+        if let Some(live) = entry.live.as_mut().filter(|l| *l.uid == *uid) {
+            live.recorded = true;
+            live.placed = true;
+            live.copies.extend(copies);
+        } else if let Some(at) = spec.deleted.and_then(|at| at.parse().ok()) {
+            let forgotten = self.ledger.insert(uid, key.clone(), at);
+            self.touch_all(forgotten);
+            let back: Vec<String> = self
+                .clusters
+                .iter()
+                .filter(|(_, s)| s.seen.get(&key).is_some_and(|s| s.source_uid == uid))
+                .map(|(n, _)| n.clone())
+                .collect();
+            back.iter().for_each(|cluster| self.bury_again(cluster, &key, uid));
+        } else {
+            let mut grave = Tracked { recorded: true, placed: true, ..Tracked::new(uid) };
+            grave.copies.extend(copies.filter(|(_, c)| c.record.explicit));
+            if grave.copies.is_empty() {
+                self.touch(&key, uid);
+            } else {
+                entry.graves.push(grave);
+            }
+        }
+        self.enqueue(&key);
+    }
+
+    /// Objects that are gone: deletes what they left. Gives the clusters where something is still left.
+    pub(super) fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) -> BTreeSet<String> {
+        let mut graves = std::mem::take(&mut entry.graves);
+        for grave in &mut graves {
+            let clusters: Vec<String> = grave.copies.keys().cloned().collect();
+            for cluster in clusters {
+                if self.clusters.contains_key(&cluster) {
+                    self.want_absent(key, grave, &cluster, true);
+                } else {
+                    grave.copies.remove(&cluster);
+                    self.touch(key, &grave.uid);
+                }
+            }
+        }
+        for grave in graves.extract_if(.., |grave| grave.copies.is_empty()) {
+            self.remember_deletion(key, &grave.uid);
+        }
+        entry.graves = graves;
+        entry.graves.iter().flat_map(|grave| grave.copies.keys().cloned()).collect()
+    }
+
+    /// A deletion was carried out everywhere.
+    pub(super) fn remember_deletion(&mut self, key: &Key, uid: &str) {
+        let forgotten = self.ledger.insert(uid, key.clone(), Timestamp::now());
+        self.touch(key, uid);
+        self.touch_all(forgotten);
+    }
+
+    /// Forgets deletions that are old enough, and their records with them.
+    pub(super) fn forget_deletions(&mut self) {
+        let forgotten: Vec<_> = std::iter::from_fn(|| self.ledger.expire(Timestamp::now())).collect();
+        self.touch_all(forgotten);
+        self.later(super::brain::LEDGER_PERIOD, Timer::Ledger);
+    }
+
+    fn touch_all(&mut self, forgotten: impl IntoIterator<Item = (String, Key)>) {
+        forgotten.into_iter().for_each(|(uid, key)| self.touch(&key, &uid));
+    }
+
+    /// A copy was seen in a cluster. If its object was deleted, with its copies, the member brought it back: the
+    /// tombstone is carried out once more.
+    pub(super) fn bury_again(&mut self, cluster: &str, key: &Key, source: &str) {
+        if !self.ledger.knows(source, key) {
+            return;
+        }
+        let Some(side) = self.clusters.get_mut(cluster) else { return };
+        let undone = side.damper.undone(key, std::time::Instant::now());
+        let entry = self.entries.entry(key.clone()).or_default();
+        let grave = if let Some(known) = entry.graves.iter().position(|g| *g.uid == *source) {
+            &mut entry.graves[known]
+        } else {
+            entry.graves.push(Tracked { recorded: true, placed: true, ..Tracked::new(source) });
+            entry.graves.last_mut().unwrap_or_else(|| unreachable!("one was added"))
+        };
+        if grave.copies.contains_key(cluster) {
+            return;
+        }
+        let record = ClusterRecord { explicit: true, state: State::Deleting, ..ClusterRecord::default() };
+        let not_before = Some(std::time::Instant::now() + undone.wait);
+        grave.copies.insert(cluster.to_owned(), Copy { record, not_before, ..Copy::default() });
+        tracing::warn!(cluster, kind = key.kind().kind, name = key.full_name(), "a copy of a deleted object is back; it is deleted again");
+        self.touch(key, source);
+        tell_undone(&self.parts.events, key, source, cluster, undone);
+        self.enqueue(key);
+    }
+}
