@@ -45,6 +45,9 @@ pub const INSECURE: &str = "federation.kubernetes.io/insecure";
 /// their names and addresses. `kubefed join` notes it; the controller manager does where it is missing.
 pub const CLUSTER_UID: &str = "federation.kubernetes.io/cluster-uid";
 
+/// Annotation on a Cluster: `kubefed join` changes it whenever it stored other credentials, so that they are read at once.
+pub const CREDENTIALS: &str = "federation.kubernetes.io/credentials";
+
 /// Key of a member's secret in the host: bearer token of the federation's account.
 pub const SECRET_TOKEN: &str = "token";
 /// Key of a member's secret: PEM of the authority of its serving certificate; absent or empty is the system's roots.

@@ -253,6 +253,8 @@ impl Monitor {
                 let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
                 self.client = Some(connection.client.clone());
                 if renewed {
+                    // Whoever waits for the new ones hears of them as soon as they were tried.
+                    self.written = None;
                     tracing::info!(cluster = self.name, "address or credentials changed");
                 }
                 self.clusters.members.modify(&self.name, |m| m.client = Some(connection.client));

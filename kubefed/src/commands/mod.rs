@@ -1,12 +1,16 @@
 //! What the commands do: resolve what was typed, then act.
 
 pub mod deinit;
+mod identity;
 pub mod init;
 pub mod join;
 mod leaving;
 mod session;
 pub mod unjoin;
 mod version;
+
+#[cfg(test)]
+mod tests;
 
 pub use session::Session;
 

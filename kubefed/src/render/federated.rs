@@ -13,8 +13,9 @@ pub fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "Cluster"), "clusters")
 }
 
-/// The Cluster of a member that is reached at `server`.
-pub fn cluster(member: &Member, server: &str) -> Object {
+/// The Cluster of a member that is reached at `server`. `uid` is the member's; `credentials` changes with the secret in the
+/// host, so that the controller manager reads it at once.
+pub fn cluster(member: &Member, server: &str, uid: Option<&str>, credentials: Option<&str>) -> Object {
     let spec = ClusterSpec {
         server_address_by_client_cidrs: vec![ServerAddressByClientCidr {
             client_cidr: "0.0.0.0/0".to_owned(),
@@ -30,6 +31,8 @@ pub fn cluster(member: &Member, server: &str) -> Object {
             "annotations": {
                 keys::SERVICE_ACCOUNT_NAME: member.account(),
                 keys::CLUSTER_ROLE_NAME: member.role(),
+                keys::CLUSTER_UID: uid,
+                keys::CREDENTIALS: credentials,
             },
         },
         "spec": spec,

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
+use crate::render::access::Access;
 use crate::render::names::{Federation, MANAGED_BY_LABEL, MANAGER, map, member_account, member_role};
 use crate::render::object::Object;
 
@@ -22,17 +23,6 @@ pub struct Member {
     pub host_context: String,
     /// Secret in the host cluster with the member's credentials.
     pub secret: String,
-}
-
-/// What a member answered about itself.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Access {
-    /// URL of its API server.
-    pub server: String,
-    /// Authority of its serving certificate, PEM.
-    pub ca: Option<Vec<u8>>,
-    /// Token of the account.
-    pub token: Option<Vec<u8>>,
 }
 
 impl Member {
@@ -115,21 +105,15 @@ impl Member {
         ]
     }
 
-    /// The secret in the host cluster the controller manager reads.
-    pub fn host_secret(&self, access: &Access) -> Object {
-        let bytes = |v: &[u8]| Some(ByteString(v.to_vec()));
-        let data = [
-            ("token", access.token.as_deref().and_then(bytes)),
-            ("ca.crt", access.ca.as_deref().and_then(bytes)),
-            ("namespace", bytes(self.federation.namespace.as_bytes())),
-            ("server", bytes(access.server.as_bytes())),
-        ];
-        Object::new(&Secret {
-            metadata: self.meta(self.secret.clone(), true),
-            type_: Some("Opaque".to_owned()),
-            data: Some(data.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))).collect()),
-            ..Secret::default()
-        })
+    /// The secret in the host cluster the controller manager reads; `uid` is the member's.
+    pub fn host_secret(&self, access: &Access, uid: Option<&str>) -> Object {
+        let mut data = access.data();
+        data.insert("namespace".to_owned(), ByteString(self.federation.namespace.clone().into_bytes()));
+        let mut metadata = self.meta(self.secret.clone(), true);
+        if let Some(uid) = uid {
+            metadata.annotations.get_or_insert_default().insert(keys::CLUSTER_UID.to_owned(), uid.to_owned());
+        }
+        Object::new(&Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() })
     }
 }
 

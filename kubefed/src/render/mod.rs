@@ -2,6 +2,7 @@
 //!
 //! What `--dry-run` prints and what is sent come from the same call.
 
+pub mod access;
 pub mod apiserver;
 pub mod args;
 pub mod claim;

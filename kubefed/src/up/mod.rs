@@ -4,7 +4,7 @@
 mod cable;
 mod hollow;
 mod questions;
-mod realm;
+pub(crate) mod realm;
 mod story;
 
 use std::path::PathBuf;

@@ -22,6 +22,7 @@ use super::cable::Cable;
 use super::hollow::{self, Appearance};
 use crate::cli::Cli;
 use crate::commands::{self, Session};
+use crate::error::Failure;
 use crate::printer::Printer;
 
 /// Name of the federation, of its context and its DNS label.
@@ -118,6 +119,25 @@ impl Realm {
         Ok(admin(&self.site(name)?.server))
     }
 
+    /// The federation's account in a member, in memory.
+    #[cfg(test)]
+    pub(crate) fn account(&self, name: &str) -> Result<Client> {
+        let user = format!("system:serviceaccount:{}:{name}-{HOST}", keys::DEFAULT_SYSTEM_NAMESPACE);
+        Ok(as_user(&self.site(name)?.server, &user))
+    }
+
+    /// The administrator's token of a server.
+    #[cfg(test)]
+    pub(crate) fn token(&self, name: &str) -> Result<String> {
+        Ok(self.site(name)?.token.clone())
+    }
+
+    /// The certificate of a server, PEM.
+    #[cfg(test)]
+    pub(crate) fn certificate(&self, name: &str) -> Result<Vec<u8>> {
+        Ok(self.site(name)?.certificate.clone())
+    }
+
     /// Pulls a member's cable.
     pub(crate) fn cut(&self, name: &str) -> Result<()> {
         self.site(name)?.cable.pull();
@@ -140,19 +160,23 @@ impl Realm {
         self.kubefed(&["unjoin", member]).await
     }
 
-    /// Runs a command of ours as a user would type it.
     async fn kubefed(&self, words: &[&str]) -> Result<()> {
+        let done = self.command(words).await.map(drop);
+        done.map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
+    }
+
+    /// Runs a command of ours as a user would type it and answers with its exit code.
+    ///
+    /// # Errors
+    /// What the command says.
+    pub(crate) async fn command(&self, words: &[&str]) -> Result<u8, Failure> {
         let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
         let (host, context) = (format!("--host-cluster-context={HOST}"), format!("--context={FEDERATION}"));
         let line = ["kubefed"].into_iter().chain(words.iter().copied()).chain([kubeconfig.as_str(), &host, &context]);
-        let cli = Cli::try_parse_from(line)?;
+        let cli = Cli::try_parse_from(line).map_err(|e| Failure::usage(e.to_string()))?;
         let quiet = Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()), false);
         let session = Session { printer: quiet, global: cli.global };
-        let command = Box::pin(commands::run(&session, cli.command));
-        command
-            .await
-            .map(|_| ())
-            .map_err(|f| anyhow!("kubefed {}: {}{}", words.join(" "), f.message, f.hint.map_or_else(String::new, |h| format!(" ({h})"))))
+        Box::pin(commands::run(&session, cli.command)).await
     }
 
     /// Whether the controller manager still runs; its error otherwise.

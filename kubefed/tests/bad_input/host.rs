@@ -3,6 +3,8 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use crate::support::{ADMIN, NOBODY, Place, create, free_port, hide, request};
@@ -99,7 +101,7 @@ async fn wrong_credentials_and_missing_rights() {
         let list: serde_json::Value = serde_json::from_str(&body).map_err(|e| e.to_string())?;
         let account = list["items"].as_array().and_then(|i| i.iter().find(|s| s["type"] == "kubernetes.io/service-account-token").cloned());
         let mut account = account.ok_or(body)?;
-        account["data"] = json!({"token": "dG9rZW4=", "ca.crt": "Y2E="});
+        account["data"] = json!({"token": STANDARD.encode("account-token"), "ca.crt": STANDARD.encode(&host.certificate)});
         let path = format!("{secrets}/{}", account["metadata"]["name"].as_str().unwrap_or_default());
         let (status, _, body) = request(&admin, "PUT", &path, &account).await;
         if status == 200 { Ok(()) } else { Err(body) }

@@ -83,7 +83,10 @@ impl Place {
 
     /// Starts an API server for an administrator and a nobody and waits until it listens.
     pub(crate) fn apiserver(&self, name: &str, port: u16, extra: &[&str]) -> Apiserver {
-        let tokens = format!("{ADMIN},admin,u1,system:masters\n{NOBODY},frodo,u2\nmember-token,legolas,u3\n");
+        let tokens = format!(
+            "{ADMIN},admin,u1,system:masters\n{NOBODY},frodo,u2\nmember-token,legolas,u3\n\
+             account-token,system:serviceaccount:federation-system:gondor-rivendell,u4\n"
+        );
         let tokens = self.file(&format!("{name}/tokens.csv"), &tokens);
         let flags = [
             "federation-apiserver".to_owned(),

@@ -1,20 +1,23 @@
 //! `kubefed join`.
 
 pub mod dns;
+mod proof;
 mod ready;
 
 use federation_api::cluster::ClusterSpec;
 use federation_api::names;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use crate::cli::{DryRun, JoinArgs, NamedFormat};
-use crate::commands::{Session, one_name};
+use crate::commands::{Session, identity, one_name};
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::kubeconfig::describe;
+use crate::render::access::Access;
 use crate::render::federated;
-use crate::render::member::{Access, Member};
+use crate::render::member::Member;
 use crate::render::names::Federation;
 use crate::render::object::{Object, to_json, to_yaml};
 use crate::wait::{Look, Patience, until};
@@ -48,7 +51,8 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
     let described =
         describe(&kubeconfig, Some(context)).map_err(|f| f.hint(format!("name the context of cluster {name} with --cluster-context")))?;
-    let access = Access { server: args.cluster_server.clone().unwrap_or(described.server), ca: described.ca, token: None };
+    let server = args.cluster_server.clone().unwrap_or(described.server);
+    let access = Access::of(server, described.ca, proof::entry(&kubeconfig, &described.context));
     let host = session.host(&kubeconfig, &args.host).await?;
     let installed = session.installed(&host, &args.host.federation_system_namespace).await?;
     let mut member = Member {
@@ -72,25 +76,39 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
         ));
     }
     let cluster = Connection::open(&kubeconfig, &session.target(Some(context))).await?;
+    let uid = identity::uid(&cluster).await?;
+    if let Some(existing) = &existing {
+        same_cluster(args, existing, &uid, context)?;
+    }
+    identity::no_other_name(&federation, &cluster, &member.federation, name, &uid).await?;
     let patience = session.patience(&args.host);
 
     printer.begin(&format!("Making an account for federation {} in {name}", member.federation.name));
     let namespace = session.namespace(&cluster, &member.namespace(), patience).await?;
     let made = namespace.max(cluster.apply_all(&member.objects()).await?);
-    let access = with_token(session, &cluster, &member, access, patience).await?;
+    let token = account_token(session, &cluster, &member, patience).await?;
     printer.end(made.progress());
 
-    printer.begin(&format!("Storing its credentials in {}", host.context));
-    let stored = host.apply(&member.host_secret(&access)).await?;
+    printer.begin(&format!("Trying its credentials at {}", access.server));
+    let access = proof::prove(session, access, &token, &uid, args.cluster_server.is_some(), patience).await?;
+    printer.end("done");
+
+    printer.begin(&format!("Storing them in {}", host.context));
+    let secret = member.host_secret(&access, Some(&uid));
+    let stored = host.apply(&secret).await?;
     printer.end(stored.max(host.apply_all(&member.host_reader()).await?).progress());
 
-    let object = federated::cluster(&member, &access.server);
+    let before = ready::last_told(&federation, name).await?;
+    let credentials = host.get(&secret.resource, secret.namespace.as_deref(), &secret.name).await?.and_then(|s| s.resource_version());
+    let object = federated::cluster(&member, &access.server, Some(&uid), credentials.as_deref());
     let change = federation.apply(&object).await?;
     remove_old_secret(&host, &member, existing.as_ref()).await?;
     dns::join(session, &cluster, &installed, name).await?;
     if args.wait {
         printer.begin(&format!("Waiting for {name} to be ready"));
-        ready::wait(session, &federation, name, &access.server, patience).await?;
+        // What was said before these credentials says nothing about them.
+        let before = before.filter(|_| change != Change::Unchanged);
+        ready::wait(session, &federation, name, &access.server, before.as_deref(), patience).await?;
         printer.end("done");
     }
     print(session, args, &object, change)
@@ -110,26 +128,40 @@ fn adopt(member: &mut Member, args: &JoinArgs, existing: &DynamicObject, server:
     Ok(())
 }
 
+/// Whoever joined under this name before is taken for the same cluster only if it is.
+fn same_cluster(args: &JoinArgs, existing: &DynamicObject, uid: &str, context: &str) -> Result<(), Failure> {
+    let name = existing.name_any();
+    match identity::noted(existing) {
+        Some(noted) if noted != uid && !args.replace => Err(Failure::new(format!(
+            "context \"{context}\" is not the cluster that was joined under the name \"{name}\" (uid {noted}) but another (uid {uid})"
+        ))
+        .hint(format!(
+            "join it under another name; if it takes the place of {name} for good, run kubefed unjoin {name} first, or give --replace"
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// What the member fills into the secret of the account's token.
+struct Token {
+    token: Vec<u8>,
+    /// The member's own idea of the authority of its serving certificate.
+    ca: Option<Vec<u8>>,
+}
+
 /// Waits until the member has filled in the account's token.
-async fn with_token(
-    session: &Session,
-    cluster: &Connection,
-    member: &Member,
-    access: Access,
-    patience: Patience,
-) -> Result<Access, Failure> {
+async fn account_token(session: &Session, cluster: &Connection, member: &Member, patience: Patience) -> Result<Token, Failure> {
     let (namespace, name) = (member.federation.namespace.as_str(), member.token_secret());
     until(&session.printer, "the account's token", patience, async || {
         let data = cluster.get_typed::<Secret>(namespace, &name).await?.and_then(|s| s.data).unwrap_or_default();
         let value = |key: &str| data.get(key).map(|v| v.0.clone()).filter(|v| !v.is_empty());
-        let Some(token) = value("token") else {
-            return Ok(Look::missing(
+        Ok(match value("token") {
+            Some(token) => Look::Done(Token { token, ca: value("ca.crt") }),
+            None => Look::missing(
                 format!("secret {namespace}/{name} of context {} has no token", cluster.context),
                 "kube-controller-manager of that cluster fills it in: check that it runs",
-            ));
-        };
-        let ca = access.ca.clone().or_else(|| value("ca.crt"));
-        Ok(Look::Done(Access { server: access.server.clone(), ca, token: Some(token) }))
+            ),
+        })
     })
     .await
 }
@@ -154,10 +186,10 @@ fn is_loopback(server: &str) -> bool {
 }
 
 fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access) -> Result<(), Failure> {
-    let cluster = federated::cluster(member, &access.server);
+    let cluster = federated::cluster(member, &access.server, None, None);
     let mut all = vec![member.namespace()];
     all.extend(member.objects());
-    all.push(member.host_secret(access));
+    all.push(member.host_secret(access, None));
     all.extend(member.host_reader());
     all.push(cluster);
     session.printer.note(&format!(

@@ -12,13 +12,12 @@ use super::{Fate, managed, objects};
 use crate::commands::join::dns;
 use crate::commands::leaving::{is_of, remove_namespace};
 use crate::commands::session::Installed;
-use crate::commands::{Session, join};
+use crate::commands::{Session, identity, join};
 use crate::connection::Connection;
 use crate::error::Failure;
+use crate::render::access::{Access, STORED};
+use crate::render::object::Object;
 use crate::wait::Patience;
-
-/// Name of the context made of the host secret.
-const STORED: &str = "the federation's own account";
 
 /// Names of what `join` made in the member.
 pub(super) struct Leaving {
@@ -76,32 +75,45 @@ pub(super) async fn connect(
 }
 
 async fn stored(session: &Session, secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Connection, Failure> {
-    Connection::open(&stored_config(secret, cluster)?, &session.target(Some(STORED))).await
+    Connection::open(&stored_access(secret, cluster)?.kubeconfig(), &session.target(Some(STORED))).await
 }
 
-/// Address and token from the host secret; the address of the Cluster, where there still is one, is newer.
-fn stored_config(secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Kubeconfig, Failure> {
+/// The way of the host secret; the address of the Cluster, where there still is one, is newer.
+fn stored_access(secret: Option<&DynamicObject>, cluster: Option<&DynamicObject>) -> Result<Access, Failure> {
     let none = |what: &str| Failure::new(format!("there are no stored credentials: {what}"));
-    let secret = secret.ok_or_else(|| none("no secret"))?;
-    let data = |key: &str| secret.data["data"][key].as_str().map(str::to_owned);
+    let mut access = Access::from_secret(secret.ok_or_else(|| none("no secret"))?);
     let spec: ClusterSpec = cluster.and_then(|c| serde_json::from_value(c.data["spec"].clone()).ok()).unwrap_or_default();
-    let decode = |text: String| {
-        use base64::Engine as _;
-        base64::engine::general_purpose::STANDARD.decode(text).ok().and_then(|b| String::from_utf8(b).ok())
-    };
-    let named = spec.server_address_by_client_cidrs.first().map(|a| a.server_address.clone());
-    let server = named.or_else(|| data("server").and_then(decode)).ok_or_else(|| none("no server"))?;
-    let token = data("token").and_then(decode).ok_or_else(|| none("no token"))?;
-    let mut entry = json!({"server": server});
-    if let Some(ca) = data("ca.crt") {
-        entry["certificate-authority-data"] = json!(ca);
+    if let Some(named) = spec.server_address_by_client_cidrs.first() {
+        access.server.clone_from(&named.server_address);
     }
-    let config = json!({
-        "clusters": [{"name": "c", "cluster": entry}],
-        "users": [{"name": "u", "user": {"token": token}}],
-        "contexts": [{"name": STORED, "context": {"cluster": "c", "user": "u"}}],
-    });
-    serde_json::from_value(config).map_err(|e| Failure::new(e.to_string()))
+    match (&access.token, access.server.is_empty()) {
+        (None, _) => Err(none("no token")),
+        (_, true) => Err(none("no server")),
+        _ => Ok(access),
+    }
+}
+
+/// Why a way does not lead to the cluster that was joined, as half a sentence; none if it does.
+///
+/// The uid noted at join decides. Where an older version noted none, the account it made for this name does; the
+/// federation's own token is taken by no cluster but the one that made it.
+///
+/// # Errors
+/// Anything the member says that leaves it open.
+pub(super) async fn stranger(way: &Way, leaving: &Leaving, noted: Option<&str>) -> Result<Option<String>, Failure> {
+    let member = &way.connection;
+    let uid = identity::uid(member).await;
+    match (uid, noted) {
+        (Ok(uid), Some(noted)) if uid == noted => return Ok(None),
+        (Ok(uid), Some(noted)) => return Ok(Some(format!("its uid is {uid} and not {noted}"))),
+        (Ok(_), None) if way.as_federation => return Ok(None),
+        (Err(failure), _) if way.as_federation => return Err(failure),
+        _ => {}
+    }
+    if leaving.account_in(member).await? {
+        return Ok(None);
+    }
+    Ok(Some(format!("it has no ServiceAccount {}/{} of this federation and cluster", leaving.namespace, leaving.account)))
 }
 
 impl Leaving {
@@ -118,6 +130,12 @@ impl Leaving {
             account,
             role: annotation(keys::CLUSTER_ROLE_NAME).unwrap_or_else(|| member.role()),
         }
+    }
+
+    /// Whether the member has the account that `join` made for this name.
+    pub(super) async fn account_in(&self, member: &Connection) -> Result<bool, Failure> {
+        let account = member.get(&ApiResource::erase::<ServiceAccount>(&()), Some(&self.namespace), &self.account).await?;
+        Ok(account.is_some_and(|a| is_of(&a, &self.federation, Some(&self.cluster))))
     }
 
     /// What remains in a member that cannot be reached.
@@ -142,6 +160,21 @@ impl Leaving {
     pub(super) async fn clean(&self, session: &Session, way: &Way, installed: &Installed, fate: Fate, patience: Patience) -> Left {
         let member = &way.connection;
         session.printer.begin(&format!("Cleaning up in {}", self.cluster));
+        // A controller manager that has not noticed yet would make again what is deleted here: it may not any more.
+        let fence = match fate {
+            Fate::Orphan => Ok(None),
+            Fate::Delete | Fate::Handover if way.as_federation => Ok(None),
+            Fate::Delete | Fate::Handover => self.revoke(member).await,
+        };
+        let fence = match fence {
+            Ok(fence) => fence,
+            Err(failure) => {
+                session.printer.end("failed");
+                let mut left = self.untouched(fate);
+                left.remains.push(failure.message);
+                return left;
+            }
+        };
         let left = objects::settle(session, way, &self.federation, fate, patience).await;
         let Left { settled, mut remains } = left.unwrap_or_else(|failure| {
             let remains = vec![format!("objects with label {} ({failure})", managed(&self.federation))];
@@ -152,12 +185,34 @@ impl Leaving {
         }
         // As long as the objects are not settled the account is needed, by the secret that stays for it.
         if way.as_federation || !settled {
+            if let Some(binding) = fence
+                && let Err(failure) = member.apply(&binding).await
+            {
+                remains.push(format!("the account without its clusterrolebinding ({failure})"));
+            }
             remains.extend(self.everything(Fate::Orphan));
         } else {
             remains.extend(self.remove_account(member).await);
         }
         session.printer.end("done");
         Left { settled, remains }
+    }
+
+    /// Takes the account's rights away and answers with what would give them back. Members see that at once, while a token
+    /// that is taken away may be good for some seconds more.
+    async fn revoke(&self, member: &Connection) -> Result<Option<Object>, Failure> {
+        let resource = ApiResource::erase::<ClusterRoleBinding>(&());
+        let Some(found) = member.get(&resource, None, &self.role).await? else { return Ok(None) };
+        if !is_of(&found, &self.federation, Some(&self.cluster)) {
+            return Ok(None);
+        }
+        member.delete(&resource, &found).await?;
+        let value = json!({
+            "apiVersion": resource.api_version, "kind": resource.kind,
+            "metadata": {"name": self.role, "labels": found.metadata.labels, "annotations": found.metadata.annotations},
+            "roleRef": found.data["roleRef"], "subjects": found.data["subjects"],
+        });
+        Ok(Some(Object::of(resource, None, self.role.clone(), value)))
     }
 
     async fn remove_account(&self, member: &Connection) -> Vec<String> {
@@ -219,8 +274,7 @@ mod tests {
             "data": {"token": "dA==", "server": "aHR0cDovLzEyNy4wLjAuMTox"}
         }))
         .unwrap();
-        let entry = stored_config(Some(&secret), None).unwrap();
-        assert_eq!(entry.clusters[0].cluster.as_ref().unwrap().server.as_deref(), Some("http://127.0.0.1:1"));
-        assert!(stored_config(None, None).is_err());
+        assert_eq!(stored_access(Some(&secret), None).unwrap().server, "http://127.0.0.1:1");
+        assert!(stored_access(None, None).is_err());
     }
 }

@@ -12,7 +12,7 @@ use kube::core::ApiResource;
 use crate::cli::UnjoinArgs;
 use crate::commands::leaving::{is_account_token, is_of};
 use crate::commands::session::Installed;
-use crate::commands::{Session, one_name};
+use crate::commands::{Session, identity, one_name};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
 use crate::printer::Printer;
@@ -55,17 +55,24 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
 
     let cluster = federation.get(&federated::resource(), None, name).await?;
     let secret = host_secret(&host, &installed.federation.namespace, &installed.federation.name, name, cluster.as_ref()).await?;
+    let leaving = member::Leaving::new(&installed, name, &host.context, cluster.as_ref());
+    let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
+    let way = member::connect(session, &kubeconfig, context, secret.as_ref(), cluster.as_ref()).await;
+    if cluster.is_none() && secret.is_none() && !half_done(&host, &installed, &leaving, way.as_ref().ok(), name).await? {
+        return Err(Failure::new(format!("cluster \"{name}\" is not in federation \"{}\"", installed.federation.name))
+            .hint(format!("kubectl --context={} get clusters lists those that are", federation.context)));
+    }
+    let noted = cluster.as_ref().and_then(identity::noted).or_else(|| secret.as_ref().and_then(identity::noted));
+    let way = proven(way, &leaving, noted, name, fate).await?;
+
     match &cluster {
         Some(cluster) => remove_cluster(session, &federation, args, name, cluster).await?,
         None => printer.warn(&format!("cluster \"{name}\" not found in federation; removing what an earlier unjoin may have left")),
     }
-
-    let leaving = member::Leaving::new(&installed, name, &host.context, cluster.as_ref());
-    let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
-    let left = match member::connect(session, &kubeconfig, context, secret.as_ref(), cluster.as_ref()).await {
+    let left = match way {
         Ok(way) => leaving.clean(session, &way, &installed, fate, session.patience(&args.host)).await,
         Err(failure) => {
-            printer.warn(&format!("{name} cannot be reached: {failure}"));
+            printer.warn(&format!("{name} is not touched: {failure}"));
             leaving.untouched(fate)
         }
     };
@@ -80,6 +87,55 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
     }
     remove_reader(&host, &installed, name).await?;
     Ok(conclude(printer, name, &left.remains))
+}
+
+/// Lets only a way through that leads to the cluster that was joined, before anything is changed anywhere.
+///
+/// # Errors
+/// That it leads elsewhere and objects would be changed there. Where objects stay as they are, the inner error is why the
+/// member is left alone.
+async fn proven(
+    way: Result<member::Way, Failure>,
+    leaving: &member::Leaving,
+    noted: Option<&str>,
+    name: &str,
+    fate: Fate,
+) -> Result<Result<member::Way, Failure>, Failure> {
+    let way = match way {
+        Ok(way) => way,
+        Err(failure) => return Ok(Err(failure.during("it cannot be reached"))),
+    };
+    let doubt = match member::stranger(&way, leaving, noted).await {
+        Ok(None) => return Ok(Ok(way)),
+        Ok(Some(why)) => {
+            Failure::new(format!("context {} is not the cluster that was joined under the name \"{name}\": {why}", way.connection.context))
+                .hint(format!(
+                    "nothing was changed; name the context of {name} with --cluster-context. If that cluster is gone for good, \
+             --orphan takes it out and touches no cluster"
+                ))
+        }
+        Err(failure) => failure.during(&format!("checking that context {} is {name}", way.connection.context)),
+    };
+    if fate == Fate::Orphan { Ok(Err(doubt)) } else { Err(doubt) }
+}
+
+/// Whether an earlier unjoin stopped half-way: the right to read the secret, or the account in the member, is still there.
+async fn half_done(
+    host: &Connection,
+    installed: &Installed,
+    leaving: &member::Leaving,
+    way: Option<&member::Way>,
+    name: &str,
+) -> Result<bool, Failure> {
+    let federation = &installed.federation;
+    let reader = host.get(&ApiResource::erase::<Role>(&()), Some(&federation.namespace), &federation.member_reader(name)).await?;
+    if reader.is_some_and(|role| is_of(&role, &federation.name, Some(name))) {
+        return Ok(true);
+    }
+    match way {
+        Some(way) => leaving.account_in(&way.connection).await,
+        None => Ok(false),
+    }
 }
 
 /// Says how it ended: v1's sentence only when nothing remains.

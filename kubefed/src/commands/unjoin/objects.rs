@@ -37,44 +37,77 @@ fn is_kubernetes_own(name: &str) -> bool {
 
 /// Deletes or hands over. What could not be done is returned as half sentences.
 ///
+/// Deletion is asynchronous, and somebody behind may write again: it ends when two looks in a row find nothing.
+///
 /// # Errors
-/// Anything the member says to a list; single objects that fail are among what remains.
+/// Anything the member says to a list, and that objects do not go; single objects that fail are among what remains.
 pub(super) async fn settle(session: &Session, way: &Way, federation: &str, fate: Fate, patience: Patience) -> Result<Left, Failure> {
     let member = &way.connection;
-    let mut left = Left { settled: true, remains: Vec::new() };
-    let (mut touched, mut any) = (0usize, false);
+    let mut remains = Vec::new();
+    if fate == Fate::Orphan {
+        let mut stay = 0usize;
+        for resource in kinds() {
+            stay += member.list(&resource, None, &managed(federation)).await?.len();
+        }
+        if stay > 0 {
+            session.printer.note(&format!(
+                "{stay} objects of the federation stay in {}, with label {}: --delete deletes them, --handover takes the label off.",
+                member.context,
+                managed(federation)
+            ));
+        }
+        return Ok(Left { settled: true, remains });
+    }
+    let mut quiet = false;
+    until(&session.printer, "the federation's objects to go", patience, async || {
+        let pass = pass(way, federation, fate).await?;
+        remains.extend(pass.handed_over);
+        if !pass.failed.is_empty() {
+            remains.extend(pass.failed);
+            return Ok(Look::Done(false));
+        }
+        if pass.seen.is_empty() && quiet {
+            return Ok(Look::Done(true));
+        }
+        quiet = pass.seen.is_empty();
+        Ok(Look::missing(
+            format!("{} are still there", shorten(&pass.seen)),
+            "finalizers may hold them; look at them with kubectl, then repeat the command",
+        ))
+    })
+    .await
+    .map(|settled| Left { settled, remains })
+}
+
+/// What one look at all kinds found and did.
+#[derive(Default)]
+struct Pass {
+    /// Objects of the federation.
+    seen: Vec<String>,
+    /// Namespaces that were handed over, and why.
+    handed_over: Vec<String>,
+    /// What went wrong with single objects.
+    failed: Vec<String>,
+}
+
+async fn pass(way: &Way, federation: &str, fate: Fate) -> Result<Pass, Failure> {
+    let mut pass = Pass::default();
     for resource in kinds() {
-        let objects = member.list(&resource, None, &managed(federation)).await?;
-        any |= !objects.is_empty();
-        for object in objects.iter().filter(|o| o.metadata.deletion_timestamp.is_none()) {
+        let objects = way.connection.list(&resource, None, &managed(federation)).await?;
+        pass.seen.extend(objects.iter().map(|o| format!("{}/{}", resource.plural, o.name_any())));
+        let is_going = |o: &DynamicObject| fate == Fate::Delete && o.metadata.deletion_timestamp.is_some();
+        for object in objects.iter().filter(|o| !is_going(o)) {
             let done = match fate {
-                Fate::Orphan => Ok(None),
                 Fate::Delete => delete(way, &resource, object).await,
-                Fate::Handover => hand_over(member, &resource, object).await.map(|()| None),
+                _ => hand_over(&way.connection, &resource, object).await.map(|()| None),
             };
             match done {
-                Ok(handed_over) => {
-                    touched += 1;
-                    left.remains.extend(handed_over);
-                }
-                Err(failure) => {
-                    left.settled = false;
-                    left.remains.push(failure.message);
-                }
+                Ok(handed_over) => pass.handed_over.extend(handed_over),
+                Err(failure) => pass.failed.push(failure.message),
             }
         }
     }
-    match fate {
-        Fate::Orphan if touched > 0 => session.printer.note(&format!(
-            "{touched} objects of the federation stay in {}, with label {}: --delete deletes them, --handover takes the label off.",
-            member.context,
-            managed(federation)
-        )),
-        // Also for those an earlier call deleted and finalizers hold.
-        Fate::Delete if any && left.settled => gone(session, member, federation, patience).await?,
-        _ => {}
-    }
-    Ok(left)
+    Ok(pass)
 }
 
 /// Deletes an object, or hands over the namespace it is and says why.
@@ -106,24 +139,4 @@ async fn hand_over(member: &Connection, resource: &ApiResource, object: &Dynamic
     let api = member.api(resource, object.namespace().as_deref());
     let patched = api.patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map(|_| ()).map_err(|e| member.failed(&format!("handing over {}/{}", resource.plural, object.name_any()), &e))
-}
-
-/// Deletion is asynchronous; waits until the member has nothing of the federation's any more.
-async fn gone(session: &Session, member: &Connection, federation: &str, patience: Patience) -> Result<(), Failure> {
-    until(&session.printer, "the federation's objects to be deleted", patience, async || {
-        let mut left = Vec::new();
-        for resource in kinds() {
-            let objects = member.list(&resource, None, &managed(federation)).await?;
-            left.extend(objects.iter().map(|o| format!("{}/{}", resource.plural, o.name_any())));
-        }
-        Ok(if left.is_empty() {
-            Look::Done(())
-        } else {
-            Look::missing(
-                format!("{} are still there", shorten(&left)),
-                "finalizers may hold them; look at them with kubectl, then repeat the command",
-            )
-        })
-    })
-    .await
 }

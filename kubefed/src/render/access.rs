@@ -1,0 +1,152 @@
+//! How a member is reached and as whom: from a kubeconfig into the host's secret, and back into a kubeconfig.
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
+use federation_api::keys::{SECRET_CA, SECRET_INSECURE, SECRET_PROXY, SECRET_SERVER, SECRET_TLS_SERVER_NAME, SECRET_TOKEN};
+use k8s_openapi::ByteString;
+use kube::api::DynamicObject;
+use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
+
+/// Name of the context made of an [`Access`].
+pub const STORED: &str = "the federation's own account";
+
+/// How the federation reaches a member and as whom.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Access {
+    /// URL of its API server.
+    pub server: String,
+    /// Authority of its serving certificate, PEM; the system's roots where there is none.
+    pub ca: Option<Vec<u8>>,
+    /// Name its certificate is checked for, where that is not the host of the URL.
+    pub tls_server_name: Option<String>,
+    /// Its certificate is not checked.
+    pub insecure: bool,
+    /// URL of the proxy it is reached through.
+    pub proxy: Option<String>,
+    /// Token of the account.
+    pub token: Option<Vec<u8>>,
+}
+
+impl Access {
+    /// What a kubeconfig says about a cluster, without credentials. Empty is absent, as for kubectl.
+    pub fn of(server: String, ca: Option<Vec<u8>>, cluster: Option<&Cluster>) -> Self {
+        let text = |get: fn(&Cluster) -> &Option<String>| cluster.and_then(|c| get(c).clone()).filter(|v| !v.trim().is_empty());
+        let insecure = cluster.is_some_and(|c| c.insecure_skip_tls_verify == Some(true));
+        Self {
+            server,
+            ca: ca.filter(|pem| !pem.trim_ascii().is_empty() && !insecure),
+            tls_server_name: text(|c| &c.tls_server_name),
+            insecure,
+            proxy: text(|c| &c.proxy_url),
+            token: None,
+        }
+    }
+
+    /// Data of the secret in the host cluster.
+    pub fn data(&self) -> BTreeMap<String, ByteString> {
+        let text = |v: &str| ByteString(v.as_bytes().to_vec());
+        let data = [
+            (SECRET_TOKEN, self.token.clone().map(ByteString)),
+            (SECRET_CA, self.ca.clone().map(ByteString)),
+            (SECRET_SERVER, Some(text(&self.server))),
+            (SECRET_TLS_SERVER_NAME, self.tls_server_name.as_deref().map(text)),
+            (SECRET_INSECURE, self.insecure.then(|| text("true"))),
+            (SECRET_PROXY, self.proxy.as_deref().map(text)),
+        ];
+        data.into_iter().filter_map(|(k, v)| Some((k.to_owned(), v?))).collect()
+    }
+
+    /// What such a secret says; its server may be missing in one of an older version.
+    pub fn from_secret(secret: &DynamicObject) -> Self {
+        let bytes = |key: &str| BASE64.decode(secret.data["data"][key].as_str()?).ok().filter(|v| !v.trim_ascii().is_empty());
+        let text = |key: &str| bytes(key).and_then(|v| String::from_utf8(v).ok());
+        Self {
+            server: text(SECRET_SERVER).unwrap_or_default(),
+            ca: bytes(SECRET_CA),
+            tls_server_name: text(SECRET_TLS_SERVER_NAME),
+            insecure: text(SECRET_INSECURE).as_deref() == Some("true"),
+            proxy: text(SECRET_PROXY),
+            token: bytes(SECRET_TOKEN),
+        }
+    }
+
+    /// A kubeconfig with the one context [`STORED`].
+    pub fn kubeconfig(&self) -> Kubeconfig {
+        let name = STORED.to_owned();
+        let cluster = Cluster {
+            server: Some(self.server.clone()),
+            certificate_authority_data: self.ca.as_ref().map(|pem| BASE64.encode(pem)),
+            tls_server_name: self.tls_server_name.clone(),
+            insecure_skip_tls_verify: self.insecure.then_some(true),
+            proxy_url: self.proxy.clone(),
+            ..Cluster::default()
+        };
+        let token = self.token.as_ref().map(|t| String::from_utf8_lossy(t).trim().to_owned());
+        let user = AuthInfo { token: token.map(Into::into), ..AuthInfo::default() };
+        let context = Context { cluster: name.clone(), user: Some(name.clone()), ..Context::default() };
+        Kubeconfig {
+            clusters: vec![NamedCluster { name: name.clone(), cluster: Some(cluster), ..NamedCluster::default() }],
+            auth_infos: vec![NamedAuthInfo { name: name.clone(), auth_info: Some(user), ..NamedAuthInfo::default() }],
+            contexts: vec![NamedContext { name: name.clone(), context: Some(context), ..NamedContext::default() }],
+            current_context: Some(name),
+            ..Kubeconfig::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn read(yaml: &str) -> Access {
+        let cluster: Cluster = serde_saphyr::from_str(yaml).unwrap();
+        let ca = cluster.certificate_authority_data.as_ref().map(|data| BASE64.decode(data).unwrap());
+        Access::of("https://gondor:6443".into(), ca, Some(&cluster))
+    }
+
+    fn secret(access: &Access) -> DynamicObject {
+        serde_json::from_value(json!({"metadata": {"name": "gondor"}, "data": access.data()})).unwrap()
+    }
+
+    #[test]
+    fn issue7_cases_03_10_14_what_a_context_says_about_the_way_is_kept() {
+        let whole = Access {
+            server: "https://gondor:6443".into(),
+            ca: Some(b"hi".to_vec()),
+            tls_server_name: Some("minas-tirith".into()),
+            insecure: false,
+            proxy: Some("socks5://127.0.0.1:1080".into()),
+            token: None,
+        };
+        let yaml = "{certificate-authority-data: aGk=, tls-server-name: minas-tirith, proxy-url: 'socks5://127.0.0.1:1080'}";
+        assert_eq!(read(yaml), whole);
+        let whole = Access { token: Some(b"t".to_vec()), ..whole };
+        assert_eq!(Access::from_secret(&secret(&whole)), whole);
+        let cluster = whole.kubeconfig().clusters.remove(0).cluster.unwrap();
+        assert_eq!(
+            Access { token: Some(b"t".to_vec()), ..Access::of("https://gondor:6443".into(), Some(b"hi".to_vec()), Some(&cluster)) },
+            whole
+        );
+    }
+
+    #[test]
+    fn issue7_case_10_empty_is_absent() {
+        let nothing = Access { server: "https://gondor:6443".into(), ..Access::default() };
+        assert_eq!(read("{certificate-authority-data: '', tls-server-name: '', proxy-url: ''}"), nothing);
+        assert_eq!(nothing.data().keys().collect::<Vec<_>>(), [SECRET_SERVER], "an apply takes the other keys away");
+        let emptied = json!({"metadata": {}, "data": {"ca.crt": "", "token": "dA==", "server": "aHR0cHM6Ly9nb25kb3I6NjQ0Mw=="}});
+        let emptied = Access::from_secret(&serde_json::from_value(emptied).unwrap());
+        assert_eq!(emptied, Access { token: Some(b"t".to_vec()), ..nothing });
+    }
+
+    #[test]
+    fn issue7_case_14_an_insecure_context_names_no_authority() {
+        let access = read("{certificate-authority-data: aGk=, insecure-skip-tls-verify: true}");
+        assert!(access.insecure && access.ca.is_none());
+        assert_eq!(access.data()[SECRET_INSECURE].0, b"true");
+    }
+}
