@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_wait_ends_with_what_is_missing_and_a_hint() {
         let (p, _, _) = printer();
         let failure = until::<()>(&p, "the ring", QUICK, async || Ok(Look::missing("it is in the fire", "wait longer"))).await.unwrap_err();
@@ -133,14 +133,14 @@ mod tests {
         assert_eq!(failure.code, crate::error::EXIT_TIMED_OUT);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_look_that_hangs_does_not_hang_the_wait() {
         let (p, _, _) = printer();
         let failure = until::<()>(&p, "the ring", QUICK, async || std::future::pending().await).await.unwrap_err();
         assert_eq!(failure.code, crate::error::EXIT_TIMED_OUT);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_wait_ends_when_the_thing_is_there() {
         let (p, _, _) = printer();
         let mut looks = 0;

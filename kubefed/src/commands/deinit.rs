@@ -1,9 +1,11 @@
 //! `kubefed deinit`.
 
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::{PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -15,7 +17,7 @@ use super::{Session, one_name};
 use crate::cli::DeinitArgs;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::kubeconfig::remove;
+use crate::kubeconfig::{check, holds, remove};
 use crate::render::credentials::CA_CERT;
 use crate::render::federated;
 use crate::render::names::{Federation, INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER};
@@ -34,31 +36,32 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
     if installed && !args.force {
         nobody_is_joined(session, &federation).await?;
     }
+    if !is_there(&host, &federation).await? {
+        return Err(Failure::new(format!(
+            "there is no federation \"{}\" in namespace {} of context {}",
+            federation.name, federation.namespace, host.context
+        ))
+        .hint("check --host-cluster-context and --federation-system-namespace"));
+    }
+
+    let files = Files::of(session, &federation, authority.as_ref())?;
 
     printer.begin(&format!("Removing federation {} from {}", federation.name, host.context));
-    let ours = |name: String, resource: ApiResource| (resource, name);
-    let workloads = [federation.controller_manager(), federation.apiserver()].map(|n| ours(n, ApiResource::erase::<Deployment>(&())));
+    let workloads = workloads(&federation);
     remove_all(&host, &federation, &workloads).await?;
     pods_are_gone(session, args, &host, &federation).await?;
-    let mut rest = vec![
-        ours(federation.controller_manager(), ApiResource::erase::<ServiceAccount>(&())),
-        ours(federation.apiserver(), ApiResource::erase::<Service>(&())),
-        ours(federation.dns(), ApiResource::erase::<Service>(&())),
-        ours(federation.apiserver_credentials(), ApiResource::erase::<Secret>(&())),
-        ours(federation.controller_manager_kubeconfig(), ApiResource::erase::<Secret>(&())),
-        ours(federation.dns_provider_conf(), ApiResource::erase::<Secret>(&())),
-    ];
+    let mut rest = beside(&federation);
     if args.delete_data {
-        rest.push(ours(federation.etcd_claim(), ApiResource::erase::<PersistentVolumeClaim>(&())));
+        rest.push(claim(&federation));
     }
     remove_all(&host, &federation, &rest).await?;
     // Of clusters left behind by --force, and of those an unjoin could not settle: nobody else removes them now.
     remove_members(&host, &federation).await?;
     printer.end("done");
 
-    forget(session, &federation, authority.as_ref())?;
+    files.forget()?;
     // Last, because it tells whose entries the kubeconfig has.
-    remove_all(&host, &federation, &[ours(federation.ca(), ApiResource::erase::<Secret>(&()))]).await?;
+    remove_all(&host, &federation, &[authority_secret(&federation)]).await?;
     finish(session, args, &host, &federation).await
 }
 
@@ -85,6 +88,47 @@ async fn finish(session: &Session, args: &DeinitArgs, host: &Connection, federat
     Ok(())
 }
 
+type Named = (ApiResource, String);
+
+fn workloads(federation: &Federation) -> Vec<Named> {
+    [federation.controller_manager(), federation.apiserver()].map(|name| (ApiResource::erase::<Deployment>(&()), name)).to_vec()
+}
+
+/// What the workloads need, but for data and authority.
+fn beside(federation: &Federation) -> Vec<Named> {
+    vec![
+        (ApiResource::erase::<ServiceAccount>(&()), federation.controller_manager()),
+        (ApiResource::erase::<Service>(&()), federation.apiserver()),
+        (ApiResource::erase::<Service>(&()), federation.dns()),
+        (ApiResource::erase::<Secret>(&()), federation.apiserver_credentials()),
+        (ApiResource::erase::<Secret>(&()), federation.controller_manager_kubeconfig()),
+        (ApiResource::erase::<Secret>(&()), federation.dns_provider_conf()),
+    ]
+}
+
+fn claim(federation: &Federation) -> Named {
+    (ApiResource::erase::<PersistentVolumeClaim>(&()), federation.etcd_claim())
+}
+
+fn authority_secret(federation: &Federation) -> Named {
+    (ApiResource::erase::<Secret>(&()), federation.ca())
+}
+
+/// Whether there is anything of the federation, be it what an earlier `deinit` left half-way.
+async fn is_there(host: &Connection, federation: &Federation) -> Result<bool, Failure> {
+    let mut all = workloads(federation);
+    all.extend(beside(federation));
+    all.extend([claim(federation), authority_secret(federation)]);
+    for (resource, name) in &all {
+        let found = host.get(resource, Some(&federation.namespace), name).await?;
+        if found.is_some_and(|o| is_of(&o, &federation.name, None)) {
+            return Ok(true);
+        }
+    }
+    let namespace = host.get(&ApiResource::erase::<Namespace>(&()), None, &federation.namespace).await?;
+    Ok(namespace.is_some_and(|ns| is_of(&ns, &federation.name, None) && ns.metadata.deletion_timestamp.is_none()))
+}
+
 async fn nobody_is_joined(session: &Session, federation: &Federation) -> Result<(), Failure> {
     let clusters = async {
         let connection = session.federation(&federation.name).await?;
@@ -101,7 +145,7 @@ async fn nobody_is_joined(session: &Session, federation: &Federation) -> Result<
         .hint(format!("kubefed unjoin {} first, or leave them as they are with --force", names[0])))
 }
 
-async fn remove_all(host: &Connection, federation: &Federation, all: &[(ApiResource, String)]) -> Result<(), Failure> {
+async fn remove_all(host: &Connection, federation: &Federation, all: &[Named]) -> Result<(), Failure> {
     for (resource, name) in all {
         if let Some(object) = host.get(resource, Some(&federation.namespace), name).await?
             && is_of(&object, &federation.name, None)
@@ -140,21 +184,42 @@ async fn pods_are_gone(session: &Session, args: &DeinitArgs, host: &Connection, 
     .await
 }
 
-/// Takes the federation's entries out of the local kubeconfig; entries of that name for another server stay.
-fn forget(session: &Session, federation: &Federation, authority: Option<&Secret>) -> Result<(), Failure> {
-    let files = session.files();
-    let Ok(local) = files.load() else { return Ok(()) };
-    let Some(cluster) = local.clusters.iter().find(|c| c.name == federation.name) else { return Ok(()) };
-    let theirs = cluster.cluster.as_ref().and_then(|c| c.certificate_authority_data.clone());
-    let ca = authority.and_then(|s| s.data.as_ref()?.get(CA_CERT)).map(|b| BASE64.encode(&b.0));
-    if ca.is_none() || theirs != ca {
-        session.printer.note(&format!("Entry \"{}\" of the kubeconfig is not known to be this federation's and stays.", federation.name));
-        return Ok(());
+/// The local kubeconfig files with entries of the federation. Found, and tried, before anything is removed: those that hold
+/// none of ours need not be writable.
+struct Files {
+    names: [String; 2],
+    paths: Vec<PathBuf>,
+}
+
+impl Files {
+    /// Entries of that name for another server are not the federation's, they stay.
+    fn of(session: &Session, federation: &Federation, authority: Option<&Secret>) -> Result<Self, Failure> {
+        let files = session.files();
+        let mut ours = Self { names: [federation.name.clone(), super::init::basic_auth_user(&federation.name)], paths: Vec::new() };
+        let Ok(local) = files.load() else { return Ok(ours) };
+        let Some(cluster) = local.clusters.iter().find(|c| c.name == federation.name) else { return Ok(ours) };
+        let theirs = cluster.cluster.as_ref().and_then(|c| c.certificate_authority_data.clone());
+        let ca = authority.and_then(|s| s.data.as_ref()?.get(CA_CERT)).map(|b| BASE64.encode(&b.0));
+        if ca.is_none() || theirs != ca {
+            let name = &federation.name;
+            session.printer.note(&format!("Entry \"{name}\" of the kubeconfig is not known to be this federation's and stays."));
+            return Ok(ours);
+        }
+        for path in files.existing() {
+            if holds(path, &ours.entries())? {
+                check(path)?;
+                ours.paths.push(path.to_owned());
+            }
+        }
+        Ok(ours)
     }
-    let (name, basic) = (federation.name.as_str(), super::init::basic_auth_user(&federation.name));
-    let ours = [("clusters", name), ("users", name), ("users", basic.as_str()), ("contexts", name)];
-    for file in files.existing() {
-        remove(file, &ours)?;
+
+    fn entries(&self) -> [(&str, &str); 4] {
+        let [name, basic] = &self.names;
+        [("clusters", name), ("users", name), ("users", basic), ("contexts", name)]
     }
-    Ok(())
+
+    fn forget(&self) -> Result<(), Failure> {
+        self.paths.iter().try_for_each(|path| remove(path, &self.entries()).map(drop))
+    }
 }

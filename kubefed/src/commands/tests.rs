@@ -227,3 +227,18 @@ async fn issue7_case_14_the_name_in_the_certificate_goes_along() {
     assert_eq!(realm.command(&["join", "gondor", "--wait=false"]).await, Ok(0));
     assert_eq!(stored(&realm).await.data.unwrap()[keys::SECRET_TLS_SERVER_NAME].0, b"localhost");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue7_w7_deinit_of_what_never_was_is_an_error_and_of_what_is_left_is_not() {
+    let (_dir, realm) = realm(&[]).await;
+    let failure = realm.command(&["deinit", "mordor", "--force"]).await.unwrap_err();
+    assert_eq!(failure.message, format!("there is no federation \"mordor\" in namespace {SYSTEM} of context rivendell"));
+    // The last thing that goes is the authority: an earlier deinit may have stopped before it.
+    let annotations = json!({keys::FEDERATION_NAME: "mordor"});
+    let secret: Secret = serde_json::from_value(json!({"metadata": {"name": "mordor-federation-ca", "annotations": annotations}})).unwrap();
+    let secrets = Api::<Secret>::namespaced(realm.member("rivendell").unwrap(), SYSTEM);
+    secrets.create(&kube::api::PostParams::default(), &secret).await.unwrap();
+    assert_eq!(realm.command(&["deinit", "mordor"]).await, Ok(0));
+    assert!(secrets.get_opt("mordor-federation-ca").await.unwrap().is_none());
+    assert!(realm.command(&["deinit", "mordor"]).await.is_err());
+}

@@ -22,6 +22,9 @@ pub struct Entry {
     pub value: Value,
 }
 
+/// The lists entries stand in.
+const LISTS: [&str; 3] = ["clusters", "users", "contexts"];
+
 impl Entry {
     /// The key the value stands under: `cluster`, `user` or `context`.
     fn key(&self) -> &'static str {
@@ -31,6 +34,25 @@ impl Entry {
             _ => "context",
         }
     }
+}
+
+/// Makes sure that [`edit`] and [`remove`] will be able to change a file: it is read and locked, and its directory made.
+///
+/// # Errors
+/// As [`edit`].
+pub fn check(path: &Path) -> Result<(), Failure> {
+    change(path, |config| LISTS.iter().try_for_each(|list| list_of(&mut config.clone(), list).map(drop))).map(drop)
+}
+
+/// Whether a file has one of these entries; it need not be writable for that.
+///
+/// # Errors
+/// A file that cannot be read or understood.
+pub fn holds(path: &Path, entries: &[(&str, &str)]) -> Result<bool, Failure> {
+    let config = parse(path, &read(path)?)?;
+    Ok(entries
+        .iter()
+        .any(|(list, name)| config.get(*list).and_then(Value::as_array).is_some_and(|l| l.iter().any(|e| e["name"] == **name))))
 }
 
 /// Puts entries in, replacing those of the same name. `current-context` stays. Returns whether the file changed.
@@ -85,18 +107,14 @@ fn try_change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<
     let at = |doing: &str| format!("{doing} {}", path.display());
     // A link is kept: the file it points to is written.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let dir = directory(&path);
     fs::create_dir_all(dir).map_err(|e| Failure::new(format!("{}: {e}", at("making the directory of"))))?;
     let _lock = Lock::take(&path)?;
-    let before = match fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(e) if e.kind() == ErrorKind::NotFound => String::new(),
-        Err(e) => return Err(Failure::new(format!("{}: {e}", at("reading")))),
-    };
+    let before = read(&path)?;
     let mut config = parse(&path, &before)?;
     let original = config.clone();
     edit(&mut config).map_err(|e| e.during(&at("editing")))?;
-    if config == original && !before.is_empty() {
+    if config == original {
         return Ok(false);
     }
     for (key, value) in [("apiVersion", "v1"), ("kind", "Config")] {
@@ -105,6 +123,18 @@ fn try_change(path: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> Result<
     let text = serde_saphyr::to_string(&config).map_err(|e| Failure::new(format!("{}: {e}", at("writing"))))?;
     write(&path, dir, &text).map_err(|e| Failure::new(format!("{}: {e}", at("writing"))))?;
     Ok(true)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// A file's text; one that is not there is empty.
+fn read(path: &Path) -> Result<String, Failure> {
+    match fs::read_to_string(path) {
+        Err(e) if e.kind() == ErrorKind::NotFound => Ok(String::new()),
+        text => text.map_err(|e| Failure::new(format!("reading {}: {e}", path.display()))),
+    }
 }
 
 fn parse(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
@@ -215,6 +245,26 @@ mod tests {
         assert!(fs::symlink_metadata(&link).unwrap().file_type().is_symlink());
         assert_eq!(read(&path)["clusters"][0]["cluster"]["server"], "https://two");
         kube::config::Kubeconfig::read_from(&path).unwrap();
+    }
+
+    #[test]
+    fn issue7_w5_a_file_is_checked_without_a_change_and_read_without_a_lock() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config");
+        check(&path).unwrap();
+        assert!(!path.exists());
+        fs::write(&path, MINE).unwrap();
+        check(&path).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), MINE);
+        // Nobody could write a file that lies below another file.
+        let below = path.join("config");
+        assert!(check(&below).unwrap_err().hint.unwrap().contains("can be written"));
+        fs::write(dir.path().join("config.lock"), "").unwrap();
+        assert!(holds(&path, &[("users", "gondor")]).unwrap());
+        assert!(!holds(&path, &[("users", "fellowship"), ("contexts", "fellowship")]).unwrap());
+        fs::write(&path, "clusters: 5\n").unwrap();
+        fs::remove_file(dir.path().join("config.lock")).unwrap();
+        assert!(check(&path).is_err());
     }
 
     #[test]

@@ -4,6 +4,6 @@ mod edit;
 mod files;
 mod load;
 
-pub use edit::{Entry, edit, remove};
+pub use edit::{Entry, check, edit, holds, remove};
 pub use files::Files;
 pub use load::{Target, describe};

@@ -50,7 +50,9 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
             temporary.path().to_owned()
         }
     };
+    session.printer.begin("Starting a federation, its host and three hollow members");
     let realm = Realm::start(&dir).await.map_err(failed)?;
+    session.printer.end("done");
     if args.story {
         let told = story::tell(&realm, &session.printer, start).await;
         if let Err(error) = told {
@@ -59,8 +61,9 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
         }
     } else {
         for member in realm::MEMBERS {
+            session.printer.begin(&format!("Joining {}, region {}, zone {}", member.name, member.region, member.zone));
             realm.join(member.name).await.map_err(failed)?;
-            session.printer.note(&format!("{} has joined, region {}, zone {}", member.name, member.region, member.zone));
+            session.printer.end("done");
         }
     }
     if args.keep || !args.story {

@@ -152,7 +152,8 @@ impl Realm {
 
     /// `kubefed join`.
     pub(crate) async fn join(&self, member: &str) -> Result<()> {
-        self.kubefed(&["join", member]).await
+        // Everything is in this process: what is not there after this long does not come.
+        self.kubefed(&["join", member, "--timeout=1m"]).await
     }
 
     /// `kubefed unjoin`.

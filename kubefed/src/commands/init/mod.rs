@@ -17,7 +17,7 @@ use crate::cli::{DryRun, Format, InitArgs};
 use crate::commands::Session;
 use crate::connection::Change;
 use crate::error::Failure;
-use crate::kubeconfig::edit;
+use crate::kubeconfig::{check, edit};
 use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
 use crate::render::host;
 use crate::render::object::{to_json, to_yaml};
@@ -38,6 +38,8 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
         // What cannot be read cannot be written at the end either.
         files.load()?;
     }
+    let file = files.to_write()?;
+    check(file)?;
     let federation = &plane.federation;
 
     printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));
@@ -59,7 +61,6 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
 
     printer.begin("Updating kubeconfig");
     let url = at.url().ok_or_else(|| Failure::new("the API server's Service has no address"))?;
-    let file = files.to_write()?;
     let replaced = entries::foreign_server(&files.load().unwrap_or_default(), &federation.name, &credentials, &url);
     let changed = edit(file, &entries::entries(&federation.name, &url, &credentials))?;
     printer.end(if changed { Change::Configured } else { Change::Unchanged }.progress());
