@@ -74,6 +74,26 @@ async fn an_etcd_that_is_away_is_an_error_in_bounded_time() {
 }
 
 #[tokio::test]
+async fn issue7_case_11_a_dead_endpoint_delays_no_name() {
+    let (_etcd, url) = support::etcd().await;
+    let (doomed, other) = support::etcd().await;
+    drop(doomed);
+    for endpoints in [format!("{other},{url}"), format!("{url},{other}")] {
+        let (provider, zone) = open(&endpoints, "fellowship").await;
+        let start = Instant::now();
+        for n in 0..50 {
+            let at = format!("n{n}.example.com");
+            provider.apply(&zone, &[Change::Upsert(a(&at, &["192.0.2.1"]))]).await.unwrap();
+            assert_eq!(provider.read(&zone, &name(&at)).await.unwrap().len(), 1);
+        }
+        assert!(start.elapsed() < Duration::from_secs(10), "50 names took {:?}", start.elapsed());
+        for n in 0..50 {
+            provider.apply(&zone, &[Change::Delete { name: name(&format!("n{n}.example.com")), kind: Kind::A }]).await.unwrap();
+        }
+    }
+}
+
+#[tokio::test]
 async fn etcd_is_reached_with_certificates_of_both_sides() {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name).display().to_string();

@@ -7,10 +7,12 @@ mod skydns;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use etcd_client::{Certificate, Client, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Certificate, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure};
 
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
@@ -21,8 +23,9 @@ use skydns::Record;
 /// The name the provider is registered under.
 pub const NAME: &str = "coredns";
 
-/// How long one request to etcd may take.
-const REQUEST_TIMEOUT: Duration = Duration::from_secs(5);
+/// How far one request to etcd may go. Transactions are guarded by what was read, and planned anew when the guards do not
+/// hold, so they may be sent twice; a member may lose what it passed on to a leader that died.
+const REQUEST: Effort = Effort { limit: Duration::from_secs(5), each: Duration::from_secs(2), repeatable: true };
 /// Keys fetched at a time: far below gRPC's limit of 4 MiB an answer.
 const PAGE: i64 = 2000;
 /// How often a batch is planned anew when someone else writes the same keys at the same moment.
@@ -30,7 +33,7 @@ const ATTEMPTS: usize = 4;
 
 /// A connection to CoreDNS's etcd for one federation.
 pub struct CoreDns {
-    client: Client,
+    endpoints: Endpoints,
     zones: Vec<Zone>,
     at: String,
     owner: String,
@@ -49,9 +52,9 @@ impl CoreDns {
     /// A certificate file cannot be read, or an endpoint is no URL.
     pub async fn connect(config: Config, owner: &str) -> Result<Self, Error> {
         let mut options = ConnectOptions::new()
-            .with_timeout(REQUEST_TIMEOUT)
             .with_connect_timeout(Duration::from_secs(3))
-            .with_keep_alive(Duration::from_secs(10), Duration::from_secs(5));
+            .with_keep_alive(Duration::from_secs(10), Duration::from_secs(5))
+            .with_require_leader(true);
         if let Some(tls) = &config.tls {
             let mut with = TlsOptions::new().ca_certificate(Certificate::from_pem(read(&tls.ca)?));
             if let Some((cert, key)) = &tls.identity {
@@ -59,31 +62,44 @@ impl CoreDns {
             }
             options = options.with_tls(with);
         }
-        let client = Client::connect(&config.endpoints, Some(options))
+        let endpoints = Endpoints::connect(&config.endpoints, &options, Arc::new(|_, _| ()))
             .await
             .map_err(|e| config::config(format!("etcd-endpoints: {e}"), "write for example http://etcd:2379"))?;
         let zone = |(index, name)| Zone { name, id: index_id(index) };
         let zones = config.zones.into_iter().enumerate().map(zone).collect();
-        Ok(CoreDns { client, zones, at: config.endpoints.join(","), owner: owner.to_owned() })
+        Ok(CoreDns { endpoints, zones, at: config.endpoints.join(","), owner: owner.to_owned() })
     }
 
-    fn unavailable(&self, error: &etcd_client::Error) -> Error {
-        let message = match error {
-            etcd_client::Error::GRpcStatus(status) => status.message().to_owned(),
-            other => other.to_string(),
+    fn unavailable(&self, failure: Failure) -> Error {
+        let message = match failure {
+            Failure::Refused(etcd_client::Error::GRpcStatus(status)) => status.message().to_owned(),
+            Failure::Refused(other) => other.to_string(),
+            Failure::Away(why) | Failure::Unanswered(why) => why,
+            other => format!("{other:?}"),
         };
         Error::Unavailable { provider: NAME, at: self.at.clone(), message }
     }
 
+    async fn transact(&self, txn: Txn) -> Result<TxnResponse, Error> {
+        let attempt = |endpoint: Arc<Endpoint>| {
+            let txn = txn.clone();
+            async move { endpoint.client().kv_client().txn(txn).await }
+        };
+        self.endpoints.call(REQUEST, attempt).await.map_err(|e| self.unavailable(e))
+    }
+
     /// Every record below a directory, page by page, all at the revision of the first page.
     async fn scan(&self, directory: &str) -> Result<BTreeMap<String, Present>, Error> {
-        let mut kv = self.client.kv_client();
         let mut found = BTreeMap::new();
         let (mut from, end) = (directory.as_bytes().to_vec(), prefix_end(directory.as_bytes()));
         let mut revision = 0;
         loop {
             let options = GetOptions::new().with_range(end.clone()).with_limit(PAGE).with_revision(revision);
-            let page = kv.get(from, Some(options)).await.map_err(|e| self.unavailable(&e))?;
+            let read = |endpoint: Arc<Endpoint>| {
+                let (from, options) = (from.clone(), options.clone());
+                async move { endpoint.client().kv_client().get(from, Some(options)).await }
+            };
+            let page = self.endpoints.call(REQUEST, read).await.map_err(|e| self.unavailable(e))?;
             if revision == 0 {
                 revision = page.header().map_or(0, etcd_client::ResponseHeader::revision);
             }
@@ -99,7 +115,7 @@ impl CoreDns {
     async fn look(&self, names: &[&DnsName]) -> Result<BTreeMap<String, Present>, Error> {
         let get = |name: &&DnsName| TxnOp::get(skydns::directory(name), Some(GetOptions::new().with_prefix()));
         let ops: Vec<TxnOp> = names.iter().map(get).collect();
-        let answer = self.client.kv_client().txn(Txn::new().and_then(ops)).await.map_err(|e| self.unavailable(&e))?;
+        let answer = self.transact(Txn::new().and_then(ops)).await?;
         let mut found = BTreeMap::new();
         for response in answer.op_responses() {
             if let TxnOpResponse::Get(got) = response {
@@ -138,7 +154,7 @@ impl Provider for CoreDns {
                 let mut again = Vec::new();
                 for transaction in planned.transactions {
                     let txn = Txn::new().when(transaction.guards).and_then(transaction.ops);
-                    let answer = self.client.kv_client().txn(txn).await.map_err(|e| self.unavailable(&e))?;
+                    let answer = self.transact(txn).await?;
                     if !answer.succeeded() {
                         again.extend(todo.iter().copied().filter(|n| transaction.names.contains(n.name)));
                     }

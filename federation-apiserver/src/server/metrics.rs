@@ -1,7 +1,7 @@
 //! `/metrics` in Prometheus' text format. Names and labels are kube-apiserver's where it has the
 //! same thing, so that dashboards fit.
 //!
-//! Every label is `&'static str`: what clients send can never make a new time series.
+//! Every label is `&'static str` or comes from a flag: what clients send can never make a new time series.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,6 +29,7 @@ const WATCHERS: &str = "apiserver_registered_watchers";
 const WATCH_EVENTS: &str = "apiserver_watch_events_total";
 const STORAGE: &str = "apiserver_storage_request_duration_seconds";
 const STORAGE_ERRORS: &str = "apiserver_storage_request_errors_total";
+const ETCD_ENDPOINT: &str = "apiserver_storage_endpoint_up";
 const AUDIT: &str = "apiserver_audit_event_total";
 const AUTHENTICATION: &str = "authentication_attempts";
 const MEMORY: &str = "process_resident_memory_bytes";
@@ -118,6 +119,7 @@ fn describe() {
     describe_counter!(WATCH_EVENTS, "Events written to watchers.");
     describe_histogram!(STORAGE, Unit::Seconds, "Time the storage backend took.");
     describe_counter!(STORAGE_ERRORS, "Storage requests that failed, without conflicts.");
+    describe_gauge!(ETCD_ENDPOINT, "1 when the endpoint of etcd answers.");
     describe_counter!(AUDIT, "Events written to the audit log.");
     describe_counter!(AUTHENTICATION, "Authenticated requests by result.");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of the process.");
@@ -174,6 +176,11 @@ pub fn storage(backend: &'static str, operation: &'static str, took: Duration, f
     if failed {
         counter!(STORAGE_ERRORS, "backend" => backend, "operation" => operation).increment(1);
     }
+}
+
+/// Whether an endpoint of etcd answers; there are as many as `--etcd-servers` names.
+pub fn etcd_endpoint(url: &str, up: bool) {
+    gauge!(ETCD_ENDPOINT, "endpoint" => url.to_owned()).set(if up { 1.0 } else { 0.0 });
 }
 
 /// An event was written to the audit log.

@@ -1,6 +1,7 @@
 //! The etcd v3 backend, for production and high availability (design D3).
 
 mod leases;
+mod once;
 mod revision;
 mod watch;
 
@@ -11,21 +12,26 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, Error, GetOptions, GetResponse, Identity, KeyValue, KvClient, PutOptions,
-    ResponseHeader, TlsOptions, Txn, TxnOp, TxnOpResponse,
-};
+use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, KeyValue, KvClient, ResponseHeader, TlsOptions};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure};
 use futures::stream::BoxStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error as ThisError;
 
 use self::leases::Leases;
+use self::once::{Once, Op};
 use self::revision::Revisions;
 use super::{Backend, Event, Expect, Page, ROOT, StorageError, Versioned};
+use crate::server::metrics;
 
 /// Longest wait for one call; an unreachable etcd is reported within it.
 const CALL: Duration = Duration::from_secs(4);
+/// Longest wait for a write at one endpoint where there are others: what a member passed on to a leader that died is
+/// lost, and the member does not notice.
+const WRITE: Duration = Duration::from_secs(1);
+/// What may be asked anywhere, twice if need be.
+const REPEATABLE: Effort = Effort { limit: CALL, each: CALL, repeatable: true };
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How often a connection is probed; etcd refuses probes more often than every 5 s.
@@ -81,11 +87,12 @@ pub enum EtcdConfigError {
 
 /// The etcd backend. Connections are made when needed and made again when lost.
 pub struct Etcd {
-    client: Client,
+    endpoints: Arc<Endpoints>,
     names: Names,
     cluster: Arc<ClusterId>,
     revisions: Revisions,
     leases: Leases,
+    once: Once,
 }
 
 impl Etcd {
@@ -101,40 +108,27 @@ impl Etcd {
             options = options.with_tls(tls);
         }
         let servers: Vec<&str> = config.servers.iter().map(|s| s.trim_end_matches('/')).collect();
-        let client = Client::connect(servers, Some(options)).await.map_err(|e| EtcdConfigError::Servers(e.into()))?;
-        let (names, cluster) = (Names::new(&config.prefix), Arc::new(ClusterId::default()));
-        let revisions = Revisions::start(client.kv_client(), names.to_etcd(ROOT), cluster.clone());
-        Ok(Self { leases: Leases::new(client.lease_client()), client, names, cluster, revisions })
-    }
-
-    fn kv(&self) -> KvClient {
-        self.client.kv_client().max_decoding_message_size(MESSAGE)
+        let observer = Arc::new(|url: &str, up: bool| metrics::etcd_endpoint(url, up));
+        let endpoints = Endpoints::connect(&servers, &options, observer).await.map_err(|e| EtcdConfigError::Servers(e.into()))?;
+        let (endpoints, names, cluster) = (Arc::new(endpoints), Names::new(&config.prefix), Arc::new(ClusterId::default()));
+        let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone());
+        let once = Once::new(&names, servers.len() > 1);
+        Ok(Self { leases: Leases::new(endpoints.clone()), endpoints, names, cluster, revisions, once })
     }
 
     async fn range(&self, key: Vec<u8>, options: GetOptions, revision: u64) -> Result<(GetResponse, u64), StorageError> {
-        let response = call(self.kv().get(key, Some(options)), revision).await?;
+        let read = |endpoint: Arc<Endpoint>| {
+            let (key, options) = (key.clone(), options.clone());
+            async move { kv(&endpoint).get(key, Some(options)).await }
+        };
+        let response = self.endpoints.call(REPEATABLE, read).await.map_err(|e| explain(e, revision))?;
         let now = self.cluster.check(response.header())?;
         Ok((response, now))
     }
+}
 
-    /// Writes when the key was last written at `expected`; answers the new revision.
-    async fn swap(&self, key: &str, expected: u64, op: TxnOp) -> Result<u64, StorageError> {
-        let name = self.names.to_etcd(key);
-        let txn = Txn::new()
-            .when([Compare::mod_revision(name.clone(), CompareOp::Equal, signed(expected))])
-            .and_then([op])
-            .or_else([TxnOp::get(name, None)]);
-        let response = call(self.kv().txn(txn), 0).await?;
-        let now = self.cluster.check(response.header())?;
-        if response.succeeded() {
-            return Ok(now);
-        }
-        let current = match response.op_responses().into_iter().next() {
-            Some(TxnOpResponse::Get(mut found)) => found.take_kvs().pop().map(|kv| self.names.versioned(kv)).transpose()?,
-            _ => None,
-        };
-        Err(StorageError::Conflict { current })
-    }
+fn kv(endpoint: &Endpoint) -> KvClient {
+    endpoint.client().kv_client().max_decoding_message_size(MESSAGE)
 }
 
 #[async_trait]
@@ -163,26 +157,15 @@ impl Backend for Etcd {
             Expect::Absent => 0,
             Expect::Revision(revision) => revision,
         };
-        let mut fresh = false;
-        loop {
-            let options = match ttl {
-                Some(ttl) => Some(PutOptions::new().with_lease(self.leases.get(ttl, fresh).await?)),
-                None => None,
-            };
-            match self.swap(key, expected, TxnOp::put(self.names.to_etcd(key), value.to_vec(), options)).await {
-                // A lease that ended early, as after a restored backup.
-                Err(StorageError::Unavailable(why)) if ttl.is_some() && !fresh && why.contains("lease not found") => fresh = true,
-                done => return done,
-            }
-        }
+        self.once.write(self, key, expected, Op::Put { value, ttl }).await
     }
 
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {
-        self.swap(key, revision, TxnOp::delete(self.names.to_etcd(key), None)).await
+        self.once.write(self, key, revision, Op::Delete).await
     }
 
     async fn watch(&self, prefix: &str, revision: u64) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError> {
-        watch::watch(&self.client, self.names.clone(), prefix, revision, self.revisions.newest()).await
+        watch::watch(&self.endpoints, self.names.clone(), prefix, revision, self.revisions.newest()).await
     }
 
     async fn revision(&self) -> Result<u64, StorageError> {
@@ -190,7 +173,8 @@ impl Backend for Etcd {
     }
 
     async fn compact(&self, revision: u64) -> Result<(), StorageError> {
-        match call(self.kv().compact(signed(revision), None), revision).await {
+        let compact = |endpoint: Arc<Endpoint>| async move { kv(&endpoint).compact(signed(revision), None).await };
+        match self.endpoints.call(REPEATABLE, compact).await.map_err(|e| explain(e, revision)) {
             // Another server did it.
             Ok(_) | Err(StorageError::Compacted { .. }) => Ok(()),
             Err(error) => Err(error),
@@ -245,20 +229,23 @@ impl ClusterId {
     }
 }
 
-/// A call with a limit of time. `revision` is the one asked for, to tell which was too old or too new.
-async fn call<T>(future: impl Future<Output = Result<T, Error>>, revision: u64) -> Result<T, StorageError> {
-    match tokio::time::timeout(CALL, future).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(error)) => Err(explain(&error, revision)),
-        Err(_) => Err(StorageError::Unavailable(format!("etcd did not answer within {} s", CALL.as_secs()))),
+/// What a failed read or a repeatable write is told as. `revision` is the one asked for, to tell which was too old or
+/// too new.
+fn explain(failure: Failure, revision: u64) -> StorageError {
+    match failure {
+        Failure::Refused(error) => refused(&error, revision),
+        Failure::Away(why) | Failure::Unanswered(why) => StorageError::Unavailable(format!("etcd: {why}")),
+        other => StorageError::Unavailable(format!("etcd: {other:?}")),
     }
 }
 
-fn explain(error: &Error, revision: u64) -> StorageError {
+/// What etcd's own answer is told as.
+fn refused(error: &Error, revision: u64) -> StorageError {
     let Error::GRpcStatus(status) = error else { return StorageError::Unavailable(format!("etcd: {error}")) };
     match status.message() {
         m if m.contains("has been compacted") => StorageError::Compacted { requested: revision, oldest: revision + 1 },
         m if m.contains("future revision") => StorageError::Future { requested: revision, current: 0 },
+        m if m.contains("request is too large") => StorageError::TooLarge(format!("etcd: {m}")),
         m => StorageError::Unavailable(format!("etcd: {m}")),
     }
 }

@@ -26,7 +26,7 @@ impl Measured {
         let started = Instant::now();
         let outcome = work.await;
         // Conflicts and compacted revisions are answers.
-        let failed = matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::Corrupt(_)));
+        let failed = matches!(outcome, Err(StorageError::Unavailable(_) | StorageError::Unanswered(_) | StorageError::Corrupt(_)));
         metrics::storage(self.name, operation, started.elapsed(), failed);
         outcome
     }

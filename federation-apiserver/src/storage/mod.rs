@@ -138,6 +138,13 @@ pub enum StorageError {
     /// The backend cannot be reached; passing. Answered as 503.
     #[error("storage is not available: {0}")]
     Unavailable(String),
+    /// A write was sent and not answered: it may have been done or not. Answered as 504; who asked reads before he
+    /// tries again.
+    #[error("it is not known whether the change was stored, read the object before trying again: {0}")]
+    Unanswered(String),
+    /// The backend takes no value as large as this. Answered as 413.
+    #[error("the object is too large to be stored: {0}")]
+    TooLarge(String),
     /// The backend holds something it should not. Needs a person.
     #[error("storage is corrupt: {0}")]
     Corrupt(String),

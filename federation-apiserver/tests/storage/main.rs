@@ -6,6 +6,7 @@ mod backend;
 mod cache;
 mod durability;
 mod economy;
+mod endpoints;
 mod etcd;
 mod lost;
 mod subject;

@@ -50,9 +50,30 @@ pub(crate) fn quick() -> Tuning {
 pub(crate) struct EtcdServer {
     child: Child,
     dir: TempDir,
+    member: Member,
+    tls: Option<Tls>,
+}
+
+/// How etcd is started, and started again.
+#[derive(Clone)]
+struct Member {
+    name: String,
     client: u16,
     peer: u16,
-    tls: Option<Tls>,
+    /// `name=url` of all members.
+    cluster: String,
+}
+
+impl Member {
+    /// Members of one cluster.
+    fn cluster_of(size: usize) -> Vec<Self> {
+        let ports: Vec<_> = (0..size).map(|_| free_ports()).collect();
+        let name = |n| format!("t{n}");
+        let cluster = ports.iter().enumerate().map(|(n, (_, peer))| format!("{}=http://127.0.0.1:{peer}", name(n)));
+        let cluster = cluster.collect::<Vec<_>>().join(",");
+        let member = |(n, (client, peer))| Self { name: name(n), client, peer, cluster: cluster.clone() };
+        ports.into_iter().enumerate().map(member).collect()
+    }
 }
 
 impl EtcdServer {
@@ -66,17 +87,27 @@ impl EtcdServer {
     }
 
     fn start_with(tls: Option<Tls>) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let (client, peer) = free_ports();
-        let child = spawn(dir.path(), client, peer, tls.as_ref());
-        let server = Self { child, dir, client, peer, tls };
+        let server = Self::spawned(Member::cluster_of(1).remove(0), tls);
         server.wait();
         server
     }
 
+    /// The members of one cluster; it works when [`EtcdServer::joined`] of each has come back.
+    pub(crate) fn start_cluster(size: usize) -> Vec<Self> {
+        let members: Vec<_> = Member::cluster_of(size).into_iter().map(|member| Self::spawned(member, None)).collect();
+        members.iter().for_each(Self::wait);
+        members
+    }
+
+    fn spawned(member: Member, tls: Option<Tls>) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let child = spawn(dir.path(), &member, tls.as_ref());
+        Self { child, dir, member, tls }
+    }
+
     pub(crate) fn url(&self) -> String {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://127.0.0.1:{}", self.client)
+        format!("{scheme}://127.0.0.1:{}", self.member.client)
     }
 
     /// The settings to reach it.
@@ -101,8 +132,25 @@ impl EtcdServer {
     }
 
     pub(crate) fn start_again(&mut self) {
-        self.child = spawn(self.dir.path(), self.client, self.peer, self.tls.as_ref());
+        self.child = spawn(self.dir.path(), &self.member, self.tls.as_ref());
         self.wait();
+    }
+
+    /// Lets it hang (`STOP`) or go on (`CONT`).
+    pub(crate) fn signal(&self, signal: &str) {
+        let done = Command::new("kill").args([format!("-{signal}"), self.child.id().to_string()]).status().unwrap();
+        assert!(done.success());
+    }
+
+    /// Comes back when it has a leader and all that was written.
+    pub(crate) async fn joined(&self) {
+        let client = self.client().await;
+        soon(async {
+            while client.revision().await.is_err() {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        })
+        .await;
     }
 
     /// The same address with nothing in it.
@@ -112,7 +160,7 @@ impl EtcdServer {
 
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(20);
-        while TcpStream::connect(("127.0.0.1", self.client)).is_err() {
+        while TcpStream::connect(("127.0.0.1", self.member.client)).is_err() {
             assert!(Instant::now() < deadline, "etcd does not listen");
             std::thread::sleep(Duration::from_millis(20));
         }
@@ -153,10 +201,10 @@ impl Tls {
     }
 }
 
-fn spawn(dir: &Path, client: u16, peer: u16, tls: Option<&Tls>) -> Child {
+fn spawn(dir: &Path, member: &Member, tls: Option<&Tls>) -> Child {
     let program = std::env::var("ETCD").unwrap_or_else(|_| "etcd".into());
     let scheme = if tls.is_some() { "https" } else { "http" };
-    let (client, peer) = (format!("{scheme}://127.0.0.1:{client}"), format!("http://127.0.0.1:{peer}"));
+    let (client, peer) = (format!("{scheme}://127.0.0.1:{}", member.client), format!("http://127.0.0.1:{}", member.peer));
     let mut command = Command::new(&program);
     if let Some(Tls(dir)) = tls {
         command.arg("--client-cert-auth");
@@ -164,11 +212,17 @@ fn spawn(dir: &Path, client: u16, peer: u16, tls: Option<&Tls>) -> Child {
             command.arg(format!("--{flag}={}", dir.path().join(file).display()));
         }
     }
-    command.args(["--name=t", "--log-level=error", "--logger=zap"]).arg(format!("--data-dir={}", dir.display()));
-    for (flag, value) in [("listen-client-urls", &client), ("advertise-client-urls", &client), ("listen-peer-urls", &peer)] {
+    command.args(["--log-level=error", "--logger=zap"]).arg(format!("--data-dir={}", dir.display()));
+    for (flag, value) in [
+        ("name", &member.name),
+        ("listen-client-urls", &client),
+        ("advertise-client-urls", &client),
+        ("listen-peer-urls", &peer),
+        ("initial-advertise-peer-urls", &peer),
+        ("initial-cluster", &member.cluster),
+    ] {
         command.arg(format!("--{flag}={value}"));
     }
-    command.args([format!("--initial-advertise-peer-urls={peer}"), format!("--initial-cluster=t={peer}")]);
     command.stdout(Stdio::null()).stderr(Stdio::null());
     command.spawn().unwrap_or_else(|e| panic!("{program} is needed for this test (Debian package etcd-server): {e}"))
 }

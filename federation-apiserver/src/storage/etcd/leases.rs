@@ -1,12 +1,13 @@
 //! Leases for keys that expire, shared by keys written about the same time.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use etcd_client::LeaseClient;
+use etcd_endpoints::{Endpoint, Endpoints};
 use tokio::sync::Mutex;
 
-use super::call;
+use super::{REPEATABLE, explain};
 use crate::storage::StorageError;
 
 /// How long keys share a lease, at most: they live longer than they ought to by so much.
@@ -17,7 +18,7 @@ const SHARE_PART: u32 = 20;
 const KEYS: u32 = 1000;
 
 pub(super) struct Leases {
-    client: LeaseClient,
+    endpoints: Arc<Endpoints>,
     /// By seconds to live.
     granted: Mutex<HashMap<u64, Lease>>,
 }
@@ -29,8 +30,8 @@ struct Lease {
 }
 
 impl Leases {
-    pub(super) fn new(client: LeaseClient) -> Self {
-        Self { client, granted: Mutex::default() }
+    pub(super) fn new(endpoints: Arc<Endpoints>) -> Self {
+        Self { endpoints, granted: Mutex::default() }
     }
 
     /// A lease for a key that is to live for `ttl`; one of its own when `fresh`.
@@ -45,7 +46,9 @@ impl Leases {
         }
         let life = i64::try_from((ttl + share).as_secs().max(1)).unwrap_or(i64::MAX);
         let since = Instant::now();
-        let id = call(self.client.clone().grant(life, None), 0).await?.id();
+        // One that is granted twice ends by itself.
+        let grant = |endpoint: Arc<Endpoint>| async move { endpoint.client().lease_client().grant(life, None).await };
+        let id = self.endpoints.call(REPEATABLE, grant).await.map_err(|e| explain(e, 0))?.id();
         granted.insert(seconds, Lease { id, since, keys: 1 });
         Ok(id)
     }

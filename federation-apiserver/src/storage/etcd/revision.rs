@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use etcd_client::{GetOptions, KvClient};
+use etcd_client::GetOptions;
+use etcd_endpoints::{Endpoint, Endpoints};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{ClusterId, call};
+use super::{ClusterId, REPEATABLE, explain, kv};
 use crate::storage::StorageError;
 
 type Answer = Result<u64, StorageError>;
@@ -21,7 +22,7 @@ pub(super) struct Revisions {
 }
 
 impl Revisions {
-    pub(super) fn start(kv: KvClient, key: Vec<u8>, cluster: Arc<ClusterId>) -> Self {
+    pub(super) fn start(endpoints: Arc<Endpoints>, key: Vec<u8>, cluster: Arc<ClusterId>) -> Self {
         let (asked, mut inbox) = mpsc::unbounded_channel::<oneshot::Sender<Answer>>();
         let (sender, newest) = watch::channel(0);
         let worker = tokio::spawn(async move {
@@ -29,8 +30,11 @@ impl Revisions {
             // Who asks while a round trip is under way waits for the next one: only an answer that was
             // asked for after a caller came is linearizable for him.
             while inbox.recv_many(&mut waiting, SHARE).await > 0 {
-                let mut kv = kv.clone();
-                let response = call(kv.get(key.clone(), Some(GetOptions::new().with_count_only())), 0).await;
+                let read = |endpoint: Arc<Endpoint>| {
+                    let key = key.clone();
+                    async move { kv(&endpoint).get(key, Some(GetOptions::new().with_count_only())).await }
+                };
+                let response = endpoints.call(REPEATABLE, read).await.map_err(|e| explain(e, 0));
                 let answer = response.and_then(|r| cluster.check(r.header()));
                 match answer {
                     Ok(revision) => drop(sender.send_if_modified(|newest| revision > std::mem::replace(newest, revision))),

@@ -1,14 +1,16 @@
 //! One watch on etcd as a stream of our events.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
-use etcd_client::{Client, EventType, KvClient, WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream};
+use etcd_client::{EventType, WatchOptions, WatchRequestSender, WatchResponse, WatchResponseStream};
+use etcd_endpoints::{Endpoint, Endpoints, limited};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::watch;
 
-use super::{MESSAGE, Names, call, end_of, explain, unsigned};
+use super::{CALL, MESSAGE, Names, REPEATABLE, end_of, explain, kv, refused, unsigned};
 use crate::storage::{Event, ROOT, StorageError, Versioned};
 
 /// How long events may be under way before etcd is asked for them.
@@ -28,7 +30,7 @@ struct Watch {
     prefix: String,
     /// As etcd knows it; only where its answers to "how far is this watch" cannot be relied on.
     barrier: Option<Vec<u8>>,
-    kv: KvClient,
+    endpoint: Arc<Endpoint>,
     sender: WatchRequestSender,
     responses: WatchResponseStream,
     after: u64,
@@ -42,30 +44,46 @@ struct Watch {
     ended: bool,
 }
 
+/// Why a watch woke up.
+enum Heard {
+    Response(Option<Result<WatchResponse, etcd_client::Error>>),
+    /// Silence, which a watch cannot tell from quiet by itself: its endpoint does not answer any more.
+    Lost,
+    /// It ought to be further.
+    Behind,
+}
+
 pub(super) async fn watch(
-    client: &Client,
+    endpoints: &Endpoints,
     names: Names,
     prefix: &str,
     after: u64,
     newest: watch::Receiver<u64>,
 ) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError> {
-    let version = call(client.maintenance_client().status(), 0).await?.version().to_owned();
-    let asks = progress_is_sound(&version);
-    // A watch of fewer keys would not see the barrier.
-    let start = names.to_etcd(if asks { prefix } else { ROOT });
-    let options = WatchOptions::new()
-        .with_range(end_of(start.clone()))
-        .with_start_revision(i64::try_from(after + 1).unwrap_or(i64::MAX))
-        .with_prev_key()
-        .with_progress_notify()
-        .with_fragment();
-    let mut watcher = client.watch_client().max_decoding_message_size(MESSAGE);
-    let (sender, responses) = call(watcher.watch(start, Some(options)), after).await?.split();
+    let open = |endpoint: Arc<Endpoint>| {
+        let names = &names;
+        async move {
+            let client = endpoint.client();
+            let asks = progress_is_sound(client.maintenance_client().status().await?.version());
+            // A watch of fewer keys would not see the barrier.
+            let start = names.to_etcd(if asks { prefix } else { ROOT });
+            let options = WatchOptions::new()
+                .with_range(end_of(start.clone()))
+                .with_start_revision(i64::try_from(after + 1).unwrap_or(i64::MAX))
+                .with_prev_key()
+                .with_progress_notify()
+                .with_fragment();
+            let mut watcher = client.watch_client().max_decoding_message_size(MESSAGE);
+            let (sender, responses) = watcher.watch(start, Some(options)).await?.split();
+            Ok((endpoint, asks, sender, responses))
+        }
+    };
+    let (endpoint, asks, sender, responses) = endpoints.call(REPEATABLE, open).await.map_err(|e| explain(e, after))?;
     let watch = Watch {
         prefix: prefix.to_owned(),
         barrier: (!asks).then(|| names.to_etcd(&format!("{ROOT}{BARRIER}"))),
         names,
-        kv: client.kv_client(),
+        endpoint,
         sender,
         responses,
         after,
@@ -100,17 +118,22 @@ impl Watch {
                 return None;
             }
             let (seen, owed) = (self.seen, self.owed);
-            let response = tokio::select! {
+            let heard = tokio::select! {
                 biased;
-                response = self.responses.next() => Some(response),
+                response = self.responses.next() => Heard::Response(response),
+                () = self.endpoint.lost() => Heard::Lost,
                 behind = self.newest.wait_for(|newest| (*newest).max(owed) > seen) => {
                     behind.ok()?;
-                    None
+                    Heard::Behind
                 }
             };
-            match response {
-                Some(response) => self.take(response),
-                None => self.catch_up().await,
+            match heard {
+                Heard::Response(response) => self.take(response),
+                Heard::Behind => self.catch_up().await,
+                Heard::Lost => {
+                    let lost = format!("etcd: {} does not answer any more", self.endpoint.url());
+                    self.end(StorageError::Unavailable(lost));
+                }
             }
         }
     }
@@ -126,8 +149,9 @@ impl Watch {
             return self.take(response);
         }
         let asked = match &self.barrier {
-            None => self.sender.request_progress().await.map_err(|e| explain(&e, 0)),
-            Some(barrier) => call(self.kv.put(barrier.clone(), "", None), 0).await.map(drop),
+            None => self.sender.request_progress().await.map_err(|e| refused(&e, 0)),
+            // Whether it was written shows in the watch.
+            Some(barrier) => limited(CALL, kv(&self.endpoint).put(barrier.clone(), "", None)).await.map(drop).map_err(|e| explain(e, 0)),
         };
         if let Err(error) = asked {
             return self.end(error);
@@ -140,7 +164,7 @@ impl Watch {
     fn take(&mut self, response: Option<Result<WatchResponse, etcd_client::Error>>) {
         let response = match response {
             Some(Ok(response)) => response,
-            Some(Err(error)) => return self.end(explain(&error, self.after)),
+            Some(Err(error)) => return self.end(refused(&error, self.after)),
             None => return self.end(StorageError::Unavailable("etcd ended the watch".into())),
         };
         let compacted = unsigned(response.compact_revision());

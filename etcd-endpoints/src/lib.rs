@@ -1,0 +1,172 @@
+//! Several endpoints of one etcd cluster: which of them is asked, and what is tried again elsewhere.
+//!
+//! `etcd-client` spreads requests over its endpoints and asks dead ones too. Here each endpoint has a client of
+//! its own, and one endpoint is used for as long as it answers. With several endpoints each is also asked for its
+//! status all the time: one that hangs, or has lost its leader, is left within [`PROBE_EVERY`] and [`PROBE`].
+
+mod endpoint;
+mod failure;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, Error};
+use tokio::time::{Instant, timeout, timeout_at};
+use tokio_util::task::AbortOnDropHandle;
+
+pub use endpoint::{Endpoint, Observer};
+pub use failure::{Failure, Reach};
+
+/// How often an endpoint that is in use is asked for its status.
+pub const PROBE_EVERY: Duration = Duration::from_millis(300);
+/// How long it may take to tell it.
+pub const PROBE: Duration = Duration::from_millis(500);
+/// How often the others are asked.
+const PROBE_OTHERS: Duration = Duration::from_secs(1);
+/// How long one may take that did not answer when it was last asked, where no better one is left.
+const LAST_CHANCE: Duration = Duration::from_secs(1);
+/// Pause after no endpoint answered, doubled after each further round: a new leader is elected in one to two seconds.
+const PAUSE: Duration = Duration::from_millis(25);
+/// Longest pause.
+const PAUSE_MAX: Duration = Duration::from_millis(200);
+
+/// How far a request may go to be answered.
+#[derive(Clone, Copy, Debug)]
+pub struct Effort {
+    /// Longest wait in all.
+    pub limit: Duration,
+    /// Longest wait for one endpoint, where there are others; an endpoint that is found dead is left sooner.
+    pub each: Duration,
+    /// Whether the request may be done twice: it is read only, or knows by itself that it was done. Others are sent
+    /// to another endpoint only when the one before certainly did not get them.
+    pub repeatable: bool,
+}
+
+/// The endpoints of an etcd cluster. Dropping it ends the probes.
+pub struct Endpoints {
+    all: Arc<[Arc<Endpoint>]>,
+    /// The one that answered last.
+    preferred: Arc<AtomicUsize>,
+    _probes: Vec<AbortOnDropHandle<()>>,
+}
+
+impl Endpoints {
+    /// Prepares a client for each URL; etcd need not be there yet. `observer` is told each change of an endpoint's
+    /// state, and the first one. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// There is no URL, one is none, or the TLS settings do not go with it.
+    pub async fn connect<S: AsRef<str>>(urls: &[S], options: &ConnectOptions, observer: Observer) -> Result<Self, Error> {
+        if urls.is_empty() {
+            return Err(Error::InvalidArgs("no endpoint is given".into()));
+        }
+        let mut all = Vec::with_capacity(urls.len());
+        for url in urls {
+            let client = Client::connect([url.as_ref()], Some(options.clone())).await?;
+            all.push(Arc::new(Endpoint::new(url.as_ref(), client, observer.clone())));
+        }
+        let (all, preferred): (Arc<[_]>, _) = (all.into(), Arc::new(AtomicUsize::new(0)));
+        let probes = (0..all.len()).filter(|_| all.len() > 1).map(|at| {
+            let (all, preferred) = (all.clone(), preferred.clone());
+            AbortOnDropHandle::new(tokio::spawn(async move {
+                loop {
+                    all[at].probe().await;
+                    let used = preferred.load(Ordering::Relaxed) == at;
+                    tokio::time::sleep(if used { PROBE_EVERY } else { PROBE_OTHERS }).await;
+                }
+            }))
+        });
+        Ok(Self { _probes: probes.collect(), all, preferred })
+    }
+
+    /// The endpoints in the order in which they are to be asked: the preferred first, those that do not answer
+    /// only when no other is left.
+    fn in_turn(&self) -> Vec<(usize, &Arc<Endpoint>)> {
+        let first = self.preferred.load(Ordering::Relaxed);
+        let turn = (0..self.all.len()).map(|n| (first + n) % self.all.len()).map(|at| (at, &self.all[at]));
+        let (up, down): (Vec<_>, Vec<_>) = turn.partition(|(_, endpoint)| endpoint.is_up());
+        if up.is_empty() { down } else { up }
+    }
+
+    /// Makes a request at one endpoint after the other until one answers it. With one endpoint, or where no endpoint
+    /// can be connected to, it fails at once; else it goes on to the limit, for a new leader may be under way.
+    ///
+    /// # Errors
+    /// What etcd answered, or that it did not.
+    pub async fn call<T, F>(&self, effort: Effort, mut request: impl FnMut(Arc<Endpoint>) -> F) -> Result<T, Failure>
+    where
+        F: Future<Output = Result<T, Error>>,
+    {
+        let several = self.all.len() > 1;
+        let deadline = Instant::now() + effort.limit;
+        let (mut why, mut in_doubt, mut pause) = (String::new(), false, PAUSE);
+        loop {
+            let mut reached = false;
+            for (at, endpoint) in self.in_turn() {
+                let watched = several && endpoint.is_up();
+                let until = match (several, watched) {
+                    (false, _) => deadline,
+                    (true, true) => deadline.min(Instant::now() + effort.each),
+                    (true, false) => deadline.min(Instant::now() + effort.each.min(LAST_CHANCE)),
+                };
+                let tried = tokio::select! {
+                    biased;
+                    answer = timeout_at(until, request(endpoint.clone())) => answer.ok(),
+                    () = endpoint.lost(), if watched => None,
+                };
+                let failed = match tried {
+                    Some(Ok(answer)) => {
+                        self.preferred.store(at, Ordering::Relaxed);
+                        if !several {
+                            endpoint.tell(Ok(()));
+                        }
+                        return Ok(answer);
+                    }
+                    Some(Err(error)) => match failure::reach(&error) {
+                        Reach::Answered => return Err(Failure::Refused(error)),
+                        reach => {
+                            why = format!("{}: {}", endpoint.url(), failure::describe(&error));
+                            if reach.is_broken() {
+                                endpoint.tell(Err(&failure::describe(&error)));
+                            }
+                            reach
+                        }
+                    },
+                    None => {
+                        why = format!("{}: no answer within {} s", endpoint.url(), effort.limit.as_secs_f32());
+                        Reach::Lost
+                    }
+                };
+                reached |= failed != Reach::NotConnected;
+                in_doubt |= failed == Reach::Lost;
+                if Instant::now() >= deadline || (failed == Reach::Lost && !effort.repeatable) {
+                    return Err(Failure::new(in_doubt, why));
+                }
+            }
+            if !several || !reached {
+                return Err(Failure::new(in_doubt, why));
+            }
+            if timeout_at(deadline, tokio::time::sleep(pause)).await.is_err() {
+                return Err(Failure::new(in_doubt, why));
+            }
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+    }
+}
+
+/// A request with a limit of time, for what is said to one endpoint after [`Endpoints::call`] has chosen it.
+///
+/// # Errors
+/// What etcd answered, or that it did not.
+pub async fn limited<T>(limit: Duration, request: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
+    match timeout(limit, request).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(error)) => Err(match failure::reach(&error) {
+            Reach::Answered => Failure::Refused(error),
+            reach => Failure::new(reach == Reach::Lost, failure::describe(&error)),
+        }),
+        Err(_) => Err(Failure::new(true, format!("no answer within {} s", limit.as_secs_f32()))),
+    }
+}

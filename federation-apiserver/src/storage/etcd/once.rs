@@ -1,0 +1,171 @@
+//! Writes that may be sent to several endpoints, one after the other, and are done once.
+//!
+//! A member that dies or hangs leaves its caller in doubt: the write may have been done, or be done yet. Where there
+//! is another endpoint to ask, each write therefore carries a mark: a key of its own that the same transaction
+//! expects as it was and writes. Of all attempts one at most can succeed, however late they arrive, and the mark's
+//! revision tells which did and when. A mark is used by one write at a time, and again by the next; a lease removes
+//! those of processes that are gone.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse};
+use etcd_endpoints::{Effort, Endpoint, Failure};
+
+use super::{CALL, Etcd, Names, WRITE, kv, refused, signed, unsigned};
+use crate::storage::{ROOT, StorageError};
+
+/// Where marks are; no resource has such a name.
+const MARKS: &str = "~writes";
+/// How long a mark outlives its last use, at least by half.
+const MARK_TTL: Duration = Duration::from_secs(600);
+
+/// A guarded write.
+pub(super) enum Op {
+    Put { value: Bytes, ttl: Option<Duration> },
+    Delete,
+}
+
+/// The marks of this process.
+pub(super) struct Once {
+    /// What their keys begin with; `None` with a single endpoint, where nothing is sent twice.
+    prefix: Option<Vec<u8>>,
+    free: Mutex<Free>,
+}
+
+#[derive(Default)]
+struct Free {
+    made: u64,
+    marks: Vec<Mark>,
+}
+
+struct Mark {
+    key: Vec<u8>,
+    /// When it was last written; 0 is never.
+    revision: u64,
+    lease: Option<(i64, Instant)>,
+}
+
+impl Once {
+    pub(super) fn new(names: &Names, several: bool) -> Self {
+        let process = uuid::Uuid::new_v4().simple();
+        Self { prefix: several.then(|| names.to_etcd(&format!("{ROOT}{MARKS}/{process}/"))), free: Mutex::default() }
+    }
+
+    fn free(&self) -> std::sync::MutexGuard<'_, Free> {
+        self.free.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A mark nobody uses.
+    fn take(&self) -> Option<Mark> {
+        let prefix = self.prefix.as_ref()?;
+        let mut free = self.free();
+        let made = free.marks.pop();
+        Some(made.unwrap_or_else(|| {
+            free.made += 1;
+            Mark { key: [prefix, free.made.to_string().as_bytes()].concat(), revision: 0, lease: None }
+        }))
+    }
+
+    /// Writes when the key was last written at `expected`; answers the new revision.
+    pub(super) async fn write(&self, etcd: &Etcd, key: &str, expected: u64, op: Op) -> Result<u64, StorageError> {
+        let mut mark = self.take();
+        let done = write(etcd, mark.as_mut(), key, expected, &op).await;
+        // Of a write that is still in doubt an attempt may be under way: its mark is never used again.
+        if let Some(mark) = mark
+            && !matches!(done, Err(StorageError::Unanswered(_)))
+        {
+            self.free().marks.push(mark);
+        }
+        done
+    }
+}
+
+async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u64, op: &Op) -> Result<u64, StorageError> {
+    let name = etcd.names.to_etcd(key);
+    let effort = Effort { limit: CALL, each: WRITE, repeatable: mark.is_some() };
+    let mut fresh = false;
+    loop {
+        let mut guards = vec![Compare::mod_revision(name.clone(), CompareOp::Equal, signed(expected))];
+        let mut puts = Vec::with_capacity(2);
+        let mut looks = vec![TxnOp::get(name.clone(), None)];
+        match op {
+            Op::Put { value, ttl } => {
+                let lease = match ttl {
+                    Some(ttl) => Some(PutOptions::new().with_lease(etcd.leases.get(*ttl, fresh).await?)),
+                    None => None,
+                };
+                puts.push(TxnOp::put(name.clone(), value.to_vec(), lease));
+            }
+            Op::Delete => puts.push(TxnOp::delete(name.clone(), None)),
+        }
+        if let Some(mark) = &mut mark {
+            let lease = mark.lease(etcd, fresh).await?;
+            guards.push(Compare::mod_revision(mark.key.clone(), CompareOp::Equal, signed(mark.revision)));
+            puts.push(TxnOp::put(mark.key.clone(), "", Some(PutOptions::new().with_lease(lease))));
+            looks.push(TxnOp::get(mark.key.clone(), None));
+        }
+        let txn = Txn::new().when(guards).and_then(puts).or_else(looks);
+        let attempt = |endpoint: Arc<Endpoint>| {
+            let txn = txn.clone();
+            async move { kv(&endpoint).txn(txn).await }
+        };
+        let response = match etcd.endpoints.call(effort, attempt).await {
+            Ok(response) => response,
+            // One that ended early, as after a restored backup.
+            Err(Failure::Refused(error)) if !fresh && is_lease_missing(&error) => {
+                fresh = true;
+                continue;
+            }
+            Err(Failure::Refused(error)) => return Err(refused(&error, 0)),
+            Err(Failure::Unanswered(why)) => return Err(StorageError::Unanswered(format!("etcd: {why}"))),
+            Err(other) => return Err(super::explain(other, 0)),
+        };
+        let now = etcd.cluster.check(response.header())?;
+        if response.succeeded() {
+            mark.into_iter().for_each(|mark| mark.revision = now);
+            return Ok(now);
+        }
+        let mut found = response.op_responses().into_iter().map(|found| match found {
+            TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
+            _ => None,
+        });
+        let current = found.next().flatten().map(|kv| etcd.names.versioned(kv)).transpose()?;
+        if let Some(mark) = &mut mark {
+            let before = std::mem::replace(&mut mark.revision, found.next().flatten().as_ref().map_or(0, revision));
+            if mark.revision > before {
+                // An attempt that seemed lost.
+                return Ok(mark.revision);
+            }
+            if mark.revision < before && current.as_ref().map_or(0, |c| c.revision) == expected {
+                // The mark had ended, nothing else was in the way.
+                continue;
+            }
+        }
+        return Err(StorageError::Conflict { current });
+    }
+}
+
+impl Mark {
+    /// A lease that lasts for a while yet.
+    async fn lease(&mut self, etcd: &Etcd, fresh: bool) -> Result<i64, StorageError> {
+        if let Some((id, since)) = self.lease
+            && !fresh
+            && since.elapsed() < MARK_TTL / 2
+        {
+            return Ok(id);
+        }
+        let id = etcd.leases.get(MARK_TTL, fresh).await?;
+        self.lease = Some((id, Instant::now()));
+        Ok(id)
+    }
+}
+
+fn revision(kv: &KeyValue) -> u64 {
+    unsigned(kv.mod_revision())
+}
+
+fn is_lease_missing(error: &etcd_client::Error) -> bool {
+    matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains("lease not found"))
+}
