@@ -11,6 +11,7 @@ pub mod registry;
 pub mod run;
 pub mod server;
 pub mod storage;
+pub mod store;
 
 pub use config::{Config, ConfigError, Profile};
 pub use server::service::ApiService;

@@ -182,6 +182,7 @@ impl Options {
                     ca_file: self.etcd_cafile.clone(),
                     cert_file: self.etcd_certfile.clone(),
                     key_file: self.etcd_keyfile.clone(),
+                    largest_answer: None,
                 }))
             }
         }

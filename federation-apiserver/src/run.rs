@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use federation_api::command_line;
 use federation_api::failure::{EXIT_FAILED, EXIT_USAGE, Failure};
 use tokio::signal::unix::{SignalKind, signal};
@@ -11,17 +11,31 @@ use tokio::signal::unix::{SignalKind, signal};
 use crate::config::{Config, ConfigError};
 use crate::options::Options;
 use crate::server::{Server, tls};
+use crate::store;
 
 /// The API server of a federation of Kubernetes clusters
 #[derive(Parser)]
 #[command(
     name = "federation-apiserver",
     version,
+    args_conflicts_with_subcommands = true,
     after_help = "Exit codes: 0 stopped in good order, 1 the start failed, 64 the command line is wrong."
 )]
 struct Cli {
+    #[command(subcommand)]
+    instead: Option<Instead>,
     #[command(flatten)]
     options: Options,
+}
+
+/// What it does instead of serving.
+#[derive(Subcommand)]
+enum Instead {
+    /// Look for damage in an embedded store that no server has open
+    Store {
+        #[command(subcommand)]
+        command: store::Command,
+    },
 }
 
 /// Runs with these arguments, the program's name first, until SIGTERM or SIGINT. The exit code is 0
@@ -29,6 +43,7 @@ struct Cli {
 /// contradict each other or name something unusable.
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let options = match command_line::parse::<Cli>(args, "federation-apiserver --help lists the flags") {
+        Ok(Cli { instead: Some(Instead::Store { command }), .. }) => return command.run(),
         Ok(cli) => cli.options,
         Err(instead) => return ExitCode::from(instead.say(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
     };

@@ -85,6 +85,11 @@ impl DeleteOptions {
         })
     }
 
+    /// Whether it asks for more than that the name is free afterwards.
+    fn conditional(&self) -> bool {
+        self.dry_run || self.uid.is_some() || self.resource_version.is_some()
+    }
+
     fn check(&self, resource: &Resource, object: &Object) -> Result<(), ApiError> {
         let conflict = |why: String| Err(ApiError::conflict(resource.group, resource.plural, object.head.name(), &why));
         if let Some(uid) = self.uid.as_deref().filter(|u| *u != object.head.uid()) {
@@ -106,6 +111,8 @@ pub(crate) enum Deleted {
     Gone(Arc<Object>),
     /// It waits for its finalizers.
     Pending(Arc<Object>),
+    /// It could not be read, and is gone.
+    Unreadable,
     /// Nothing was stored; what would be left.
     DryRun(Value),
 }
@@ -125,6 +132,7 @@ pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<
             }
             Ok(success(&details))
         }
+        Deleted::Unreadable => Ok(success(&json!({"name": call.info.name, "kind": resource.plural}))),
         Deleted::Pending(object) => encode::object(call, pending, &object),
         Deleted::DryRun(value) => encode::value(call, StatusCode::OK, &value),
     }
@@ -136,7 +144,15 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
     let store = entry.store();
     let write = Write::internal();
     for attempt in 1.. {
-        let current = store.get(namespace, name, ReadAt::Latest).await?;
+        let current = match store.get(namespace, name, ReadAt::Latest).await {
+            // The way out of what cannot be read back: there is nobody left to wait for, and nothing to compare with.
+            Err(StorageError::Corrupt(_)) if !wanted.conditional() => match store.delete_unreadable(namespace, name).await {
+                Ok(()) => return Ok(Deleted::Unreadable),
+                Err(StorageError::Conflict { .. }) if attempt < TRIES => continue,
+                Err(e) => return Err(e.into()),
+            },
+            current => current?,
+        };
         let current = current.ok_or_else(|| ApiError::not_found(resource.group, resource.plural, name))?;
         wanted.check(resource, &current)?;
         let old = current.value()?;
@@ -228,6 +244,7 @@ pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody)
         match delete_object(call.entry, namespace, object.head.name(), &wanted).await {
             Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.push(object.value()?),
             Ok(Deleted::DryRun(value)) => items.push(value),
+            Ok(Deleted::Unreadable) => {}
             Err(e) if e.code == 404 => {}
             Err(e) => return Err(e),
         }

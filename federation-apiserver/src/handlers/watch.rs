@@ -14,6 +14,7 @@ use super::accept::{self, Form};
 use super::{Call, options};
 use crate::server::metrics;
 use crate::server::response::{self, Body};
+use crate::storage::StorageError;
 use crate::storage::event::{EventKind, WatchEvent};
 
 /// Without `timeoutSeconds` a watch lasts between one and two times this long, so that watches of
@@ -33,9 +34,16 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let events = match call.store().watch(call.namespace(), wanted, filter).await {
         Ok(events) => events,
         Err(e) => {
-            let e = ApiError::from(e);
-            // As kube-apiserver: a watch from a forgotten revision opens and says so in its first event.
-            return if e.code == 410 { Ok(stream(futures::stream::iter([error_line(&e)]).boxed())) } else { Err(e) };
+            let e = match e {
+                // kube-apiserver lets such a watch wait in silence; a client that goes on from a state that is no more, as
+                // after a restored backup, has to list again.
+                StorageError::Future { requested, current } if wanted.send_initial_events != Some(true) => {
+                    ApiError::expired(format!("Too large resource version: {requested}, current: {current}; list again"))
+                }
+                e => ApiError::from(e),
+            };
+            // As kube-apiserver: such a watch opens and says so in its first event.
+            return if matches!(e.code, 410 | 504) { Ok(stream(futures::stream::iter([error_line(&e)]).boxed())) } else { Err(e) };
         }
     };
     let encode = encoder(call, form)?;

@@ -29,6 +29,7 @@ const WATCHERS: &str = "apiserver_registered_watchers";
 const WATCH_EVENTS: &str = "apiserver_watch_events_total";
 const STORAGE: &str = "apiserver_storage_request_duration_seconds";
 const STORAGE_ERRORS: &str = "apiserver_storage_request_errors_total";
+const DAMAGED: &str = "apiserver_storage_damaged_objects";
 const ETCD_ENDPOINT: &str = "apiserver_storage_endpoint_up";
 const AUDIT: &str = "apiserver_audit_event_total";
 const AUTHENTICATION: &str = "authentication_attempts";
@@ -119,6 +120,7 @@ fn describe() {
     describe_counter!(WATCH_EVENTS, "Events written to watchers.");
     describe_histogram!(STORAGE, Unit::Seconds, "Time the storage backend took.");
     describe_counter!(STORAGE_ERRORS, "Storage requests that failed, without conflicts.");
+    describe_gauge!(DAMAGED, "Stored objects that cannot be read back.");
     describe_gauge!(ETCD_ENDPOINT, "1 when the endpoint of etcd answers.");
     describe_counter!(AUDIT, "Events written to the audit log.");
     describe_counter!(AUTHENTICATION, "Authenticated requests by result.");
@@ -176,6 +178,12 @@ pub fn storage(backend: &'static str, operation: &'static str, took: Duration, f
     if failed {
         counter!(STORAGE_ERRORS, "backend" => backend, "operation" => operation).increment(1);
     }
+}
+
+/// How many stored objects under a prefix cannot be read back. The prefix is that of a resource we serve.
+pub fn damaged_objects(prefix: &str, count: usize) {
+    let resource = prefix.strip_prefix(crate::storage::ROOT).unwrap_or(prefix).trim_end_matches('/');
+    gauge!(DAMAGED, "resource" => resource.to_owned()).set(count as f64);
 }
 
 /// Whether an endpoint of etcd answers; there are as many as `--etcd-servers` names.

@@ -121,7 +121,7 @@ async fn step(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
     for (entry, objects) in contents(inner, name).await? {
         for object in objects {
             match handlers::delete_object(entry, Some(name), object.head.name(), &wanted.of_uid(object.head.uid())).await {
-                Ok(handlers::Deleted::Gone(_)) => {}
+                Ok(handlers::Deleted::Gone(_) | handlers::Deleted::Unreadable) => {}
                 Err(e) if e.code == 404 => {}
                 // 409: another object of that name by now; the next look finds it.
                 Ok(_) => left += 1,

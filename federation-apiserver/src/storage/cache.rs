@@ -10,6 +10,7 @@ use super::object::Object;
 use super::sorted::Sorted;
 use super::store::Tuning;
 use super::{Event, StorageError, Versioned};
+use crate::server::metrics;
 
 /// What the feed writes and readers read. Locks are held for a few microseconds and never across a wait.
 #[derive(Debug)]
@@ -27,8 +28,8 @@ pub(super) struct Cache {
 struct State {
     loaded: bool,
     items: Sorted,
-    /// Values that are no objects, with the reason. A list that lacked them would look like their deletion.
-    broken: BTreeMap<String, String>,
+    /// Values that cannot be read back: lists and watches leave them out, everything else is refused.
+    broken: BTreeMap<String, Broken>,
     /// All changes after revision `floor`, revisions ascending.
     ring: VecDeque<Arc<Change>>,
     floor: u64,
@@ -39,6 +40,14 @@ struct State {
     revision: u64,
     /// Revision of the last list; events up to it are old news.
     listed: u64,
+}
+
+/// A stored value that is no object.
+#[derive(Debug)]
+struct Broken {
+    why: String,
+    /// What it was when it could be read: watchers have it still.
+    last: Option<Arc<Object>>,
 }
 
 /// The objects at a revision.
@@ -71,36 +80,29 @@ impl Cache {
     /// Parses what the backend holds; `Err` is the reason why it is no object.
     pub(super) fn parse(&self, stored: &Versioned) -> (String, Result<Arc<Object>, String>) {
         let key = stored.key.strip_prefix(&self.prefix).unwrap_or(&stored.key);
-        let parsed = Object::parse(key, &stored.value, stored.revision, self.selectable);
-        let parsed = parsed.map(Arc::new).map_err(|e| {
-            tracing::error!(key = stored.key, error = %e, "a stored object cannot be read; lists of its resource fail until it is repaired");
-            e.to_string()
-        });
-        (key.to_owned(), parsed)
+        (key.to_owned(), read(stored, key, self.selectable).map(Arc::new).map_err(|e| reason(&e)))
     }
 
     /// One object; `None` when it does not exist.
     pub(super) fn get(&self, key: &str) -> Result<Option<Arc<Object>>, StorageError> {
         let state = self.read();
         match state.broken.get(key) {
-            Some(why) => Err(StorageError::Corrupt(why.clone())),
+            Some(broken) => Err(StorageError::Corrupt(broken.why.clone())),
             None => Ok(state.items.get(key).cloned()),
         }
     }
 
     /// All objects now. `applied` is a revision the feed has passed, read before.
-    pub(super) fn snapshot(&self, applied: u64) -> Result<Snapshot, StorageError> {
+    pub(super) fn snapshot(&self, applied: u64) -> Snapshot {
         let state = self.read();
-        state.whole()?;
-        Ok(Snapshot { items: state.items.clone(), revision: state.revision.max(applied), sequence: state.end() })
+        Snapshot { items: state.items.clone(), revision: state.revision.max(applied), sequence: state.end() }
     }
 
     /// All objects at a revision in the past; `None` when the ring does not reach back so far.
-    pub(super) fn as_of(&self, revision: u64) -> Result<Option<Sorted>, StorageError> {
+    pub(super) fn as_of(&self, revision: u64) -> Option<Sorted> {
         let state = self.read();
-        state.whole()?;
         if revision < state.floor {
-            return Ok(None);
+            return None;
         }
         let mut items = state.items.clone();
         let later = state.ring.iter().rev().take_while(|c| c.revision > revision).cloned().collect::<Vec<_>>();
@@ -111,13 +113,12 @@ impl Cache {
                 None => items.remove(change.key()),
             };
         }
-        Ok(Some(items))
+        Some(items)
     }
 
     /// The sequence number of the first change after a revision.
     pub(super) fn position_after(&self, revision: u64) -> Result<u64, StorageError> {
         let state = self.read();
-        state.whole()?;
         if revision < state.floor {
             return Err(StorageError::Compacted { requested: revision, oldest: state.floor });
         }
@@ -140,28 +141,44 @@ impl Cache {
     /// difference to what is known becomes changes, all behind `applied`: every cache was complete up
     /// to there, so watches may begin there although nothing of this resource happened then.
     pub(super) fn load(&self, listed: Vec<(String, Result<Arc<Object>, String>)>, applied: u64, revision: u64) {
-        let (mut objects, mut broken) = (Vec::with_capacity(listed.len()), BTreeMap::new());
+        let (mut objects, mut unreadable) = (Vec::with_capacity(listed.len()), BTreeMap::new());
         for (key, parsed) in listed {
             match parsed {
                 Ok(object) => objects.push(object),
-                Err(why) => drop(broken.insert(key, why)),
+                Err(why) => drop(unreadable.insert(key, why)),
             }
         }
         let mut state = self.write();
+        state.put_back_all();
         if state.loaded {
             let from = state.revision.max(applied);
-            for change in difference(&state.items, &Sorted::from_ordered(&objects), &broken, from, revision) {
+            for change in difference(&state.items, &Sorted::from_ordered(&objects), &unreadable, from, revision) {
                 state.push(change, &self.tuning);
             }
         } else {
             state.items = Sorted::from_ordered(&objects);
             state.floor = revision;
         }
-        state.broken = broken;
+        for (key, why) in unreadable {
+            state.leave_out(&self.prefix, key, why);
+        }
         state.revision = state.revision.max(revision);
         state.listed = revision;
         state.loaded = true;
+        metrics::damaged_objects(&self.prefix, state.broken.len());
         self.changed.send_replace(state.end());
+    }
+
+    /// Takes everything there is at `revision` of a backend that is not the one it was. Nothing leads there from what was
+    /// known: watches end, and only later revisions are known.
+    pub(super) fn reset(&self, listed: Vec<(String, Result<Arc<Object>, String>)>, revision: u64) {
+        {
+            let mut state = self.write();
+            // One more than there were, so that a watch that had seen all of them ends too.
+            let first = state.end() + 1;
+            *state = State { first, ..State::default() };
+        }
+        self.load(listed, 0, revision);
     }
 
     /// Applies events in order; those it has seen already are skipped.
@@ -175,17 +192,18 @@ impl Cache {
             })
             .collect();
         let mut state = self.write();
+        let broken = state.broken.len();
         for (revision, (key, parsed)) in parsed {
             if revision <= state.listed || state.items.get(&key).is_some_and(|o| o.revision >= revision) {
                 continue;
             }
             state.revision = state.revision.max(revision);
-            state.broken.remove(&key);
+            state.put_back(&key);
             let new = match parsed {
                 Ok(object) => Some(object),
                 Err(why) if why.is_empty() => None,
                 Err(why) => {
-                    state.broken.insert(key, why);
+                    state.leave_out(&self.prefix, key, why);
                     continue;
                 }
             };
@@ -193,6 +211,9 @@ impl Cache {
             if new.is_some() || old.is_some() {
                 state.push(Change::new(revision, new, old), &self.tuning);
             }
+        }
+        if broken != state.broken.len() {
+            metrics::damaged_objects(&self.prefix, state.broken.len());
         }
         self.changed.send_replace(state.end());
     }
@@ -203,10 +224,23 @@ impl State {
         self.first + self.ring.len() as u64
     }
 
-    fn whole(&self) -> Result<(), StorageError> {
-        match self.broken.values().next() {
-            Some(why) => Err(StorageError::Corrupt(why.clone())),
-            None => Ok(()),
+    /// What cannot be read back is left out of lists, without a change: it was not deleted.
+    fn leave_out(&mut self, prefix: &str, key: String, why: String) {
+        tracing::error!("{prefix}{key} is stored and cannot be read; lists and watches leave it out: {why}");
+        let last = self.items.remove(&key);
+        self.broken.insert(key, Broken { why, last });
+    }
+
+    /// Something new is known about a key: whoever compares starts from what watchers have.
+    fn put_back(&mut self, key: &str) {
+        if let Some(last) = self.broken.remove(key).and_then(|broken| broken.last) {
+            self.items.insert(last);
+        }
+    }
+
+    fn put_back_all(&mut self) {
+        for (_, broken) in std::mem::take(&mut self.broken) {
+            broken.last.map(|last| self.items.insert(last));
         }
     }
 
@@ -226,10 +260,29 @@ impl State {
     }
 }
 
+/// Why it cannot be read, without what [`StorageError::Corrupt`] says of itself.
+fn reason(error: &StorageError) -> String {
+    match error {
+        StorageError::Corrupt(why) => why.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// Reads what is stored under `key` (below the resource's prefix).
+pub(super) fn read(stored: &Versioned, key: &str, selectable: &[&str]) -> Result<Object, StorageError> {
+    if stored.damaged {
+        return Err(StorageError::Corrupt(format!(
+            "the object at {} is damaged, its bytes are not those that were written; delete it and create it again, or restore a copy of the storage",
+            stored.key
+        )));
+    }
+    Object::parse(key, &stored.value, stored.revision, selectable)
+}
+
 /// What happened between `old`, complete up to revision `from`, and `new`, complete up to `to`,
 /// revisions ascending. When an object was deleted is not known: each deletion gets a revision in
 /// between that nothing else has, so that a watcher can go on behind any of them.
-fn difference(old: &Sorted, new: &Sorted, broken: &BTreeMap<String, String>, from: u64, to: u64) -> Vec<Change> {
+fn difference(old: &Sorted, new: &Sorted, unreadable: &BTreeMap<String, String>, from: u64, to: u64) -> Vec<Change> {
     let mut puts: Vec<Change> = new
         .iter()
         .filter(|n| n.revision > from)
@@ -241,7 +294,7 @@ fn difference(old: &Sorted, new: &Sorted, broken: &BTreeMap<String, String>, fro
         while taken.next_if(|t| t < r).is_some() {}
         taken.peek() != Some(r)
     });
-    let gone = old.iter().filter(|o| new.get(o.head.key()).is_none() && !broken.contains_key(o.head.key()));
+    let gone = old.iter().filter(|o| new.get(o.head.key()).is_none() && !unreadable.contains_key(o.head.key()));
     let mut all: Vec<Change> = gone.map(|o| Change::new(free.next().unwrap_or(to), None, Some(o.clone()))).collect();
     drop(free);
     all.append(&mut puts);

@@ -4,6 +4,8 @@
 //! revision to key. One thread writes: whatever waits goes into one durable transaction, and is
 //! answered when that is on disk. Readers and watches use the engine's own snapshots.
 
+mod cell;
+pub mod check;
 mod tables;
 mod writer;
 
@@ -33,7 +35,7 @@ use super::{Backend, Event, Expect, Page, StorageError, Versioned};
 /// Name of the file in the data directory.
 pub const FILE: &str = "federation.redb";
 /// Version of the tables in the file. Files of newer versions are refused.
-pub const FORMAT: u64 = 1;
+pub const FORMAT: u64 = 2;
 /// Memory the engine may use for pages; the watch cache holds the objects, so little is needed.
 const CACHE_BYTES: usize = 8 << 20;
 /// Writes that may wait at once; more wait outside, holding no memory here.
@@ -157,13 +159,10 @@ impl Embedded {
 }
 
 async fn blocking<T: Send + 'static>(read: impl FnOnce() -> Result<T, StorageError> + Send + 'static) -> Result<T, StorageError> {
+    let read =
+        move || quietly(read).unwrap_or_else(|_| Err(StorageError::Corrupt("the database cannot be read: its engine panicked".into())));
     let done = tokio::task::spawn_blocking(read).await;
-    done.unwrap_or_else(|e| {
-        Err(match e.is_panic() {
-            true => StorageError::Corrupt(format!("the database cannot be read: {e}")),
-            false => StorageError::Unavailable(format!("a read of the database was stopped: {e}")),
-        })
-    })
+    done.unwrap_or_else(|e| Err(StorageError::Unavailable(format!("a read of the database was stopped: {e}"))))
 }
 
 impl Drop for Embedded {
@@ -178,23 +177,29 @@ impl Drop for Embedded {
 
 thread_local! {
     /// Whether a panic of this thread is about a file and will be told as an error.
-    static OPENING: Cell<bool> = const { Cell::new(false) };
+    static READING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// What the engine cannot have written it reports or, now and then, panics over.
-fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
+/// Runs something of the engine that may panic over what it cannot have written; `Err` is that it did.
+fn quietly<T>(read: impl FnOnce() -> T) -> std::thread::Result<T> {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let tell = take_hook();
         set_hook(Box::new(move |panic| {
-            if !OPENING.get() {
+            if !READING.get() {
                 tell(panic)
             }
         }));
     });
-    OPENING.set(true);
-    let opened = catch_unwind(AssertUnwindSafe(open));
-    OPENING.set(false);
+    let within = READING.replace(true);
+    let done = catch_unwind(AssertUnwindSafe(read));
+    READING.set(within);
+    done
+}
+
+/// What the engine cannot have written it reports or, now and then, panics over.
+fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
+    let opened = quietly(open);
     opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("the engine cannot read it".into()))).map_err(|e| explain(path, e))
 }
 

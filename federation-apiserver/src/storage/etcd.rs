@@ -7,7 +7,7 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -36,8 +36,14 @@ const REPEATABLE: Effort = Effort { limit: CALL, each: CALL, repeatable: true };
 const CONNECT: Duration = Duration::from_secs(2);
 /// How often a connection is probed; etcd refuses probes more often than every 5 s.
 const PROBE: Duration = Duration::from_secs(10);
-/// Largest answer taken; pages of large objects and busy watches exceed gRPC's 4 MB.
+/// Largest answer taken; busy watches exceed gRPC's 4 MB.
 const MESSAGE: usize = 256 << 20;
+/// Bytes a part of a list is to have.
+const PART: usize = 8 << 20;
+/// Values in the first part of the first list, while it is not known how large they are.
+const PART_FIRST: usize = 50;
+/// Values in a part, at most.
+const PART_MOST: usize = 10_000;
 
 /// Where etcd is. Names are those of kube-apiserver's flags.
 #[derive(Clone, Debug, Default)]
@@ -52,6 +58,8 @@ pub struct EtcdConfig {
     pub cert_file: Option<PathBuf>,
     /// `--etcd-keyfile`: its key.
     pub key_file: Option<PathBuf>,
+    /// Largest answer taken, in bytes; `None` is 256 MiB.
+    pub largest_answer: Option<usize>,
 }
 
 /// Why etcd cannot be used as configured. That it is away is no such reason.
@@ -93,6 +101,9 @@ pub struct Etcd {
     revisions: Revisions,
     leases: Leases,
     once: Once,
+    largest_answer: usize,
+    /// How many values the next part of a list ought to have, from the size of those before.
+    part: AtomicUsize,
 }
 
 impl Etcd {
@@ -113,17 +124,25 @@ impl Etcd {
         let (endpoints, names, cluster) = (Arc::new(endpoints), Names::new(&config.prefix), Arc::new(ClusterId::default()));
         let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone());
         let once = Once::new(&names, servers.len() > 1);
-        Ok(Self { leases: Leases::new(endpoints.clone()), endpoints, names, cluster, revisions, once })
+        let largest_answer = config.largest_answer.unwrap_or(MESSAGE);
+        Ok(Self {
+            leases: Leases::new(endpoints.clone()),
+            endpoints,
+            names,
+            cluster,
+            revisions,
+            once,
+            largest_answer,
+            part: AtomicUsize::new(PART_FIRST),
+        })
     }
 
-    async fn range(&self, key: Vec<u8>, options: GetOptions, revision: u64) -> Result<(GetResponse, u64), StorageError> {
+    async fn range(&self, key: Vec<u8>, options: GetOptions) -> Result<GetResponse, Failure> {
         let read = |endpoint: Arc<Endpoint>| {
-            let (key, options) = (key.clone(), options.clone());
-            async move { kv(&endpoint).get(key, Some(options)).await }
+            let (key, options, largest) = (key.clone(), options.clone(), self.largest_answer);
+            async move { kv(&endpoint).max_decoding_message_size(largest).get(key, Some(options)).await }
         };
-        let response = self.endpoints.call(REPEATABLE, read).await.map_err(|e| explain(e, revision))?;
-        let now = self.cluster.check(response.header())?;
-        Ok((response, now))
+        self.endpoints.call(REPEATABLE, read).await
     }
 }
 
@@ -134,22 +153,46 @@ fn kv(endpoint: &Endpoint) -> KvClient {
 #[async_trait]
 impl Backend for Etcd {
     async fn get(&self, key: &str) -> Result<(Option<Versioned>, u64), StorageError> {
-        let (mut response, now) = self.range(self.names.to_etcd(key), GetOptions::new(), 0).await?;
+        let mut response = self.range(self.names.to_etcd(key), GetOptions::new()).await.map_err(|e| explain(e, 0))?;
+        let now = self.cluster.check(response.header())?;
         Ok((response.take_kvs().pop().map(|kv| self.names.versioned(kv)).transpose()?, now))
     }
 
+    /// In parts of a few megabytes, all of the first one's revision: what etcd puts into one answer has no bound but
+    /// ours, and a list that exceeds it or the time for a call could never be read.
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize, revision: u64) -> Result<Page, StorageError> {
-        let start = match after {
+        let (wanted, end) = (if limit == 0 { usize::MAX } else { limit }, end_of(self.names.to_etcd(prefix)));
+        let mut start = match after {
             // The next key there could be.
             Some(after) if after >= prefix => self.names.to_etcd(&format!("{after}\0")),
             _ => self.names.to_etcd(prefix),
         };
-        let limit = i64::try_from(limit).unwrap_or(0);
-        let options = GetOptions::new().with_range(end_of(self.names.to_etcd(prefix))).with_limit(limit).with_revision(signed(revision));
-        let (mut response, now) = self.range(start, options, revision).await?;
-        let more = response.more();
-        let items = response.take_kvs().into_iter().map(|kv| self.names.versioned(kv)).collect::<Result<_, _>>()?;
-        Ok(Page { items, revision: if revision == 0 { now } else { revision }, more })
+        let mut page = Page { items: Vec::new(), revision, more: true };
+        while page.more && page.items.len() < wanted {
+            let part = self.part.load(Ordering::Relaxed).min(wanted - page.items.len());
+            let options = GetOptions::new().with_range(end.clone());
+            let options = options.with_limit(i64::try_from(part).unwrap_or(i64::MAX)).with_revision(signed(page.revision));
+            let mut response = match self.range(start.clone(), options).await {
+                Err(failure) if part > 1 && is_too_much(&failure) => {
+                    self.part.store(part / 2, Ordering::Relaxed);
+                    continue;
+                }
+                answer => answer.map_err(|e| explain(e, page.revision))?,
+            };
+            let now = self.cluster.check(response.header())?;
+            page.more = response.more();
+            if page.revision == 0 {
+                page.revision = now;
+            }
+            let found = response.take_kvs();
+            if let Some(last) = found.last() {
+                start = [last.key(), b"\0"].concat();
+                let bytes: usize = found.iter().map(|kv| kv.key().len() + kv.value().len()).sum();
+                self.part.store((found.len() * PART / bytes.max(1)).clamp(1, PART_MOST), Ordering::Relaxed);
+            }
+            page.items.extend(found.into_iter().map(|kv| self.names.versioned(kv)).collect::<Result<Vec<_>, _>>()?);
+        }
+        Ok(page)
     }
 
     async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
@@ -207,7 +250,7 @@ impl Names {
     fn versioned(&self, kv: KeyValue) -> Result<Versioned, StorageError> {
         let revision = unsigned(kv.mod_revision());
         let (name, value) = kv.into_key_value();
-        Ok(Versioned { key: self.key(&name)?, value: value.into(), revision })
+        Ok(Versioned { key: self.key(&name)?, value: value.into(), revision, damaged: false })
     }
 }
 
@@ -239,13 +282,27 @@ fn explain(failure: Failure, revision: u64) -> StorageError {
     }
 }
 
+/// Whether a smaller part of a list may be had where this one was not: it was larger than is taken, or took too long.
+fn is_too_much(failure: &Failure) -> bool {
+    match failure {
+        Failure::Unanswered(_) => true,
+        Failure::Refused(Error::GRpcStatus(status)) => is_large(status.message()),
+        _ => false,
+    }
+}
+
+/// gRPC's words for a message beyond the limit of who gets it, ours or etcd's.
+fn is_large(message: &str) -> bool {
+    message.contains("message length too large") || message.contains("message larger than max")
+}
+
 /// What etcd's own answer is told as.
 fn refused(error: &Error, revision: u64) -> StorageError {
     let Error::GRpcStatus(status) = error else { return StorageError::Unavailable(format!("etcd: {error}")) };
     match status.message() {
         m if m.contains("has been compacted") => StorageError::Compacted { requested: revision, oldest: revision + 1 },
         m if m.contains("future revision") => StorageError::Future { requested: revision, current: 0 },
-        m if m.contains("request is too large") => StorageError::TooLarge(format!("etcd: {m}")),
+        m if m.contains("request is too large") || is_large(m) => StorageError::TooLarge(format!("etcd: {m}")),
         m => StorageError::Unavailable(format!("etcd: {m}")),
     }
 }

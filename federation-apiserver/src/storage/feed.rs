@@ -1,12 +1,13 @@
 //! Keeps the caches of all resources up to the backend: one list each, then one watch for all.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
 use super::cache::Cache;
+use super::object::Object;
 use super::{Backend, Event, ROOT, StorageError};
 
 /// How far the caches are.
@@ -28,8 +29,13 @@ const BACKOFF: Duration = Duration::from_millis(50);
 const BACKOFF_MAX: Duration = Duration::from_secs(2);
 
 /// Feeds caches until it is dropped.
-pub(super) async fn run(backend: Arc<dyn Backend>, registered: mpsc::UnboundedReceiver<Arc<Cache>>, progress: watch::Sender<Progress>) {
-    let mut feed = Feed { backend, registered, progress, caches: Vec::new(), pending: Vec::new() };
+pub(super) async fn run(
+    backend: Arc<dyn Backend>,
+    registered: mpsc::UnboundedReceiver<Arc<Cache>>,
+    progress: watch::Sender<Progress>,
+    horizon: Arc<Horizon>,
+) {
+    let mut feed = Feed { backend, registered, progress, caches: Vec::new(), pending: Vec::new(), horizon };
     let (mut pause, mut relist) = (BACKOFF, false);
     loop {
         let before = feed.applied();
@@ -55,6 +61,39 @@ struct Feed {
     /// Events of a revision of which there may be more: one may change many keys (an expired lease),
     /// and nobody must see a part of it, for who goes on behind that revision would miss the rest.
     pending: Vec<Event>,
+    horizon: Arc<Horizon>,
+}
+
+/// The newest that anybody here knows of the backend: one that does not know it is not the one it was.
+#[derive(Debug, Default)]
+pub(super) struct Horizon(Mutex<Known>);
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    revision: u64,
+    /// The newest write: its key and revision.
+    write: Option<(String, u64)>,
+}
+
+impl Horizon {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The backend told its revision.
+    pub(super) fn reached(&self, revision: u64) {
+        let mut known = self.known();
+        known.revision = known.revision.max(revision);
+    }
+
+    /// Something was written.
+    pub(super) fn wrote(&self, key: &str, revision: u64) {
+        let mut known = self.known();
+        known.revision = known.revision.max(revision);
+        if known.write.as_ref().is_none_or(|(_, newest)| *newest < revision) {
+            known.write = Some((key.to_owned(), revision));
+        }
+    }
 }
 
 impl Feed {
@@ -69,18 +108,32 @@ impl Feed {
             self.add(cache);
         }
         let (now, applied) = (self.backend.revision().await?, self.applied());
-        if now < applied {
-            return Err(StorageError::Corrupt(format!(
-                "the backend went back from revision {applied} to {now}, as after a restored backup; restart this server to accept its state"
-            )));
+        let known = self.horizon.known().clone();
+        let restored = now < known.revision.max(applied) || !self.knows(&known).await?;
+        if restored {
+            let known = known.revision.max(applied);
+            if self.backend.list(ROOT, None, 1, 0).await?.items.is_empty() {
+                return Err(StorageError::Corrupt(format!(
+                    "the backend went back from revision {known} to {now} and is empty; restart this server to accept that"
+                )));
+            }
+            tracing::warn!(
+                "the backend is not as it was at revision {known}, as after a restored backup: everything is read again from revision \
+                 {now}, and clients have to"
+            );
         }
         // Told again by the watch opened below.
         self.pending.clear();
-        let start = if applied == 0 || relist { now } else { applied };
+        let start = if applied == 0 || relist || restored { now } else { applied };
         for cache in &self.caches {
-            if relist || !cache.loaded() {
-                load(&*self.backend, cache, applied, start).await?;
+            if restored {
+                cache.reset(read(&*self.backend, cache, start).await?, start);
+            } else if relist || !cache.loaded() {
+                cache.load(read(&*self.backend, cache, start).await?, applied, start);
             }
+        }
+        if restored {
+            *self.horizon.known() = Known::default();
         }
         let mut events = self.backend.watch(ROOT, start).await?.ready_chunks(BATCH);
         self.progress.send_modify(|p| (p.applied, p.trouble) = (start, None));
@@ -90,7 +143,7 @@ impl Feed {
                     let Some(cache) = cache else { return Ok(()) };
                     self.add(cache.clone());
                     let applied = self.applied();
-                    load(&*self.backend, &cache, applied, applied).await?;
+                    cache.load(read(&*self.backend, &cache, applied).await?, applied, applied);
                     self.progress.send_modify(|_| ());
                 }
                 batch = events.next() => {
@@ -98,6 +151,17 @@ impl Feed {
                     self.apply(batch)?;
                 }
             }
+        }
+    }
+
+    /// Whether the backend has the newest write that is known, or has forgotten it in good order.
+    async fn knows(&self, known: &Known) -> Result<bool, StorageError> {
+        let Some((key, revision)) = &known.write else { return Ok(true) };
+        match self.backend.list(key, None, 1, *revision).await {
+            Ok(page) => Ok(page.items.first().is_some_and(|found| found.key == *key && found.revision == *revision)),
+            Err(StorageError::Compacted { .. }) => Ok(true),
+            Err(StorageError::Future { .. }) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 
@@ -125,7 +189,10 @@ impl Feed {
         let mut of: Vec<Vec<Event>> = vec![Vec::new(); self.caches.len()];
         for event in std::mem::replace(&mut self.pending, incomplete) {
             let key = match &event {
-                Event::Put { new, .. } => new.key.as_str(),
+                Event::Put { new, .. } => {
+                    self.horizon.wrote(&new.key, new.revision);
+                    new.key.as_str()
+                }
                 Event::Delete { key, .. } => key.as_str(),
                 Event::Progress(_) => continue,
             };
@@ -144,8 +211,11 @@ impl Feed {
     }
 }
 
-/// Reads all of a resource at `revision`, page by page; it was complete up to `applied`.
-async fn load(backend: &dyn Backend, cache: &Cache, applied: u64, revision: u64) -> Result<(), StorageError> {
+/// What is stored of a resource, by key.
+type Listed = Vec<(String, Result<Arc<Object>, String>)>;
+
+/// Reads all of a resource at `revision`, page by page.
+async fn read(backend: &dyn Backend, cache: &Cache, revision: u64) -> Result<Listed, StorageError> {
     let mut listed = Vec::new();
     let mut after: Option<String> = None;
     loop {
@@ -153,11 +223,9 @@ async fn load(backend: &dyn Backend, cache: &Cache, applied: u64, revision: u64)
         listed.extend(page.items.iter().map(|stored| cache.parse(stored)));
         after = page.items.last().map(|stored| stored.key.clone());
         if !page.more || after.is_none() {
-            break;
+            return Ok(listed);
         }
     }
-    cache.load(listed, applied, revision);
-    Ok(())
 }
 
 /// Forgets history that is older than `every` (up to twice as old), as often.
@@ -190,9 +258,9 @@ mod tests {
         }
         let cache = Arc::new(Cache::new("/registry/maps/".into(), &[], Tuning::default()));
         let (progress, seen) = watch::channel(Progress { applied: 3, trouble: None });
-        load(&*backend, &cache, 0, 3).await.unwrap();
+        cache.load(read(&*backend, &cache, 3).await.unwrap(), 0, 3);
         let (_sender, registered) = mpsc::unbounded_channel();
-        let mut feed = Feed { backend, registered, progress, caches: vec![cache.clone()], pending: Vec::new() };
+        let mut feed = Feed { backend, registered, progress, caches: vec![cache.clone()], pending: Vec::new(), horizon: Arc::default() };
         let there = |name| cache.get(name).unwrap().is_some();
         let gone = |name: &str| Ok(Event::Delete { key: format!("/registry/maps/{name}"), old: "{}".into(), revision: 5 });
         feed.apply(vec![Ok(Event::Progress(4)), gone("a")]).unwrap();
@@ -201,7 +269,8 @@ mod tests {
         assert_eq!((there("a"), there("b"), seen.borrow().applied), (true, true, 4));
         feed.apply(vec![Ok(Event::Progress(5))]).unwrap();
         assert_eq!((there("a"), there("b"), seen.borrow().applied), (false, false, 5));
-        let new = |revision| Versioned { key: "/registry/maps/c".into(), value: r#"{"metadata":{"name":"c"}}"#.into(), revision };
+        let new =
+            |revision| Versioned { key: "/registry/maps/c".into(), value: r#"{"metadata":{"name":"c"}}"#.into(), revision, damaged: false };
         feed.apply(vec![Ok(Event::Put { new: new(6), old: None }), Ok(Event::Put { new: new(7), old: Some(Default::default()) })]).unwrap();
         assert_eq!((cache.get("c").unwrap().map(|o| o.revision), seen.borrow().applied), (Some(6), 6));
     }

@@ -115,9 +115,9 @@ impl ResourceStore {
         let applied = match at {
             ReadAt::Any => self.wait_for(0).await?,
             ReadAt::NotOlderThan(revision) | ReadAt::Exact(revision) => self.wait_for(revision).await?,
-            ReadAt::Latest => self.wait_for(self.shared.backend.revision().await?).await?,
+            ReadAt::Latest => self.wait_for(self.shared.latest().await?).await?,
         };
-        self.cache.snapshot(applied)
+        Ok(self.cache.snapshot(applied))
     }
 
     /// One object as it was at a revision.
@@ -135,7 +135,7 @@ impl ResourceStore {
     /// All objects at exactly a revision, if the cache still knows.
     async fn remembered(&self, revision: u64) -> Result<Option<Sorted>, StorageError> {
         self.wait_for(revision).await?;
-        self.cache.as_of(revision)
+        Ok(self.cache.as_of(revision))
     }
 
     /// A page the cache has forgotten, from the backend's memory: no more is read than it needs.
@@ -151,7 +151,8 @@ impl ResourceStore {
             };
             let read = self.shared.backend.list(&prefix, after.as_deref(), chunk, revision).await?;
             for stored in &read.items {
-                let object = self.cache.parse(stored).1.map_err(StorageError::Corrupt)?;
+                // What cannot be read is left out, as by the cache, which has said so.
+                let Ok(object) = self.cache.parse(stored).1 else { continue };
                 if wanted.matches(&object) {
                     if page.items.len() == wanted.limit {
                         return Ok(Page { more: true, ..page });

@@ -41,6 +41,8 @@ pub struct Versioned {
     pub value: Bytes,
     /// Revision of the last write.
     pub revision: u64,
+    /// Whether the value is not the one that was written, as far as the backend can tell.
+    pub damaged: bool,
 }
 
 /// What a write expects to find.
@@ -145,7 +147,8 @@ pub enum StorageError {
     /// The backend takes no value as large as this. Answered as 413.
     #[error("the object is too large to be stored: {0}")]
     TooLarge(String),
-    /// The backend holds something it should not. Needs a person.
+    /// The backend holds something it should not, such as an object that cannot be read back. Needs a person. Answered
+    /// as 500.
     #[error("storage is corrupt: {0}")]
     Corrupt(String),
 }

@@ -54,10 +54,10 @@ impl Replay {
         let parse = |stored: Versioned| -> Option<Arc<Object>> { cache.parse(&stored).1.ok() };
         let (revision, new, old) = match self.events.next().await?.ok()? {
             Event::Put { new, old } => {
-                let old = old.and_then(|value| parse(Versioned { value, ..new.clone() }));
+                let old = old.and_then(|value| parse(Versioned { value, damaged: false, ..new.clone() }));
                 (new.revision, Some(parse(new)), old)
             }
-            Event::Delete { key, old, revision } => (revision, None, parse(Versioned { key, value: old, revision })),
+            Event::Delete { key, old, revision } => (revision, None, parse(Versioned { key, value: old, revision, damaged: false })),
             Event::Progress(revision) => return Some(Step { revision, complete: revision, change: None }),
         };
         let change = match (new, old) {

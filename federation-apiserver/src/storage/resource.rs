@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::stream::BoxStream;
 use serde_json::Value;
 
-use super::cache::Cache;
+use super::cache::{Cache, read};
 use super::event::WatchEvent;
 use super::head::Head;
 use super::object::{Object, encode};
@@ -35,7 +35,7 @@ impl ResourceStore {
         match at {
             ReadAt::Any => self.wait_for(0).await?,
             ReadAt::NotOlderThan(revision) => self.wait_for(revision).await?,
-            ReadAt::Latest => self.wait_for(self.shared.backend.revision().await?).await?,
+            ReadAt::Latest => self.wait_for(self.shared.latest().await?).await?,
             ReadAt::Exact(revision) => return self.get_at(&key, revision).await,
         };
         self.cache.get(&key)
@@ -71,8 +71,24 @@ impl ResourceStore {
             _ => self.read_through(&key, expected).await?,
         };
         let revision = self.shared.backend.delete(&self.full(&key), expected).await?;
+        self.shared.horizon.reached(revision);
         self.settle(revision).await;
         Ok(Arc::new(last.at_revision(revision)))
+    }
+
+    /// Deletes what is stored under a name although it cannot be read, and only then: [`StorageError::Conflict`] when
+    /// it can be, or is not there.
+    pub async fn delete_unreadable(&self, ns: Option<&str>, name: &str) -> Result<(), StorageError> {
+        let key = key(ns, name)?;
+        let full = self.full(&key);
+        match self.shared.backend.get(&full).await?.0 {
+            Some(current) if read(&current, &key, self.cache.selectable).is_err() => {
+                let revision = self.shared.backend.delete(&full, current.revision).await?;
+                self.settle(revision).await;
+                Ok(())
+            }
+            current => Err(StorageError::Conflict { current }),
+        }
     }
 
     async fn put(&self, ns: Option<&str>, name: &str, value: &Value, expect: Expect) -> Result<Arc<Object>, StorageError> {
@@ -81,6 +97,7 @@ impl ResourceStore {
         // Parsed before it is written: what cannot be read back is never stored.
         let object = Object::parse(&key, &bytes, 0, self.cache.selectable)?;
         let revision = self.shared.backend.put(&self.full(&key), bytes, expect, self.ttl).await?;
+        self.shared.horizon.wrote(&self.full(&key), revision);
         self.settle(revision).await;
         Ok(Arc::new(object.at_revision(revision)))
     }
@@ -92,9 +109,7 @@ impl ResourceStore {
     /// The object as the backend has it, if it was last written at `expected`.
     async fn read_through(&self, key: &str, expected: u64) -> Result<Arc<Object>, StorageError> {
         match self.shared.backend.get(&self.full(key)).await?.0 {
-            Some(current) if current.revision == expected => {
-                Object::parse(key, &current.value, current.revision, self.cache.selectable).map(Arc::new)
-            }
+            Some(current) if current.revision == expected => read(&current, key, self.cache.selectable).map(Arc::new),
             current => Err(StorageError::Conflict { current }),
         }
     }

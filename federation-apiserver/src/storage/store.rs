@@ -12,7 +12,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
-use super::feed::{self, Progress};
+use super::feed::{self, Horizon, Progress};
 pub use super::listing::{ListOptions, Listing};
 pub use super::resource::{Filter, ResourceStore};
 pub use super::watching::{WatchFrom, WatchOptions};
@@ -63,6 +63,16 @@ pub(super) struct Shared {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tuning: Tuning,
     pub(super) progress: watch::Receiver<Progress>,
+    pub(super) horizon: Arc<Horizon>,
+}
+
+impl Shared {
+    /// The backend's newest revision, linearizable.
+    pub(super) async fn latest(&self) -> Result<u64, StorageError> {
+        let revision = self.backend.revision().await?;
+        self.horizon.reached(revision);
+        Ok(revision)
+    }
 }
 
 /// Everything that is stored.
@@ -84,10 +94,11 @@ impl Store {
     pub fn open_with(backend: Arc<dyn Backend>, tuning: Tuning) -> Arc<Self> {
         let (register, registered) = mpsc::unbounded_channel();
         let (sender, progress) = watch::channel(Progress::default());
-        let feed = tokio::spawn(feed::run(backend.clone(), registered, sender));
+        let horizon = Arc::<Horizon>::default();
+        let feed = tokio::spawn(feed::run(backend.clone(), registered, sender, horizon.clone()));
         let compactor = tokio::spawn(feed::compact_regularly(backend.clone(), tuning.history));
         Arc::new(Self {
-            shared: Arc::new(Shared { backend, tuning, progress }),
+            shared: Arc::new(Shared { backend, tuning, progress, horizon }),
             register,
             resources: Mutex::default(),
             _tasks: [AbortOnDropHandle::new(feed), AbortOnDropHandle::new(compactor)],
@@ -135,6 +146,6 @@ impl Store {
 
     /// The backend's newest revision, linearizable.
     pub async fn latest(&self) -> Result<u64, StorageError> {
-        self.shared.backend.revision().await
+        self.shared.latest().await
     }
 }

@@ -85,7 +85,14 @@ pub(super) async fn watch(
     let (mut objects, mut replay) = (Vec::new(), None);
     let (sequence, after) = match options.from {
         WatchFrom::After(revision) if !initial => {
-            resource.wait_for(0).await?;
+            let applied = resource.wait_for(0).await?;
+            if revision > applied {
+                // Nobody was told a revision that is not there yet, unless the backend went back since.
+                let current = resource.shared.latest().await?;
+                if revision > current {
+                    return Err(StorageError::Future { requested: revision, current });
+                }
+            }
             let position = match cache.position_after(revision) {
                 Err(StorageError::Compacted { .. }) => {
                     replay = Some(Replay::open(resource, &prefix, revision).await?);

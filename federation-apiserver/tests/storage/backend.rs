@@ -21,7 +21,7 @@ async fn writes_expect_what_is_there(subject: &Subject) {
     let key = "/registry/configmaps/ns/a";
     assert_eq!(b.get(key).await.unwrap().0, None);
     let first = b.put(key, value(1), Expect::Absent, None).await.unwrap();
-    let there = Versioned { key: key.into(), value: value(1), revision: first };
+    let there = Versioned { key: key.into(), value: value(1), revision: first, damaged: false };
     assert_eq!(b.get(key).await.unwrap(), (Some(there.clone()), first));
     let refused = [
         b.put(key, value(2), Expect::Absent, None).await,
@@ -180,5 +180,5 @@ async fn keys_expire(subject: &Subject) {
     assert!(deleted.2 > kept && kept > short);
     tokio::time::sleep(Duration::from_millis(1500)).await;
     let left = b.list("/registry/events/", None, 0, 0).await.unwrap();
-    assert_eq!(left.items, [Versioned { key: "/registry/events/ns/kept".into(), value: value(3), revision: kept }]);
+    assert_eq!(left.items, [Versioned { key: "/registry/events/ns/kept".into(), value: value(3), revision: kept, damaged: false }]);
 }

@@ -232,8 +232,9 @@ async fn reads_are_consistent(subject: &Subject) {
     assert!(begin.elapsed() < Duration::from_secs(8), "40 consistent reads took {:?}", begin.elapsed());
     // A resource that is opened later joins in.
     let later = store.resource("/registry/elsewhere", &[], None);
-    let broken = later.list(None, &page(ReadAt::Latest, 0, None), None).await;
-    assert!(matches!(broken, Err(StorageError::Corrupt(_))), "{broken:?}");
+    // None of them is an object.
+    assert_eq!(names(&later, None, ReadAt::Latest).await, "");
+    assert!(matches!(later.get(None, "1", ReadAt::Latest).await, Err(StorageError::Corrupt(_))));
     let empty = store.resource("/registry/nothing", &[], None);
     assert_eq!(names(&empty, None, ReadAt::Latest).await, "");
 }
@@ -249,6 +250,10 @@ async fn the_future_is_waited_for(subject: &Subject) {
     tokio::time::sleep(Duration::from_millis(200)).await;
     maps.create(Some("ns"), "a", &map("a", "x", 1)).await.unwrap();
     assert_eq!(soon(waiting).await.unwrap().unwrap(), 1);
+    // A watch from there is refused at once, and not left to wait in silence.
+    let options = WatchOptions { from: WatchFrom::After(now + 1000), bookmarks: true, send_initial_events: None };
+    let future = soon(maps.watch(None, options, None)).await.map(drop);
+    assert!(matches!(future, Err(StorageError::Future { requested, current }) if requested == now + 1000 && current > now));
     for at in [ReadAt::NotOlderThan(now + 1000), ReadAt::Exact(now + 1000)] {
         let begin = Instant::now();
         let future = maps.get(Some("ns"), "a", at).await;
@@ -303,7 +308,8 @@ async fn old_watches_and_slow_watchers_end(subject: &Subject) {
     assert!(requested == first.revision && oldest > requested);
 }
 
-/// Lists fail rather than leave out what cannot be read, and heal when it is repaired.
+/// Lists and watches leave out what cannot be read, nobody takes that for its deletion, and it heals when it is written
+/// again.
 async fn broken_objects_never_look_deleted(subject: &Subject) {
     let store = subject.store();
     let maps = maps(&store);
@@ -315,9 +321,22 @@ async fn broken_objects_never_look_deleted(subject: &Subject) {
     let bad = subject.backend.put(&key, Bytes::from("not an object"), Expect::Revision(a.revision), None).await.unwrap();
     assert!(matches!(maps.get(Some("ns"), "a", ReadAt::Latest).await, Err(StorageError::Corrupt(_))));
     assert!(maps.get(Some("ns"), "b", ReadAt::Latest).await.unwrap().is_some());
-    assert!(matches!(maps.list(None, &page(ReadAt::Latest, 0, None), None).await, Err(StorageError::Corrupt(_))));
+    assert_eq!(names(&maps, None, ReadAt::Latest).await, "ns/b");
+    // So it is for a server that starts now.
+    let restarted = subject.store();
+    let again = self::maps(&restarted);
+    assert_eq!(names(&again, None, ReadAt::Latest).await, "ns/b");
+    assert!(matches!(again.get(Some("ns"), "a", ReadAt::Latest).await, Err(StorageError::Corrupt(_))));
     let repaired = Bytes::from(map("a", "x", 2).to_string());
     let good = subject.backend.put(&key, repaired, Expect::Revision(bad), None).await.unwrap();
     assert_eq!(names(&maps, None, ReadAt::Latest).await, "ns/a ns/b");
+    assert_eq!(names(&again, None, ReadAt::Latest).await, "ns/a ns/b");
     assert_eq!(next(&mut stream).await, (EventKind::Modified, "ns/a".into(), good));
+    // Whoever had it hears of it when what cannot be read is deleted.
+    assert!(matches!(maps.delete_unreadable(Some("ns"), "a").await, Err(StorageError::Conflict { .. })));
+    subject.backend.put(&key, Bytes::from("not an object"), Expect::Revision(good), None).await.unwrap();
+    maps.delete_unreadable(Some("ns"), "a").await.unwrap();
+    let (kind, gone, revision) = next(&mut stream).await;
+    assert_eq!((kind, gone.as_str()), (EventKind::Deleted, "ns/a"));
+    assert!(revision > good && maps.get(Some("ns"), "a", ReadAt::Latest).await.unwrap().is_none());
 }

@@ -1,13 +1,17 @@
 //! The embedded database across crashes, and with data directories that cannot be used.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Seek, SeekFrom, Write};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use federation_apiserver::storage::embedded::check::{self, CheckError};
 use federation_apiserver::storage::embedded::{Embedded, FILE, FORMAT, OpenError};
-use federation_apiserver::storage::{Backend, Expect};
+use federation_apiserver::storage::store::{ListOptions, ReadAt, Store};
+use federation_apiserver::storage::{Backend, Expect, StorageError};
 
 const DIR: &str = "STORAGE_TEST_CRASH_DIR";
 
@@ -130,6 +134,131 @@ async fn a_database_is_the_same_when_opened_again() {
         assert!(std::time::Instant::now() < deadline, "it should have expired");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
+}
+
+/// Where a value lies in the file: once, since it was written once.
+fn place_of(file: &Path, value: &[u8]) -> usize {
+    let bytes = fs::read(file).unwrap();
+    let mut found = bytes.windows(value.len()).enumerate().filter(|(_, window)| *window == value).map(|(at, _)| at);
+    let at = found.next().expect("the value is in the file");
+    assert!(found.next().is_none(), "it is there twice, and one place is not live");
+    at
+}
+
+/// Flips a bit `before` bytes in front of a value.
+fn flip(file: &Path, value: &[u8], before: usize) {
+    let at = place_of(file, value) - before;
+    let mut file = fs::File::options().read(true).write(true).open(file).unwrap();
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.read_exact(&mut byte).unwrap();
+    file.seek(SeekFrom::Start(at as u64)).unwrap();
+    file.write_all(&[byte[0] ^ 1]).unwrap();
+}
+
+fn object(name: &str, n: u64) -> Bytes {
+    crate::subject::map(name, "x", n).to_string().into()
+}
+
+/// In the value, in what says that it is one, and in what the engine says that it is there.
+#[tokio::test]
+async fn issue7_a_flipped_bit_in_a_live_value_is_named_and_moved_out() {
+    for before in 0..3 {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join(FILE);
+        let (sound, hit) = ("/registry/configmaps/ns/sound", "/registry/configmaps/ns/hit");
+        let mut revisions = Vec::new();
+        {
+            let db = Embedded::open(dir.path()).unwrap();
+            let old = db.put(hit, object("hit", 1), Expect::Absent, None).await.unwrap();
+            db.put(sound, object("sound", 1), Expect::Absent, Some(Duration::from_secs(3600))).await.unwrap();
+            revisions.push(db.put(hit, object("hit", 2), Expect::Revision(old), None).await.unwrap());
+        }
+        assert!(check::check(dir.path()).unwrap().damaged.is_empty());
+        assert!(check::repair(dir.path(), 1).unwrap().is_none());
+        flip(&file, &object("hit", 2), before);
+        let id = {
+            let db = Arc::new(Embedded::open(dir.path()).unwrap());
+            let locked = check::check(dir.path());
+            assert!(matches!(locked, Err(CheckError::Open(OpenError::Locked { .. }))), "{locked:?}");
+            let damaged: Vec<_> = db.list("/registry/", None, 0, 0).await.unwrap().items.into_iter().map(|v| (v.key, v.damaged)).collect();
+            assert_eq!(damaged, [(hit.to_owned(), true), (sound.to_owned(), false)]);
+            let store = Store::open(db.clone());
+            let maps = store.resource("/registry/configmaps", &[], None);
+            let refused = maps.get(Some("ns"), "hit", ReadAt::Latest).await;
+            assert!(matches!(&refused, Err(StorageError::Corrupt(why)) if why.contains(hit)), "{refused:?}");
+            let all = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
+            let listed = maps.list(None, &all, None).await.unwrap().items;
+            assert_eq!(listed.iter().map(|o| o.head.name()).collect::<Vec<_>>(), ["sound"]);
+            let error = maps.create(Some("ns"), "hit", &crate::subject::map("hit", "x", 3)).await;
+            assert!(matches!(error, Err(StorageError::Conflict { .. })), "{error:?}");
+            db.cluster_id()
+        };
+        // The store lets go of the file when its last task has ended.
+        let deadline = std::time::Instant::now() + Duration::from_secs(20);
+        while let Err(CheckError::Open(OpenError::Locked { .. })) = check::check(dir.path()) {
+            assert!(std::time::Instant::now() < deadline, "it should be free");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let report = check::check(dir.path()).unwrap();
+        let [found] = &report.damaged[..] else { panic!("{report:?}") };
+        assert_eq!((found.key.as_str(), found.revision, found.current), (hit, revisions[0], true));
+        assert_eq!((report.keys, report.values), (2, 3));
+        let done = check::repair(dir.path(), 7).unwrap().expect("there was damage");
+        assert_eq!(check::check(dir.path()).unwrap().damaged, []);
+        assert!(fs::read_to_string(&done.moved).unwrap().contains(hit));
+        let db = Embedded::open(dir.path()).unwrap();
+        assert_ne!(db.cluster_id(), id, "it is another database now");
+        let left: Vec<_> = db.list("/registry/", None, 0, 0).await.unwrap().items.into_iter().map(|v| v.key).collect();
+        assert_eq!(left, [sound], "the older state does not come back as if it were current");
+        assert!(matches!(db.watch("/registry/", revisions[0]).await.map(drop), Err(StorageError::Compacted { .. })));
+        assert!(db.put(hit, object("hit", 9), Expect::Absent, None).await.unwrap() > revisions[0]);
+        drop(db);
+        // The copy is as it was.
+        fs::rename(&done.backup, &file).unwrap();
+        assert_eq!(check::check(dir.path()).unwrap().damaged.len(), 1);
+    }
+}
+
+/// A database of before there were digests goes on, and has them where it is written.
+#[tokio::test]
+async fn a_database_without_digests_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    drop(Embedded::open(dir.path()).unwrap());
+    {
+        let meta: redb::TableDefinition<&str, u128> = redb::TableDefinition::new("meta");
+        let data: redb::TableDefinition<(&str, u64), Option<&[u8]>> = redb::TableDefinition::new("data");
+        let log: redb::TableDefinition<u64, &str> = redb::TableDefinition::new("log");
+        let db = redb::Database::open(&path).unwrap();
+        let tx = db.begin_write().unwrap();
+        {
+            let mut meta = tx.open_table(meta).unwrap();
+            meta.insert("format", 1).unwrap();
+            meta.remove("digests").unwrap();
+            meta.insert("revision", 4).unwrap();
+            let (mut data, mut log) = (tx.open_table(data).unwrap(), tx.open_table(log).unwrap());
+            for (key, revision, value) in [
+                ("/registry/maps/a", 2, Some(object("a", 1))),
+                ("/registry/maps/b", 3, Some(object("b", 1))),
+                ("/registry/maps/b", 4, None),
+            ] {
+                data.insert((key, revision), value.as_deref()).unwrap();
+                log.insert(revision, key).unwrap();
+            }
+        }
+        tx.commit().unwrap();
+    }
+    assert_eq!(check::check(dir.path()).unwrap().damaged, []);
+    let db = Embedded::open(dir.path()).unwrap();
+    assert_eq!(db.get("/registry/maps/a").await.unwrap().0.unwrap().value, object("a", 1));
+    assert_eq!(db.get("/registry/maps/b").await.unwrap().0, None);
+    assert_eq!(db.put("/registry/maps/a", object("a", 2), Expect::Revision(2), None).await.unwrap(), 5);
+    drop(db);
+    flip(&path, &object("a", 2), 0);
+    let db = Embedded::open(dir.path()).unwrap();
+    assert!(db.get("/registry/maps/a").await.unwrap().0.unwrap().damaged);
+    assert!(!db.list("/registry/maps/", None, 0, 4).await.unwrap().items[0].damaged, "what it was before");
 }
 
 #[tokio::test]

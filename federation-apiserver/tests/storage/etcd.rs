@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use federation_apiserver::storage::etcd::{Etcd, EtcdConfig, EtcdConfigError};
-use federation_apiserver::storage::store::{ReadAt, Store, WatchFrom, WatchOptions};
+use federation_apiserver::storage::store::{ListOptions, ReadAt, Store, WatchFrom, WatchOptions};
 use federation_apiserver::storage::{Backend, Expect, StorageError};
 use futures::StreamExt;
+use machinery::status::ApiError;
 
 use crate::subject::{EtcdServer, map, quick, soon};
 
@@ -79,6 +80,95 @@ async fn lost_data_is_not_taken_for_deletions() {
     .await;
     assert!(maps.get(Some("ns"), "m1", ReadAt::Any).await.unwrap().is_some());
     assert!(tokio::time::timeout(Duration::from_millis(500), stream.next()).await.is_err(), "nothing was deleted");
+}
+
+/// A backup is restored under a running server, and written to until it is further than the server was.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d21_a_restored_backup_is_read_anew() {
+    for overtaken in [false, true] {
+        let mut server = EtcdServer::start();
+        let store = Store::open_with(Arc::new(server.client().await), quick());
+        let maps = store.resource("/registry/configmaps", &["data.n"], None);
+        let a = maps.create(Some("ns"), "a", &map("a", "x", 1)).await.unwrap();
+        let kept = maps.create(Some("ns"), "kept", &map("kept", "x", 1)).await.unwrap();
+        server.stop();
+        let backup = server.backup();
+        server.start_again();
+        let changed = soon(async {
+            loop {
+                match maps.update(Some("ns"), "a", &map("a", "x", 2), a.revision).await {
+                    Ok(object) => break object,
+                    Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+                }
+            }
+        })
+        .await;
+        let later = maps.create(Some("ns"), "later", &map("later", "x", 1)).await.unwrap();
+        let options = |revision| WatchOptions { from: WatchFrom::After(revision), bookmarks: false, send_initial_events: None };
+        let mut stream = maps.watch(None, options(later.revision), None).await.unwrap();
+        server.stop();
+        server.restore(backup);
+        server.start_again();
+        if overtaken {
+            let other = server.client().await;
+            let mut at = 0;
+            while at < later.revision + 10 {
+                let name = format!("/registry/others/{at}");
+                at = other.put(&name, map("o", "x", 1).to_string().into(), Expect::Absent, None).await.unwrap_or_default();
+            }
+        }
+        assert!(soon(stream.next()).await.is_none(), "what it tells would not follow from what it told");
+        soon(async {
+            while store.ready().is_err() {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        })
+        .await;
+        let now = maps.get(Some("ns"), "a", ReadAt::Latest).await.unwrap().unwrap();
+        assert_eq!((now.revision, now.head.field(0)), (a.revision, "1"), "not {}", changed.revision);
+        let all = ListOptions { at: ReadAt::Any, limit: 0, continue_token: None };
+        let names: Vec<_> = maps.list(None, &all, None).await.unwrap().items.iter().map(|o| o.head.name().to_owned()).collect();
+        assert_eq!(names, ["a", "kept"]);
+        assert_eq!(maps.get(Some("ns"), "kept", ReadAt::Any).await.unwrap().unwrap().revision, kept.revision);
+        if !overtaken {
+            let future = maps.watch(None, options(later.revision), None).await.map(drop);
+            assert!(matches!(future, Err(StorageError::Future { requested, .. }) if requested == later.revision), "{future:?}");
+        }
+        let current = maps.create(Some("ns"), "b", &map("b", "x", 1)).await.unwrap();
+        let mut again = maps.watch(None, options(current.revision - 1), None).await.unwrap();
+        assert_eq!(soon(again.next()).await.unwrap().revision(), current.revision);
+    }
+}
+
+#[tokio::test]
+async fn d11_lists_are_read_in_parts_that_fit() {
+    let server = EtcdServer::start();
+    let writer = server.client().await;
+    let value = bytes::Bytes::from(vec![b'x'; 900_000]);
+    for n in 0..12 {
+        writer.put(&format!("/registry/maps/{n:02}"), value.clone(), Expect::Absent, None).await.unwrap();
+    }
+    let etcd = Etcd::connect(&EtcdConfig { largest_answer: Some(4 << 20), ..server.config() }).await.unwrap();
+    for limit in [0, 500, 7] {
+        let page = etcd.list("/registry/maps/", None, limit, 0).await.unwrap();
+        assert_eq!((page.items.len(), page.more), if limit == 7 { (7, true) } else { (12, false) });
+        assert!(page.items.is_sorted_by_key(|item| item.key.clone()) && page.items.iter().all(|item| item.value == value));
+    }
+    let rest = etcd.list("/registry/maps/", Some("/registry/maps/06"), 0, 0).await.unwrap();
+    assert_eq!(rest.items.len(), 5);
+}
+
+#[tokio::test]
+async fn d34_what_is_too_large_for_etcd_is_refused_as_such() {
+    let server = EtcdServer::start();
+    let etcd = server.client().await;
+    // Beyond --max-request-bytes, and beyond what etcd reads at all.
+    for size in [1_700_000, 2_900_000] {
+        let refused = etcd.put("/registry/maps/a", vec![b'x'; size].into(), Expect::Absent, None).await;
+        assert!(matches!(refused, Err(StorageError::TooLarge(_))), "{refused:?}");
+        assert_eq!(ApiError::from(refused.unwrap_err()).code, 413);
+    }
+    etcd.put("/registry/maps/a", vec![b'x'; 1_400_000].into(), Expect::Absent, None).await.unwrap();
 }
 
 #[tokio::test]

@@ -119,6 +119,7 @@ impl EtcdServer {
             ca_file: file("ca.crt"),
             cert_file: file("tls.crt"),
             key_file: file("tls.key"),
+            largest_answer: None,
         }
     }
 
@@ -156,6 +157,19 @@ impl EtcdServer {
     /// The same address with nothing in it.
     pub(crate) fn lose_data(&mut self) {
         self.dir = tempfile::tempdir().unwrap();
+    }
+
+    /// A copy of what it holds; it must not run.
+    pub(crate) fn backup(&self) -> TempDir {
+        let copy = tempfile::tempdir().unwrap();
+        let done = Command::new("cp").arg("-a").arg(self.dir.path().join("member")).arg(copy.path()).status().unwrap();
+        assert!(done.success());
+        copy
+    }
+
+    /// Holds what it held when the copy was made.
+    pub(crate) fn restore(&mut self, copy: TempDir) {
+        self.dir = copy;
     }
 
     fn wait(&self) {

@@ -105,7 +105,7 @@ impl Place {
             text[at..].lines().next().map(|l| l.trim().to_owned())
         });
         let certificate = fs::read_to_string(self.path(&format!("{name}/certs/apiserver.crt"))).unwrap();
-        Apiserver { _process: process, log, url, certificate }
+        Apiserver { process, log, url, certificate }
     }
 
     /// Writes a kubeconfig with a context, cluster and user of each name: its server and its token.
@@ -125,13 +125,20 @@ impl Place {
 
 /// A running API server.
 pub(crate) struct Apiserver {
-    _process: Process,
+    process: Process,
     pub(crate) log: PathBuf,
     pub(crate) url: String,
     pub(crate) certificate: String,
 }
 
 impl Apiserver {
+    /// Stops it in good order.
+    pub(crate) fn close(mut self) {
+        self.process.signal("TERM");
+        let status = until("the end of the server", || self.process.0.try_wait().unwrap());
+        assert!(status.success(), "{}", self.said());
+    }
+
     pub(crate) fn said(&self) -> String {
         fs::read_to_string(&self.log).unwrap()
     }

@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
+use super::cell::{Cells, Content};
 use crate::storage::{Event, Page, StorageError, Versioned};
 
 /// Numbers about the whole database, see the `META_` names.
 pub(super) const META: TableDefinition<&str, u128> = TableDefinition::new("meta");
-/// (key, revision) to value; no value when that revision deleted the key.
+/// (key, revision) to what that revision made of the key, see [`super::cell`].
 pub(super) const DATA: TableDefinition<(&str, u64), Option<&[u8]>> = TableDefinition::new("data");
 /// Revision to the key it changed.
 pub(super) const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
@@ -21,6 +22,8 @@ const META_FORMAT: &str = "format";
 const META_CLUSTER: &str = "cluster-id";
 pub(super) const META_REVISION: &str = "revision";
 pub(super) const META_COMPACTED: &str = "compacted";
+/// Revision after which cells carry a digest.
+pub(super) const META_DIGESTS: &str = "digests";
 
 impl From<redb::Error> for StorageError {
     fn from(error: redb::Error) -> Self {
@@ -29,6 +32,16 @@ impl From<redb::Error> for StorageError {
             other => Self::Unavailable(format!("the database failed: {other}")),
         }
     }
+}
+
+/// The format whose cells had no digests.
+const BEFORE_DIGESTS: u64 = 1;
+
+/// How the cells of a database are read and written.
+pub(super) fn cells(meta: &impl ReadableTable<&'static str, u128>) -> Result<Cells, redb::Error> {
+    // Before it was looked at by a program that writes digests there are none.
+    let after = meta.get(META_DIGESTS)?.map_or(u64::MAX, |v| v.value() as u64);
+    Ok(Cells { after })
 }
 
 /// What a database says about itself.
@@ -40,13 +53,26 @@ pub(super) struct Setup {
 
 /// Reads what an old database is; makes the tables of a new one.
 pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
-    if let Some(setup) = look(db)? {
-        return Ok(setup);
+    match look(db)? {
+        Some(setup) if setup.format == BEFORE_DIGESTS => {
+            // From here on a program that knows no digests refuses the file.
+            let tx = db.begin_write()?;
+            {
+                let mut meta = tx.open_table(META)?;
+                meta.insert(META_FORMAT, u128::from(super::FORMAT))?;
+                meta.insert(META_DIGESTS, u128::from(setup.revision))?;
+            }
+            tx.commit()?;
+            return Ok(Setup { format: super::FORMAT, ..setup });
+        }
+        Some(setup) => return Ok(setup),
+        None => {}
     }
     let tx = db.begin_write()?;
     let setup = Setup { format: super::FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: 1 };
     {
         let mut meta = tx.open_table(META)?;
+        meta.insert(META_DIGESTS, u128::from(setup.revision))?;
         meta.insert(META_FORMAT, u128::from(setup.format))?;
         meta.insert(META_CLUSTER, setup.cluster_id)?;
         // As in etcd, so that 0 can mean "none".
@@ -61,14 +87,14 @@ pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
 }
 
 /// What a database says about itself; `None` for a new one. Not all of it is read, but the newest change must be there.
-fn look(db: &Database) -> Result<Option<Setup>, redb::Error> {
+pub(super) fn look(db: &Database) -> Result<Option<Setup>, redb::Error> {
     let tx = db.begin_read()?;
     let meta = match tx.open_table(META) {
         Err(TableError::TableDoesNotExist(_)) => return Ok(None),
         meta => meta?,
     };
     let format = u64::try_from(number(&meta, META_FORMAT)?).unwrap_or(u64::MAX);
-    if format != super::FORMAT {
+    if format != super::FORMAT && format != BEFORE_DIGESTS {
         // Not ours to read any further.
         return Ok(Some(Setup { format, cluster_id: 0, revision: 0 }));
     }
@@ -90,11 +116,22 @@ pub(super) fn number(meta: &impl ReadableTable<&'static str, u128>, name: &str) 
 /// The newest version of a key, if it is not deleted.
 pub(super) fn newest(
     data: &impl ReadableTable<(&'static str, u64), Option<&'static [u8]>>,
+    cells: Cells,
     key: &str,
 ) -> Result<Option<Versioned>, redb::Error> {
     let Some(last) = data.range((key, 0)..=(key, u64::MAX))?.next_back() else { return Ok(None) };
     let (at, value) = last?;
-    Ok(value.value().map(|v| Versioned { key: key.to_owned(), value: Bytes::copy_from_slice(v), revision: at.value().1 }))
+    Ok(versioned(cells, key, at.value().1, &value))
+}
+
+/// The value of a cell; `None` when it says that the key was deleted.
+fn versioned(cells: Cells, key: &str, revision: u64, guard: &AccessGuard<'_, Option<&'static [u8]>>) -> Option<Versioned> {
+    let (value, damaged) = match cells.read(key, revision, guard) {
+        Content::Value(value) => (Bytes::copy_from_slice(value), false),
+        Content::Damaged(left) => (Bytes::copy_from_slice(left), true),
+        Content::Deleted => return None,
+    };
+    Some(Versioned { key: key.to_owned(), value, revision, damaged })
 }
 
 /// Reads, each in a snapshot of its own.
@@ -108,6 +145,7 @@ struct View {
     tx: ReadTransaction,
     revision: u64,
     compacted: u64,
+    cells: Cells,
 }
 
 impl Reader {
@@ -119,14 +157,15 @@ impl Reader {
         let tx = self.db.begin_read()?;
         let meta = tx.open_table(META)?;
         let (revision, compacted) = (number(&meta, META_REVISION)? as u64, number(&meta, META_COMPACTED)? as u64);
-        Ok(View { tx, revision, compacted })
+        let cells = cells(&meta)?;
+        Ok(View { tx, revision, compacted, cells })
     }
 
     /// The newest value of a key, and the current revision.
     pub(super) fn get(&self, key: &str) -> Result<(Option<Versioned>, u64), StorageError> {
         let view = self.view()?;
         let data = view.tx.open_table(DATA).map_err(redb::Error::from)?;
-        Ok((newest(&data, key)?, view.revision))
+        Ok((newest(&data, view.cells, key)?, view.revision))
     }
 
     /// Whether all changes after a revision are still known.
@@ -172,9 +211,9 @@ impl View {
         let mut candidate: Option<Candidate> = None;
         let flush = |candidate: Option<Candidate>, page: &mut Page| {
             let Some((key, revision, value)) = candidate else { return };
-            match value.value() {
+            match versioned(self.cells, &key, revision, &value) {
                 Some(_) if page.items.len() == limit => page.more = true,
-                Some(value) => page.items.push(Versioned { key, value: Bytes::copy_from_slice(value), revision }),
+                Some(found) => page.items.push(found),
                 None => {}
             }
         };
@@ -208,11 +247,13 @@ impl View {
                 continue;
             }
             let before = data.range((key.as_str(), 0)..(key.as_str(), revision))?.next_back().transpose()?;
-            let old = before.and_then(|(_, value)| value.value().map(Bytes::copy_from_slice));
+            // A state before that is damaged is told as none.
+            let old = before.and_then(|(at, value)| versioned(self.cells, &key, at.value().1, &value));
+            let old = old.filter(|old| !old.damaged).map(|old| old.value);
             let now =
                 data.get((key.as_str(), revision))?.ok_or_else(|| redb::Error::Corrupted(format!("{key} lacks version {revision}")))?;
-            events.push(match now.value() {
-                Some(value) => Event::Put { new: Versioned { key, value: Bytes::copy_from_slice(value), revision }, old },
+            events.push(match versioned(self.cells, &key, revision, &now) {
+                Some(new) => Event::Put { new, old },
                 None => Event::Delete { key, old: old.unwrap_or_default(), revision },
             });
         }

@@ -8,15 +8,18 @@ use bytes::Bytes;
 use redb::{Database, ReadableTable, Table, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
-use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, newest, number};
+use super::cell::{Cells, Content};
+use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, cells, newest, number};
 use crate::storage::{Expect, StorageError};
 
 /// Writes that share a transaction, at most.
 const BATCH: usize = 256;
 /// Bytes that share a transaction, at most.
 const BATCH_BYTES: usize = 4 << 20;
-/// Old changes forgotten in one transaction.
+/// Old changes forgotten in one transaction that writes nothing else.
 const PRUNE: usize = 1000;
+/// Old changes forgotten for each write of one that does: under load history shrinks faster than it grows.
+const PRUNE_PER_WRITE: usize = 2;
 /// Longest wait for the next key to expire; clocks may be set meanwhile.
 const EXPIRY_WAIT: Duration = Duration::from_secs(60);
 
@@ -150,6 +153,7 @@ struct Tables<'tx> {
     data: Table<'tx, (&'static str, u64), Option<&'static [u8]>>,
     log: Table<'tx, u64, &'static str>,
     expiry: Table<'tx, (u64, u64), &'static str>,
+    cells: Cells,
     revision: u64,
     compacted: u64,
     now: u64,
@@ -161,13 +165,12 @@ fn apply(tx: &WriteTransaction, ops: Vec<Op>) -> Result<(Vec<Answer>, After), re
     let (revision, compacted) = (number(&meta, META_REVISION)? as u64, number(&meta, META_COMPACTED)? as u64);
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let (data, log, expiry) = (tx.open_table(DATA)?, tx.open_table(LOG)?, tx.open_table(EXPIRY)?);
-    let mut tables = Tables { data, log, expiry, revision, compacted, now, dirty: false };
-    let quiet = ops.is_empty();
+    let cells = cells(&meta)?;
+    let mut tables = Tables { data, log, expiry, cells, revision, compacted, now, dirty: false };
+    let prune = if ops.is_empty() { PRUNE } else { ops.len() * PRUNE_PER_WRITE };
     let answers = ops.into_iter().map(|op| tables.perform(op)).collect::<Result<Vec<_>, _>>()?;
     tables.expire()?;
-    if quiet {
-        tables.prune()?;
-    }
+    tables.prune(prune)?;
     let after = After {
         revision: tables.revision,
         prune: tables.log.first()?.is_some_and(|(r, _)| r.value() <= tables.compacted),
@@ -186,7 +189,7 @@ impl Tables<'_> {
     fn perform(&mut self, op: Op) -> Result<Answer, redb::Error> {
         match op {
             Op::Put { key, value, expect, ttl } => {
-                let current = newest(&self.data, &key)?;
+                let current = newest(&self.data, self.cells, &key)?;
                 let fits = match (&current, expect) {
                     (None, Expect::Absent) => true,
                     (Some(current), Expect::Revision(revision)) => current.revision == revision,
@@ -203,7 +206,7 @@ impl Tables<'_> {
                 Ok(Ok(self.revision))
             }
             Op::Delete { key, revision } => {
-                let current = newest(&self.data, &key)?;
+                let current = newest(&self.data, self.cells, &key)?;
                 if current.as_ref().is_none_or(|c| c.revision != revision) {
                     return Ok(Err(StorageError::Conflict { current }));
                 }
@@ -223,7 +226,8 @@ impl Tables<'_> {
     fn write(&mut self, key: &str, value: Option<&[u8]>) -> Result<(), redb::Error> {
         self.dirty = true;
         self.revision += 1;
-        self.data.insert((key, self.revision), value)?;
+        let cell = self.cells.write(key, self.revision, value);
+        self.data.insert((key, self.revision), cell.as_deref())?;
         self.log.insert(self.revision, key)?;
         Ok(())
     }
@@ -237,7 +241,7 @@ impl Tables<'_> {
             };
             self.dirty = true;
             self.expiry.remove(due.0)?;
-            if newest(&self.data, &due.1)?.is_some_and(|c| c.revision == due.0.1) {
+            if newest(&self.data, self.cells, &due.1)?.is_some_and(|c| c.revision == due.0.1) {
                 self.write(&due.1, None)?;
             }
         }
@@ -245,19 +249,53 @@ impl Tables<'_> {
     }
 
     /// Forgets versions that are superseded by a compacted revision.
-    fn prune(&mut self) -> Result<(), redb::Error> {
-        for _ in 0..PRUNE {
+    fn prune(&mut self, at_most: usize) -> Result<(), redb::Error> {
+        for _ in 0..at_most {
             let (revision, key) = match self.log.first()? {
                 Some((revision, key)) if revision.value() <= self.compacted => (revision.value(), key.value().to_owned()),
                 _ => break,
             };
             self.dirty = true;
-            let deleted = self.data.get((key.as_str(), revision))?.is_some_and(|v| v.value().is_none());
+            let cell = self.data.get((key.as_str(), revision))?;
+            let deleted = cell.is_some_and(|cell| matches!(self.cells.read(&key, revision, &cell), Content::Deleted));
             // A deletion is forgotten together with what it deleted.
             let end = if deleted { revision + 1 } else { revision };
             self.data.retain_in((key.as_str(), 0)..(key.as_str(), end), |_, _| false)?;
             self.log.remove(revision)?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redb::{ReadableDatabase, ReadableTableMetadata};
+
+    use super::super::tables::set_up;
+    use super::*;
+
+    /// Never a moment without a request, as with leases and events that come all the time.
+    #[test]
+    fn d23_history_stays_bounded_under_steady_load() {
+        let db = Arc::new(Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap());
+        set_up(&db).unwrap();
+        let (sender, _committed) = watch::channel(Committed { revision: 1, failure: None });
+        let writer = Writer::new(db.clone(), sender);
+        let (mut last, mut longest) = (0, 0);
+        for n in 0..400 {
+            let expect = if last == 0 { Expect::Absent } else { Expect::Revision(last) };
+            let mut ops = vec![Op::Put { key: "/registry/leases/a".into(), value: Bytes::from(n.to_string()), expect, ttl: None }];
+            if n % 50 == 49 {
+                ops.push(Op::Compact { revision: last });
+            }
+            let (answers, after) = writer.write(ops).unwrap();
+            assert!(answers.iter().all(Result::is_ok), "{answers:?}");
+            last = after.revision;
+            let tx = db.begin_read().unwrap();
+            let (log, data) = (tx.open_table(LOG).unwrap().len().unwrap(), tx.open_table(DATA).unwrap().len().unwrap());
+            assert_eq!(log, data);
+            longest = longest.max(log);
+        }
+        assert!(longest <= 101, "{longest} changes were kept, with 50 from one compaction to the next");
     }
 }

@@ -221,7 +221,7 @@ impl Watch {
         }
         let old = event.prev_kv().map(|kv| kv.value().to_vec().into());
         Ok(Some(match event.event_type() {
-            EventType::Put => Event::Put { new: Versioned { key, value: kv.value().to_vec().into(), revision }, old },
+            EventType::Put => Event::Put { new: Versioned { key, value: kv.value().to_vec().into(), revision, damaged: false }, old },
             EventType::Delete => Event::Delete { key, old: old.unwrap_or_default(), revision },
         }))
     }

@@ -1,0 +1,231 @@
+//! Looking for damage in a database that no server has open, and moving it out of the way.
+
+use std::fs::{self, File};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use redb::{Database, ReadableDatabase, ReadableTable};
+use serde_json::json;
+use thiserror::Error;
+
+use super::cell::Content;
+use super::tables::{self, DATA, EXPIRY, META, META_COMPACTED, META_DIGESTS, META_REVISION};
+use super::{FILE, FORMAT, OpenError, guarded};
+use crate::storage::ROOT;
+use crate::storage::object::Object;
+
+/// A stored value that is not what was written, or no object.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Damage {
+    /// The full key.
+    pub key: String,
+    /// The revision that wrote it.
+    pub revision: u64,
+    /// Whether it is the newest state of its key, and not a part of history.
+    pub current: bool,
+    /// What is wrong.
+    pub why: String,
+    /// What is left of the value.
+    pub rest: Vec<u8>,
+}
+
+/// What a check found.
+#[derive(Clone, Debug, Default)]
+pub struct Report {
+    /// Keys that have a value.
+    pub keys: usize,
+    /// Values looked at, history included.
+    pub values: usize,
+    /// In the order of keys and revisions.
+    pub damaged: Vec<Damage>,
+}
+
+/// What a repair did.
+#[derive(Clone, Debug)]
+pub struct Repaired {
+    /// What was found before.
+    pub report: Report,
+    /// The database as it was.
+    pub backup: PathBuf,
+    /// The damaged values, a JSON object a line.
+    pub moved: PathBuf,
+}
+
+/// Why a database cannot be checked or repaired.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum CheckError {
+    /// It cannot be opened or read through.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// There is none.
+    #[error("{} is not there", path.display())]
+    Missing {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file cannot be written.
+    #[error("cannot write {}: {source}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+/// Reads every value of the database in a directory. It must not be open elsewhere; a file that was not closed in good
+/// order is recovered first, as a server that starts would do.
+pub fn check(dir: &Path) -> Result<Report, CheckError> {
+    let (path, db) = open(dir)?;
+    Ok(guarded(&path, || walk(&db))?)
+}
+
+/// Checks, and when a value is damaged puts a new database in the place of the old one, with all keys whose newest
+/// state is sound and without history. `stamp` tells the files it leaves beside from those of other repairs.
+pub fn repair(dir: &Path, stamp: u64) -> Result<Option<Repaired>, CheckError> {
+    // Open, and so locked, until the new file is in its place.
+    let (path, db) = open(dir)?;
+    let report = guarded(&path, || walk(&db))?;
+    if report.damaged.is_empty() {
+        return Ok(None);
+    }
+    let beside = |what: &str| dir.join(format!("{FILE}.{what}"));
+    let (new, backup, moved) = (beside("repairing"), beside(&format!("before-repair-{stamp}")), beside(&format!("damaged-{stamp}.jsonl")));
+    let failed = |path: &Path| {
+        let path = path.to_owned();
+        move |source| CheckError::Write { path, source }
+    };
+    match fs::remove_file(&new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&new)(e)),
+        _ => {}
+    }
+    guarded(&new, || copy(&db, &new))?;
+    write_out(&moved, &report.damaged).map_err(failed(&moved))?;
+    // The name leads to a whole database at every moment: the old one, then the new one.
+    fs::hard_link(&path, &backup).map_err(failed(&backup))?;
+    fs::rename(&new, &path).map_err(failed(&path))?;
+    File::open(dir).and_then(|d| d.sync_all()).map_err(failed(dir))?;
+    drop(db);
+    Ok(Some(Repaired { report, backup, moved }))
+}
+
+fn open(dir: &Path) -> Result<(PathBuf, Database), CheckError> {
+    let path = dir.join(FILE);
+    if !fs::exists(&path).map_err(|source| OpenError::NotWritable { path: path.clone(), source })? {
+        return Err(CheckError::Missing { path });
+    }
+    let (db, setup) = guarded(&path, || {
+        let db = Database::open(&path)?;
+        let setup = tables::look(&db)?;
+        Ok((db, setup))
+    })?;
+    match setup {
+        Some(setup) if setup.format > FORMAT => Err(OpenError::Newer { path, found: setup.format, known: FORMAT }.into()),
+        Some(_) => Ok((path, db)),
+        None => Err(OpenError::Corrupt { path, why: "it holds no tables of ours".into() }.into()),
+    }
+}
+
+/// One value, or deletion, of a key.
+struct Version<'a> {
+    key: &'a str,
+    revision: u64,
+    /// Whether it is the newest of its key.
+    current: bool,
+    content: Content<'a>,
+}
+
+/// Calls for every version of every key, in their order.
+fn each(db: &Database, mut seen: impl FnMut(Version<'_>) -> Result<(), redb::Error>) -> Result<(), redb::Error> {
+    let tx = db.begin_read()?;
+    let cells = tables::cells(&tx.open_table(META)?)?;
+    let data = tx.open_table(DATA)?;
+    let mut entries = data.iter()?.peekable();
+    while let Some(entry) = entries.next() {
+        let (id, guard) = entry?;
+        let (key, revision) = id.value();
+        let current = entries.peek().is_none_or(|next| next.as_ref().is_ok_and(|(id, _)| id.value().0 != key));
+        seen(Version { key, revision, current, content: cells.read(key, revision, &guard) })?;
+    }
+    Ok(())
+}
+
+/// What is wrong with a version, and what is left of its value.
+fn fault<'a>(version: &Version<'a>) -> Option<(String, &'a [u8])> {
+    match version.content {
+        Content::Deleted => None,
+        Content::Damaged(rest) => Some(("its bytes are not those that were written".to_owned(), rest)),
+        Content::Value(value) => {
+            let key = version.key.strip_prefix(ROOT).unwrap_or(version.key);
+            Object::parse(key, value, version.revision, &[]).err().map(|e| (e.to_string(), value))
+        }
+    }
+}
+
+fn walk(db: &Database) -> Result<Report, redb::Error> {
+    let mut report = Report::default();
+    each(db, |version| {
+        if version.content != Content::Deleted {
+            report.values += 1;
+            report.keys += usize::from(version.current);
+        }
+        if let Some((why, rest)) = fault(&version) {
+            let Version { key, revision, current, .. } = version;
+            report.damaged.push(Damage { key: key.to_owned(), revision, current, why, rest: rest.to_vec() });
+        }
+        Ok(())
+    })?;
+    Ok(report)
+}
+
+/// Makes a database of what is sound and current. It is another one than before, and remembers no history: whoever
+/// knew the old one lists again.
+fn copy(db: &Database, into: &Path) -> Result<(), redb::Error> {
+    let tx = db.begin_read()?;
+    let (from, expiry) = (tx.open_table(META)?, tx.open_table(EXPIRY)?);
+    let revision = tables::number(&from, META_REVISION)? as u64 + 1;
+    let new = Database::create(into)?;
+    tables::set_up(&new)?;
+    let write = new.begin_write()?;
+    {
+        let mut meta = write.open_table(META)?;
+        for name in [META_REVISION, META_COMPACTED] {
+            meta.insert(name, u128::from(revision))?;
+        }
+        // Every value is written anew.
+        meta.insert(META_DIGESTS, 0)?;
+        let cells = tables::cells(&meta)?;
+        let mut data = write.open_table(DATA)?;
+        each(db, |version| {
+            if let Content::Value(value) = version.content
+                && version.current
+                && fault(&version).is_none()
+            {
+                data.insert((version.key, version.revision), cells.write(version.key, version.revision, Some(value)).as_deref())?;
+            }
+            Ok(())
+        })?;
+        let mut vanishing = write.open_table(EXPIRY)?;
+        for entry in expiry.iter()? {
+            let (at, key) = entry?;
+            if data.get((key.value(), at.value().1))?.is_some() {
+                vanishing.insert(at.value(), key.value())?;
+            }
+        }
+    }
+    write.commit()?;
+    Ok(())
+}
+
+fn write_out(path: &Path, damaged: &[Damage]) -> io::Result<()> {
+    let mut file = File::create_new(path)?;
+    for damage in damaged {
+        let line = json!({"key": damage.key, "revision": damage.revision, "current": damage.current, "why": damage.why,
+            "value": STANDARD.encode(&damage.rest)});
+        writeln!(file, "{line}")?;
+    }
+    file.sync_all()
+}
