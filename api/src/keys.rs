@@ -31,8 +31,14 @@ pub const CLUSTER_ROLE_NAME: &str = "federation.kubernetes.io/cluster-role-name"
 /// Annotation on a federated object: `abort` (default) or `adopt` objects that already exist in a member.
 pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
 
+/// Annotation on a federated Secret or ConfigMap with Helm's record of a release: `true` spreads it to the members.
+pub const PROPAGATE: &str = "federation.kubernetes.io/propagate";
+
 /// Annotation on a Cluster: `allow` lets deletions that the brake stopped (design D9) go on, as long as it is there.
 pub const MASS_DELETION: &str = "federation.kubernetes.io/mass-deletion";
+
+/// Annotation on a Cluster, kept by the controller manager: what the brake let through in the last day, by the hour.
+pub const RECENT_DELETIONS: &str = "federation.kubernetes.io/recent-deletions";
 
 /// Annotation on a Cluster: `allow` lets deletions of DNS names that the brake holds back go on, in the whole zone and as
 /// long as it is there.

@@ -1,6 +1,10 @@
 //! What the controller manager was told, resolved and checked.
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+    time::Duration,
+};
 
 /// How often a member that is well is asked for its health.
 pub const PROBE_PERIOD: Duration = Duration::from_secs(2);
@@ -19,6 +23,9 @@ pub const MONITOR_PERIOD: Duration = Duration::from_secs(40);
 /// How often what is known of a member's copies is compared with what the member holds, at most; each kind of each
 /// member at a time of its own between half of this and all of it.
 pub const COMPARISON: Duration = Duration::from_secs(600);
+
+/// How long a workload may be unready before its pods are looked at, and replicas moved: v1's review delay.
+pub const REVIEW: Duration = Duration::from_secs(10);
 
 /// Configuration of all controllers.
 #[derive(Clone, Debug)]
@@ -45,6 +52,11 @@ pub struct Config {
     pub election: Option<Election>,
     /// When deletions nobody asked for stop and ask.
     pub brake: Brake,
+    /// Namespaces that nothing is propagated in: the federation's own, in the host and so in the members, and what
+    /// the operator names.
+    pub left_out: BTreeSet<String>,
+    /// See [`REVIEW`].
+    pub review: Duration,
     /// See [`COMPARISON`].
     pub comparison: Duration,
 }
@@ -86,7 +98,7 @@ pub struct Brake {
     pub allowed: usize,
     /// Up to this share of what the member holds is always allowed.
     pub share: f64,
-    /// The window.
+    /// The window; what goes in it adds up, over restarts too.
     pub window: Duration,
     /// How long deletions are collected before the first is carried out, so that a large batch is seen as one.
     pub settle: Duration,
@@ -107,7 +119,7 @@ impl Default for Monitor {
 
 impl Default for Brake {
     fn default() -> Self {
-        Self { allowed: 3, share: 0.5, window: Duration::from_secs(60), settle: Duration::from_millis(500) }
+        Self { allowed: 3, share: 0.5, window: Duration::from_secs(24 * 3600), settle: Duration::from_millis(500) }
     }
 }
 
@@ -126,6 +138,8 @@ impl Default for Config {
             monitor: Monitor::default(),
             election: None,
             brake: Brake::default(),
+            left_out: [federation_api::keys::DEFAULT_SYSTEM_NAMESPACE.to_owned()].into(),
+            review: REVIEW,
             comparison: COMPARISON,
         }
     }

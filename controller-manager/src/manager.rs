@@ -21,7 +21,7 @@ use crate::{
         brain::{Brain, Parts},
         intake::{Intake, Mailbox},
         records::Records,
-        watch_federated,
+        watch_federated, watch_left_alone,
         writer::Writer,
     },
     services,
@@ -122,13 +122,16 @@ async fn lead(
     let (mailbox, inbox) = Mailbox::new();
     let members = Members::default();
     let (events, event_writer) = Events::new(federation.clone());
-    let records = Records::new(federation.clone());
+    let records = Records::new(federation.clone()).telling(mailbox.clone());
     let (batches, batch_queue) = mpsc::unbounded_channel();
 
     let mut tasks = JoinSet::new();
     tasks.spawn(event_writer);
     for kind in (0..KINDS.len()).filter(|&k| enabled[k]) {
         tasks.spawn(watch_federated(federation.clone(), kind, mailbox.clone()));
+    }
+    for kind in (0..KINDS.len()).filter(|&k| !enabled[k]) {
+        tasks.spawn(watch_left_alone(federation.clone(), kind, events.clone()));
     }
     tasks.spawn(read_records(records.clone(), mailbox.clone()));
     let clusters = Clusters {
@@ -152,6 +155,9 @@ async fn lead(
         federation: name,
         brake: config.brake,
         hold: config.monitor.loss_delay,
+        review: config.review,
+        clock: crate::time::Clock::of(&federation).await,
+        left_out: Arc::new(config.left_out.clone()),
         enabled,
         writer: Writer::new(federation.clone(), records, mailbox, over),
         records: batches,

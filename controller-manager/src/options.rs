@@ -85,6 +85,9 @@ pub struct Options {
     /// Controllers to switch on or off: name=true|false, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = switch)]
     pub controllers: Vec<(String, bool)>,
+    /// Namespaces in which nothing is propagated, separated by commas, beside the federation's own and those Kubernetes keeps for itself.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    pub left_out_namespaces: Vec<String>,
     /// Elect a leader among several controller managers.
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub leader_elect: bool,
@@ -213,6 +216,13 @@ impl Options {
                 retry_period: self.leader_elect_retry_period,
             }),
             brake: defaults.brake,
+            left_out: defaults
+                .left_out
+                .into_iter()
+                .chain(self.host_namespace.clone())
+                .chain(self.left_out_namespaces.iter().cloned())
+                .collect(),
+            review: defaults.review,
             comparison: defaults.comparison,
         })
     }

@@ -36,6 +36,8 @@ use federation_api::keys;
 
 /// Requests of one job the limiter hears of.
 const REPORTS: usize = 16;
+/// Pods, or sets of pods, of one workload a page.
+const SURVEY_PAGE: usize = 500;
 /// Longest wait for one answer of a member.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -71,7 +73,12 @@ pub(crate) enum Work {
     /// Delete the object if it is ours.
     Delete,
     /// Look at the pods of a workload.
-    Survey { selector: String, replicas: i64 },
+    Survey {
+        selector: String,
+        replicas: i64,
+        /// uid of the workload in the member: pods of others may match its selector.
+        workload: String,
+    },
 }
 
 /// What came of it.
@@ -121,6 +128,9 @@ impl Lane {
     /// Runs until the sender of jobs is gone.
     pub(crate) async fn run(mut self) {
         let mut limiter = Limiter::default();
+        // A job of a session that is still on its way here.
+        let mut early: Option<Job> = None;
+        let current = self.session.clone();
         let mut running: JoinSet<(Job, Outcome, Duration, Vec<Report>)> = JoinSet::new();
         loop {
             tokio::select! {
@@ -140,10 +150,18 @@ impl Lane {
                     running.abort_all();
                     limiter = Limiter::default();
                 }
-                job = self.jobs.recv(), if running.len() < limiter.limit() => {
+                job = next(&mut early, &mut self.jobs, &current), if running.len() < limiter.limit() => {
                     let Some(job) = job else { return };
-                    let session = self.session.borrow().clone();
-                    let Some(session) = session.filter(|s| s.epoch == job.epoch) else { continue };
+                    let session = current.borrow().clone();
+                    let session = match session {
+                        Some(session) if session.epoch == job.epoch => session,
+                        Some(session) if session.epoch > job.epoch => continue,
+                        // The brain heard of the session before the lane did; dropped, the job would never be answered.
+                        _ => {
+                            early = Some(job);
+                            continue;
+                        }
+                    };
                     let federation = self.federation.clone();
                     running.spawn(async move {
                         let start = Instant::now();
@@ -156,6 +174,18 @@ impl Lane {
             }
         }
     }
+}
+
+/// The next job. One that came early waits until its session, or a later one, is here; the others wait behind it.
+async fn next(early: &mut Option<Job>, jobs: &mut mpsc::UnboundedReceiver<Job>, session: &watch::Receiver<Option<Session>>) -> Option<Job> {
+    if let Some(epoch) = early.as_ref().map(|job| job.epoch) {
+        if session.borrow().as_ref().is_none_or(|s| s.epoch < epoch) {
+            // `run` looks again when the session changes.
+            std::future::pending::<()>().await;
+        }
+        return early.take();
+    }
+    jobs.recv().await
 }
 
 /// What a job comes to whose code is wrong; the panic itself is told where it happened.
@@ -182,7 +212,7 @@ impl Exchange {
         let result = match &job.work {
             Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, ours.clone(), *adopt).await,
             Work::Delete => self.delete(&job.key, &job.uid).await,
-            Work::Survey { selector, replicas } => match self.survey(&job.key, selector, *replicas).await {
+            Work::Survey { selector, replicas, workload } => match self.survey(&job.key, selector, *replicas, workload).await {
                 Err(Outcome::Failed { reason, .. }) => Ok(Outcome::Unsurveyed(reason)),
                 other => other,
             },
@@ -290,9 +320,29 @@ impl Exchange {
         }
     }
 
-    async fn survey(&mut self, key: &ObjectKey, selector: &str, replicas: i64) -> Result<Outcome, Outcome> {
-        let mut pages = Pages::of(&format!("/api/v1/namespaces/{}/pods?limit=500&labelSelector={}", key.namespace, query_value(selector)));
-        let (mut running, mut unschedulable, now) = (0, 0, jiff::Timestamp::now());
+    /// Counts the pods of a workload: those of its own, or of a ReplicaSet of its own.
+    async fn survey(&mut self, key: &ObjectKey, selector: &str, replicas: i64, workload: &str) -> Result<Outcome, Outcome> {
+        let selector: String = query_value(selector);
+        let mut owners = vec![workload.to_owned()];
+        if key.kind().kind == "Deployment" {
+            let path = format!("/apis/apps/v1/namespaces/{}/replicasets?labelSelector={selector}", key.namespace);
+            let own = |set: &Value| controller(set) == Some(workload);
+            self.each(&path, |set| owners.extend(set["metadata"]["uid"].as_str().filter(|_| own(set)).map(str::to_owned))).await?;
+        }
+        let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", key.namespace);
+        let (mut counted, now) = (Pods::default(), jiff::Timestamp::now());
+        self.each(&path, |pod| {
+            if controller(pod).is_some_and(|uid| owners.iter().any(|o| o == uid)) {
+                counted.count(pod, now);
+            }
+        })
+        .await?;
+        Ok(Outcome::Surveyed(counted.survey(replicas)))
+    }
+
+    /// Looks at each object of a collection, page by page.
+    async fn each(&mut self, path: &str, mut look: impl FnMut(&Value)) -> Result<(), Outcome> {
+        let mut pages = Pages::of(&format!("{path}&limit={SURVEY_PAGE}"));
         while let Some(page) = pages.next() {
             let reply = self.send(Call::get(&page)).await?;
             if reply.status != StatusCode::OK {
@@ -300,17 +350,20 @@ impl Exchange {
             }
             let list: Value = parsed(&reply)?;
             pages.read(&list).map_err(endless)?;
-            let page = survey(&list, replicas, now);
-            running += page.running;
-            unschedulable += page.capacity.map_or(0, |capacity| replicas - capacity);
+            list["items"].as_array().into_iter().flatten().for_each(&mut look);
         }
-        Ok(Outcome::Surveyed(Survey { running, capacity: (unschedulable > 0).then(|| (replicas - unschedulable).max(0)) }))
+        Ok(())
     }
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn endless(error: super::request::Endless) -> Outcome {
     Outcome::Failed { reason: error.to_string(), retry_after: None }
+}
+
+/// uid of the controller of an object.
+fn controller(object: &Value) -> Option<&str> {
+    object["metadata"]["ownerReferences"].as_array()?.iter().find(|o| o["controller"] == true)?["uid"].as_str()
 }
 
 /// Namespaces have their finalizers in `spec`.
@@ -331,21 +384,30 @@ pub(super) fn parsed<T: DeserializeOwned>(reply: &Reply) -> Result<T, Outcome> {
 /// Pods that cannot be scheduled for longer than this show that the cluster is full.
 const UNSCHEDULABLE_SECONDS: i64 = 60;
 
-fn survey(list: &Value, replicas: i64, now: jiff::Timestamp) -> Survey {
-    let (mut running, mut unschedulable) = (0, 0);
-    for pod in list["items"].as_array().into_iter().flatten() {
+/// Pods counted by v1's rules.
+#[derive(Default)]
+struct Pods {
+    running: i64,
+    unschedulable: i64,
+}
+
+impl Pods {
+    fn count(&mut self, pod: &Value, now: jiff::Timestamp) {
         let conditions: BTreeMap<&str, &Value> =
             pod["status"]["conditions"].as_array().into_iter().flatten().filter_map(|c| Some((c["type"].as_str()?, c))).collect();
         if pod["status"]["phase"] == "Running" {
-            running += i64::from(conditions.contains_key("Ready"));
-            continue;
+            self.running += i64::from(conditions.contains_key("Ready"));
+            return;
         }
-        let Some(scheduled) = conditions.get("PodScheduled") else { continue };
+        let Some(scheduled) = conditions.get("PodScheduled") else { return };
         let since = scheduled["lastTransitionTime"].as_str().and_then(|t| t.parse::<jiff::Timestamp>().ok());
         let long = since.is_some_and(|t| now.as_second() - t.as_second() > UNSCHEDULABLE_SECONDS);
-        unschedulable += i64::from(scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable" && long);
+        self.unschedulable += i64::from(scheduled["status"] == "False" && scheduled["reason"] == "Unschedulable" && long);
     }
-    Survey { running, capacity: (unschedulable > 0).then(|| (replicas - unschedulable).max(0)) }
+
+    fn survey(&self, replicas: i64) -> Survey {
+        Survey { running: self.running, capacity: (self.unschedulable > 0).then(|| replicas.saturating_sub(self.unschedulable).max(0)) }
+    }
 }
 
 #[cfg(test)]
@@ -361,15 +423,18 @@ mod tests {
             json!({"status": {"phase": "Pending", "conditions": [
                 {"type": "PodScheduled", "status": "False", "reason": reason, "lastTransitionTime": since}]}})
         };
-        let list = json!({"items": [
+        let pods = json!([
             {"status": {"phase": "Running", "conditions": [{"type": "Ready", "status": "False"}]}},
             {"status": {"phase": "Running"}},
             pending("2026-01-01T00:00:30Z", "Unschedulable"),
             pending("2026-01-01T00:01:30Z", "Unschedulable"),
             pending("2026-01-01T00:00:30Z", "SchedulingGated"),
-        ]});
-        assert_eq!(survey(&list, 5, now), Survey { running: 1, capacity: Some(4) });
-        assert_eq!(survey(&json!({"items": []}), 5, now), Survey { running: 0, capacity: None });
+        ]);
+        let mut counted = Pods::default();
+        pods.as_array().unwrap().iter().for_each(|pod| counted.count(pod, now));
+        assert_eq!(counted.survey(5), Survey { running: 1, capacity: Some(4) });
+        assert_eq!(counted.survey(i64::MIN).capacity, Some(0));
+        assert_eq!(Pods::default().survey(5), Survey { running: 0, capacity: None });
     }
 
     /// An exchange with a member that answers as `answer` says, from how often it was asked.
@@ -416,14 +481,61 @@ mod tests {
     #[tokio::test]
     async fn d20_pods_are_counted_page_by_page() {
         let mut talk = exchange(|count, query| {
-            let pod = json!({"status": {"phase": "Running", "conditions": [{"type": "Ready"}]}});
+            let owners = json!([{"controller": true, "uid": "w"}]);
+            let pod = json!({"metadata": {"ownerReferences": owners}, "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}});
             let token = if count < 2 { "more" } else { "" };
             assert_eq!(query.ends_with("&continue=more"), count > 0, "{query}");
             Ok((200, json!({"metadata": {"continue": token}, "items": [pod]})))
         });
-        let key = ObjectKey { kind: 4, namespace: "demo".into(), name: "web".into() };
-        let outcome = talk.survey(&key, "app=web", 5).await.unwrap();
+        let key = ObjectKey { kind: 5, namespace: "demo".into(), name: "web".into() };
+        let outcome = talk.survey(&key, "app=web", 5, "w").await.unwrap();
         assert!(matches!(outcome, Outcome::Surveyed(Survey { running: 3, capacity: None })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn issue7_case_30_pods_are_counted_by_owner() {
+        let mut talk = exchange(|count, _| {
+            let of = |uid: &str| json!([{"controller": true, "uid": uid}]);
+            let items = if count == 0 {
+                json!([{"metadata": {"uid": "mine", "ownerReferences": of("w")}}, {"metadata": {"uid": "theirs", "ownerReferences": of("x")}}])
+            } else {
+                let old = "2026-01-01T00:00:00Z";
+                let stuck = json!([{"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "lastTransitionTime": old}]);
+                json!([
+                    {"metadata": {"ownerReferences": of("mine")}, "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}},
+                    {"metadata": {"ownerReferences": of("theirs")}, "status": {"phase": "Pending", "conditions": stuck}},
+                    {"metadata": {}, "status": {"phase": "Running", "conditions": [{"type": "Ready"}]}},
+                ])
+            };
+            Ok((200, json!({"metadata": {}, "items": items})))
+        });
+        let key = ObjectKey { kind: 4, namespace: "demo".into(), name: "web".into() };
+        let outcome = talk.survey(&key, "app=web", 5, "w").await.unwrap();
+        assert!(matches!(outcome, Outcome::Surveyed(Survey { running: 1, capacity: None })), "{outcome:?}");
+    }
+
+    #[tokio::test]
+    async fn d24_a_job_that_comes_before_its_session_waits_for_it() {
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+            http::Response::builder().status(404).body(kube::client::Body::empty()).map_err(std::io::Error::other)
+        });
+        let client = kube::Client::new(service, "default");
+        let (session, receiver) = watch::channel(None);
+        let (jobs, queue) = mpsc::unbounded_channel();
+        let (mailbox, mut inbox) = Mailbox::new();
+        let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
+        let running = tokio::spawn(lane.run());
+        let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+        let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), digest: String::new(), work: Work::Delete };
+        // One of a session that never was, one of the session before, and one of the session to come.
+        for epoch in [1, 2] {
+            jobs.send(job(epoch)).unwrap_or_else(|_| panic!("the lane ended"));
+        }
+        tokio::task::yield_now().await;
+        session.send_replace(Some(Session { epoch: 2, client }));
+        let answer = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await.unwrap();
+        assert!(matches!(answer, Some(Intake::Outcome { epoch: 2, outcome: Outcome::Gone, .. })));
+        running.abort();
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use federation_api::{keys, preferences::ReplicaPreferences};
+use kube::api::DynamicObject;
 
 use crate::kinds::{Family, Kind};
 
@@ -37,6 +38,23 @@ pub fn preferences_annotation(kind: &Kind) -> Option<&'static str> {
         Family::Job => Some(keys::JOB_PREFERENCES),
         Family::Plain | Family::Service | Family::Counted => None,
     }
+}
+
+/// Why an object stays in the federation whatever its placement; nothing when it does not.
+pub fn stays(kind: &Kind, object: &DynamicObject) -> Option<&'static str> {
+    let has = |map: &Option<BTreeMap<String, String>>, key: &str, value: &str| {
+        map.as_ref().is_some_and(|m| m.get(key).is_some_and(|v| v == value))
+    };
+    let type_ = object.data["type"].as_str().filter(|_| kind.resource == "secrets").unwrap_or_default();
+    if type_ == "kubernetes.io/service-account-token" {
+        return Some("a token of a service account is only good in the cluster that made it: it stays in the federation");
+    }
+    let release = type_ == "helm.sh/release.v1"
+        || (matches!(kind.resource, "secrets" | "configmaps") && has(&object.metadata.labels, "owner", "helm"));
+    let told = has(&object.metadata.annotations, keys::PROPAGATE, "true");
+    (release && !told).then_some(
+        "Helm's record of a release stays in the federation, where the release was made; annotation federation.kubernetes.io/propagate=true spreads it",
+    )
 }
 
 impl Default for Placement {

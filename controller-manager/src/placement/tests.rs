@@ -27,3 +27,19 @@ fn bad_preferences_are_errors_only_where_they_apply() {
     assert!(problem.to_string().starts_with("annotation federation.kubernetes.io/deployment-preferences is invalid: "), "{problem}");
     assert_eq!(placement("configmaps", &annotations), Ok(Placement::default()));
 }
+
+#[test]
+fn issue7_case_20_and_25_tokens_and_releases_stay_in_the_federation() {
+    let kind = |resource: &str| KINDS.iter().find(|k| k.resource == resource).unwrap();
+    let stays = |resource: &str, type_: &str, metadata: serde_json::Value| {
+        let object = serde_json::from_value(serde_json::json!({"metadata": metadata, "type": type_})).unwrap();
+        super::stays(kind(resource), &object).is_some()
+    };
+    let (none, helm) = (serde_json::json!({}), serde_json::json!({"labels": {"owner": "helm"}}));
+    let told = serde_json::json!({"labels": {"owner": "helm"}, "annotations": {keys::PROPAGATE: "true"}});
+    assert!(stays("secrets", "kubernetes.io/service-account-token", told.clone()));
+    assert!(stays("secrets", "helm.sh/release.v1", none.clone()));
+    assert!(stays("secrets", "Opaque", helm.clone()) && stays("configmaps", "", helm.clone()));
+    assert!(!stays("secrets", "helm.sh/release.v1", told) && !stays("services", "", helm));
+    assert!(!stays("secrets", "Opaque", none.clone()) && !stays("services", "helm.sh/release.v1", none));
+}

@@ -30,7 +30,7 @@ pub struct Share {
 impl Share {
     /// Replicas to ask the cluster for.
     pub fn replicas(&self) -> i64 {
-        self.planned + self.overflow
+        self.planned.saturating_add(self.overflow)
     }
 }
 

@@ -73,7 +73,9 @@ impl Brain {
 fn sum(kind: &Kind, workloads: &[Cow<'_, Workload>], generation: Option<i64>) -> Map<String, Value> {
     let mut status = Map::new();
     for (i, counter) in kind.counters.iter().enumerate() {
-        let total: i64 = workloads.iter().map(|w| w.counters.get(i).copied().unwrap_or_default()).sum();
+        // What members say is not to be trusted with arithmetic.
+        let counts = workloads.iter().map(|w| w.counters.get(i).copied().unwrap_or_default().max(0));
+        let total = counts.fold(0_i64, i64::saturating_add);
         status.insert((*counter).to_owned(), total.into());
     }
     if kind.family != Family::Job {
@@ -128,6 +130,13 @@ mod tests {
         let wanted = json!({"readyReplicas": 8, "availableReplicas": 7, "unavailableReplicas": 1, "observedGeneration": 4});
         assert_eq!(difference(kind("deployments"), &status, &current), Some(wanted));
         assert_eq!(difference(kind("deployments"), &sum(kind("deployments"), &[], None), &Value::Null), None);
+    }
+
+    #[test]
+    fn d35_no_counter_of_a_member_wraps_the_sum() {
+        let count = |n: i64| Cow::Owned(Workload { counters: vec![n; 5], ..Workload::default() });
+        let status = sum(kind("deployments"), &[count(i64::MAX), count(i64::MAX), count(i64::MIN)], None);
+        assert_eq!(status["replicas"], i64::MAX);
     }
 
     #[test]

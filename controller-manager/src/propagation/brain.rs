@@ -3,7 +3,7 @@
 
 use std::{
     cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -24,6 +24,7 @@ use crate::{
     config::Brake,
     events::{About, Event, Events},
     kinds::{KINDS, KindId, ObjectKey},
+    time::Clock,
 };
 
 /// Records are stored this long after the first change.
@@ -32,6 +33,10 @@ const RECORD_FLUSH: Duration = Duration::from_millis(200);
 const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
 const BATCH: usize = 2000;
+/// Objects looked at before messages and timers have their turn again: some milliseconds.
+const SLICE: usize = 1000;
+/// Between two looks at deletions that were stopped.
+const JUDGED_AGAIN: Duration = Duration::from_secs(60);
 /// Between two looks for deletions that need not be remembered any more.
 pub(super) const LEDGER_PERIOD: Duration = Duration::from_secs(3600);
 
@@ -62,6 +67,12 @@ pub(crate) struct Parts {
     pub(crate) brake: Brake,
     /// Longest wait for a member that was not heard of before replicas are divided without it.
     pub(crate) hold: Duration,
+    /// How long a workload may be unready before its pods are looked at.
+    pub(crate) review: Duration,
+    /// The time of day.
+    pub(crate) clock: Clock,
+    /// Namespaces that nothing is propagated in, beside those that every cluster owns.
+    pub(crate) left_out: Arc<BTreeSet<String>>,
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; KINDS.len()],
     pub(crate) writer: Writer,
@@ -77,7 +88,7 @@ pub(crate) struct Brain {
     pub(super) entries: HashMap<Key, Entry>,
     pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
     pub(super) clusters: BTreeMap<String, ClusterSide>,
-    pub(super) queue: Vec<Key>,
+    pub(super) queue: VecDeque<Key>,
     queued: HashSet<Key>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     /// Objects whose records changed, with their uids.
@@ -101,7 +112,7 @@ impl Brain {
             entries: HashMap::new(),
             by_namespace: HashMap::new(),
             clusters: BTreeMap::new(),
-            queue: Vec::new(),
+            queue: VecDeque::new(),
             queued: HashSet::new(),
             timers: BinaryHeap::new(),
             touched: HashMap::new(),
@@ -131,10 +142,12 @@ impl Brain {
                         }
                     }
                 }
+                () = tokio::task::yield_now(), if !self.queue.is_empty() && self.opened => {}
                 () = tokio::time::sleep_until(next.into()) => {}
             }
+            // Whatever came in, timers and a part of the work have their turn after each batch of it.
             self.fire();
-            self.work();
+            self.work(SLICE);
         }
         self.flush_records();
     }
@@ -155,11 +168,18 @@ impl Brain {
         self.opened
     }
 
-    pub(super) fn work(&mut self) {
+    /// Whether decisions are made.
+    pub(super) fn opened(&self) -> bool {
+        self.opened
+    }
+
+    /// Looks at so many of the objects that wait for it.
+    pub(super) fn work(&mut self, most: usize) {
         if !self.is_open() {
             return;
         }
-        for key in std::mem::take(&mut self.queue) {
+        for _ in 0..most {
+            let Some(key) = self.queue.pop_front() else { return };
             self.queued.remove(&key);
             // Of a kind that was never listed nothing is known, not even what is missing.
             if self.listed[key.kind] {
@@ -171,7 +191,7 @@ impl Brain {
     /// Looks at an object soon.
     pub(super) fn enqueue(&mut self, key: &Key) {
         if self.queued.insert(key.clone()) {
-            self.queue.push(key.clone());
+            self.queue.push_back(key.clone());
         }
     }
 
@@ -274,12 +294,16 @@ impl Brain {
             keys.len() + along
         };
         let was_stopped = side.brake.stopped;
-        match side.brake.judge(&self.parts.brake, managed, side.consent, Instant::now(), weigh) {
+        match side.brake.judge(&self.parts.brake, managed, side.consent, self.parts.clock.now(), weigh) {
             Verdict::Release(keys) => {
                 if was_stopped {
                     stopped_gauge(cluster).set(0.0);
                 }
+                let memory = (!keys.is_empty()).then(|| (side.uid.clone(), side.brake.memory()));
                 keys.iter().for_each(|k| self.enqueue(k));
+                if let Some((uid, memory)) = memory {
+                    self.parts.writer.annotate_cluster(cluster, &uid, federation_api::keys::RECENT_DELETIONS, &memory);
+                }
             }
             Verdict::Stop { count } => {
                 side.brake.stopped = true;
@@ -287,13 +311,13 @@ impl Brain {
                 if !was_stopped {
                     let annotation = federation_api::keys::MASS_DELETION;
                     let message = format!(
-                        "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation; \
+                        "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation, beside what went in the last day; \
                          stopped until the Cluster has annotation {annotation}=allow, or they are wanted again"
                     );
                     tracing::warn!(cluster, count, managed, "{message}");
                     self.cluster_event(cluster, "DeletionsStopped", message);
                 }
-                self.later(self.parts.brake.window, Timer::Brake(cluster.to_owned()));
+                self.later(JUDGED_AGAIN, Timer::Brake(cluster.to_owned()));
             }
         }
     }

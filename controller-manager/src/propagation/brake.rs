@@ -3,18 +3,22 @@
 use std::{
     collections::{HashSet, VecDeque},
     hash::Hash,
-    time::Instant,
 };
 
+use jiff::{SignedDuration, Timestamp};
+
 use crate::config::Brake;
+
+/// What goes within so long a time is remembered together.
+const TOGETHER: SignedDuration = SignedDuration::from_hours(1);
 
 /// The brake of one member. `K` names what is to be deleted.
 #[derive(Debug)]
 pub(crate) struct BrakeState<K> {
     waiting: HashSet<K>,
     released: HashSet<K>,
-    /// When deletions were let through, within the window, and how much went with them.
-    recent: VecDeque<(Instant, usize)>,
+    /// How much was let through, by the begin of the hour it went in, within the window.
+    recent: VecDeque<(Timestamp, usize)>,
     /// Deletions were stopped and the operator was told.
     pub(crate) stopped: bool,
 }
@@ -49,6 +53,21 @@ impl<K: Clone + Eq + Hash> BrakeState<K> {
         self.released.remove(key);
     }
 
+    /// What was let through lately, to be remembered over a restart.
+    pub(crate) fn memory(&self) -> String {
+        self.recent.iter().map(|(at, weight)| format!("{}={weight}", crate::time::seconds(*at))).collect::<Vec<_>>().join(" ")
+    }
+
+    /// Takes what an earlier process remembered, unless this one knows better.
+    pub(crate) fn remember(&mut self, memory: &str) {
+        if self.recent.is_empty() {
+            let read = |item: &str| item.split_once('=').and_then(|(at, weight)| Some((at.parse().ok()?, weight.parse().ok()?)));
+            let mut recent: Vec<_> = memory.split_whitespace().filter_map(read).collect();
+            recent.sort_unstable();
+            self.recent = recent.into();
+        }
+    }
+
     /// Looks at what waits, in a member that holds `managed` objects of ours. `weigh` says how many objects go
     /// with those it is given.
     pub(crate) fn judge(
@@ -56,24 +75,28 @@ impl<K: Clone + Eq + Hash> BrakeState<K> {
         settings: &Brake,
         managed: usize,
         consent: bool,
-        now: Instant,
+        now: Timestamp,
         weigh: impl Fn(&HashSet<K>) -> usize,
     ) -> Verdict<K> {
-        while self.recent.front().is_some_and(|&(t, _)| now.duration_since(t) > settings.window) {
+        let window = SignedDuration::try_from(settings.window).unwrap_or(SignedDuration::MAX);
+        while self.recent.front().is_some_and(|&(at, _)| now.duration_since(at) > window) {
             self.recent.pop_front();
         }
-        let recent: usize = self.recent.iter().map(|(_, weight)| weight).sum();
+        let recent = self.recent.iter().fold(0_usize, |sum, (_, weight)| sum.saturating_add(*weight));
         let weight = weigh(&self.waiting);
-        let count = weight + recent;
+        let count = weight.saturating_add(recent);
         #[expect(clippy::cast_precision_loss, reason = "counts of objects are far below 2^52")]
-        let share = count as f64 > settings.share * (managed + recent) as f64;
+        let share = count as f64 > settings.share * managed.saturating_add(recent) as f64;
         if count > settings.allowed && share && !consent && !self.waiting.is_empty() {
             return Verdict::Stop { count: weight };
         }
         self.stopped = false;
         let released: Vec<K> = self.waiting.drain().collect();
         if !consent && !released.is_empty() {
-            self.recent.push_back((now, weight));
+            match self.recent.back_mut().filter(|(at, _)| now.duration_since(*at) < TOGETHER) {
+                Some((_, together)) => *together = together.saturating_add(weight),
+                None => self.recent.push_back((now, weight)),
+            }
         }
         self.released.extend(released.iter().cloned());
         Verdict::Release(released)
@@ -82,9 +105,11 @@ impl<K: Clone + Eq + Hash> BrakeState<K> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
+
+    fn now() -> Timestamp {
+        Timestamp::UNIX_EPOCH
+    }
 
     fn ask(brake: &mut BrakeState<usize>, keys: std::ops::Range<usize>) {
         keys.for_each(|k| assert!(!brake.may_delete(&k)));
@@ -92,7 +117,7 @@ mod tests {
 
     #[test]
     fn few_deletions_pass_and_many_stop_until_allowed() {
-        let (settings, now) = (Brake::default(), Instant::now());
+        let (settings, now) = (Brake::default(), now());
         let mut brake = BrakeState::default();
         ask(&mut brake, 0..3);
         assert!(matches!(brake.judge(&settings, 4, false, now, HashSet::len), Verdict::Release(keys) if keys.len() == 3));
@@ -107,14 +132,14 @@ mod tests {
     fn a_small_member_is_protected_and_a_small_share_of_a_large_one_passes() {
         let mut brake = BrakeState::default();
         ask(&mut brake, 0..6);
-        assert_eq!(brake.judge(&Brake::default(), 8, false, Instant::now(), HashSet::len), Verdict::Stop { count: 6 });
+        assert_eq!(brake.judge(&Brake::default(), 8, false, now(), HashSet::len), Verdict::Stop { count: 6 });
         ask(&mut brake, 6..400);
-        assert!(matches!(brake.judge(&Brake::default(), 1000, false, Instant::now(), HashSet::len), Verdict::Release(_)));
+        assert!(matches!(brake.judge(&Brake::default(), 1000, false, now(), HashSet::len), Verdict::Release(_)));
     }
 
     #[test]
     fn what_goes_along_counts() {
-        let (settings, now) = (Brake::default(), Instant::now());
+        let (settings, now) = (Brake::default(), now());
         let mut brake = BrakeState::default();
         ask(&mut brake, 0..1);
         assert_eq!(brake.judge(&settings, 10, false, now, |_| 9), Verdict::Stop { count: 9 });
@@ -126,7 +151,7 @@ mod tests {
 
     #[test]
     fn the_window_passes_and_what_is_no_longer_wanted_is_forgotten() {
-        let (settings, now) = (Brake::default(), Instant::now());
+        let (settings, now) = (Brake::default(), now());
         let mut brake = BrakeState::default();
         ask(&mut brake, 0..60);
         assert_eq!(brake.judge(&settings, 60, false, now, HashSet::len), Verdict::Stop { count: 60 });
@@ -134,6 +159,26 @@ mod tests {
         assert!(matches!(brake.judge(&settings, 60, false, now, HashSet::len), Verdict::Release(keys) if keys.len() == 30));
         ask(&mut brake, 60..75);
         assert_eq!(brake.judge(&settings, 30, false, now, HashSet::len), Verdict::Stop { count: 15 });
-        assert!(matches!(brake.judge(&settings, 30, false, now + Duration::from_secs(61), HashSet::len), Verdict::Release(_)));
+        assert!(matches!(brake.judge(&settings, 30, false, now + SignedDuration::from_hours(25), HashSet::len), Verdict::Release(_)));
+    }
+
+    #[test]
+    fn d41_windows_add_up_and_survive_a_restart() {
+        let (settings, now) = (Brake::default(), now());
+        let mut brake = BrakeState::default();
+        ask(&mut brake, 0..50);
+        assert!(matches!(brake.judge(&settings, 100, false, now, HashSet::len), Verdict::Release(keys) if keys.len() == 50));
+        // A minute later half of the rest would go.
+        let later = now + SignedDuration::from_mins(2);
+        ask(&mut brake, 50..75);
+        assert_eq!(brake.judge(&settings, 50, false, later, HashSet::len), Verdict::Stop { count: 25 });
+        assert_eq!(brake.memory(), "1970-01-01T00:00:00Z=50");
+
+        let mut next = BrakeState::default();
+        next.remember(&brake.memory());
+        next.remember("2026-01-01T00:00:00Z=1000");
+        ask(&mut next, 50..75);
+        assert_eq!(next.judge(&settings, 50, false, later, HashSet::len), Verdict::Stop { count: 25 });
+        assert!(matches!(next.judge(&settings, 50, false, now + SignedDuration::from_hours(25), HashSet::len), Verdict::Release(_)));
     }
 }

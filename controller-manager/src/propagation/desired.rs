@@ -25,12 +25,13 @@ pub(crate) struct Split {
 }
 
 /// Annotations that speak to the federation or to other tools about the federated object, and mean nothing in a member.
-const FEDERATION_ONLY: [&str; 8] = [
+const FEDERATION_ONLY: [&str; 9] = [
     "kubectl.kubernetes.io/last-applied-configuration",
     "deployment.kubernetes.io/revision",
     "deprecated.daemonset.template.generation",
     keys::CLUSTER_SELECTOR,
     keys::CONFLICT,
+    keys::PROPAGATE,
     keys::SERVICE_INGRESSES,
     keys::SOURCE_UID,
     keys::APPLIED,

@@ -83,6 +83,8 @@ pub(crate) struct Copy {
     pub(crate) failures: u32,
     /// Not tried again before.
     pub(crate) not_before: Option<Instant>,
+    /// Since when the workload there is not ready.
+    pub(crate) unready: Option<Instant>,
     pub(crate) survey: Option<Surveyed>,
     pub(crate) surveying: bool,
 }

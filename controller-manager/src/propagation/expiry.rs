@@ -25,7 +25,7 @@ impl Brain {
         if made.peek().is_none() || !made.all(|record| record.finished.is_some()) {
             return;
         }
-        let rest = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
+        let rest = Duration::try_from(at.duration_since(self.parts.clock.now())).unwrap_or_default();
         if rest.is_zero() {
             tracing::info!(name = key.full_name(), "the Job finished and its time is over: it is deleted");
             live.writing = Some(Write::Deletion);

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use federation_api::record::{ClusterRecord, PropagationRecordSpec, State};
-use jiff::Timestamp;
 
 use super::{
     brain::{Brain, Timer},
@@ -35,7 +34,10 @@ impl Brain {
         if let Some(live) = entry.live.as_mut().filter(|l| *l.uid == *uid) {
             live.recorded = true;
             live.placed = true;
-            live.copies.extend(copies);
+            // What is known by now is newer than what was stored.
+            for (name, copy) in copies {
+                live.copies.entry(name).or_insert(copy);
+            }
         } else if let Some(at) = spec.deleted.and_then(|at| at.parse().ok()) {
             let forgotten = self.ledger.insert(uid, key.clone(), at);
             self.touch_all(forgotten);
@@ -81,14 +83,15 @@ impl Brain {
 
     /// A deletion was carried out everywhere.
     pub(super) fn remember_deletion(&mut self, key: &Key, uid: &str) {
-        let forgotten = self.ledger.insert(uid, key.clone(), Timestamp::now());
+        let forgotten = self.ledger.insert(uid, key.clone(), self.parts.clock.now());
         self.touch(key, uid);
         self.touch_all(forgotten);
     }
 
     /// Forgets deletions that are old enough, and their records with them.
     pub(super) fn forget_deletions(&mut self) {
-        let forgotten: Vec<_> = std::iter::from_fn(|| self.ledger.expire(Timestamp::now())).collect();
+        let now = self.parts.clock.now();
+        let forgotten: Vec<_> = std::iter::from_fn(|| self.ledger.expire(now)).collect();
         self.touch_all(forgotten);
         self.later(super::brain::LEDGER_PERIOD, Timer::Ledger);
     }

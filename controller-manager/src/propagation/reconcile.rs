@@ -20,7 +20,7 @@ use crate::{
     events::{About, Event, Events},
     kinds::{Family, NAMESPACE, ObjectKey},
     members::lane::{Job, Work},
-    placement::Placement,
+    placement::{Placement, stays},
 };
 
 /// Why nothing happens in a cluster that cannot be reached.
@@ -59,8 +59,16 @@ impl Brain {
                 return;
             }
         };
-        live.complaint.clear();
         let mut selected = placement.select(self.clusters.iter().map(|(name, side)| (name, &side.labels)));
+        if let Some(reason) = live.object.as_ref().and_then(|object| stays(key.kind(), object)) {
+            selected.clear();
+            if live.complaint != reason {
+                self.event(key, &live.uid, false, "NotPropagated", reason.into());
+                reason.clone_into(&mut live.complaint);
+            }
+        } else {
+            live.complaint.clear();
+        }
         let splits = match key.kind().family {
             Family::Replicated(_) | Family::Job => match self.schedule(key, live, &placement, &mut selected) {
                 Some(splits) => Some(splits),
@@ -186,7 +194,7 @@ impl Brain {
         }
         let pending = if body.is_some() { State::Pending } else { State::Deleting };
         let current = body.is_some_and(|(b, _)| copy.record.applied == b.digest);
-        let in_namespace = key.namespace.is_empty() || body.is_none() || self.has_namespace(cluster, &key.namespace);
+        let in_the_way = body.and_then(|_| self.without_namespace(cluster, &key.namespace));
         let Some(side) = self.clusters.get_mut(cluster) else { return Step::Same };
         let hold =
             |copy: &mut Copy, reason: &str| Step::news(!current && copy.record.state != State::Conflict && copy.set(pending, reason));
@@ -217,8 +225,8 @@ impl Brain {
                 return Step::Forget;
             }
             (Action::Apply { ours }, Some((body, adopt))) => {
-                if !in_namespace {
-                    return hold(copy, "the namespace is not in the cluster yet");
+                if let Some(reason) = in_the_way {
+                    return hold(copy, reason);
                 }
                 let ours = side.seen.get(key).filter(|_| ours).map(|seen| seen.uid.clone());
                 if current && copy.record.state == State::Applied {
@@ -254,21 +262,19 @@ impl Brain {
         Step::news(copy.record.state != State::Failed && !current && copy.set(pending, ""))
     }
 
-    /// Whether objects can be put into a namespace of a cluster: ours is there, or somebody else's is.
-    fn has_namespace(&self, cluster: &str, namespace: &str) -> bool {
-        if namespace == "default" {
-            return true;
+    /// Why objects cannot be put into a namespace of a cluster; nothing when they can.
+    fn without_namespace(&self, cluster: &str, namespace: &str) -> Option<&'static str> {
+        if namespace.is_empty() || namespace == "default" || !self.parts.enabled[NAMESPACE] {
+            return None;
         }
         let key = ObjectKey { kind: NAMESPACE, namespace: String::new(), name: namespace.to_owned() };
-        if !self.parts.enabled[NAMESPACE] {
-            return true;
-        }
         let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(&key));
-        let foreign = || {
-            let copy = self.entries.get(&key).and_then(|e| e.live.as_ref()?.copies.get(cluster));
-            copy.is_some_and(|c| c.record.state == State::Conflict)
-        };
-        seen.is_some_and(|s| !s.deleting) || foreign()
+        if seen.is_some_and(|s| !s.deleting) {
+            return None;
+        }
+        let copy = self.entries.get(&key).and_then(|e| e.live.as_ref()?.copies.get(cluster));
+        // Who may make a namespace in the federation must not get into any namespace of the members by it.
+        Some(if copy.is_some_and(|c| c.record.state == State::Conflict) { FOREIGN_NAMESPACE } else { NO_NAMESPACE })
     }
 
     /// Clusters and states of an object's copies, for one line of a log.
@@ -311,6 +317,10 @@ impl Step {
 const HAUNTED: &str = "an earlier object of the name is deleted there first";
 /// Why a copy is not made right at once.
 const UNDONE: &str = "what the federation does is undone in the member again and again; it tries ever more slowly";
+/// Why nothing is put into a namespace.
+const NO_NAMESPACE: &str = "the namespace is not in the cluster yet";
+const FOREIGN_NAMESPACE: &str =
+    "the namespace there is not the federation's; annotation federation.kubernetes.io/conflict=adopt on it takes it over";
 /// Why a deletion nobody asked for waits.
 const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
 

@@ -1,7 +1,8 @@
 //! Propagation records in the federation: read once at the start, then written in batches.
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -9,9 +10,11 @@ use std::{
 use federation_api::{keys, record::PropagationRecordSpec};
 use futures::{StreamExt, stream};
 use http::{Method, StatusCode};
+use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::intake::{Intake, Mailbox};
 use crate::members::request::{Call, JSON};
 
 const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
@@ -32,11 +35,19 @@ pub(crate) struct Records {
     client: kube::Client,
     /// resourceVersions by uid, so that a known record is replaced in one request.
     versions: Arc<Mutex<HashMap<String, String>>>,
+    /// Is told of what somebody else wrote.
+    mailbox: Option<Mailbox>,
 }
 
 impl Records {
     pub(crate) fn new(client: kube::Client) -> Self {
-        Self { client, versions: Arc::default() }
+        Self { client, versions: Arc::default(), mailbox: None }
+    }
+
+    /// Tells what somebody else wrote into a record.
+    pub(crate) fn telling(mut self, mailbox: Mailbox) -> Self {
+        self.mailbox = Some(mailbox);
+        self
     }
 
     fn versions(&self) -> MutexGuard<'_, HashMap<String, String>> {
@@ -72,11 +83,12 @@ impl Records {
     /// Stores one record, new or known.
     pub(crate) async fn store(&self, uid: &str, spec: &PropagationRecordSpec) -> Result<(), String> {
         let path = format!("{PATH}/{uid}");
+        let mut spec = Cow::Borrowed(spec);
         for _ in 0..5 {
             let version = self.versions().get(uid).cloned();
             let (method, target) = if version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
             let metadata = json!({"name": uid, "resourceVersion": version});
-            let record = json!({"apiVersion": keys::API_VERSION, "kind": "PropagationRecord", "metadata": metadata, "spec": spec});
+            let record = json!({"apiVersion": keys::API_VERSION, "kind": "PropagationRecord", "metadata": metadata, "spec": &*spec});
             let call = Call { method, path: target, content_type: JSON, body: record.to_string().into() };
             let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
             match reply.status {
@@ -89,13 +101,34 @@ impl Records {
                     let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
                     self.versions().remove(uid);
                     if reply.status == StatusCode::OK {
-                        self.remember(uid, &serde_json::from_slice(&reply.body).unwrap_or_default());
+                        let stored: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+                        self.remember(uid, &stored);
+                        self.keep_tombstones(uid, &stored["spec"], &mut spec);
                     }
                 }
                 _ => return Err(reply.message()),
             }
         }
         Err("the record changed at each try".into())
+    }
+
+    /// Somebody else wrote the record: whoever led before may have told of deletions that are not known here. They
+    /// are neither overwritten nor left to be found at the next start.
+    fn keep_tombstones(&self, uid: &str, stored: &Value, ours: &mut Cow<'_, PropagationRecordSpec>) {
+        let Ok(stored) = PropagationRecordSpec::deserialize(stored) else { return };
+        let missing: BTreeMap<_, _> =
+            stored.clusters.into_iter().filter(|(name, record)| record.explicit && !ours.clusters.contains_key(name)).collect();
+        if missing.is_empty() || stored.object != ours.object {
+            return;
+        }
+        tracing::warn!(record = uid, clusters = ?missing.keys(), "a propagation record holds deletions of somebody else; they are kept");
+        let ours = ours.to_mut();
+        ours.deleted = None;
+        ours.clusters.extend(missing.clone());
+        if let Some(mailbox) = &self.mailbox {
+            let found = PropagationRecordSpec { object: ours.object.clone(), clusters: missing, deleted: None };
+            mailbox.send(Intake::Records(vec![(uid.to_owned(), found)]));
+        }
     }
 
     fn remember(&self, uid: &str, record: &Value) {
@@ -147,5 +180,49 @@ impl Records {
             }
             due.extend(failed.into_iter().map(|(uid, spec, _)| (uid, spec)));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use federation_api::record::{ClusterRecord, ObjectRef, State};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn d38_a_tombstone_of_somebody_else_is_not_overwritten() {
+        let tombstone = ClusterRecord { explicit: true, state: State::Deleting, ..ClusterRecord::default() };
+        let object = ObjectRef { version: "v1".into(), resource: "configmaps".into(), name: "ring".into(), ..ObjectRef::default() };
+        let stored = PropagationRecordSpec { object: object.clone(), clusters: [("gondor".to_owned(), tombstone)].into(), deleted: None };
+        let written = Arc::new(Mutex::new(Vec::<Value>::new()));
+        let writes = written.clone();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            let (writes, stored) = (writes.clone(), stored.clone());
+            async move {
+                let (parts, body) = request.into_parts();
+                let body = http_body_util::BodyExt::collect(body).await.map_err(std::io::Error::other)?.to_bytes();
+                let record = json!({"metadata": {"name": "u", "resourceVersion": "7"}, "spec": stored});
+                let (status, answer) = match parts.method {
+                    Method::GET => (200, record),
+                    Method::POST => (409, Value::Null),
+                    _ => {
+                        writes.lock().unwrap().push(serde_json::from_slice(&body).unwrap());
+                        (200, record)
+                    }
+                };
+                http::Response::builder()
+                    .status(status)
+                    .body(kube::client::Body::from(answer.to_string().into_bytes()))
+                    .map_err(std::io::Error::other)
+            }
+        });
+        let (mailbox, mut inbox) = Mailbox::new();
+        let records = Records::new(kube::Client::new(service, "default")).telling(mailbox);
+        let ours = PropagationRecordSpec { object, clusters: [("rohan".to_owned(), ClusterRecord::default())].into(), deleted: None };
+        records.store("u", &ours).await.unwrap();
+        let written = written.lock().unwrap();
+        assert_eq!(written[0]["metadata"]["resourceVersion"], "7");
+        assert_eq!(written[0]["spec"]["clusters"].as_object().unwrap().len(), 2);
+        assert!(matches!(inbox.try_recv(), Ok(Intake::Records(found)) if found[0].1.clusters["gondor"].explicit));
     }
 }

@@ -100,6 +100,9 @@ impl Bench {
             federation: "fellowship".into(),
             brake: Brake::default(),
             hold: std::time::Duration::from_secs(20),
+            review: std::time::Duration::from_secs(10),
+            clock: crate::time::Clock::showing(jiff::Timestamp::now()),
+            left_out: std::sync::Arc::new(["federation-system".to_owned()].into()),
             enabled,
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,
@@ -128,7 +131,7 @@ impl Bench {
 
     fn tell(&mut self, message: Intake) {
         self.brain.take(message);
-        self.brain.work();
+        self.brain.work(usize::MAX);
     }
 
     fn reach(&mut self) {
@@ -259,7 +262,7 @@ async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
         was_ready: false,
     });
     assert!(judged(&mut bench).contains(&format!("{stopped} 0")));
-    bench.brain.work();
+    bench.brain.work(usize::MAX);
     assert!(bench.deletes());
 }
 
@@ -360,7 +363,7 @@ async fn d3_a_kind_that_cannot_be_watched_holds_only_itself() {
     bench.brain.parts.hold = std::time::Duration::ZERO;
     bench.tell(Intake::FederatedFailing { kind: 2, reason: "recursion limit exceeded".into() });
     bench.brain.give_up(2);
-    bench.brain.work();
+    bench.brain.work(usize::MAX);
     assert!(carry_out(&mut bench, 10));
 }
 
@@ -383,4 +386,40 @@ async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
     // Once it is known that the object is gone, they are.
     bench.tell(Intake::FederatedList { kind: 2, listing: Listing { objects: vec![], unreadable: vec![], version: None, why: Why::First } });
     assert!(bench.deletes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_big_intake_does_not_starve_the_timers() {
+    let mut bench = Bench::start(vec![], None);
+    bench.reach();
+    bench.list(None);
+    let many = 50_000;
+    let object = |n: usize| {
+        let mut object = ring(1, true, false, &BOTH);
+        object.metadata.name = Some(format!("ring-{n}"));
+        object.metadata.uid = Some(format!("u{n}"));
+        object
+    };
+    let (mailbox, inbox) = Mailbox::new();
+    mailbox.send(federated((0..many).map(object).collect()));
+    let shutdown = CancellationToken::new();
+    let Bench { brain, mut jobs, _batches } = bench;
+    let running = tokio::spawn(brain.run(inbox, shutdown.clone()));
+    // Another task has its turn long before the last object was looked at.
+    let first = jobs.recv().await;
+    assert!(first.is_some());
+    assert!(jobs.len() < many / 2, "{}", jobs.len());
+    shutdown.cancel();
+    running.await.unwrap();
+}
+
+#[tokio::test]
+async fn d4_nothing_is_put_into_the_federations_own_namespace() {
+    let mut thief = ring(1, true, false, &BOTH);
+    thief.metadata.namespace = Some("federation-system".into());
+    let mut bench = Bench::start(vec![thief], None);
+    bench.reach();
+    bench.list(None);
+    assert!(bench.jobs.try_recv().is_err());
+    assert!(bench.brain.entries.is_empty());
 }

@@ -80,9 +80,16 @@ impl Brain {
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         if workload.replicas == workload.ready {
             copy.survey = None;
+            copy.unready = None;
             return Some(ClusterState { current: Some(workload.ready), capacity: None });
         }
         let (ready, replicas) = (workload.ready, workload.replicas);
+        let unready = copy.unready.get_or_insert_with(Instant::now).elapsed();
+        if let Some(rest) = self.parts.review.checked_sub(unready).filter(|rest| !rest.is_zero()) {
+            // A pod that restarts moves nothing.
+            self.later(rest, Timer::Key(key.clone()));
+            return Some(ClusterState { current: Some(replicas), capacity: None });
+        }
         if let Some(epoch) = side.epoch
             && !copy.surveying
         {
@@ -91,7 +98,7 @@ impl Brain {
                 let result = copy.survey.take().and_then(|s| s.result);
                 copy.survey = Some(Surveyed { result, at: Instant::now(), resource_version: seen.resource_version.clone() });
                 copy.surveying = true;
-                let work = Work::Survey { selector: workload.pod_selector.clone(), replicas };
+                let work = Work::Survey { selector: workload.pod_selector.clone(), replicas, workload: seen.uid.clone() };
                 // The lane ends only after its cluster left.
                 let _ = side.lane.send(Job { key: key.clone(), epoch, uid: live.uid.clone(), digest: String::new(), work });
             } else {
@@ -99,7 +106,7 @@ impl Brain {
             }
         }
         match copy.survey.as_ref().and_then(|s| s.result) {
-            Some(survey) => Some(ClusterState { current: Some(survey.running), capacity: survey.capacity }),
+            Some(survey) => Some(ClusterState { current: Some(survey.running.max(ready)), capacity: survey.capacity }),
             None if copy.surveying => None,
             // Pods cannot be listed there: what the workload itself reports is all there is.
             None => Some(ClusterState { current: Some(ready), capacity: None }),

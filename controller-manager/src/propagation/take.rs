@@ -26,7 +26,12 @@ impl Brain {
             Intake::FederatedGone { kind, head, object } => self.take_gone(kind, head, object),
             Intake::FederatedFailing { kind, reason } => self.cannot_watch(kind, &reason),
             Intake::FederatedWatching { kind } => self.can_watch(kind),
-            Intake::Records(records) => self.records = Some(records),
+            Intake::Records(records) => {
+                self.records.get_or_insert_default().extend(records);
+                if self.opened() {
+                    self.claim_records();
+                }
+            }
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
@@ -42,7 +47,7 @@ impl Brain {
                         self.later(std::time::Duration::ZERO, Timer::Brake(cluster));
                     }
                 } else if let Some(lane) = lane {
-                    let side = ClusterSide {
+                    let mut side = ClusterSide {
                         uid,
                         labels,
                         consent,
@@ -59,6 +64,9 @@ impl Brain {
                         damper: Damper::default(),
                         brake: BrakeState::default(),
                     };
+                    if let Some(memory) = annotations.get(keys::RECENT_DELETIONS) {
+                        side.brake.remember(memory);
+                    }
                     self.clusters.insert(cluster, side);
                     self.later(self.parts.hold, Timer::Hold);
                     self.enqueue_all();
@@ -150,6 +158,11 @@ impl Brain {
     fn take_object(&mut self, kind: KindId, object: DynamicObject, went_back: bool) {
         let key = object_key(kind, &object);
         if !kinds::is_propagated(&key) {
+            return;
+        }
+        if self.parts.left_out.contains(if key.kind == NAMESPACE { &key.name } else { &key.namespace }) {
+            let uid = object.metadata.uid.as_deref().unwrap_or_default();
+            self.event(&key, uid, true, "NotPropagated", "nothing is propagated in this namespace".into());
             return;
         }
         let key = self.intern(key);

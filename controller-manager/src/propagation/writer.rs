@@ -78,6 +78,18 @@ impl Writer {
         });
     }
 
+    /// Sets an annotation of a Cluster. Nobody waits for it: the next one says more.
+    pub(crate) fn annotate_cluster(&self, cluster: &str, uid: &str, annotation: &str, value: &str) {
+        let patch = json!({"metadata": {"uid": uid, "annotations": {annotation: value}}});
+        let (client, path) = (self.client.clone(), format!("/apis/federation/v1beta1/clusters/{cluster}"));
+        let (over, cluster) = (self.over.clone(), cluster.to_owned());
+        tokio::spawn(over.run_until_cancelled_owned(async move {
+            if let Err(error) = patch_object(&client, &path, &patch).await {
+                tracing::warn!(cluster, error = error.reason, "what the brake let through could not be noted on the Cluster");
+            }
+        }));
+    }
+
     /// Merges `status` into the object's status.
     pub(crate) fn status(&self, key: &Key, uid: &str, status: &Value) {
         let patch = json!({"metadata": {"uid": uid}, "status": status});

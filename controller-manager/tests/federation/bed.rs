@@ -296,6 +296,11 @@ impl Bed {
         self.running = Some((shutdown, tokio::spawn(work)));
     }
 
+    /// From the next start on a controller is off.
+    pub(crate) fn switch_off(&mut self, controller: &str) {
+        self.config.controllers.insert(controller.to_owned(), false);
+    }
+
     /// Stops the controllers and waits for them.
     pub(crate) async fn stop(&mut self) {
         let (shutdown, handle) = self.running.take().unwrap();

@@ -110,3 +110,20 @@ async fn a_mass_deletion_nobody_asked_for_stops_until_allowed() {
     bed.gondor.until(MAPS, held(0)).await;
     assert!(held(60)(bed.rohan.get(MAPS).await.as_ref()));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d36_a_deletion_that_waits_for_a_controller_that_is_off_is_told() {
+    let mut bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{MAPS}/ring");
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&path).await;
+    bed.stop().await;
+    bed.switch_off("configmaps");
+    bed.run();
+    bed.federation.delete(&path, Some("Background")).await;
+    let told = |e: &serde_json::Value| e["reason"] == "ControllerOff" && e["involvedObject"]["name"] == "ring";
+    let events = "/api/v1/namespaces/demo/events";
+    bed.federation.until(events, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    assert!(bed.federation.get(&path).await.is_some() && bed.gondor.get(&path).await.is_some());
+}

@@ -147,3 +147,68 @@ async fn d14_a_member_that_cannot_be_watched_gets_no_share() {
     bed.gondor.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"].as_i64().unwrap() > 0)).await;
     bed.rohan.until(&path, |d| d.is_some_and(|d| d["spec"]["replicas"].as_i64().unwrap() < 9)).await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue7_case_30_a_moment_of_unreadiness_moves_no_replicas() {
+    let mut config = config();
+    config.review = Duration::from_secs(1);
+    let bed = Bed::start_with(config).await;
+    bed.namespace().await;
+    bed.federation.create(DEPLOYMENTS, deployment("web", 8, &json!({"clusters": {"gondor": {"weight": 3}, "rohan": {"weight": 1}}}))).await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let replicas = |n: i64| move |d: Option<&Value>| d.is_some_and(|d| d["spec"]["replicas"] == n);
+    let report = async |member: &Api, replicas: i64, ready: i64| {
+        let status = json!({"replicas": replicas, "readyReplicas": ready, "observedGeneration": 1});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    };
+    bed.gondor.until(&path, replicas(6)).await;
+    bed.rohan.until(&path, replicas(2)).await;
+    report(&bed.gondor, 6, 6).await;
+    report(&bed.rohan, 2, 2).await;
+    // The division would be another one now; what runs stays where it runs.
+    let even = json!({"clusters": {"*": {"weight": 1}}}).to_string();
+    bed.federation.merge(&path, json!({"metadata": {"annotations": {"federation.kubernetes.io/deployment-preferences": even}}})).await;
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;
+    report(&bed.gondor, 6, 5).await;
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 7)).await;
+    report(&bed.gondor, 6, 6).await;
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;
+    // What comes after shows that all of it was looked at.
+    bed.federation.create(MAPS, config_map("last")).await;
+    bed.gondor.until_there(&format!("{MAPS}/last")).await;
+    assert!(replicas(6)(bed.gondor.get(&path).await.as_ref()) && replicas(2)(bed.rohan.get(&path).await.as_ref()));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d4_nothing_is_put_into_a_namespace_that_is_not_ours() {
+    let bed = Bed::start().await;
+    bed.gondor.create("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})).await;
+    bed.federation.create("/api/v1/namespaces", json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}})).await;
+    let made = bed.federation.create(MAPS, config_map("ring")).await;
+    let path = format!("{MAPS}/ring");
+    bed.rohan.until_there(&path).await;
+    let record = format!("{RECORDS}/{}", made["metadata"]["uid"].as_str().unwrap());
+    let refused = |r: &Value| r["spec"]["clusters"]["gondor"]["reason"].as_str().is_some_and(|r| r.contains("not the federation's"));
+    bed.federation.until(&record, |r| r.is_some_and(refused)).await;
+    assert_eq!(bed.gondor.get(&path).await, None);
+    bed.federation
+        .merge("/api/v1/namespaces/demo", json!({"metadata": {"annotations": {"federation.kubernetes.io/conflict": "adopt"}}}))
+        .await;
+    bed.gondor.until_there(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue7_case_20_a_token_of_an_account_stays_in_the_federation() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let secrets = "/api/v1/namespaces/demo/secrets";
+    let annotations = json!({"kubernetes.io/service-account.name": "frodo"});
+    let token = json!({"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/service-account-token", "metadata": {"name": "token", "annotations": annotations}});
+    bed.federation.create(secrets, token).await;
+    let told = |e: &Value| e["reason"] == "NotPropagated" && e["involvedObject"]["name"] == "token";
+    let events = "/api/v1/namespaces/demo/events";
+    bed.federation.until(events, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    bed.federation.create(secrets, json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "last"}})).await;
+    bed.gondor.until_there(&format!("{secrets}/last")).await;
+    assert_eq!(bed.gondor.get(&format!("{secrets}/token")).await, None);
+}
