@@ -62,14 +62,14 @@ impl Failure {
     /// # Errors
     /// What the writer says.
     pub fn tell(&self, to: &mut dyn Write) -> io::Result<()> {
-        writeln!(to, "error: {}", self.message)?;
-        self.hint.iter().try_for_each(|hint| writeln!(to, "hint: {hint}"))
+        writeln!(to, "error: {}", visible(&self.message))?;
+        self.hint.iter().try_for_each(|hint| writeln!(to, "hint: {}", visible(hint)))
     }
 
     /// The same failure, saying first what was being done.
     #[must_use]
     pub fn during(mut self, doing: &str) -> Self {
-        self.message = format!("{doing}: {}", self.message);
+        self.message = format!("{}: {}", one_line(doing), self.message);
         self
     }
 }
@@ -90,7 +90,26 @@ impl From<crate::names::InvalidName> for Failure {
 }
 
 fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    visible(&text.split_whitespace().collect::<Vec<_>>().join(" "))
+}
+
+/// The text with everything shown that would act on a terminal or break a line: what servers, logs and names of others say
+/// cannot pretend to be ours. `ESC` is `^[` and a line end `\n`, as kubectl shows them; printable text stays as it is.
+pub fn visible(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\u{1b}' => shown.push_str("^["),
+            c if c.is_control() || reorders(c) => shown.extend(c.escape_default()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
+/// Marks that change the order of what follows, or end a line for some readers (Unicode TR 36).
+fn reorders(c: char) -> bool {
+    matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 /// The innermost causes of an error joined by `: `, each said once.
@@ -115,6 +134,17 @@ mod tests {
     fn messages_and_hints_stay_on_one_line() {
         let f = Failure::new("a\n  b").hint("c\nd");
         assert_eq!((f.message.as_str(), f.hint.as_deref(), f.code), ("a b", Some("c d"), EXIT_FAILED));
+    }
+
+    #[test]
+    fn d30_what_would_act_on_a_terminal_is_shown() {
+        let f = Failure::new("pod \u{1b}]0;title\u{7} said\u{9b}2J").hint("x\u{202e}y").during("reading a\u{1b}[2K\nerror: b");
+        assert_eq!(f.message, "reading a^[[2K error: b: pod ^[]0;title\\u{7} said\\u{9b}2J");
+        assert_eq!(f.hint.as_deref(), Some("x\\u{202e}y"));
+        assert_eq!(visible("one\r\ntwo\tthree"), "one\\r\\ntwo\\tthree");
+        assert_eq!(visible("Minas Tirith, Éowyn, 中 …"), "Minas Tirith, Éowyn, 中 …");
+        let error = std::io::Error::other("said \u{1b}[31mred");
+        assert_eq!(chain(&error), "said ^[[31mred");
     }
 
     #[test]

@@ -35,6 +35,10 @@ pub const ADMIN: &str = "admin";
 /// Group that may do everything.
 pub const MASTERS: &str = "system:masters";
 
+/// What to do about an authority that is not whole.
+pub const RESTORE: &str =
+    "put back the secret's ca.crt and ca.key, or delete the secret and run init again: every client then needs new credentials";
+
 /// The certificates of one federation.
 #[derive(Clone, Default, Eq, PartialEq)]
 pub struct Found {
@@ -145,8 +149,7 @@ fn client(ca: &Pair, name: &str, groups: &[&str], now: SystemTime) -> Result<Pai
 
 /// An authority that can sign for another year, or why not.
 fn usable_authority(ca: Pair, now: SystemTime) -> Result<Pair, Failure> {
-    let hint = "put back the secret's ca.crt and ca.key, or delete the secret and run init again: every client then needs new credentials";
-    let bad = |why: String| Failure::new(format!("the federation's authority cannot be used: {why}")).hint(hint);
+    let bad = |why: String| Failure::new(format!("the federation's authority cannot be used: {why}")).hint(RESTORE);
     let key = KeyPair::from_pem(&ca.key).map_err(|e| bad(format!("its key is unreadable ({e})")))?;
     Issuer::from_ca_cert_pem(&ca.cert, key).map_err(|e| bad(format!("its certificate is unreadable ({e})")))?;
     let der = CertificateDer::from_pem_slice(ca.cert.as_bytes()).map_err(|e| bad(e.to_string()))?;

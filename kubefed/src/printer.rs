@@ -1,9 +1,9 @@
-//! The one way out: data on stdout, talk on stderr, colour only on a terminal.
+//! The one way out: data on stdout, talk on stderr, colour only on a terminal. What would act on a terminal is shown instead.
 
 use std::io::{IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::error::Failure;
+use crate::error::{Failure, visible};
 
 /// Writes everything a command says.
 pub struct Printer {
@@ -34,10 +34,10 @@ impl Printer {
     /// One line of data. A reader that went away is not an error worth telling.
     pub fn data(&self, line: &str) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+        let _ = writeln!(out, "{}", visible(line)).and_then(|()| out.flush());
     }
 
-    /// Data as it is, without a line end.
+    /// Data as it is, of several lines, for programs.
     pub fn raw(&self, text: &str) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
         let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
@@ -48,7 +48,7 @@ impl Printer {
         let mut talk = self.talk();
         talk.close();
         talk.open = true;
-        talk.put(&format!("{text}..."));
+        talk.put(&format!("{}...", visible(text)));
     }
 
     /// One more dot of a step that takes its time.
@@ -62,7 +62,7 @@ impl Printer {
     /// Finishes a step: ` done`.
     pub fn end(&self, word: &str) {
         let mut talk = self.talk();
-        let word = talk.paint("32", word);
+        let word = talk.paint("32", &visible(word));
         talk.put(&format!(" {word}\n"));
         talk.open = false;
     }
@@ -71,7 +71,7 @@ impl Printer {
     pub fn note(&self, text: &str) {
         let mut talk = self.talk();
         talk.close();
-        talk.put(&format!("{text}\n"));
+        talk.put(&format!("{}\n", visible(text)));
     }
 
     /// Something that did not work and does not stop the command.
@@ -79,7 +79,7 @@ impl Printer {
         let mut talk = self.talk();
         talk.close();
         let word = talk.paint("33", "warning:");
-        talk.put(&format!("{word} {text}\n"));
+        talk.put(&format!("{word} {}\n", visible(text)));
     }
 
     /// `error: …` and, where there is one, `hint: …`.
@@ -87,10 +87,10 @@ impl Printer {
         let mut talk = self.talk();
         talk.close();
         let word = talk.paint("31", "error:");
-        talk.put(&format!("{word} {}\n", failure.message));
+        talk.put(&format!("{word} {}\n", visible(&failure.message)));
         if let Some(hint) = &failure.hint {
             let word = talk.paint("36", "hint:");
-            talk.put(&format!("{word} {hint}\n"));
+            talk.put(&format!("{word} {}\n", visible(hint)));
         }
     }
 
@@ -165,6 +165,21 @@ mod tests {
         p.data("the thing");
         assert_eq!(out.text(), "the thing\n");
         assert_eq!(err.text(), "Creating a thing.... done\n");
+    }
+
+    #[test]
+    fn d30_what_others_say_cannot_pretend_to_be_ours() {
+        let (p, out, err) = testing::printer();
+        let theirs = "x\u{1b}[1A\u{1b}[2K\nerror: no";
+        p.begin(theirs);
+        p.end(theirs);
+        p.note(theirs);
+        p.warn(theirs);
+        p.data(theirs);
+        p.failure(&Failure { message: theirs.into(), hint: Some(theirs.into()), code: 1 });
+        let shown = r"x^[[1A^[[2K\nerror: no";
+        assert_eq!(out.text(), format!("{shown}\n"));
+        assert_eq!(err.text(), format!("{shown}... {shown}\n{shown}\nwarning: {shown}\nerror: {shown}\nhint: {shown}\n"));
     }
 
     #[test]

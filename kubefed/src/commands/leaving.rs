@@ -1,8 +1,11 @@
 //! What `unjoin` and `deinit` share: telling ours from others', and removing a namespace only when nothing else is in it.
 
+use std::collections::BTreeSet;
+
 use federation_api::keys;
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, PartialObjectMeta};
 use kube::discovery::{Discovery, Scope, verbs};
@@ -42,14 +45,31 @@ pub(super) async fn contents(connection: &Connection, namespace: &str) -> Result
         list.map(|l| (resource, l.items)).map_err(|e| connection.failed(&format!("listing {}", resource.plural), &e))
     }))
     .await;
-    let mut found = Vec::new();
-    for list in lists {
-        let (resource, items) = list?;
-        found.extend(items.iter().filter(|o| !is_automatic(resource, o)).map(|o| format!("{}/{}", resource.plural, o.name_any())));
+    let lists = lists.into_iter().collect::<Result<Vec<_>, Failure>>()?;
+    Ok(of_others(&lists))
+}
+
+/// Names of what does not go by itself with what goes: an object that has owners goes when all of them do or have gone.
+/// An owner that was not looked for, such as a cluster-scoped one, may be alive: what it owns is somebody's.
+fn of_others(lists: &[(&ApiResource, Vec<PartialObjectMeta<DynamicObject>>)]) -> Vec<String> {
+    let listed: BTreeSet<(&str, &str)> = lists.iter().map(|(r, _)| (r.api_version.as_str(), r.kind.as_str())).collect();
+    let mut left: Vec<_> = lists.iter().flat_map(|(resource, items)| items.iter().map(move |o| (*resource, o))).collect();
+    left.retain(|(resource, object)| !is_automatic(resource, object));
+    loop {
+        let alive: BTreeSet<&str> = left.iter().filter_map(|(_, o)| o.metadata.uid.as_deref()).collect();
+        let goes = |owner: &OwnerReference| {
+            listed.contains(&(owner.api_version.as_str(), owner.kind.as_str())) && !alive.contains(owner.uid.as_str())
+        };
+        let before = left.len();
+        left.retain(|(_, o)| !o.metadata.owner_references.as_ref().is_some_and(|owners| !owners.is_empty() && owners.iter().all(goes)));
+        if left.len() == before {
+            break;
+        }
     }
-    found.sort();
-    found.dedup();
-    Ok(found)
+    let mut names: Vec<String> = left.iter().map(|(resource, o)| format!("{}/{}", resource.plural, o.name_any())).collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Kinds that say something about other objects.
@@ -57,11 +77,10 @@ fn is_derived(resource: &ApiResource) -> bool {
     matches!(resource.plural.as_str(), "events" | "endpoints" | "endpointslices" | "podmetrics" | "bindings")
 }
 
-/// Objects every namespace has, objects that belong to another one, and objects that are going.
+/// Objects every namespace has, and objects that are going.
 fn is_automatic<K>(resource: &ApiResource, object: &PartialObjectMeta<K>) -> bool {
     let name = object.metadata.name.as_deref().unwrap_or_default();
     object.metadata.deletion_timestamp.is_some()
-        || object.metadata.owner_references.as_ref().is_some_and(|o| !o.is_empty())
         || (resource.plural == "configmaps" && name == "kube-root-ca.crt")
         || (resource.plural == "serviceaccounts" && name == "default")
 }
@@ -98,4 +117,46 @@ pub(super) fn shorten(list: &[String]) -> String {
     const SHOWN: usize = 5;
     let shown = list.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
     if list.len() > SHOWN { format!("{shown} and {} more", list.len() - SHOWN) } else { shown }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn resource(group: &str, kind: &str, plural: &str) -> ApiResource {
+        ApiResource::from_gvk_with_plural(&kube::core::GroupVersionKind::gvk(group, "v1", kind), plural)
+    }
+
+    fn object(name: &str, owner: &Value) -> PartialObjectMeta<DynamicObject> {
+        serde_json::from_value(json!({"metadata": {"name": name, "uid": format!("uid-{name}"), "ownerReferences": owner}})).unwrap()
+    }
+
+    fn owned(api_version: &str, kind: &str, name: &str) -> Value {
+        json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": format!("uid-{name}")}])
+    }
+
+    #[test]
+    fn d42_what_somebody_alive_owns_is_somebodys() {
+        let (sets, pods, maps) =
+            (resource("apps", "ReplicaSet", "replicasets"), resource("", "Pod", "pods"), resource("", "ConfigMap", "configmaps"));
+        let of_set = |name: &str, set: &str| object(name, &owned("apps/v1", "ReplicaSet", set));
+        let lists = vec![
+            (&sets, vec![object("alive", &json!([]))]),
+            (&pods, vec![of_set("of-alive", "alive"), of_set("of-gone", "gone")]),
+            (
+                &maps,
+                vec![
+                    object("of-a-pod-that-goes", &owned("v1", "Pod", "of-gone")),
+                    object("of-a-node", &owned("v1", "Node", "n1")),
+                    object("of-two", &json!([owned("v1", "Pod", "of-gone")[0], owned("apps/v1", "ReplicaSet", "alive")[0]])),
+                    object("of-each-other", &owned("v1", "ConfigMap", "of-each-other")),
+                    object("kube-root-ca.crt", &json!([])),
+                ],
+            ),
+        ];
+        let expected = ["configmaps/of-a-node", "configmaps/of-each-other", "configmaps/of-two", "pods/of-alive", "replicasets/alive"];
+        assert_eq!(of_others(&lists), expected);
+    }
 }

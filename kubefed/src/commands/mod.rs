@@ -53,7 +53,7 @@ fn options(session: &Session) {
         let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
         lines.push(format!("  {short}--{:<22} {help}", arg.get_long().unwrap_or_default()));
     }
-    session.printer.data(&lines.join("\n"));
+    session.printer.raw(&(lines.join("\n") + "\n"));
 }
 
 fn completion(session: &Session, args: &CompletionArgs) {

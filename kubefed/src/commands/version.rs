@@ -32,7 +32,7 @@ pub(super) async fn run(session: &Session, args: &VersionArgs) -> Result<(), Fai
                 all["serverVersion"] = server.clone();
             }
             match format {
-                Format::Json => printer.data(&format!("{all:#}")),
+                Format::Json => printer.raw(&format!("{all:#}\n")),
                 Format::Yaml => printer.raw(&yaml(&all)?),
             }
         }

@@ -11,7 +11,7 @@ use crate::render::config::{Addresses, Claim, ControlPlane, Etcd};
 use crate::render::credentials::{self, BASIC_FILE, CA_CERT, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
 use crate::render::names::{APISERVER_MODULE, map};
 use crate::render::object::Object;
-use crate::render::pods::{NONROOT, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security};
+use crate::render::pods::{NONROOT, etcd_probe, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security};
 
 /// Port inside the pod, above 1024 so that nobody has to be root.
 const SECURE_PORT: i32 = 8443;
@@ -22,6 +22,8 @@ const ETCD_DIR: &str = "/var/etcd";
 const ETCD_VOLUME: &str = "etcddata";
 /// Loopback of the pod: nothing outside it can reach etcd.
 const ETCD_URL: &str = "http://127.0.0.1:2379";
+/// Where the kubelet asks after etcd's health; it answers that and metrics, no data.
+const ETCD_METRICS_PORT: i32 = 2381;
 /// Pod annotation that changes with the credentials, but for the serving certificate: the server reads that again by itself.
 const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
 
@@ -120,6 +122,7 @@ fn etcd_container(image: &str, user: i64) -> Container {
         format!("--listen-client-urls={ETCD_URL}"),
         format!("--advertise-client-urls={ETCD_URL}"),
         "--listen-peer-urls=http://127.0.0.1:2380".to_owned(),
+        format!("--listen-metrics-urls=http://0.0.0.0:{ETCD_METRICS_PORT}"),
         "--auto-compaction-mode=periodic".to_owned(),
         "--auto-compaction-retention=10m".to_owned(),
     ];
@@ -127,6 +130,16 @@ fn etcd_container(image: &str, user: i64) -> Container {
         name: "etcd".to_owned(),
         image: Some(image.to_owned()),
         command: Some(args.to_vec()),
+        ports: Some(vec![ContainerPort {
+            name: Some("metrics".to_owned()),
+            container_port: ETCD_METRICS_PORT,
+            protocol: Some("TCP".to_owned()),
+            ..ContainerPort::default()
+        }]),
+        // A log to replay may take five minutes. Alive is who can read its own store; ready, who has a quorum.
+        startup_probe: Some(etcd_probe(false, 2, 150)),
+        readiness_probe: Some(etcd_probe(false, 5, 3)),
+        liveness_probe: Some(etcd_probe(true, 10, 8)),
         volume_mounts: Some(vec![mount(ETCD_VOLUME, ETCD_DIR, true)]),
         resources: Some(resources("100m", "128Mi", "2Gi")),
         security_context: Some(security(user)),

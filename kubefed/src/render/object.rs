@@ -87,7 +87,7 @@ pub fn to_yaml(objects: &[Object]) -> Result<String, Failure> {
 pub fn to_json(objects: &[Object]) -> String {
     let items: Vec<&Value> = objects.iter().map(Object::value).collect();
     let list = json!({"apiVersion": "v1", "kind": "List", "items": items});
-    serde_json::to_string_pretty(&list).expect("a JSON value prints")
+    format!("{list:#}\n")
 }
 
 /// The top level in the order people write it; the rest of JSON objects is sorted by name.

@@ -54,6 +54,13 @@ pub(super) fn http_probe(scheme: &str, path: &str, port: &str, period: i32, fail
     }
 }
 
+/// etcd's own verdict, on the port called `metrics`, as kubeadm asks it. `/health` is there in every etcd an image may hold
+/// (`/livez` since 3.5.11 only). A full store is a fault a restart does not mend: the API server tells it.
+pub(super) fn etcd_probe(serializable: bool, period: i32, failures: i32) -> Probe {
+    let path = format!("/health?exclude=NOSPACE&serializable={serializable}");
+    Probe { timeout_seconds: Some(15), ..http_probe("HTTP", &path, "metrics", period, failures) }
+}
+
 /// A secret as a volume, readable by the pod's group only.
 pub(super) fn secret_volume(volume: &str, secret: String) -> Volume {
     Volume {

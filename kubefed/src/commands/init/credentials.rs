@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
 use kube::config::Kubeconfig;
 use serde_json::Value;
 use uuid::Uuid;
@@ -26,7 +27,7 @@ pub struct Earlier {
 /// Reads what an earlier run left in the host and in the local kubeconfig.
 ///
 /// # Errors
-/// Anything the host says but that a secret is not there.
+/// Anything the host says but that a secret is not there; a secret of the authority that lacks something.
 pub async fn earlier(host: &Connection, plane: &ControlPlane, local: Option<&Kubeconfig>) -> Result<Earlier, Failure> {
     let federation = &plane.federation;
     let read = async |name: String| host.get_typed::<Secret>(&federation.namespace, &name).await;
@@ -37,7 +38,7 @@ pub async fn earlier(host: &Connection, plane: &ControlPlane, local: Option<&Kub
     )?;
     Ok(Earlier {
         certs: Found {
-            ca: ca.as_ref().and_then(|s| pair(s, CA_CERT, CA_KEY)),
+            ca: ca.as_ref().map(authority).transpose()?,
             server: apiserver.as_ref().and_then(|s| pair(s, SERVER_CERT, SERVER_KEY)),
             controller_manager: manager.as_ref().and_then(|s| text(s, KUBECONFIG)).and_then(|t| pair_in_kubeconfig(&t)),
             admin: local.and_then(|k| admin(k, &federation.name)),
@@ -67,7 +68,18 @@ pub fn complete(plane: &ControlPlane, at: &Addresses, earlier: Earlier) -> Resul
 }
 
 fn text(secret: &Secret, key: &str) -> Option<String> {
-    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok()
+    String::from_utf8(secret.data.as_ref()?.get(key)?.0.clone()).ok().filter(|text| !text.is_empty())
+}
+
+/// The authority in its secret. One that is not whole is never replaced: everybody's credentials hang on it. What it signed
+/// may be torn, it is issued anew.
+fn authority(secret: &Secret) -> Result<Pair, Failure> {
+    pair(secret, CA_CERT, CA_KEY).ok_or_else(|| {
+        let missing: Vec<&str> = [CA_CERT, CA_KEY].into_iter().filter(|key| text(secret, key).is_none()).collect();
+        let (namespace, name) = (secret.namespace().unwrap_or_default(), secret.name_any());
+        Failure::new(format!("secret {namespace}/{name} with the federation's authority has no readable {}", missing.join(" and ")))
+            .hint(certs::RESTORE)
+    })
 }
 
 fn pair(secret: &Secret, cert: &str, key: &str) -> Option<Pair> {
@@ -89,4 +101,34 @@ fn admin(local: &Kubeconfig, federation: &str) -> Option<Pair> {
     // The key is a secret string in the typed form; as JSON it is what the file says.
     let value = serde_json::to_value(auth.auth_info.as_ref()?).ok()?;
     Some(Pair { cert: decode(value["client-certificate-data"].as_str()?)?, key: decode(value["client-key-data"].as_str()?)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn d15_an_authority_that_is_not_whole_is_an_error_and_not_replaced() {
+        let secret = |data: serde_json::Value| {
+            serde_json::from_value::<Secret>(
+                json!({"metadata": {"name": "f-federation-ca", "namespace": "federation-system"}, "data": data}),
+            )
+            .unwrap()
+        };
+        let pair = authority(&secret(json!({"ca.crt": "Y2VydA==", "ca.key": "a2V5"}))).unwrap();
+        assert_eq!((pair.cert.as_str(), pair.key.as_str()), ("cert", "key"));
+        for (data, missing) in [
+            (json!({"ca.crt": "Y2VydA=="}), "ca.key"),
+            (json!({"ca.crt": "Y2VydA==", "ca.key": ""}), "ca.key"),
+            (json!({"ca.crt": "Y2VydA==", "ca.key": "/w=="}), "ca.key"),
+            (json!({"ca.key": "a2V5"}), "ca.crt"),
+            (json!(null), "ca.crt and ca.key"),
+        ] {
+            let failure = authority(&secret(data)).err().unwrap();
+            let said = format!("secret federation-system/f-federation-ca with the federation's authority has no readable {missing}");
+            assert_eq!((failure.message, failure.hint.as_deref()), (said, Some(certs::RESTORE)));
+        }
+    }
 }

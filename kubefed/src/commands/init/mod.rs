@@ -98,7 +98,7 @@ fn dry_run(session: &Session, args: &InitArgs, plane: &ControlPlane) -> Result<(
     let objects = host::all(plane, &credentials, &at);
     match args.output {
         Format::Yaml => session.printer.raw(&to_yaml(&objects)?),
-        Format::Json => session.printer.data(&to_json(&objects)),
+        Format::Json => session.printer.raw(&to_json(&objects)),
     }
     session.printer.note("Federation control plane runs (dry run)");
     Ok(())

@@ -198,7 +198,7 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
         member.cluster, member.secret
     ));
     match args.output {
-        Some(NamedFormat::Json) => session.printer.data(&to_json(&all)),
+        Some(NamedFormat::Json) => session.printer.raw(&to_json(&all)),
         Some(NamedFormat::Name) => session.printer.data(&format!("cluster/{}", member.cluster)),
         Some(NamedFormat::Yaml) | None => session.printer.raw(&to_yaml(&all)?),
     }
@@ -213,7 +213,7 @@ fn print(session: &Session, args: &JoinArgs, object: &Object, change: Change) ->
         Some(NamedFormat::Name) => printer.data(&format!("cluster/{}", object.name)),
         Some(NamedFormat::Yaml) => printer.raw(to_yaml(std::slice::from_ref(object))?.trim_start_matches("---\n")),
         Some(NamedFormat::Json) => {
-            printer.data(&serde_json::to_string_pretty(object.value()).map_err(|e| Failure::new(e.to_string()))?);
+            printer.raw(&format!("{:#}\n", object.value()));
         }
     }
     Ok(())
