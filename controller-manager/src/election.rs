@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::bail;
+use daemon::backoff::Policy;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -35,6 +36,8 @@ impl Elector {
 
     /// Waits until this process is the leader.
     pub(crate) async fn win(&mut self) {
+        // Rivals do not ask all at once.
+        let pause = Policy::steady(self.settings.retry_period);
         loop {
             match self.attempt().await {
                 Ok(true) => {
@@ -44,7 +47,7 @@ impl Elector {
                 Ok(false) => tracing::debug!("another controller manager leads"),
                 Err(error) => tracing::warn!(error, "the lease cannot be got"),
             }
-            sleep(self.settings.retry_period).await;
+            sleep(pause.spread(0)).await;
         }
     }
 

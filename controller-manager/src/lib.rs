@@ -5,6 +5,7 @@ use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 use federation_api::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
 
+mod backoff;
 pub(crate) mod clusters;
 pub mod config;
 pub mod dns;
@@ -28,7 +29,7 @@ pub use members::connect::{ConnectError, Connection, HostConnector, HostCredenti
 
 /// The `federation-controller-manager` program, its name first among `args`: runs until SIGTERM or SIGINT.
 /// The exit code is 0 after an orderly end, 1 when it could not start or lost the lead, 64 for flags or files
-/// that have to be corrected first.
+/// that have to be corrected first, 70 when a task died that never should.
 pub fn program(args: Vec<OsString>) -> ExitCode {
     let options = match command_line::parse(args, "federation-controller-manager --help lists the flags") {
         Ok(options) => options,

@@ -2,18 +2,20 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{
-    sync::{mpsc, watch},
-    task::JoinSet,
+use daemon::{
+    backoff::Backoff,
+    supervise::{Done, Heart, Supervisor},
 };
-use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
+use federation_api::failure::Failure;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Config, HostConnector, HostCredentials, MemberConnector,
+    Config, HostConnector, HostCredentials, MemberConnector, backoff,
     clusters::{Clusters, identity::Identities},
     dns,
     election::Elector,
-    endpoint,
+    endpoint::{self, Told},
     events::Events,
     kinds::KINDS,
     members::Members,
@@ -29,8 +31,8 @@ use crate::{
 
 /// Time for the last records to be written after shutdown was asked for.
 const GRACE: Duration = Duration::from_secs(5);
-/// Pause before the records are read again when that failed.
-const RETRY: Duration = Duration::from_secs(1);
+/// Propagation shows that it lives every second; when it did not for so long, it hangs.
+const HANGS: Duration = Duration::from_secs(60);
 
 /// What every controller is given.
 #[derive(Clone)]
@@ -50,8 +52,8 @@ pub struct Context {
 /// Runs all controllers until `shutdown`, with members' credentials read from the host cluster.
 ///
 /// # Errors
-/// When the address for health and metrics cannot be bound, and when leadership is lost: the process
-/// should end and be started again.
+/// When the address for health and metrics cannot be bound, when leadership is lost, and when a task died that never
+/// should (exit code [`EXIT_DEFECT`](federation_api::failure::EXIT_DEFECT)): the process should end and be started again.
 pub async fn run(config: Config, federation: kube::Client, host: HostCredentials, shutdown: CancellationToken) -> anyhow::Result<()> {
     run_with(config, federation, Arc::new(HostConnector::new(Some(host))), shutdown).await
 }
@@ -81,34 +83,62 @@ pub async fn run_with_dns(
     dns: Option<dns::Opened>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
+    let tasks = Arc::new(Supervisor::new(shutdown.clone()));
+    tokio::select! {
+        ended = serve(config, federation, connector, dns, shutdown, &tasks) => ended,
+        death = tasks.death() => Err(Failure::from(death).into()),
+    }
+}
+
+async fn serve(
+    config: Config,
+    federation: kube::Client,
+    connector: Arc<dyn MemberConnector>,
+    dns: Option<dns::Opened>,
+    shutdown: CancellationToken,
+    tasks: &Arc<Supervisor>,
+) -> anyhow::Result<()> {
     let (ready, is_ready) = watch::channel(false);
     let metrics = endpoint::recorder();
-    let mut background = JoinSet::new();
     if let Some(metrics) = metrics.clone() {
-        background.spawn(endpoint::upkeep(metrics));
+        tasks.spawn("metrics", endpoint::upkeep(metrics));
     }
     if let Some(address) = config.listen {
         let listener = endpoint::bind(address).await?;
-        background.spawn(endpoint::serve(listener, metrics, is_ready, shutdown.clone()));
+        // Weak, because it is one of the tasks itself.
+        tasks.spawn("endpoint", endpoint::serve(listener, Told { metrics, ready: is_ready, tasks: Arc::downgrade(tasks) }));
+    }
+    if let Some(dns) = &dns {
+        tasks.spawn("dns-server", dns.ended());
     }
     let Some(election) = config.election.clone() else {
-        lead(config, federation, connector, dns, ready, shutdown).await;
+        lead(config, federation, connector, dns, ready, shutdown, tasks).await;
         return Ok(());
     };
-    let mut elector = Elector::new(federation.clone(), election);
+    let mut elector = Elector::new(federation.clone(), election.clone());
+    let keeping = tasks.child();
+    let ((won, is_won), (tell, lost)) = (oneshot::channel(), oneshot::channel());
+    keeping.spawn("election", async move {
+        elector.win().await;
+        let _ = won.send(());
+        let _ = tell.send(elector.keep().await);
+        Done
+    });
     tokio::select! {
-        () = elector.win() => {}
+        Ok(()) = is_won => {}
         () = shutdown.cancelled() => return Ok(()),
     }
     // When the lease is lost the work is dropped where it stands: another one leads now.
     tokio::select! {
-        () = lead(config, federation, connector, dns, ready, shutdown) => {}
-        lost = elector.keep() => return lost,
+        () = lead(config, federation.clone(), connector, dns, ready, shutdown, tasks) => {}
+        Ok(lost) = lost => return lost,
     }
-    elector.resign().await;
+    drop(keeping);
+    Elector::new(federation, election).resign().await;
     Ok(())
 }
 
+/// Works until shutdown. What is started here ends when this is dropped.
 async fn lead(
     config: Config,
     federation: kube::Client,
@@ -116,6 +146,7 @@ async fn lead(
     dns: Option<dns::Opened>,
     ready: watch::Sender<bool>,
     shutdown: CancellationToken,
+    tasks: &Supervisor,
 ) {
     let name: Arc<str> = config.federation_name.as_str().into();
     let enabled: [bool; KINDS.len()] = std::array::from_fn(|id| config.enabled(KINDS[id].resource));
@@ -125,15 +156,17 @@ async fn lead(
     let records = Records::new(federation.clone()).telling(mailbox.clone());
     let (batches, batch_queue) = mpsc::unbounded_channel();
 
-    let mut tasks = JoinSet::new();
-    tasks.spawn(event_writer);
+    let (tasks, writing) = (tasks.child(), tasks.child());
+    tasks.spawn("events", event_writer);
     for kind in (0..KINDS.len()).filter(|&k| enabled[k]) {
-        tasks.spawn(watch_federated(federation.clone(), kind, mailbox.clone()));
+        let (federation, mailbox) = (federation.clone(), mailbox.clone());
+        tasks.restart("federation-watch", move || watch_federated(federation.clone(), kind, mailbox.clone()));
     }
     for kind in (0..KINDS.len()).filter(|&k| !enabled[k]) {
-        tasks.spawn(watch_left_alone(federation.clone(), kind, events.clone()));
+        let (federation, events) = (federation.clone(), events.clone());
+        tasks.restart("federation-watch", move || watch_left_alone(federation.clone(), kind, events.clone()));
     }
-    tasks.spawn(read_records(records.clone(), mailbox.clone()));
+    tasks.spawn("records-reader", read_records(records.clone(), mailbox.clone()));
     let clusters = Clusters {
         federation: federation.clone(),
         name: name.clone(),
@@ -146,9 +179,8 @@ async fn lead(
         identities: Identities::default(),
         enabled,
     };
-    tasks.spawn(clusters.run(shutdown.clone()));
-    // Both end at once when this future is dropped.
-    let record_writer = AbortOnDropHandle::new(tokio::spawn(records.clone().run(batch_queue)));
+    tasks.spawn("clusters", clusters.run(tasks.child(), shutdown.clone()));
+    writing.spawn("records-writer", records.clone().run(batch_queue));
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
     let parts = Parts {
@@ -165,36 +197,114 @@ async fn lead(
         ready,
     };
     let context = Context { config: Arc::new(config), federation, members, events, shutdown: shutdown.clone() };
-    others(&context, dns, &mut tasks);
-    // Boxed: the brain is a large future.
-    Box::pin(Brain::new(parts).run(inbox, shutdown)).await;
-    if tokio::time::timeout(GRACE, record_writer).await.is_err() {
+    others(&context, dns, &tasks);
+    let (done, over) = oneshot::channel::<()>();
+    let ends = shutdown.clone();
+    tasks.spawn_beating("propagation", HANGS, |heart| async move {
+        let _done = done;
+        // Boxed: the brain is a large future.
+        beating(Box::pin(Brain::new(parts).run(inbox, ends)), &heart).await;
+    });
+    let _ = over.await;
+    if !shutdown.is_cancelled() {
+        // It died, which the supervisor tells.
+        std::future::pending::<()>().await;
+    }
+    let asked = tokio::time::Instant::now();
+    writing.stop(GRACE).await;
+    if asked.elapsed() >= GRACE {
         tracing::warn!("the last propagation records could not be written in time; they are made again after the next start");
     }
-    tasks.shutdown().await;
+}
+
+/// Runs `work` and beats between its turns, as long as it gives others theirs.
+async fn beating(work: impl Future<Output = ()>, heart: &Heart) {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            () = &mut work => return,
+            _ = ticks.tick() => heart.beat(),
+        }
+    }
 }
 
 /// Starts the controllers beside propagation.
-fn others(context: &Context, dns: Option<dns::Opened>, tasks: &mut JoinSet<()>) {
+fn others(context: &Context, dns: Option<dns::Opened>, tasks: &Supervisor) {
     let Context { config, federation, members, events, shutdown } = context.clone();
     let dns = dns.filter(|_| config.enabled("service-dns")).map(|dns| dns.controller(Arc::new(events)));
     if config.enabled("services") {
         let handle = dns.as_ref().map(dns::DnsController::handle);
-        tasks.spawn(services::run(federation, members, handle, shutdown.clone()));
+        tasks.spawn("services", services::run(federation, members, handle, shutdown.clone()));
     }
     if let Some(dns) = dns {
-        tasks.spawn(dns.run(shutdown));
+        tasks.spawn("dns", dns.run(shutdown));
     }
 }
 
-async fn read_records(records: Records, mailbox: Mailbox) {
+async fn read_records(records: Records, mailbox: Mailbox) -> Done {
+    let mut failed = Backoff::new(backoff::READ);
     loop {
         match records.load().await {
-            Ok(all) => return mailbox.send(Intake::Records(all)),
+            Ok(all) => {
+                mailbox.send(Intake::Records(all));
+                return Done;
+            }
             Err(error) => {
                 tracing::warn!(error, "the propagation records cannot be read; nothing is decided before they are");
-                tokio::time::sleep(RETRY).await;
+                failed.pause().await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn issue7_propagation_that_hangs_is_seen_and_one_that_works_or_waits_is_not() {
+        let tasks = Supervisor::default();
+        tasks.spawn_beating("propagation", HANGS, |heart| async move { beating(std::future::pending(), &heart).await });
+        tokio::time::sleep(HANGS * 3).await;
+        assert_eq!(tasks.live(), Ok(()));
+        // What never comes back to the runtime cannot beat; here it is not asked at all.
+        let hanging = Supervisor::default();
+        hanging.spawn_beating("propagation", HANGS, |heart| async move {
+            let _stuck = heart;
+            std::future::pending::<()>().await;
+        });
+        tokio::time::sleep(HANGS + Duration::from_secs(1)).await;
+        assert_eq!(hanging.live(), Err(format!("task propagation gave no sign of life for {} s", HANGS.as_secs() + 1)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn issue7_every_task_has_a_name_and_an_owner() {
+        struct Nobody;
+        #[async_trait::async_trait]
+        impl MemberConnector for Nobody {
+            async fn connect(
+                &self,
+                _: &str,
+                _: &federation_api::cluster::ClusterSpec,
+                _: bool,
+                _: Option<&str>,
+            ) -> Result<Option<crate::Connection>, crate::ConnectError> {
+                Ok(None)
+            }
+        }
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
+        });
+        let federation = kube::Client::new(service, "default");
+        let (tasks, shutdown) = (Arc::new(Supervisor::default()), CancellationToken::new());
+        let serving = serve(Config::default(), federation, Arc::new(Nobody), None, shutdown, &tasks);
+        assert!(tokio::time::timeout(Duration::from_secs(1), serving).await.is_err(), "it works until it is told to stop");
+        let without_metrics: Vec<_> = tasks.names().into_iter().filter(|name| *name != "metrics").collect();
+        assert_eq!(
+            without_metrics,
+            ["clusters", "events", "federation-watch", "propagation", "records-reader", "records-writer", "services"]
+        );
+        assert!(tasks.dead().is_empty());
     }
 }

@@ -37,7 +37,7 @@ pub const CONTROLLERS: [&str; 11] = [
 #[command(
     name = "federation-controller-manager",
     version,
-    after_help = "Exit codes: 0 stopped in good order, 1 it could not start or lost the lead, 64 the command line or a file it names is wrong."
+    after_help = "Exit codes: 0 stopped in good order, 1 it could not start or lost the lead, 64 the command line or a file it names is wrong, 70 a part of it died, which is a defect."
 )]
 pub struct Options {
     /// URL of the federation API server; overrides the kubeconfig.
@@ -198,7 +198,8 @@ impl Options {
             return wrong("--cluster-monitor-period", "longer than 0", "40s");
         }
         let defaults = Config::default();
-        let identity = format!("{hostname}_{}", std::process::id());
+        // Two processes of one machine may have the same hostname, and in containers the same process id.
+        let identity = format!("{hostname}_{}", uuid::Uuid::new_v4());
         Ok(Config {
             federation_name: if self.federation_name.is_empty() { defaults.federation_name } else { self.federation_name.clone() },
             zone_name: self.zone_name.clone(),

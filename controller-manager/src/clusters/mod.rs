@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use daemon::supervise::Supervisor;
 use federation_api::{
     cluster::{ClusterSpec, ClusterStatus},
     keys,
@@ -20,10 +21,11 @@ use kube::{
         watcher::{self, Event, watcher},
     },
 };
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use tokio::{sync::watch, time::MissedTickBehavior};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    backoff,
     config::Monitor,
     events::Events,
     members::{MemberConnector, Members},
@@ -117,12 +119,11 @@ struct Running {
 }
 
 impl Clusters {
-    /// Runs until shutdown.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    /// Runs until shutdown; `monitors` owns one task for each member.
+    pub(crate) async fn run(self, monitors: Supervisor, shutdown: CancellationToken) {
         let api = Api::<DynamicObject>::all_with(self.federation.clone(), &resource());
-        let mut events = watcher(api.clone(), watcher::Config::default()).default_backoff().boxed();
+        let mut events = watcher(api.clone(), watcher::Config::default()).backoff(backoff::watching()).boxed();
         let mut running: HashMap<String, Running> = HashMap::new();
-        let mut monitors = JoinSet::new();
         let mut listing: Vec<Joined> = Vec::new();
         // Clusters that a list lacked: asked for by name before they count as gone.
         let mut missing: Vec<String> = Vec::new();
@@ -133,7 +134,7 @@ impl Clusters {
                 () = shutdown.cancelled() => break,
                 event = events.next() => event,
                 _ = ask.tick(), if !missing.is_empty() => {
-                    missing = self.confirm(&api, missing, &mut running, &mut monitors).await;
+                    missing = self.confirm(&api, missing, &mut running, &monitors).await;
                     continue;
                 }
             };
@@ -147,11 +148,11 @@ impl Clusters {
                 Some(Ok(Event::InitDone)) => {
                     let names: Vec<String> = listing.iter().map(|j| j.name.clone()).collect();
                     missing = running.keys().filter(|n| !names.contains(n)).cloned().collect();
-                    listing.drain(..).for_each(|joined| self.joined(joined, &mut running, &mut monitors));
+                    listing.drain(..).for_each(|joined| self.joined(joined, &mut running, &monitors));
                     self.mailbox.send(Intake::ClustersListed(names));
                 }
                 Some(Ok(Event::Apply(object))) => {
-                    Self::read(object, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &mut monitors));
+                    Self::read(object, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
                 }
                 Some(Ok(Event::Delete(object))) => {
                     let name = object.metadata.name.unwrap_or_default();
@@ -161,7 +162,6 @@ impl Clusters {
             }
         }
         running.values().for_each(|r| r.stop.cancel());
-        monitors.shutdown().await;
     }
 
     /// Asks for Clusters that a list lacked. Only one that is not there by its own name left; those that
@@ -171,7 +171,7 @@ impl Clusters {
         api: &Api<DynamicObject>,
         missing: Vec<String>,
         running: &mut HashMap<String, Running>,
-        monitors: &mut JoinSet<()>,
+        monitors: &Supervisor,
     ) -> Vec<String> {
         let mut unknown = Vec::new();
         for name in missing.into_iter().filter(|n| running.contains_key(n)).collect::<Vec<_>>() {
@@ -202,7 +202,7 @@ impl Clusters {
         )
     }
 
-    fn joined(&self, joined: Joined, running: &mut HashMap<String, Running>, monitors: &mut JoinSet<()>) {
+    fn joined(&self, joined: Joined, running: &mut HashMap<String, Running>, monitors: &Supervisor) {
         // Left and joined again under the same name: another cluster.
         if running.get(&joined.name).is_some_and(|r| r.joined.borrow().uid != joined.uid) {
             self.leave(&joined.name, running);
@@ -216,7 +216,8 @@ impl Clusters {
         let stop = CancellationToken::new();
         let name = joined.name.clone();
         let (sender, receiver) = watch::channel(joined);
-        monitors.spawn(monitor::run(self.clone(), receiver, stop.clone()));
+        let (clusters, ends) = (self.clone(), stop.clone());
+        monitors.restart("monitor", move || monitor::run(clusters.clone(), receiver.clone(), ends.clone()));
         running.insert(name, Running { joined: sender, stop });
     }
 

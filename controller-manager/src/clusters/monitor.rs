@@ -5,10 +5,12 @@ use std::{
     time::Duration,
 };
 
+use daemon::supervise::Done;
 use federation_api::{
     cluster::{ClusterCondition, ClusterStatus},
     keys,
 };
+use futures::FutureExt;
 use http::Method;
 use kube::runtime::reflector::store::Writer;
 use serde_json::json;
@@ -71,8 +73,12 @@ struct Monitor {
     lost: Option<Instant>,
 }
 
-/// Runs the monitor, the lane and the watches of one member until `stop`.
-pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, stop: CancellationToken) {
+/// Runs the monitor, the lane and the watches of one member until `stop`. They stand and fall together: what one of
+/// them knows is of no use without the others.
+///
+/// # Errors
+/// Which of them ended by itself; all are to be started again.
+pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, stop: CancellationToken) -> Result<Done, String> {
     let first = joined.borrow().clone();
     let (session, receiver) = watch::channel(None);
     let mut tasks = JoinSet::new();
@@ -84,7 +90,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         jobs: queue,
         mailbox: clusters.mailbox.clone(),
     };
-    tasks.spawn(lane.run());
+    tasks.spawn(lane.run().map(|()| "lane".to_owned()));
 
     let (services, endpoints) = (Writer::default(), endpoints::Writer::default());
     clusters.members.put(Member {
@@ -110,6 +116,8 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         lane: Some(jobs),
         was_ready: first.status.is_ready(),
     });
+    // Whatever ran here before, its session is over.
+    clusters.mailbox.send(Intake::Session { cluster: first.name.clone(), epoch: None });
     let watches = Watches {
         cluster: first.name.clone(),
         federation: clusters.name.clone(),
@@ -122,16 +130,17 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     for (id, kind) in KINDS.iter().enumerate().filter(|(id, _)| clusters.enabled[*id]) {
         match (kind.family, services.take()) {
             (Family::Service, Some(writer)) => {
-                tasks.spawn(watches.clone().services(writer, id));
+                let watch = watches.clone().services(writer, id);
+                tasks.spawn(watch.map(|()| "watch of services".to_owned()));
             }
             (_, writer) => {
                 services = writer;
-                tasks.spawn(watches.clone().kind(id));
+                tasks.spawn(watches.clone().kind(id).map(|()| format!("watch of {}", kind.resource)));
             }
         }
     }
     if clusters.enabled.iter().zip(&KINDS).any(|(on, k)| *on && k.family == Family::Service) {
-        tasks.spawn(watches.endpoints(endpoints));
+        tasks.spawn(watches.endpoints(endpoints).map(|()| "watch of endpoints".to_owned()));
     }
 
     let verdict = Verdict::new(clusters.monitor.failures);
@@ -154,10 +163,15 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         lost,
     };
     tokio::select! {
-        () = stop.cancelled() => {}
-        () = monitor.watch() => {}
+        biased;
+        () = stop.cancelled() => Ok(Done),
+        // The sender of what was joined is gone only when the member left or all ends.
+        () = monitor.watch() => Ok(Done),
+        Some(ended) = tasks.join_next() => match ended {
+            Ok(name) => Err(format!("{name} came back")),
+            Err(error) => Err(error.to_string()),
+        },
     }
-    tasks.shutdown().await;
 }
 
 impl Monitor {

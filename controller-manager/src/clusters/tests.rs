@@ -68,7 +68,7 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         enabled: [false; crate::kinds::KINDS.len()],
     };
     let shutdown = CancellationToken::new();
-    let running = tokio::spawn(clusters.run(shutdown.clone()));
+    let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));
     let mut left = || std::iter::from_fn(|| inbox.try_recv().ok()).any(|m| matches!(m, Intake::Left { .. }));
     while state.load(Ordering::SeqCst) < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;

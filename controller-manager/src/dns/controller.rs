@@ -1,12 +1,16 @@
 //! Keeps a zone as it should be: one pass at a time, soon after news, and again every half minute.
 
 use std::collections::BTreeSet;
-use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use daemon::{
+    backoff::Policy,
+    trace::{TARGET, field},
+};
 use dns_providers::{Provider, Zone};
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::diff::Brake;
 use super::inbox::DnsHandle;
@@ -137,7 +141,7 @@ impl DnsController {
                     metrics::counter!("federation_dns_passes_total", "result" => "ok").increment(1);
                 }
                 Err(error) => {
-                    let pause = self.pause(failures);
+                    let pause = Policy::doubling(self.pace.retry.0, self.pace.retry.1).spread(failures);
                     tracing::warn!(zone = %self.zone.name, %error, retry_in_ms = pause.as_millis(), "the DNS zone was not brought up to date");
                     failures += 1;
                     full = true;
@@ -146,14 +150,6 @@ impl DnsController {
                 }
             }
         }
-    }
-
-    /// Twice as long after each failure, with up to half of it taken off at random.
-    fn pause(&self, failures: u32) -> Duration {
-        let (first, longest) = self.pace.retry;
-        let full = first.saturating_mul(2u32.saturating_pow(failures)).min(longest);
-        let random = u32::try_from(RandomState::new().hash_one(failures) % 500).unwrap_or(0);
-        full - full * random / 1000
     }
 
     /// One pass over some Services, or over all after reading the zone.
@@ -191,12 +187,20 @@ impl DnsController {
         let first = self.state.complete() && !self.published;
         if first || !pass.batch.is_empty() {
             let start = Instant::now();
-            let rejected = self.provider.apply(&self.zone, &pass.batch).await?;
+            let services: BTreeSet<_> = pass.batch.iter().filter_map(|change| self.tree.service_of(change.name())).collect();
+            let uids: Vec<&str> = services.iter().map(|service| self.state.uid(service)).collect();
+            let span = tracing::info_span!(
+                target: TARGET, "dns batch", zone = %self.zone.name, changes = pass.batch.len(), uid = uids.join(" "),
+                outcome = tracing::field::Empty
+            );
+            let result = self.provider.apply(&self.zone, &pass.batch).instrument(span.clone()).await;
+            span.record(field::OUTCOME, result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()));
+            let rejected = result?;
             metrics::histogram!("federation_dns_apply_seconds").record(start.elapsed());
             metrics::counter!("federation_dns_changes_total").increment(pass.batch.len() as u64);
             metrics::counter!("federation_dns_rejected_total").increment(rejected.len() as u64);
             tracing::info!(zone = %self.zone.name, changes = pass.batch.len(), rejected = rejected.len(), "DNS records were changed");
-            for service in pass.batch.iter().filter_map(|c| self.tree.service_of(c.name())).collect::<BTreeSet<_>>() {
+            for service in services {
                 let mine = rejected.iter().filter(|r| self.tree.service_of(&r.name).as_ref() == Some(&service));
                 let reasons: Vec<String> = mine.map(|r| format!("{}: {}", r.name, r.reason)).collect();
                 let reasons = (!reasons.is_empty()).then(|| reasons.join("; "));

@@ -184,6 +184,22 @@ async fn a_provider_that_fails_is_tried_until_it_works() {
 }
 
 #[tokio::test]
+async fn promise_1_a_read_that_fails_or_comes_back_empty_empties_no_name() {
+    let f = start(Memory::default(), fast());
+    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    f.dns.complete();
+    until("published", || f.provider.lines().len() == 3).await;
+    f.provider.failing.store(8, Ordering::SeqCst);
+    until("it failed eight times", || f.provider.failing.load(Ordering::SeqCst) == 0).await;
+    let read = f.provider.reads.load(Ordering::SeqCst);
+    until("and was read again", || f.provider.reads.load(Ordering::SeqCst) > read + 1).await;
+    assert_eq!(f.provider.lines().len(), 3);
+    // A provider that lost everything is filled again; nothing is concluded from what it lacks.
+    f.provider.sets.lock().unwrap().clear();
+    until("published again", || f.provider.lines().len() == 3).await;
+}
+
+#[tokio::test]
 async fn what_others_change_is_put_right_and_what_is_theirs_stays() {
     let memory = Memory::default();
     let foreign = RecordSet { name: name("www.example.com"), ttl: 5, data: Data::A(["203.0.113.1".parse().unwrap()].into()) };

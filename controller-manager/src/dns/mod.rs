@@ -14,6 +14,7 @@ mod state;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use daemon::supervise::Done;
 use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
 use federation_api::failure::Failure;
 
@@ -79,6 +80,12 @@ impl Opened {
     /// Addresses at which the provider itself answers queries; empty if something else does.
     pub fn addresses(&self) -> Vec<SocketAddr> {
         self.provider.addresses()
+    }
+
+    /// Ends with an error when the provider answers no more though nobody stopped it.
+    pub fn ended(&self) -> impl Future<Output = Result<Done, String>> + Send + use<> {
+        let provider = self.provider.clone();
+        async move { Err(provider.ended().await) }
     }
 
     /// The controller that publishes there.

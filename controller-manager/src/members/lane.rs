@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use daemon::trace::{TARGET, field};
 use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
@@ -18,6 +19,7 @@ use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
+use tracing::Instrument;
 
 use super::{
     foreign,
@@ -58,6 +60,19 @@ pub(crate) struct Job {
     /// Digest of what is applied; given back with the outcome.
     pub(crate) digest: String,
     pub(crate) work: Work,
+}
+
+impl Job {
+    /// What is done for it in a member, for who follows the object.
+    fn span(&self, cluster: &str) -> tracing::Span {
+        let (kind, namespace, name, uid) = (self.key.kind().kind, &self.key.namespace, &self.key.name, &self.uid);
+        let what = match self.work {
+            Work::Apply { .. } => "apply",
+            Work::Delete => "delete",
+            Work::Survey { .. } => "survey",
+        };
+        tracing::info_span!(target: TARGET, "member", what, cluster, kind, namespace, name, %uid, outcome = tracing::field::Empty)
+    }
 }
 
 /// What to do.
@@ -104,6 +119,22 @@ pub(crate) enum Outcome {
         reason: String,
         retry_after: Option<Duration>,
     },
+}
+
+impl Outcome {
+    /// What came of it, in a word.
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Applied { created: true, .. } => "created",
+            Self::Applied { .. } => "applied",
+            Self::Conflict => "conflict",
+            Self::Deleting => "deleting",
+            Self::Gone => "gone",
+            Self::Kept(_) => "kept",
+            Self::Surveyed(_) => "surveyed",
+            Self::Unsurveyed(_) | Self::Failed { .. } => "failed",
+        }
+    }
 }
 
 /// Pods of a workload, by v1's rules.
@@ -163,13 +194,16 @@ impl Lane {
                         }
                     };
                     let federation = self.federation.clone();
-                    running.spawn(async move {
+                    let span = job.span(&self.cluster);
+                    let work = async move {
                         let start = Instant::now();
                         let mut exchange = Exchange { client: session.client, federation, reports: Vec::new() };
                         // A panic must not leave the object busy for ever.
                         let outcome = AssertUnwindSafe(exchange.carry_out(&job)).catch_unwind().await.unwrap_or_else(|_| panicked(&job));
+                        tracing::Span::current().record(field::OUTCOME, outcome.word());
                         (job, outcome, start.elapsed(), exchange.reports)
-                    });
+                    };
+                    running.spawn(work.instrument(span));
                 }
             }
         }

@@ -38,6 +38,13 @@ fn v1s_command_line_is_understood() {
 }
 
 #[test]
+fn d37_two_processes_of_one_machine_are_rivals() {
+    let identity = || parse(&[]).unwrap().resolve("node-1").unwrap().election.unwrap().identity;
+    let (one, other) = (identity(), identity());
+    assert!(one.starts_with("node-1_") && one != other, "{one} {other}");
+}
+
+#[test]
 fn bad_values_are_refused() {
     assert!(parse(&["--controllers=nonsense=true"]).unwrap_err().to_string().contains("there is no controller \"nonsense\""));
     assert!(parse(&["--controllers=jobs=maybe"]).is_err());

@@ -36,6 +36,10 @@ impl Brain {
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
                 if let Some(side) = self.clusters.get_mut(&cluster) {
+                    // Its monitor was started again, and with it the lane.
+                    if let Some(lane) = lane {
+                        side.lane = lane;
+                    }
                     let news = side.labels != labels;
                     let allowed = consent && !side.consent;
                     (side.uid, side.labels) = (uid, labels);

@@ -39,7 +39,7 @@ const WRITES: usize = 16;
 pub async fn run(client: Client, members: Members, dns: Option<DnsHandle>, stop: CancellationToken) {
     let (services, writer) = store();
     let api: Api<Service> = Api::all(client.clone());
-    let events = reflector(writer, watcher(api, watcher::Config::default()).default_backoff()).boxed();
+    let events = reflector(writer, watcher(api, watcher::Config::default()).backoff(crate::backoff::watching())).boxed();
     let controller = Controller {
         client,
         members,

@@ -279,6 +279,66 @@ async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
 }
 
 #[tokio::test]
+async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_for_a_moment() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
+    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let mut rohan = join(&f.members, "rohan", "west", "192.0.2.2");
+    let all = [
+        "nginx 180 A 192.0.2.1 192.0.2.2",
+        "nginx.south 180 A 192.0.2.1",
+        "nginx.south-1.south 180 A 192.0.2.1",
+        "nginx.west 180 A 192.0.2.2",
+        "nginx.west-1.west 180 A 192.0.2.2",
+    ];
+    f.published("all levels", &all).await;
+    // Whoever asks at any time gets an answer at every level.
+    let (dns, zone, stop) = (f.dns.clone(), f.zone.clone(), f.stop.clone());
+    let asking = tokio::spawn(async move {
+        let mut asked = 0_u64;
+        while !stop.is_cancelled() {
+            let held = dns.read(&zone, &zone.name).await.unwrap();
+            assert_eq!(held.len(), 5, "{held:?}");
+            asked += 1;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        asked
+    });
+    let endpoints = |name: &str| MemberChange::Endpoints { cluster: name.into(), namespace: "demo".into(), service: "nginx".into() };
+    gondor.slices.apply_watcher_event(&Event::Apply(slice(false)));
+    f.members.tell(endpoints("gondor"));
+    let fallen = [
+        "nginx 180 A 192.0.2.2",
+        "nginx.south 180 CNAME nginx",
+        "nginx.south-1.south 180 CNAME nginx.south",
+        "nginx.west 180 A 192.0.2.2",
+        "nginx.west-1.west 180 A 192.0.2.2",
+    ];
+    f.published("no endpoints in gondor", &fallen).await;
+    rohan.slices.apply_watcher_event(&Event::Delete(slice(true)));
+    f.members.tell(endpoints("rohan"));
+    f.published("no endpoints anywhere: the addresses stay", &all).await;
+    f.members.modify("gondor", |m| m.health = Health::Offline);
+    f.members.modify("rohan", |m| (m.health, m.counts) = (Health::Offline, false));
+    f.members.modify("rohan", |m| (m.services_synced, m.endpoints_synced) = (false, false));
+    until("nobody is ready", || f.api.status().as_array().is_none_or(Vec::is_empty)).await;
+    f.published("everybody is away", &all).await;
+    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    f.members.modify("gondor", |m| m.health = Health::Ready);
+    gondor.slices.apply_watcher_event(&Event::Apply(slice(true)));
+    f.members.tell(endpoints("gondor"));
+    let back = [
+        "nginx 180 A 192.0.2.1",
+        "nginx.south 180 A 192.0.2.1",
+        "nginx.south-1.south 180 A 192.0.2.1",
+        "nginx.west 180 CNAME nginx",
+        "nginx.west-1.west 180 CNAME nginx.west",
+    ];
+    f.published("gondor is back", &back).await;
+    f.stop.cancel();
+    assert!(asking.await.unwrap() > 10);
+}
+
+#[tokio::test]
 async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_annotation() {
     let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
     let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");

@@ -31,7 +31,7 @@ use tower::Service;
 /// One API server and how to reach it.
 #[derive(Clone)]
 pub(crate) struct Api {
-    client: kube::Client,
+    pub(crate) client: kube::Client,
     current: Current,
     pub(crate) link: Arc<Link>,
     /// Where its store is, and where copies of it are put.
@@ -58,6 +58,8 @@ pub(crate) struct Link {
     deaf: AtomicBool,
     forbidden: Mutex<Option<String>>,
     ended: watch::Sender<()>,
+    /// Watches of ConfigMaps that panic from now on.
+    pub(crate) panics: AtomicUsize,
     writes: AtomicUsize,
 }
 
@@ -94,8 +96,12 @@ impl Service<Request<Body>> for Linked {
         if link.forbidden.lock().unwrap().as_ref().is_some_and(|part| path.contains(part)) {
             return Box::pin(async move { refusal(403, "Forbidden") });
         }
+        let less = |left: usize| left.checked_sub(1);
+        let watches = path.contains("/configmaps?") && path.contains("watch=true");
+        let panics = watches && link.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
         let answer = self.current.get().admin_service().call(request);
         Box::pin(async move {
+            assert!(!panics, "a panic for a test");
             while link.cut.load(Ordering::SeqCst) {
                 tokio::time::sleep(Duration::from_millis(10)).await;
             }
@@ -127,6 +133,11 @@ impl Api {
         let link = Arc::new(Link::default());
         let client = kube::Client::new(Linked { current: current.clone(), link: Arc::default() }, "default");
         Self { client, current, link, dir: Arc::new(dir), profile }
+    }
+
+    /// The server that answers now.
+    pub(crate) fn server(&self) -> Arc<Server> {
+        self.current.get()
     }
 
     /// Copies the store of this member, as a backup does.
@@ -269,7 +280,17 @@ impl Bed {
 
     /// As [`Bed::start`], with other paces.
     pub(crate) async fn start_with(config: Config) -> Self {
-        let mut bed = Self {
+        let mut bed = Self::new(config).await;
+        bed.run();
+        for name in ["gondor", "rohan"] {
+            bed.until_cluster(name, "Ready").await;
+        }
+        bed
+    }
+
+    /// Two members, both joined, without controllers yet.
+    pub(crate) async fn new(config: Config) -> Self {
+        let bed = Self {
             federation: Api::start(Profile::Federation).await,
             gondor: Api::start(Profile::Member).await,
             rohan: Api::start(Profile::Member).await,
@@ -279,26 +300,33 @@ impl Bed {
         for name in ["gondor", "rohan"] {
             bed.federation.create(CLUSTERS, cluster(name)).await;
         }
-        bed.run();
-        for name in ["gondor", "rohan"] {
-            bed.until_cluster(name, "Ready").await;
-        }
         bed
     }
 
     /// Starts the controllers.
     pub(crate) fn run(&mut self) {
+        self.run_through(self.federation.client.clone());
+    }
+
+    /// As [`Bed::run`], with another client of the federation.
+    pub(crate) fn run_through(&mut self, federation: kube::Client) {
         let shutdown = CancellationToken::new();
         // The twin is gondor under another name, for who joins it.
         let named = [("gondor", &self.gondor), ("rohan", &self.rohan), ("twin", &self.gondor)];
         let members = named.into_iter().map(|(name, api)| (name.to_owned(), api.clone())).collect();
-        let work = run_with(self.config.clone(), self.federation.client.clone(), Arc::new(Members(members)), shutdown.clone());
+        let work = run_with(self.config.clone(), federation, Arc::new(Members(members)), shutdown.clone());
         self.running = Some((shutdown, tokio::spawn(work)));
     }
 
     /// From the next start on a controller is off.
     pub(crate) fn switch_off(&mut self, controller: &str) {
         self.config.controllers.insert(controller.to_owned(), false);
+    }
+
+    /// Waits until the controllers end by themselves.
+    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+        let (_shutdown, handle) = self.running.take().unwrap();
+        tokio::time::timeout(Duration::from_secs(60), handle).await.expect("they go on").unwrap()
     }
 
     /// Stops the controllers and waits for them.

@@ -8,3 +8,4 @@ mod healing;
 mod identity;
 mod jobs;
 mod propagation;
+mod supervision;
