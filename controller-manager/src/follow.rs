@@ -15,7 +15,7 @@ use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::value::RawValue;
 use tokio::time::{Instant, sleep, timeout};
 
-use crate::members::request::{chain, query_value};
+use crate::members::request::{LARGEST, chain, query_value};
 
 mod lines;
 #[cfg(test)]
@@ -27,8 +27,6 @@ use lines::Lines;
 const PAGE: usize = 500;
 /// Longest wait for one page.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
-/// Largest page that is read.
-const LARGEST_PAGE: usize = 64 << 20;
 /// How often a list may begin anew because its pages became too old on the way.
 const LIST_TRIES: usize = 3;
 /// Seconds after which a server is asked to end a watch, plus up to as many again.
@@ -142,7 +140,7 @@ enum Problem {
     Refused(StatusCode, String),
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
-    #[error("one page has more than {} MiB", LARGEST_PAGE >> 20)]
+    #[error("one page has more than {} MiB", LARGEST >> 20)]
     Large,
     #[error("{0}")]
     Transport(String),
@@ -285,7 +283,7 @@ impl<K: DeserializeOwned> Source<K> {
         let exchange = async {
             let response = self.open(&path).await?;
             let (parts, body) = response.into_parts();
-            let body = Limited::new(body, LARGEST_PAGE).collect().await.map_err(too_large)?.to_bytes();
+            let body = Limited::new(body, LARGEST).collect().await.map_err(too_large)?.to_bytes();
             if parts.status != StatusCode::OK {
                 return Err(Problem::Refused(parts.status, words(parts.status, &body)));
             }

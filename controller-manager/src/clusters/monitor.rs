@@ -116,8 +116,6 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         lane: Some(jobs),
         was_ready: first.status.is_ready(),
     });
-    // Whatever ran here before, its session is over.
-    clusters.mailbox.send(Intake::Session { cluster: first.name.clone(), epoch: None });
     let watches = Watches {
         cluster: first.name.clone(),
         federation: clusters.name.clone(),

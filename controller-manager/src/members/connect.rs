@@ -5,12 +5,10 @@ use std::{collections::BTreeMap, time::Duration};
 use async_trait::async_trait;
 use federation_api::{cluster::ClusterSpec, keys};
 use k8s_openapi::api::core::v1::Secret;
-use kube::client::ClientBuilder;
 use sha2::{Digest, Sha256};
 
 use super::{
     access::{Access, Data},
-    bounded::Bounded,
     request::chain,
 };
 
@@ -223,8 +221,8 @@ impl MemberConnector for HostConnector {
         let mut config = access.into_config(cluster, &server).await.map_err(ConnectError::Other)?;
         config.connect_timeout = Some(CONNECT_TIMEOUT);
         config.default_retry = false;
-        let builder = ClientBuilder::try_from(config).map_err(|e| ConnectError::Other(format!("no client can be made: {}", chain(&e))))?;
-        Ok(Some(Connection { client: builder.with_layer(&Bounded).build(), fingerprint }))
+        let client = kube::Client::try_from(config).map_err(|e| ConnectError::Other(format!("no client can be made: {}", chain(&e))))?;
+        Ok(Some(Connection { client, fingerprint }))
     }
 }
 

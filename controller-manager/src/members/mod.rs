@@ -9,7 +9,6 @@ use tokio::sync::{broadcast, watch};
 
 mod access;
 mod apply;
-mod bounded;
 pub mod connect;
 pub mod endpoints;
 mod foreign;

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, StatusCode, header};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
 
 use super::trouble::Trouble;
+
+/// Bytes of the largest answer that is read: whoever sends more, by malice or mistake, does not fill our memory. Lists
+/// come in pages of some hundred objects.
+pub(crate) const LARGEST: usize = 64 << 20;
 
 /// A complete answer.
 #[derive(Debug)]
@@ -74,7 +78,7 @@ impl<'a> Call<'a> {
         let exchange = async {
             let response = client.send(request).await.map_err(|e| CallError::transport(&e))?;
             let (parts, body) = response.into_parts();
-            let body = body.collect().await.map_err(|e| CallError::transport(&e))?.to_bytes();
+            let body = Limited::new(body, LARGEST).collect().await.map_err(|e| CallError::transport(e.as_ref()))?.to_bytes();
             let retry_after = parts.headers.get(header::RETRY_AFTER).and_then(|v| v.to_str().ok()?.parse().ok()).map(Duration::from_secs);
             Ok(Reply { status: parts.status, retry_after, body })
         };
@@ -156,6 +160,20 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[tokio::test]
+    async fn d20_an_answer_larger_than_the_bound_is_an_error_and_not_our_memory() {
+        let client = |bytes: usize| {
+            let service = tower::service_fn(move |_: Request<kube::client::Body>| {
+                std::future::ready(Ok::<_, std::io::Error>(http::Response::new(kube::client::Body::from(vec![b' '; bytes]))))
+            });
+            kube::Client::new(service, "default")
+        };
+        let limit = Duration::from_secs(60);
+        assert!(Call::get("/api/v1/nodes").send(&client(LARGEST), limit).await.is_ok());
+        let error = Call::get("/api/v1/nodes").send(&client(LARGEST + 1), limit).await.unwrap_err();
+        assert!(error.to_string().contains("length limit exceeded"), "{error}");
+    }
 
     #[test]
     fn query_values_are_encoded() {

@@ -36,7 +36,7 @@ impl Brain {
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
                 if let Some(side) = self.clusters.get_mut(&cluster) {
-                    // Its monitor was started again, and with it the lane.
+                    let restarted = lane.is_some();
                     if let Some(lane) = lane {
                         side.lane = lane;
                     }
@@ -44,6 +44,10 @@ impl Brain {
                     let allowed = consent && !side.consent;
                     (side.uid, side.labels) = (uid, labels);
                     side.consent = consent;
+                    // Its monitor was started again, so what was under way is void.
+                    if restarted {
+                        self.take_session(&cluster, None);
+                    }
                     if news {
                         self.enqueue_all();
                     }
