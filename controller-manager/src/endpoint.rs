@@ -185,13 +185,12 @@ mod tests {
         let tasks = std::sync::Arc::new(Supervisor::default());
         let told = Told { tasks: std::sync::Arc::downgrade(&tasks), ..told(true) };
         assert_eq!(answer(&Method::GET, "/livez", &told).status(), 200);
-        let ink = None::<()>;
-        tasks.spawn("records", async move { ink.expect("no ink") });
+        tasks.spawn("records", std::future::ready(Err::<daemon::supervise::Done, _>("no ink")));
         tasks.death().await;
         let response = answer(&Method::GET, "/livez", &told);
         assert_eq!(response.status(), 500);
         let body = response.into_body().collect().await.unwrap().to_bytes();
-        assert_eq!(body, "task records panicked: no ink\n");
+        assert_eq!(body, "task records failed: no ink\n");
     }
 
     async fn listening() -> (SocketAddr, JoinSet<()>) {

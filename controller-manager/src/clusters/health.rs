@@ -65,8 +65,11 @@ impl From<Finding> for Answer {
 pub(crate) async fn probe(client: &kube::Client, server: &str, limit: Duration) -> Answer {
     let (health, identity) = tokio::join!(Call::get("/healthz").send(client, limit), Call::get(IDENTITY).send(client, limit));
     let mut answer = judge(health, identity);
-    if answer.finding.reason == Trouble::Other.reason() && is_unknown_host(server, limit).await {
-        answer.finding = Finding::trouble(Trouble::UnknownHost, &format!("the host of {server} has no address"));
+    let unclear = answer.finding.health == Health::Offline && answer.finding.reason == Trouble::Other.reason();
+    if unclear && is_unknown_host(server, limit).await {
+        let Finding { reason, message, .. } = &mut answer.finding;
+        *reason = Trouble::UnknownHost.reason();
+        *message = message.replace(Trouble::Other.hint(), Trouble::UnknownHost.hint());
     }
     answer
 }
@@ -191,6 +194,10 @@ impl Verdict {
         self.failures > 0
     }
 }
+
+#[cfg(test)]
+#[path = "probe_tests.rs"]
+mod probe_tests;
 
 #[cfg(test)]
 mod tests {

@@ -77,7 +77,8 @@ impl Trouble {
     fn of_tls(error: &rustls::Error) -> Self {
         let rustls::Error::InvalidCertificate(certificate) = error else { return Self::Tls };
         match certificate {
-            CertificateError::UnknownIssuer => Self::UnknownAuthority,
+            // Authorities of clusters have one name, mostly, and then only the signature tells them apart.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
             CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
@@ -141,7 +142,8 @@ mod tests {
             (tls(CertificateError::NotValidForName), Trouble::WrongName),
             (tls(CertificateError::Expired), Trouble::Expired),
             (tls(CertificateError::NotValidYet), Trouble::NotYetValid),
-            (tls(CertificateError::BadSignature), Trouble::BadCertificate),
+            (tls(CertificateError::BadSignature), Trouble::UnknownAuthority),
+            (tls(CertificateError::Revoked), Trouble::BadCertificate),
             (io::Error::other(rustls::Error::DecryptError), Trouble::Tls),
             (io::ErrorKind::ConnectionRefused.into(), Trouble::Refused),
             (io::ErrorKind::HostUnreachable.into(), Trouble::NoRoute),
