@@ -33,7 +33,7 @@ struct Api {
 impl Api {
     async fn start(profile: Profile) -> Self {
         let server = Server::start(ServerConfig::in_memory(profile)).await.unwrap();
-        server.wait_ready(Duration::from_secs(10)).await.unwrap();
+        server.wait_ready(Duration::from_secs(60)).await.unwrap();
         Api { server: Arc::new(server), cut: Arc::default() }
     }
 
@@ -68,7 +68,7 @@ impl Api {
             if done(&found) {
                 return found;
             }
-            assert!(start.elapsed() < Duration::from_secs(20), "{path} stayed {found}");
+            assert!(start.elapsed() < Duration::from_secs(60), "{path} stayed {found}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
@@ -143,7 +143,7 @@ async fn answers(resolver: &TokioResolver, level: &str, expected: &[&str]) -> Du
         if found == expected {
             return start.elapsed();
         }
-        assert!(start.elapsed() < Duration::from_secs(20), "{name}: {found:?} instead of {expected:?}");
+        assert!(start.elapsed() < Duration::from_secs(60), "{name}: {found:?} instead of {expected:?}");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -180,7 +180,7 @@ async fn a_federated_service_resolves_follows_a_cut_and_goes() {
     rohan.balance("192.0.2.2").await;
     let told = Instant::now();
     answers(&resolver, "", &["192.0.2.1", "192.0.2.2"]).await;
-    assert!(told.elapsed() < Duration::from_secs(1), "endpoint change to record took {:?}", told.elapsed());
+    assert!(told.elapsed() < Duration::from_secs(5), "endpoint change to record took {:?}", told.elapsed());
     answers(&resolver, "gondor.", &["192.0.2.1"]).await;
     answers(&resolver, "rohan-1.rohan.", &["192.0.2.2"]).await;
     let both = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]},{"cluster":"rohan","items":[{"ip":"192.0.2.2"}]}]}"#;

@@ -25,7 +25,7 @@ struct Member {
 impl Member {
     async fn start() -> Self {
         let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
-        server.wait_ready(std::time::Duration::from_secs(10)).await.unwrap();
+        server.wait_ready(std::time::Duration::from_secs(60)).await.unwrap();
         let (inner, meddle) = (server.admin_service(), Arc::new(Mutex::new(None::<(String, Value)>)));
         let waiting = meddle.clone();
         let service = tower::service_fn(move |request: Request<Body>| {

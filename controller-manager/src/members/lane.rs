@@ -586,7 +586,7 @@ mod tests {
         let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
         jobs.send(Job { key, epoch: 1, uid: "u".into(), digest: String::new(), work: Work::Delete })
             .unwrap_or_else(|_| panic!("the lane ended"));
-        let answer = tokio::time::timeout(Duration::from_secs(5), inbox.recv()).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await.unwrap();
         assert!(matches!(answer, Some(Intake::Outcome { outcome: Outcome::Failed { .. }, .. })));
         running.abort();
     }

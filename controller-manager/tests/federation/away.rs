@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment, is_a_memory};
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, RECORDS, SOON, config, config_map, deployment, is_a_memory};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn deletion_leaves_a_tombstone_that_survives_a_restart() {
@@ -45,7 +45,7 @@ async fn replicas_move_and_news_arrive_later() {
     // A hanging member does not delay the other.
     bed.federation.create(MAPS, config_map("horn")).await;
     let took = bed.rohan.until_there(&format!("{MAPS}/horn")).await;
-    assert!(took < Duration::from_secs(1), "{took:?}");
+    assert!(took < SOON, "{took:?}");
     assert!(bed.gondor.get(&format!("{MAPS}/horn")).await.is_none());
 
     bed.gondor.cut(false);

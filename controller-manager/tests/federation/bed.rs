@@ -28,6 +28,9 @@ use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tower::Service;
 
+/// What happens at once takes no longer, on a slow machine with other work too.
+pub(crate) const SOON: Duration = Duration::from_secs(5);
+
 /// One API server and how to reach it.
 #[derive(Clone)]
 pub(crate) struct Api {
@@ -208,7 +211,7 @@ impl Api {
         assert!(status < 300, "{body}");
     }
 
-    /// Waits until what is at `path` satisfies `done`, at most 15 seconds.
+    /// Waits until what is at `path` satisfies `done`, at most a minute.
     pub(crate) async fn until(&self, path: &str, done: impl Fn(Option<&Value>) -> bool) -> Duration {
         let start = Instant::now();
         loop {
@@ -216,7 +219,7 @@ impl Api {
             if done(found.as_ref()) {
                 return start.elapsed();
             }
-            assert!(start.elapsed() < Duration::from_secs(15), "{path} stayed {}", found.unwrap_or(Value::Null));
+            assert!(start.elapsed() < Duration::from_secs(60), "{path} stayed {}", found.unwrap_or(Value::Null));
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }

@@ -76,7 +76,7 @@ pub async fn etcd_with(scheme: &str, more: &[&str]) -> (Process, String) {
     let child = command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let process = Process { child, _directory: directory };
     let address: SocketAddr = client.rsplit('/').next().unwrap().parse().unwrap();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(address).await.is_err() {
         assert!(Instant::now() < end, "etcd does not listen at {address}");
         tokio::time::sleep(Duration::from_millis(50)).await;

@@ -183,7 +183,7 @@ mod tests {
     #[tokio::test]
     async fn only_the_namespace_meant_is_emptied_and_let_go() {
         let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
-        server.wait_ready(Duration::from_secs(10)).await.unwrap();
+        server.wait_ready(Duration::from_secs(60)).await.unwrap();
         let inner = &server.inner;
         let make = async |plural: &str, namespace: Option<&str>, object: Value| {
             let entry = inner.registry.find("", "v1", plural).unwrap();

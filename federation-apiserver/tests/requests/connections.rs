@@ -106,12 +106,12 @@ async fn a_port_in_use_is_one_clear_line() {
     assert!(e.message.ends_with("the port is in use") && !e.hint.is_empty(), "{e}");
 }
 
-/// Waits until the other side closes; answers whether it took its time.
-async fn closed(mut io: impl AsyncRead + Unpin, at_least: Duration) -> bool {
-    let (start, mut sink) = (Instant::now(), Vec::new());
+/// Waits until the other side closes; answers how long that was after the start, from before the connection was made.
+async fn closed(mut io: impl AsyncRead + Unpin, start: Instant) -> Duration {
+    let mut sink = Vec::new();
     // It may end with an error or in good order.
-    let _ = tokio::time::timeout(Duration::from_secs(10), io.read_to_end(&mut sink)).await.expect("it stays open");
-    start.elapsed() >= at_least
+    let _ = tokio::time::timeout(Duration::from_secs(30), io.read_to_end(&mut sink)).await.expect("it stays open");
+    start.elapsed()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -119,19 +119,22 @@ async fn connections_that_ask_nothing_are_closed() {
     let dir = tempfile::tempdir().unwrap();
     let tokens = dir.path().join("tokens.csv");
     std::fs::write(&tokens, "t,root,1,system:masters\n").unwrap();
-    let patience = Patience { first: Duration::from_millis(600), idle: Duration::from_millis(900) };
+    let patience = Patience { first: Duration::from_secs(2), idle: Duration::from_millis(900) };
     let server = ready(Config { token_auth_file: Some(tokens), patience, ..Config::in_memory(Profile::Member) }).await;
     let listening = server.listen().await.unwrap();
     let at = listening.address().to_string();
     tokio::spawn(listening.serve(std::future::pending()));
-    let soon = Duration::from_millis(400);
-
+    let start = Instant::now();
     let silent = TcpStream::connect(&at).await.unwrap();
     let (http2, mut http1, mut split) = tokio::join!(tls(&at, "h2"), tls(&at, "http/1.1"), tls(&at, "h2"));
-    http1.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\nx-slow: ").await.unwrap();
-    split.write_all(b"PRI * HTTP/2.0\r\n").await.unwrap();
-    let all = tokio::join!(closed(silent, soon), closed(http2, soon), closed(http1, soon), closed(split, soon));
-    assert_eq!(all, (true, true, true, true), "they had their time");
+    // A slow machine may come too late for these; then they are closed all the same.
+    let _ = http1.write_all(b"GET /livez HTTP/1.1\r\nhost: a\r\nx-slow: ").await;
+    let _ = split.write_all(b"PRI * HTTP/2.0\r\n").await;
+    let (silent, http2, http1, split) =
+        tokio::join!(closed(silent, start), closed(http2, start), closed(http1, start), closed(split, start));
+    for took in [silent, http2, http1, split] {
+        assert!(took >= patience.first, "they had their time: {took:?}");
+    }
 
     for protocol in ["h2", "http/1.1"] {
         let io = TokioIo::new(tls(&at, protocol).await);
@@ -155,9 +158,8 @@ async fn connections_that_ask_nothing_are_closed() {
             frame.unwrap();
         }
         assert!(start.elapsed() > Duration::from_millis(1900), "an open watch keeps a connection for {:?} ({protocol})", start.elapsed());
-        let watched = start.elapsed();
-        let _ = tokio::time::timeout(Duration::from_secs(5), left).await.expect("an idle connection stays open");
-        assert!(start.elapsed() > watched + Duration::from_millis(800), "it was idle long enough ({protocol})");
+        let _ = tokio::time::timeout(Duration::from_secs(30), left).await.expect("an idle connection stays open");
+        assert!(start.elapsed() > Duration::from_millis(1900) + patience.idle, "it was idle long enough ({protocol})");
     }
 }
 
@@ -179,15 +181,18 @@ async fn shutdown_ends_watches_and_takes_no_new_connections() {
     let at = listening.address().to_string();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let serving = tokio::spawn(listening.serve(async move { drop(stopped.await) }));
-    let watch = get("/api/v1/namespaces?watch=true", &[("authorization", "Bearer t")]);
-    let watching = {
-        let at = at.clone();
-        tokio::spawn(async move { over_connection(&at, client_config(None), watch).await.unwrap() })
-    };
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(tls(&at, "http/1.1").await)).await.unwrap();
+    tokio::spawn(connection);
+    let watch = get("/api/v1/namespaces?watch=true", &[("authorization", "Bearer t"), ("host", "a")]);
+    let mut answer = sender.send_request(watch).await.unwrap();
+    assert_eq!(answer.status(), 200, "the watch is open");
     stop.send(()).unwrap();
-    let answer = tokio::time::timeout(Duration::from_secs(5), watching).await.unwrap().unwrap();
-    assert_eq!(answer.code, 200);
-    tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
+    let ended = async {
+        while let Some(frame) = answer.frame().await {
+            frame.unwrap();
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
+    tokio::time::timeout(Duration::from_secs(30), serving).await.unwrap().unwrap();
     assert!(over_connection(&at, client_config(None), get("/livez", &[])).await.is_err());
 }

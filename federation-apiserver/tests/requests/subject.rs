@@ -43,7 +43,7 @@ pub(crate) async fn in_memory(profile: Profile) -> Subject {
 
 pub(crate) async fn ready(config: Config) -> Box<Server> {
     let server = Server::start(config).await.unwrap();
-    server.wait_ready(Duration::from_secs(10)).await.unwrap();
+    server.wait_ready(Duration::from_secs(60)).await.unwrap();
     Box::new(server)
 }
 

@@ -173,7 +173,7 @@ impl EtcdServer {
     }
 
     fn wait(&self) {
-        let deadline = Instant::now() + Duration::from_secs(20);
+        let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.member.client)).is_err() {
             assert!(Instant::now() < deadline, "etcd does not listen");
             std::thread::sleep(Duration::from_millis(20));
@@ -249,5 +249,5 @@ pub(crate) fn map(name: &str, app: &str, n: u64) -> Value {
 
 /// Fails the test when something takes too long.
 pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(Duration::from_secs(20), future).await.expect("it takes too long")
+    tokio::time::timeout(Duration::from_secs(60), future).await.expect("it takes too long")
 }
