@@ -1,6 +1,8 @@
 //! Kubernetes API machinery as pure functions over bytes and JSON. Nothing here does IO.
 
+pub mod clip;
 pub mod codec;
+pub mod depth;
 pub mod openapi;
 pub mod patch;
 pub mod schema;

@@ -22,3 +22,11 @@ impl From<SelectorError> for ApiError {
         Self::bad_request(error.0)
     }
 }
+
+/// Terms one selector of a request may have: each is looked at for each object.
+const MAX_TERMS: usize = 1000;
+
+/// Whether a selector may have so many terms.
+fn bounded(terms: usize) -> Result<(), SelectorError> {
+    if terms <= MAX_TERMS { Ok(()) } else { Err(SelectorError(format!("a selector has at most {MAX_TERMS} terms"))) }
+}

@@ -51,6 +51,9 @@ pub enum FieldErrorKind {
     TypeInvalid,
 }
 
+/// Most refused fields one answer lists.
+const MAX_CAUSES: usize = 1000;
+
 /// One refused field.
 #[derive(Clone, Debug, PartialEq)]
 pub struct FieldError {
@@ -151,7 +154,11 @@ impl ApiError {
 
     /// 422 with a cause for each field. `kind` is the Kind, not the resource.
     pub fn invalid(group: &str, kind: &str, name: &str, errors: &[FieldError]) -> Self {
-        let each: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message())).collect();
+        let (errors, more) = errors.split_at(errors.len().min(MAX_CAUSES));
+        let mut each: Vec<String> = errors.iter().map(|e| format!("{}: {}", e.field, e.message())).collect();
+        if !more.is_empty() {
+            each.push(format!("and {} more", more.len()));
+        }
         let list = if each.len() == 1 { each[0].clone() } else { format!("[{}]", each.join(", ")) };
         let message = format!("{} \"{name}\" is invalid: {list}", qualified(group, kind));
         let mut d = details(group, kind, name);
@@ -231,6 +238,14 @@ mod tests {
         let e = ApiError::invalid("apps", "Deployment", "web", &two);
         assert_eq!(e.message, "Deployment.apps \"web\" is invalid: [a: Required value, b: Invalid value: 3: must be even]");
         assert_eq!(e.details["causes"][1]["reason"], "FieldValueInvalid");
+    }
+
+    #[test]
+    fn d5_errors_are_told_up_to_a_number() {
+        let many = vec![FieldError::required("a", ""); 100_000];
+        let e = ApiError::invalid("", "Service", "web", &many);
+        assert_eq!(e.details["causes"].as_array().map(Vec::len), Some(1000));
+        assert!(e.message.ends_with("a: Required value, and 99000 more]"), "{}", e.message.len());
     }
 
     #[test]

@@ -3,8 +3,11 @@
 use machinery::status::ApiError;
 use serde_json::json;
 
+use crate::handlers::Call;
 use crate::registry::resource::Resource;
 use crate::server::Inner;
+use crate::storage::StorageError;
+use crate::storage::object::Object;
 use crate::storage::store::ReadAt;
 
 /// Namespaces that are there from the start and stay.
@@ -21,14 +24,37 @@ pub(crate) async fn create(server: &Inner, resource: &Resource, namespace: &str)
     let known = server.registry.namespaces().store().get(None, namespace, ReadAt::Latest).await?;
     match known {
         None => Err(ApiError::not_found("", "namespaces", namespace)),
-        Some(found) if found.head.deleting() => {
-            let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-            let mut e = ApiError::forbidden(resource.group, resource.plural, "", &why);
-            let cause = format!("namespace {namespace} is being terminated");
-            e.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": cause, "field": "metadata.namespace"}]);
-            Err(e)
-        }
+        Some(found) if found.head.deleting() => Err(terminating(resource, namespace)),
         Some(_) => Ok(()),
+    }
+}
+
+fn terminating(resource: &Resource, namespace: &str) -> ApiError {
+    let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
+    let mut e = ApiError::forbidden(resource.group, resource.plural, "", &why);
+    let cause = format!("namespace {namespace} is being terminated");
+    e.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": cause, "field": "metadata.namespace"}]);
+    e
+}
+
+/// A creation may be stored long after it was admitted, when its namespace is gone and nobody would ever remove it. So
+/// it is looked at again: all caches are as of the same revision, and when the new object is among them, a namespace
+/// that went before it is not. What came too late is taken back.
+pub(crate) async fn created(call: Call<'_>, stored: &Object) -> Result<(), ApiError> {
+    let (resource, namespace) = (call.entry.resource, stored.head.namespace());
+    if !resource.namespaced {
+        return Ok(());
+    }
+    let known = call.server.registry.namespaces().store().get(None, namespace, ReadAt::Any).await?;
+    let late = match known {
+        None => ApiError::not_found("", "namespaces", namespace),
+        Some(found) if found.head.deleting() => terminating(resource, namespace),
+        Some(_) => return Ok(()),
+    };
+    match call.entry.store().delete(Some(namespace), stored.head.name(), stored.revision).await {
+        // Somebody else has it in hand: a deletion, or an update of one who saw it in time.
+        Ok(_) | Err(StorageError::Conflict { .. }) => Err(late),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -8,7 +8,7 @@ use machinery::schema::{Gvk, Types};
 use machinery::status::ApiError;
 use serde_json::Value;
 
-use super::Call;
+use super::{Call, cpu};
 use crate::server::service::RequestBody;
 
 /// kube-apiserver's limit.
@@ -34,9 +34,10 @@ pub(super) fn content_type(call: Call<'_>) -> &str {
 }
 
 /// Decodes a body that should hold an object of kind `expected`.
-pub(super) fn decode(call: Call<'_>, expected: &Gvk, bytes: &[u8]) -> Result<Decoded, ApiError> {
+pub(super) async fn decode(call: Call<'_>, expected: Gvk, bytes: Bytes) -> Result<Decoded, ApiError> {
     let media = MediaType::parse(content_type(call)).ok_or_else(|| ApiError::unsupported_media_type(codec::ACCEPTED))?;
-    codec::decode(Types::builtin(), expected, bytes, media, validation(call)?)
+    let validation = validation(call)?;
+    cpu::run(bytes.len(), move || codec::decode(Types::builtin(), &expected, &bytes, media, validation)).await?
 }
 
 /// What is to happen to unknown fields.

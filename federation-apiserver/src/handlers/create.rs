@@ -1,11 +1,12 @@
 //! CREATE, and the reviews that are asked by creating.
 
 use http::{Response, StatusCode};
+use machinery::schema::metadata::generated_prefix;
 use machinery::status::ApiError;
 use serde_json::Value;
 
 use super::prepare::{self, Write};
-use super::{Call, body, encode, with_warnings};
+use super::{Call, body, cpu, encode, with_warnings};
 use crate::admission;
 use crate::auth::reviews::Reviewer;
 use crate::server::response::{self, Body};
@@ -14,16 +15,15 @@ use crate::storage::StorageError;
 
 /// Names generated anew after a collision, at most.
 const GENERATE_TRIES: usize = 8;
-/// Generated names fit into a label with the five characters that are appended.
-const MAX_GENERATED: usize = 58;
 /// No vowels and nothing that looks like something else: no words come up by chance.
 const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 pub(super) async fn create(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
     let write = Write::new(call)?;
     let bytes = body::read(request_body).await?;
-    let decoded = body::decode(call, &call.entry.gvk, &bytes)?;
-    let stored = store_new(call, decoded.value, &write, false).await?;
+    let weight = bytes.len();
+    let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
+    let stored = store_new(call, decoded.value, weight, &write, false).await?;
     Ok(with_warnings(stored.answer(call, StatusCode::CREATED)?, &decoded.warnings))
 }
 
@@ -44,8 +44,8 @@ impl Stored {
     }
 }
 
-/// Default, admit, validate, store. `applied`: the object comes from server-side apply.
-pub(super) async fn store_new(call: Call<'_>, mut object: Value, write: &Write, applied: bool) -> Result<Stored, ApiError> {
+/// Default, admit, validate, store. `weight` is about the object's size in bytes; `applied`: it comes from server-side apply.
+pub(super) async fn store_new(call: Call<'_>, mut object: Value, weight: usize, write: &Write, applied: bool) -> Result<Stored, ApiError> {
     let resource = call.resource();
     prepare::settle_namespace(&mut object, resource.namespaced, &call.info.namespace)?;
     let generate = object["metadata"]["generateName"].as_str().unwrap_or_default().to_owned();
@@ -58,8 +58,13 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, write: &Write, 
             prepare::metadata(&mut candidate)?.insert("name".into(), generate_name(&generate).into());
         }
         admission::create(call.server, resource, &call.info.namespace).await?;
-        prepare::create(call.entry, &mut candidate, call.user, write, applied)?;
-        call.check_escalation(&candidate, None)?;
+        let (about, how) = (call.owned(), write.clone());
+        let prepared = cpu::run(weight, move || {
+            prepare::create(&about.entry, &mut candidate, &about.user, &how, applied)?;
+            about.check_escalation(&candidate, None)?;
+            Ok::<Value, ApiError>(candidate)
+        });
+        let candidate = prepared.await??;
         let name = candidate["metadata"]["name"].as_str().unwrap_or_default().to_owned();
         let exists = || ApiError::already_exists(resource.group, resource.plural, &name);
         if write.dry_run {
@@ -67,7 +72,10 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, write: &Write, 
             return if current.is_some() { Err(exists()) } else { Ok(Stored::DryRun(candidate)) };
         }
         match call.store().create(call.namespace(), &name, &candidate).await {
-            Ok(stored) => return Ok(Stored::Object(stored)),
+            Ok(stored) => {
+                admission::created(call, &stored).await?;
+                return Ok(Stored::Object(stored));
+            }
             Err(StorageError::Conflict { .. }) if generated && tries < GENERATE_TRIES => {}
             Err(StorageError::Conflict { .. }) => return Err(exists()),
             Err(e) => return Err(e.into()),
@@ -76,19 +84,15 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, write: &Write, 
 }
 
 fn generate_name(prefix: &str) -> String {
-    let mut end = prefix.len().min(MAX_GENERATED);
-    while !prefix.is_char_boundary(end) {
-        end -= 1;
-    }
     let random = uuid::Uuid::new_v4();
     let suffix = random.as_bytes().iter().take(5).map(|b| char::from(ALPHABET[usize::from(*b) % ALPHABET.len()]));
-    prefix[..end].chars().chain(suffix).collect()
+    generated_prefix(prefix).chars().chain(suffix).collect()
 }
 
 /// Answers an access or token review; nothing is stored.
 pub(super) async fn answer_question(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
     let bytes = body::read(request_body).await?;
-    let decoded = body::decode(call, &call.entry.gvk, &bytes)?;
+    let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
     let reviewer = Reviewer { authn: &call.server.authn, authz: &call.server.authz };
     let answer = reviewer.answer(call.resource().plural, &call.info.namespace, call.user, decoded.value)?;
     Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &decoded.warnings))

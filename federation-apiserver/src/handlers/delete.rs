@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use federation_api::keys;
 use http::{Response, StatusCode};
 use machinery::status::{ApiError, FieldError, FieldErrorKind};
@@ -144,18 +145,19 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
     let store = entry.store();
     let write = Write::internal();
     for attempt in 1.. {
-        let current = match store.get(namespace, name, ReadAt::Latest).await {
+        let found = store.get(namespace, name, ReadAt::Latest).await;
+        let found = found.and_then(|found| found.map(|object| object.value().map(|value| (object, value))).transpose());
+        let found = match found {
             // The way out of what cannot be read back: there is nobody left to wait for, and nothing to compare with.
             Err(StorageError::Corrupt(_)) if !wanted.conditional() => match store.delete_unreadable(namespace, name).await {
                 Ok(()) => return Ok(Deleted::Unreadable),
                 Err(StorageError::Conflict { .. }) if attempt < TRIES => continue,
                 Err(e) => return Err(e.into()),
             },
-            current => current?,
+            found => found?,
         };
-        let current = current.ok_or_else(|| ApiError::not_found(resource.group, resource.plural, name))?;
+        let (current, old) = found.ok_or_else(|| ApiError::not_found(resource.group, resource.plural, name))?;
         wanted.check(resource, &current)?;
-        let old = current.value()?;
         let mut new = marked(&old, wanted, &write.now);
         if entry.federated && old["kind"] == "Namespace" {
             remember_copies(&mut new, wanted);
@@ -237,21 +239,20 @@ pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody)
     let list_options = options::list_options(call.query)?;
     let listing = call.store().list(call.namespace(), &list_options, filter.as_deref().map(|f| f as _)).await?;
     let resource = call.resource();
-    let mut items = Vec::with_capacity(listing.items.len());
+    let mut items: Vec<Bytes> = Vec::with_capacity(listing.items.len());
     for object in &listing.items {
         let namespace = resource.namespaced.then(|| object.head.namespace());
         admission::delete(resource, object.head.name())?;
         match delete_object(call.entry, namespace, object.head.name(), &wanted).await {
-            Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.push(object.value()?),
-            Ok(Deleted::DryRun(value)) => items.push(value),
+            Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.push(object.bytes.clone()),
+            Ok(Deleted::DryRun(value)) => items.push(value.to_string().into()),
             Ok(Deleted::Unreadable) => {}
             Err(e) if e.code == 404 => {}
             Err(e) => return Err(e),
         }
     }
-    let (kind, version) = (format!("{}List", resource.kind), resource.api_version());
     let metadata = json!({"resourceVersion": listing.revision.to_string()});
-    Ok(response::json(StatusCode::OK, &json!({"kind": kind, "apiVersion": version, "metadata": metadata, "items": items})))
+    Ok(response::json_bytes(StatusCode::OK, Body::chunks(encode::list_parts(resource, &metadata, items))))
 }
 
 #[cfg(test)]

@@ -1,7 +1,6 @@
 //! Objects as answers: the stored bytes, or a form of them the client asked for.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
@@ -9,8 +8,9 @@ use machinery::status::ApiError;
 use machinery::table::{self, IncludeObject, ListMeta};
 use serde_json::{Value, json};
 
-use super::Call;
 use super::accept::{self, Form};
+use super::{Call, cpu};
+use crate::registry::resource::Resource;
 use crate::server::response::{self, Body};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;
@@ -47,43 +47,50 @@ pub(super) fn as_table(call: Call<'_>, objects: &[Value], meta: ListMeta<'_>, he
     Ok(table::table(&columns, objects, include, meta, headers, jiff::Timestamp::now().as_second()))
 }
 
-/// A list.
-pub(super) fn list(call: Call<'_>, listing: &Listing) -> Result<Response<Body>, ApiError> {
+/// A list. Tables and metadata are made of the objects that can be decoded: another must not hide them.
+pub(super) async fn list(call: Call<'_>, listing: Listing) -> Result<Response<Body>, ApiError> {
     let form = accept::form(call.headers)?;
+    let resource = call.resource();
     if form == Form::Objects {
-        return Ok(response::json_bytes(StatusCode::OK, Body::chunks(list_parts(call, listing))));
+        let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
+        if let Some(token) = listing.continue_token {
+            metadata["continue"] = token.into();
+        }
+        if let Some(n) = listing.remaining {
+            metadata["remainingItemCount"] = n.into();
+        }
+        let items = listing.items.iter().map(|item| item.bytes.clone());
+        return Ok(response::json_bytes(StatusCode::OK, Body::chunks(list_parts(resource, &metadata, items))));
     }
-    let version = listing.revision.to_string();
-    let token = listing.continue_token.clone().unwrap_or_default();
-    let meta = ListMeta { resource_version: &version, continue_token: &token, remaining: listing.remaining };
-    let objects = listing.items.iter().map(|o| o.value()).collect::<Result<Vec<_>, _>>()?;
-    Ok(response::json(
-        StatusCode::OK,
-        &match form {
+    let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
+    let size = listing.items.iter().map(|o| o.bytes.len()).sum();
+    let made = cpu::run(size, move || {
+        let version = listing.revision.to_string();
+        let token = listing.continue_token.unwrap_or_default();
+        let meta = ListMeta { resource_version: &version, continue_token: &token, remaining: listing.remaining };
+        let objects: Vec<Value> = listing.items.iter().filter_map(|o| o.readable(resource.plural)).collect();
+        let value = match form {
             Form::Partial => table::partial_metadata_list(&objects, meta),
-            _ => as_table(call, &objects, meta, true)?,
-        },
-    ))
+            _ => {
+                let columns = table::columns_for(resource.group, resource.kind);
+                table::table(&columns, &objects, include, meta, true, jiff::Timestamp::now().as_second())
+            }
+        };
+        response::json(StatusCode::OK, &value)
+    });
+    made.await
 }
 
-/// The head of a list, the stored bytes of its objects, and commas between them.
-fn list_parts(call: Call<'_>, listing: &Listing) -> VecDeque<Bytes> {
-    let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
-    if let Some(token) = &listing.continue_token {
-        metadata["continue"] = token.as_str().into();
-    }
-    if let Some(n) = listing.remaining {
-        metadata["remainingItemCount"] = n.into();
-    }
-    let (kind, version) = (call.resource().kind, call.resource().api_version());
+/// The head of a list, the encoded objects, and commas between them.
+pub(super) fn list_parts(resource: &Resource, metadata: &Value, items: impl IntoIterator<Item = Bytes>) -> VecDeque<Bytes> {
+    let (kind, version) = (resource.kind, resource.api_version());
     let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
-    let mut parts = VecDeque::with_capacity(listing.items.len() * 2 + 2);
-    parts.push_back(Bytes::from(head));
-    for (i, item) in listing.items.iter().enumerate() {
+    let mut parts = VecDeque::from([Bytes::from(head)]);
+    for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
             parts.push_back(Bytes::from_static(b","));
         }
-        parts.push_back(Arc::clone(item).bytes.clone());
+        parts.push_back(item);
     }
     parts.push_back(Bytes::from_static(b"]}\n"));
     parts

@@ -2,6 +2,7 @@
 
 mod accept;
 mod body;
+mod cpu;
 mod create;
 mod delete;
 mod encode;
@@ -115,23 +116,46 @@ impl<'a> Call<'a> {
         ApiError::not_found(self.resource().group, self.resource().plural, &self.info.name)
     }
 
-    /// 409 for the object of this request.
-    pub(crate) fn conflict(self, why: &str) -> ApiError {
-        ApiError::conflict(self.resource().group, self.resource().plural, &self.info.name, why)
-    }
-
     /// The object of this request as it is now.
     pub(crate) async fn current(self) -> Result<Option<Arc<Object>>, ApiError> {
         Ok(self.store().get(self.namespace(), &self.info.name, ReadAt::Latest).await?)
     }
 
+    /// What outlives the request, for work that may.
+    fn owned(self) -> Owned {
+        Owned { server: Arc::clone(self.server), entry: Arc::clone(self.entry), user: self.user.clone(), name: self.info.name.clone() }
+    }
+}
+
+/// What the processing of objects needs to know of a request.
+#[derive(Clone)]
+struct Owned {
+    server: Arc<Inner>,
+    entry: Arc<Entry>,
+    user: UserInfo,
+    /// Name in the path.
+    name: String,
+}
+
+impl Owned {
+    /// 409 for the object of this request.
+    fn conflict(&self, why: &str) -> ApiError {
+        ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, &self.name, why)
+    }
+
+    /// 400 for an object that is another than the one in the path.
+    fn misnamed(&self, name: &str) -> ApiError {
+        let wanted = &self.name;
+        ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})"))
+    }
+
     /// Roles may not grant more than their author holds.
-    pub(crate) fn check_escalation(self, new: &serde_json::Value, old: Option<&serde_json::Value>) -> Result<(), ApiError> {
-        if self.resource().group != "rbac.authorization.k8s.io" {
+    fn check_escalation(&self, new: &serde_json::Value, old: Option<&serde_json::Value>) -> Result<(), ApiError> {
+        if self.entry.resource.group != "rbac.authorization.k8s.io" {
             return Ok(());
         }
-        match RbacKind::of_resource(self.resource().plural) {
-            Some(kind) => escalation::check(&self.server.authz, self.user, kind, new, old),
+        match RbacKind::of_resource(self.entry.resource.plural) {
+            Some(kind) => escalation::check(&self.server.authz, &self.user, kind, new, old),
             None => Ok(()),
         }
     }
@@ -143,10 +167,20 @@ async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     encode::object(call, StatusCode::OK, &object)
 }
 
+/// Characters all warnings of an answer may have together, and to how many each is cut when they have more:
+/// kube-apiserver's limits.
+const MAX_WARNINGS: usize = 4096;
+const CUT_WARNING: usize = 256;
+
 /// An answer with warnings for the user.
 fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<Body> {
+    let cut = warnings.iter().map(|w| w.chars().count()).sum::<usize>() > MAX_WARNINGS;
+    let mut left = MAX_WARNINGS;
     for warning in warnings {
-        let quoted = warning.replace('\\', "\\\\").replace('"', "\\\"");
+        let shown = warning.char_indices().nth(CUT_WARNING).filter(|_| cut).map_or(warning.as_str(), |(end, _)| &warning[..end]);
+        let Some(rest) = left.checked_sub(shown.chars().count()) else { break };
+        left = rest;
+        let quoted = shown.replace('\\', "\\\\").replace('"', "\\\"");
         if let Ok(value) = http::HeaderValue::from_str(&format!("299 - \"{quoted}\"")) {
             response.headers_mut().append(http::header::WARNING, value);
         }
@@ -158,4 +192,20 @@ fn with_warnings(mut response: Response<Body>, warnings: &[String]) -> Response<
 fn success(details: &serde_json::Value) -> Response<Body> {
     let status = serde_json::json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
     response::json(StatusCode::OK, &status)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn d33_warnings_fit_into_headers_that_clients_take() {
+        let told = |warnings: &[String]| -> Vec<usize> {
+            let response = with_warnings(Response::new(Body::Empty), warnings);
+            response.headers().get_all(http::header::WARNING).iter().map(http::HeaderValue::len).collect()
+        };
+        assert_eq!(told(&["w".repeat(4000), "\"".into()]), [4008, 10]);
+        assert_eq!(told(&vec!["w".repeat(5000); 100]), vec![256 + 8; 16]);
+        assert_eq!(told(&vec!["é".repeat(300); 100]).len(), 16);
+    }
 }

@@ -1,5 +1,8 @@
 //! PATCH: JSON, merge, strategic merge and server-side apply.
 
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use machinery::codec::{self, FieldValidation};
 use machinery::patch::apply::{self, Writer};
@@ -11,7 +14,9 @@ use serde_json::{Value, json};
 use super::create;
 use super::prepare::{self, Write};
 use super::update::{self, TRIES};
-use super::{Call, body, scale, with_warnings};
+use super::{Call, body, cpu, scale, with_warnings};
+use crate::auth::Attributes;
+use crate::registry::Entry;
 use crate::registry::resource::Subresource;
 use crate::server::response::Body;
 use crate::server::service::RequestBody;
@@ -54,26 +59,26 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
     let validation = body::validation(call)?;
     let bytes = body::read(request_body).await?;
     if part == Some(Subresource::Scale) {
-        return scale::patch(call, kind, &bytes, &write).await;
+        return scale::patch(call, kind, bytes, &write).await;
     }
     if kind == Kind::Apply {
-        return apply_patch(call, part, &bytes, &write, validation).await;
+        return apply_patch(call, part, bytes, &write, validation).await;
     }
     if call.query.get("force").is_some() {
         let e = FieldError::forbidden("force", "may not be specified for non-apply patch");
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
     }
-    let patch = parse(kind, &bytes)?;
-    let warnings = std::sync::Mutex::new(Vec::new());
-    let stored = update::change(call, part, &write, false, |old| {
-        let new = patched(call, kind, old, &patch)?;
-        let decoded = codec::conform_patched(Types::builtin(), &call.entry.gvk, new, validation).map_err(|e| unfit(e, validation))?;
-        *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = decoded.warnings;
+    let weight = bytes.len();
+    let patch = parse(kind, bytes).await?;
+    let warnings = Arc::new(Mutex::new(Vec::new()));
+    let (about, told) = (call.owned(), Arc::clone(&warnings));
+    let stored = update::change(call, part, weight, &write, false, move |old| {
+        let new = patched(&about.entry, kind, old, &patch)?;
+        let decoded = codec::conform_patched(Types::builtin(), &about.entry.gvk, new, validation).map_err(|e| unfit(e, validation))?;
+        *told.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = decoded.warnings;
         let mut new = decoded.value;
         if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
-            let name = new["metadata"]["name"].as_str().unwrap_or_default();
-            let wanted = &call.info.name;
-            return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})")));
+            return Err(about.misnamed(new["metadata"]["name"].as_str().unwrap_or_default()));
         }
         let uid = &old["metadata"]["uid"];
         if new["metadata"]["uid"].is_null() {
@@ -81,12 +86,12 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
         } else if new["metadata"]["uid"] != *uid {
             // Only an update makes a condition of it.
             let e = FieldError::invalid("metadata.uid", new["metadata"]["uid"].clone(), "field is immutable");
-            return Err(ApiError::invalid(call.resource().group, call.resource().kind, &call.info.name, &[e]));
+            return Err(ApiError::invalid(about.entry.resource.group, about.entry.resource.kind, &about.name, &[e]));
         }
         Ok(new)
     });
     let stored = stored.await?;
-    let warnings = warnings.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
     Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &warnings))
 }
 
@@ -101,19 +106,19 @@ fn unfit(e: ApiError, validation: FieldValidation) -> ApiError {
     ApiError::invalid("", "", "", &[error])
 }
 
-pub(super) fn parse(kind: Kind, bytes: &[u8]) -> Result<Value, ApiError> {
-    match (kind, serde_json::from_slice(bytes)) {
-        (_, Err(e)) => Err(ApiError::bad_request(format!("error decoding patch: {e}"))),
+pub(super) async fn parse(kind: Kind, bytes: Bytes) -> Result<Value, ApiError> {
+    let patch = cpu::run(bytes.len(), move || codec::decode_patch(&bytes)).await??;
+    match kind {
         // As kube-apiserver, to which `null` is an empty map here and an error in a merge patch.
-        (Kind::Strategic, Ok(Value::Null)) => Ok(json!({})),
-        (Kind::Merge | Kind::Strategic, Ok(patch)) if !patch.is_object() => {
+        Kind::Strategic if patch.is_null() => Ok(json!({})),
+        Kind::Merge | Kind::Strategic if !patch.is_object() => {
             Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"))
         }
-        (_, Ok(patch)) => Ok(patch),
+        _ => Ok(patch),
     }
 }
 
-fn patched(call: Call<'_>, kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+fn patched(entry: &Entry, kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
     match kind {
         Kind::Json => json::apply(old, patch),
         Kind::Merge => {
@@ -121,7 +126,7 @@ fn patched(call: Call<'_>, kind: Kind, old: &Value, patch: &Value) -> Result<Val
             merge::apply(&mut new, patch);
             Ok(new)
         }
-        Kind::Strategic | Kind::Apply => strategic::apply(Types::builtin(), call.entry.type_id, old, patch),
+        Kind::Strategic | Kind::Apply => strategic::apply(Types::builtin(), entry.type_id, old, patch),
     }
 }
 
@@ -138,7 +143,7 @@ pub(super) fn patched_plain(kind: Kind, old: &Value, patch: &Value) -> Result<Va
 async fn apply_patch(
     call: Call<'_>,
     part: Option<Subresource>,
-    bytes: &[u8],
+    bytes: Bytes,
     write: &Write,
     validation: FieldValidation,
 ) -> Result<Response<Body>, ApiError> {
@@ -146,48 +151,58 @@ async fn apply_patch(
         let e = FieldError::required("fieldManager", "is required for apply patch");
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
     }
-    let decoded = codec::decode_configuration(&call.entry.gvk, bytes, validation)?;
+    let (about, weight) = (call.owned(), bytes.len());
+    let gvk = call.entry.gvk.clone();
+    let decoded = cpu::run(weight, move || codec::decode_configuration(&gvk, &bytes, validation)).await??;
     let mut wanted = decoded.value;
     let meta = prepare::metadata(&mut wanted)?;
     match meta.get("name").and_then(Value::as_str).unwrap_or_default() {
         "" => drop(meta.insert("name".into(), call.info.name.as_str().into())),
-        name if name != call.info.name => {
-            let path_name = &call.info.name;
-            return Err(ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({path_name})")));
-        }
+        name if name != about.name => return Err(about.misnamed(name)),
         _ => {}
     }
     prepare::settle_namespace(&mut wanted, call.resource().namespaced, &call.info.namespace)?;
-    let api_version = call.resource().api_version();
-    let subresource = part.map(Subresource::name).unwrap_or_default();
-    let writer = Writer {
-        manager: &write.manager,
-        subresource,
-        api_version: &api_version,
-        now: &write.now,
-        ignored: prepare::ignored(call.entry, subresource),
-    };
     let force = call.query.flag("force");
     // What was applied is merged as it was written; only the result takes the form of its type.
-    let merge = |live: Option<&Value>| {
-        let mut new = apply::apply(Types::builtin(), call.entry.type_id, live, &wanted, force, &writer)?;
-        schema::prune(Types::builtin(), call.entry.type_id, &mut new);
-        Ok::<Value, ApiError>(new)
+    let merge = {
+        let (about, wanted, write) = (about.clone(), wanted.clone(), write.clone());
+        let (subresource, api_version) = (part.map(Subresource::name).unwrap_or_default(), call.resource().api_version());
+        Arc::new(move |live: Option<&Value>| {
+            let entry = &about.entry;
+            let writer = Writer {
+                manager: &write.manager,
+                subresource,
+                api_version: &api_version,
+                now: &write.now,
+                ignored: prepare::ignored(entry, subresource),
+            };
+            let mut new = apply::apply(Types::builtin(), entry.type_id, live, &wanted, force, &writer)?;
+            schema::prune(Types::builtin(), entry.type_id, &mut new);
+            Ok::<Value, ApiError>(new)
+        })
     };
+    let version = &wanted["metadata"]["resourceVersion"];
     for attempt in 1..=TRIES {
         let live = call.current().await?;
+        let merge = Arc::clone(&merge);
         let outcome = match live {
             Some(_) => {
-                let stored = update::change(call, part, write, true, |old| {
+                let version = version.clone();
+                let stored = update::change(call, part, weight, write, true, move |old| {
                     let mut new = merge(Some(old))?;
-                    new["metadata"]["resourceVersion"] = wanted["metadata"]["resourceVersion"].clone();
+                    new["metadata"]["resourceVersion"] = version.clone();
                     Ok(new)
                 });
                 stored.await.map(|stored| (stored, StatusCode::OK))
             }
             None if part.is_some() => Err(call.not_found()),
-            None if !wanted["metadata"]["uid"].is_null() => Err(call.conflict("the uid given does not exist")),
-            None => create::store_new(call, merge(None)?, write, true).await.map(|stored| (stored, StatusCode::CREATED)),
+            None if !wanted["metadata"]["uid"].is_null() => Err(about.conflict("the uid given does not exist")),
+            None => {
+                // As in kube-apiserver, who makes an object by applying it needs the right to create it too.
+                call.server.authz.authorize(call.user, &Attributes { verb: "create".into(), ..call.info.clone() })?;
+                let new = cpu::run(weight, move || merge(None)).await??;
+                create::store_new(call, new, weight, write, true).await.map(|stored| (stored, StatusCode::CREATED))
+            }
         };
         match outcome {
             // Somebody created or deleted it in between.

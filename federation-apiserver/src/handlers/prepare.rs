@@ -12,6 +12,7 @@ use crate::registry::resource::Subresource;
 use crate::server::query::Query;
 
 /// How a write is made.
+#[derive(Clone)]
 pub(crate) struct Write {
     /// Field manager.
     pub(crate) manager: String,

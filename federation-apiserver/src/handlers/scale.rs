@@ -1,5 +1,6 @@
 //! `/scale`: an `autoscaling/v1` Scale over `spec.replicas`.
 
+use bytes::Bytes;
 use http::{Response, StatusCode};
 use machinery::codec;
 use machinery::schema::{Gvk, Types};
@@ -20,39 +21,36 @@ fn gvk() -> Gvk {
     Gvk::new("autoscaling", "v1", "Scale")
 }
 
-fn misnamed(call: Call<'_>, name: &str) -> ApiError {
-    let wanted = &call.info.name;
-    ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})"))
-}
-
 pub(super) async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let object = call.current().await?.ok_or_else(|| call.not_found())?.value()?;
     Ok(response::json(StatusCode::OK, &scale_of(&object)))
 }
 
-pub(super) async fn update(call: Call<'_>, bytes: &[u8], write: &Write) -> Result<Response<Body>, ApiError> {
-    let scale = body::decode(call, &gvk(), bytes)?.value;
+pub(super) async fn update(call: Call<'_>, bytes: Bytes, write: &Write) -> Result<Response<Body>, ApiError> {
+    let weight = bytes.len();
+    let scale = body::decode(call, gvk(), bytes).await?.value;
     let name = scale["metadata"]["name"].as_str().unwrap_or_default();
     if name != call.info.name {
-        return Err(misnamed(call, name));
+        return Err(call.owned().misnamed(name));
     }
-    store(call, write, |_| Ok(scale.clone())).await
+    store(call, weight, write, move |_| Ok(scale.clone())).await
 }
 
-pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: &[u8], write: &Write) -> Result<Response<Body>, ApiError> {
+pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: Bytes, write: &Write) -> Result<Response<Body>, ApiError> {
     if kind == Kind::Apply {
         // A Scale is no object of its own: there are no fields whose owners could be remembered.
         return Err(ApiError::unsupported_media_type(&PATCHES));
     }
     let validation = body::validation(call)?;
-    let change = patch::parse(kind, bytes)?;
+    let (about, weight) = (call.owned(), bytes.len());
+    let change = patch::parse(kind, bytes).await?;
     let named = change["metadata"]["resourceVersion"].as_str().map(str::to_owned);
-    store(call, write, |old| {
+    store(call, weight, write, move |old| {
         let new = patch::patched_plain(kind, &scale_of(old), &change)?;
         let mut new = codec::conform_patched(Types::builtin(), &gvk(), new, validation)?.value;
         let name = new["metadata"]["name"].as_str().unwrap_or_default();
-        if name != call.info.name {
-            return Err(misnamed(call, name));
+        if name != about.name {
+            return Err(about.misnamed(name));
         }
         new["metadata"]["resourceVersion"] = named.clone().map_or(Value::Null, Value::from);
         Ok(new)
@@ -60,14 +58,20 @@ pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: &[u8], write: &Writ
     .await
 }
 
-async fn store(call: Call<'_>, write: &Write, scale: impl Fn(&Value) -> Result<Value, ApiError>) -> Result<Response<Body>, ApiError> {
+async fn store(
+    call: Call<'_>,
+    weight: usize,
+    write: &Write,
+    scale: impl Fn(&Value) -> Result<Value, ApiError> + Send + Sync + 'static,
+) -> Result<Response<Body>, ApiError> {
     let part = Some(crate::registry::resource::Subresource::Scale);
-    let stored = update::change(call, part, write, false, |old| {
+    let about = call.owned();
+    let stored = update::change(call, part, weight, write, false, move |old| {
         let scale = scale(old)?;
         let replicas = scale["spec"]["replicas"].as_i64().unwrap_or(0);
         if !(0..=i64::from(i32::MAX)).contains(&replicas) {
             let e = FieldError::invalid("spec.replicas", replicas, "must be greater than or equal to 0");
-            return Err(ApiError::invalid("autoscaling", "Scale", &call.info.name, &[e]));
+            return Err(ApiError::invalid("autoscaling", "Scale", &about.name, &[e]));
         }
         let mut new = old.clone();
         new["spec"]["replicas"] = replicas.into();

@@ -1,12 +1,14 @@
 //! UPDATE of an object or of one of its subresources: compare and swap.
 
+use std::sync::Arc;
+
 use http::{Response, StatusCode};
 use machinery::status::{ApiError, FieldError};
 use serde_json::Value;
 
 use super::create::Stored;
 use super::prepare::{self, Change, Write};
-use super::{Call, body, options, scale, with_warnings};
+use super::{Call, body, cpu, options, scale, with_warnings};
 use crate::registry::resource::Subresource;
 use crate::server::response::Body;
 use crate::server::service::RequestBody;
@@ -21,11 +23,12 @@ pub(super) async fn update(call: Call<'_>, request_body: RequestBody, part: Opti
     let write = Write::new(call)?;
     let bytes = body::read(request_body).await?;
     if part == Some(Subresource::Scale) {
-        return scale::update(call, &bytes, &write).await;
+        return scale::update(call, bytes, &write).await;
     }
-    let decoded = body::decode(call, &call.entry.gvk, &bytes)?;
+    let weight = bytes.len();
+    let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
     let new = named(call, decoded.value)?;
-    let stored = change(call, part, &write, false, |_| Ok(new.clone())).await?;
+    let stored = change(call, part, weight, &write, false, move |_| Ok(new.clone())).await?;
     Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &decoded.warnings))
 }
 
@@ -47,36 +50,40 @@ fn named(call: Call<'_>, mut object: Value) -> Result<Value, ApiError> {
 }
 
 /// Reads, changes and writes, again when somebody else wrote in between and the change names no
-/// resourceVersion. `transform` makes the new object from the old one.
+/// resourceVersion. `transform` makes the new object from the old one and a request of about `weight` bytes.
 pub(super) async fn change(
     call: Call<'_>,
     part: Option<Subresource>,
+    weight: usize,
     write: &Write,
     applied: bool,
-    transform: impl Fn(&Value) -> Result<Value, ApiError>,
+    transform: impl Fn(&Value) -> Result<Value, ApiError> + Send + Sync + 'static,
 ) -> Result<Stored, ApiError> {
     let name = call.info.name.as_str();
+    let (about, transform) = (call.owned(), Arc::new(transform));
     for attempt in 1.. {
         let current = call.current().await?.ok_or_else(|| call.not_found())?;
-        let old = current.value()?;
-        let new = transform(&old)?;
-        let wanted = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-        let conditional = !wanted.is_empty() && old["metadata"]["resourceVersion"] != wanted;
-        if conditional {
-            options::parse_revision(wanted)?;
-            return Err(call.conflict(MODIFIED));
-        }
-        // A patched object carries the version it was read at, which is no condition of the caller.
-        let outcome = match prepare::update(call.entry, new, &old, part, write, applied)? {
-            Change::None => return Ok(Stored::Object(current)),
-            Change::Remove(new) if write.dry_run => return Ok(Stored::DryRun(new)),
-            Change::Replace(new) => {
-                call.check_escalation(&new, Some(&old))?;
-                if write.dry_run {
-                    return Ok(Stored::DryRun(new));
-                }
-                call.store().update(call.namespace(), name, &new, current.revision).await.map(Stored::Object)
+        let (inside, how, was, transform) = (about.clone(), write.clone(), Arc::clone(&current), Arc::clone(&transform));
+        let prepared = cpu::run(weight + current.bytes.len(), move || {
+            let old = was.value()?;
+            let new = transform(&old)?;
+            let wanted = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+            let conditional = !wanted.is_empty() && old["metadata"]["resourceVersion"] != wanted;
+            if conditional {
+                options::parse_revision(wanted)?;
+                return Err(inside.conflict(MODIFIED));
             }
+            // A patched object carries the version it was read at, which is no condition of the caller.
+            let change = prepare::update(&inside.entry, new, &old, part, &how, applied)?;
+            if let Change::Replace(new) = &change {
+                inside.check_escalation(new, Some(&old))?;
+            }
+            Ok(change)
+        });
+        let outcome = match prepared.await?? {
+            Change::None => return Ok(Stored::Object(current)),
+            Change::Remove(new) | Change::Replace(new) if write.dry_run => return Ok(Stored::DryRun(new)),
+            Change::Replace(new) => call.store().update(call.namespace(), name, &new, current.revision).await.map(Stored::Object),
             Change::Remove(new) => call.store().delete(call.namespace(), name, current.revision).await.map(|gone| {
                 let mut last = new;
                 last["metadata"]["resourceVersion"] = gone.revision.to_string().into();
@@ -86,9 +93,9 @@ pub(super) async fn change(
         match outcome {
             Ok(stored) => return Ok(stored),
             Err(StorageError::Conflict { .. }) if attempt < TRIES => {}
-            Err(StorageError::Conflict { .. }) => return Err(call.conflict(MODIFIED)),
+            Err(StorageError::Conflict { .. }) => return Err(about.conflict(MODIFIED)),
             Err(e) => return Err(e.into()),
         }
     }
-    Err(call.conflict(MODIFIED))
+    Err(about.conflict(MODIFIED))
 }

@@ -57,10 +57,11 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let resource = call.resource();
     let open = metrics::watcher(resource.group, resource.version, resource.plural);
     let sent = metrics::watch_events(resource.group, resource.version, resource.plural);
-    let lines = events.take_until(end).map(move |event| {
+    let lines = events.take_until(end).filter_map(move |event| {
         let _ = &open;
-        sent.increment(1);
-        encode(&event)
+        let line = encode(&event);
+        sent.increment(line.iter().len() as u64);
+        std::future::ready(line)
     });
     Ok(stream(lines.ready_chunks(64).flat_map(|lines| futures::stream::iter(join(lines))).boxed()))
 }
@@ -96,23 +97,23 @@ fn line(kind: &str, object: &Value) -> Bytes {
     Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
 }
 
-type Encoder = Box<dyn Fn(&WatchEvent) -> Bytes + Send + Sync>;
+type Encoder = Box<dyn Fn(&WatchEvent) -> Option<Bytes> + Send + Sync>;
 
-/// How events become lines: shared ones for objects, made one by one for tables and metadata.
+/// How events become lines: shared ones for objects, made one by one for tables and metadata. Of an object that cannot
+/// be decoded these tell nothing.
 fn encoder(call: Call<'_>, form: Form) -> Result<Encoder, ApiError> {
     let resource = call.resource();
     let version = resource.api_version();
     if form == Form::Objects {
-        return Ok(Box::new(move |event| event.line(&version, resource.kind)));
+        return Ok(Box::new(move |event| Some(event.line(&version, resource.kind))));
     }
     let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
     let columns = table::columns_for(resource.group, resource.kind);
     let headers = AtomicBool::new(true);
     Ok(Box::new(move |event| {
         let revision = event.revision().to_string();
-        let object = match event.object().map(|o| o.value()) {
-            Some(Ok(value)) => value,
-            Some(Err(e)) => return error_line(&ApiError::from(e)),
+        let object = match event.object() {
+            Some(object) => object.readable(resource.plural)?,
             None => {
                 let mut bookmark = json!({"kind": resource.kind, "apiVersion": version, "metadata": {"resourceVersion": revision}});
                 if event.initial_events_end() {
@@ -123,12 +124,12 @@ fn encoder(call: Call<'_>, form: Form) -> Result<Encoder, ApiError> {
         };
         let kind = event.kind();
         if form == Form::Partial {
-            return line(kind.as_str(), &table::partial_metadata(&object));
+            return Some(line(kind.as_str(), &table::partial_metadata(&object)));
         }
         // The first table names its columns, the others have rows only.
         let with_headers = headers.swap(false, Ordering::Relaxed);
         let rows = if kind == EventKind::Bookmark { &[][..] } else { std::slice::from_ref(&object) };
         let meta = ListMeta { resource_version: &revision, ..ListMeta::default() };
-        line(kind.as_str(), &table::table(&columns, rows, include, meta, with_headers, jiff::Timestamp::now().as_second()))
+        Some(line(kind.as_str(), &table::table(&columns, rows, include, meta, with_headers, jiff::Timestamp::now().as_second())))
     }))
 }

@@ -1,5 +1,7 @@
 //! What an update may not do to `metadata`, besides what the schema engine knows.
 
+use std::collections::BTreeSet;
+
 use machinery::status::FieldError;
 use serde_json::Value;
 
@@ -8,9 +10,9 @@ pub(crate) fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
     if !old["metadata"]["deletionTimestamp"].is_string() {
         return Vec::new();
     }
-    let list = |v: &Value| v["metadata"]["finalizers"].as_array().cloned().unwrap_or_default();
-    let had = list(old);
-    let added: Vec<String> = list(new).into_iter().filter(|f| !had.contains(f)).map(|f| f.to_string()).collect();
+    let list =
+        |v: &Value| -> BTreeSet<String> { v["metadata"]["finalizers"].as_array().into_iter().flatten().map(Value::to_string).collect() };
+    let added: Vec<String> = list(new).difference(&list(old)).cloned().collect();
     if added.is_empty() {
         return Vec::new();
     }

@@ -92,11 +92,16 @@ fn start(tasks: &mut JoinSet<()>, running: &mut HashMap<Id, Cleaning>, inner: &A
 async fn clean(inner: Arc<Inner>, rest: Duration, name: String, uid: String) {
     tokio::time::sleep(rest).await;
     let mut pause = FIRST_PAUSE;
+    let mut said = String::new();
     loop {
         match step(&inner, &name, &uid).await {
             Ok(Step::Done) => return,
             Ok(Step::Waiting) => {}
-            Err(e) => tracing::warn!("namespace {name} is not empty yet, trying again: {e}"),
+            Err(e) if e.message == said => {}
+            Err(e) => {
+                tracing::warn!("namespace {name} is not empty yet, trying again: {e}");
+                said = e.message;
+            }
         }
         tokio::time::sleep(pause).await;
         pause = (pause * 2).min(LAST_PAUSE);
@@ -116,32 +121,50 @@ async fn dying(inner: &Inner, name: &str, uid: &str) -> Result<Option<Arc<Object
 
 async fn step(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
     let Some(namespace) = dying(inner, name, uid).await? else { return Ok(Step::Done) };
-    let wanted = if handlers::keeps_copies(&namespace.value()?) { DeleteOptions::default() } else { DeleteOptions::background() };
-    let mut left = 0;
+    let keeps = handlers::keeps_copies(&namespace.value()?);
+    let wanted = if keeps { DeleteOptions::default() } else { DeleteOptions::background() };
+    let (mut left, mut failed) = (0, None);
     for (entry, objects) in contents(inner, name).await? {
-        for object in objects {
-            match handlers::delete_object(entry, Some(name), object.head.name(), &wanted.of_uid(object.head.uid())).await {
+        for Content { name: object, uid } in objects {
+            let wanted = uid.map_or_else(|| wanted.clone(), |uid| wanted.of_uid(&uid));
+            match handlers::delete_object(entry, Some(name), &object, &wanted).await {
                 Ok(handlers::Deleted::Gone(_) | handlers::Deleted::Unreadable) => {}
                 Err(e) if e.code == 404 => {}
                 // 409: another object of that name by now; the next look finds it.
                 Ok(_) => left += 1,
                 Err(e) if e.code == 409 => left += 1,
-                Err(e) => return Err(e),
+                // Whatever is wrong with one object, the others go.
+                Err(e) => {
+                    left += 1;
+                    failed.get_or_insert(e);
+                }
             }
         }
+    }
+    if let Some(e) = failed {
+        return Err(e);
     }
     // Something may have come while the rest was deleted.
     if left > 0 || !contents(inner, name).await?.is_empty() { Ok(Step::Waiting) } else { release(inner, name, uid).await }
 }
 
-/// What is in a namespace now, by resource; resources without objects are left out.
-async fn contents<'a>(inner: &'a Inner, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Arc<Object>>)>, ApiError> {
+/// An object in a namespace; without a uid when it cannot be read back.
+struct Content {
+    name: String,
+    uid: Option<String>,
+}
+
+/// What is in a namespace now, by resource, what cannot be read back included; resources without objects are left out.
+async fn contents<'a>(inner: &'a Inner, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Content>)>, ApiError> {
     let mut all = Vec::new();
     for entry in inner.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
         let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
-        let items = entry.store().list(Some(namespace), &options, None).await?.items;
-        if !items.is_empty() {
-            all.push((&**entry, items));
+        let listed = entry.store().list(Some(namespace), &options, None).await?.items;
+        let readable = listed.iter().map(|o| Content { name: o.head.name().to_owned(), uid: Some(o.head.uid().to_owned()) });
+        let unreadable = entry.store().unreadable(namespace)?.into_iter().map(|name| Content { name, uid: None });
+        let contents: Vec<Content> = readable.chain(unreadable).collect();
+        if !contents.is_empty() {
+            all.push((&**entry, contents));
         }
     }
     Ok(all)
@@ -208,5 +231,26 @@ mod tests {
         store.update(None, "alive", &dying, kept.revision).await.unwrap();
         assert!(matches!(release(inner, "alive", "old").await, Ok(Step::Done)));
         assert!(store.get(None, "alive", ReadAt::Latest).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn d32_what_is_stored_after_its_namespace_went_is_taken_back() {
+        let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
+        server.wait_ready(Duration::from_secs(30)).await.unwrap();
+        let inner = &server.inner;
+        let dying = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dying", "uid": "d",
+            "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"finalizers": ["example.com/others"]}});
+        inner.registry.namespaces().store().create(None, "dying", &dying).await.unwrap();
+        let entry = inner.registry.find("", "v1", "configmaps").unwrap();
+        let (info, user) = (crate::auth::Attributes::default(), crate::auth::UserInfo::default());
+        let (query, headers) = (crate::server::query::Query::default(), http::HeaderMap::new());
+        let call = handlers::Call { server: inner, entry, info: &info, user: &user, query: &query, headers: &headers };
+        for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403))] {
+            let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": namespace, "uid": "u"}});
+            let stored = entry.store().create(Some(namespace), "late", &object).await.unwrap();
+            assert_eq!(crate::admission::created(call, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
+            let left = entry.store().get(Some(namespace), "late", ReadAt::Latest).await.unwrap();
+            assert_eq!(left.is_some(), answer.is_none(), "{namespace}");
+        }
     }
 }

@@ -21,7 +21,7 @@ impl From<StorageError> for ApiError {
                 }),
                 ..Self::new(504, "Timeout", format!("Too large resource version: {requested}, current: {current}"))
             },
-            StorageError::BadContinue(_) | StorageError::BadName(_) => Self::bad_request(message),
+            StorageError::BadContinue(_) | StorageError::BadName(_) | StorageError::TooDeep(_) => Self::bad_request(message),
             // Without a time to try again: client-go would repeat the request by itself.
             StorageError::Unanswered(_) => Self::new(504, "Timeout", message),
             StorageError::TooLarge(_) => Self::new(413, "RequestEntityTooLarge", message),

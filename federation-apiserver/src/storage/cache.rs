@@ -92,6 +92,11 @@ impl Cache {
         }
     }
 
+    /// Keys of what cannot be read back.
+    pub(super) fn unreadable(&self) -> Vec<String> {
+        self.read().broken.keys().cloned().collect()
+    }
+
     /// All objects now. `applied` is a revision the feed has passed, read before.
     pub(super) fn snapshot(&self, applied: u64) -> Snapshot {
         let state = self.read();

@@ -27,6 +27,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use machinery::depth::TooDeep;
 use thiserror::Error;
 
 /// What all keys start with.
@@ -137,6 +138,9 @@ pub enum StorageError {
     /// A name or namespace that cannot be part of a key. Answered as 400.
     #[error("{0:?} cannot be a name or namespace")]
     BadName(String),
+    /// Nested deeper than can be read back everywhere. Answered as 400.
+    #[error("the object cannot be stored: {0}")]
+    TooDeep(#[from] TooDeep),
     /// The backend cannot be reached; passing. Answered as 503.
     #[error("storage is not available: {0}")]
     Unavailable(String),

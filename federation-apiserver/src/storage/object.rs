@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
+use machinery::depth;
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -23,13 +25,17 @@ pub struct Object {
     pub revision: u64,
     /// Where the digits of the resourceVersion begin in `bytes`.
     digits: u32,
+    /// It was said that it cannot be decoded.
+    told: OnceLock<()>,
 }
 
 impl Object {
     /// Takes a stored value under `key` (`<namespace>/<name>` or `<name>`), splicing the
     /// resourceVersion in without decoding the rest. `selectable` are dotted paths whose values the head keeps.
     pub fn parse(key: &str, stored: &[u8], revision: u64, selectable: &[&str]) -> Result<Self, StorageError> {
-        let corrupt = |why: &dyn fmt::Display| StorageError::Corrupt(format!("the object at {key} is not valid JSON: {why}"));
+        let corrupt = |why: &dyn fmt::Display| StorageError::Corrupt(format!("the object at {key} cannot be decoded: {why}"));
+        // Members are split without decoding them, which would find it out.
+        depth::check_text(stored).map_err(|e| corrupt(&e))?;
         let text = std::str::from_utf8(stored).map_err(|e| corrupt(&e))?;
         let root = members(text).map_err(|e| corrupt(&e))?;
         let meta = find(&root, "metadata").ok_or_else(|| corrupt(&"it has no metadata"))?;
@@ -43,7 +49,7 @@ impl Object {
         let spliced = splice(stored, open, inner.is_empty(), revision);
         let head = Head::new(key, &root, &inner, selectable).map_err(|e| corrupt(&e))?;
         let digits = u32::try_from(open + RV_KEY.len()).map_err(|e| corrupt(&e))?;
-        Ok(Self { bytes: spliced.into(), head, revision, digits })
+        Ok(Self { bytes: spliced.into(), head, revision, digits, told: OnceLock::new() })
     }
 
     /// The same object with another resourceVersion: the last state of a deleted object carries the
@@ -57,12 +63,25 @@ impl Object {
         out.extend_from_slice(revision.to_string().as_bytes());
         out.extend_from_slice(&self.bytes[end..]);
         out.shrink_to_fit();
-        Self { bytes: out.into(), head: self.head.clone(), revision, digits: self.digits }
+        Self { bytes: out.into(), head: self.head.clone(), revision, digits: self.digits, told: self.told.clone() }
     }
 
     /// Decodes, for the write path.
     pub fn value(&self) -> Result<Value, StorageError> {
         serde_json::from_slice(&self.bytes).map_err(|e| StorageError::Corrupt(format!("the object at {}: {e}", self.head.key())))
+    }
+
+    /// Decodes for those who look at many objects: one that cannot be decoded must not keep them from the others. It is
+    /// named in the log once, as one of `resource`, and left out.
+    pub fn readable(&self, resource: &str) -> Option<Value> {
+        let decoded = self.value();
+        if let Err(error) = &decoded
+            && self.told.set(()).is_ok()
+        {
+            let key = self.head.key();
+            tracing::error!(resource, key, %error, "a stored object cannot be decoded and is left out; delete it or restore it");
+        }
+        decoded.ok()
     }
 }
 

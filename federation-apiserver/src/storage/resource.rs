@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::stream::BoxStream;
+use machinery::depth;
 use serde_json::Value;
 
 use super::cache::{Cache, read};
@@ -82,7 +83,7 @@ impl ResourceStore {
         let key = key(ns, name)?;
         let full = self.full(&key);
         match self.shared.backend.get(&full).await?.0 {
-            Some(current) if read(&current, &key, self.cache.selectable).is_err() => {
+            Some(current) if read(&current, &key, self.cache.selectable).and_then(|object| object.value()).is_err() => {
                 let revision = self.shared.backend.delete(&full, current.revision).await?;
                 self.settle(revision).await;
                 Ok(())
@@ -91,10 +92,17 @@ impl ResourceStore {
         }
     }
 
+    /// Names of the objects of a namespace that cannot be read back; lists leave them out.
+    pub fn unreadable(&self, ns: &str) -> Result<Vec<String>, StorageError> {
+        let prefix = prefix(Some(ns))?;
+        Ok(self.cache.unreadable().into_iter().filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned)).collect())
+    }
+
     async fn put(&self, ns: Option<&str>, name: &str, value: &Value, expect: Expect) -> Result<Arc<Object>, StorageError> {
         let key = key(ns, name)?;
+        // The last guard: what cannot be read back is never stored.
+        depth::check(value)?;
         let bytes = encode(value);
-        // Parsed before it is written: what cannot be read back is never stored.
         let object = Object::parse(&key, &bytes, 0, self.cache.selectable)?;
         let revision = self.shared.backend.put(&self.full(&key), bytes, expect, self.ttl).await?;
         self.shared.horizon.wrote(&self.full(&key), revision);

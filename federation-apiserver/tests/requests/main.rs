@@ -8,10 +8,12 @@
 mod connections;
 mod deletion;
 mod failures;
+mod hostile;
 mod namespaces;
 mod objects;
 mod patches;
 mod permissions;
+mod property;
 mod reads;
 mod subject;
 mod watches;

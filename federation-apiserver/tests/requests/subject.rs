@@ -31,6 +31,7 @@ impl Answer {
 /// A server to talk to.
 pub(crate) enum Subject {
     Memory { service: ApiService, _server: Box<Server> },
+    Service(ApiService),
     Tls { authority: String, token: String, _server: Option<Box<Server>> },
 }
 
@@ -77,7 +78,7 @@ impl Subject {
             request.headers_mut().append(http::HeaderName::from_bytes(name.as_bytes()).unwrap(), value.parse().unwrap());
         }
         match self {
-            Self::Memory { service, .. } => {
+            Self::Memory { service, .. } | Self::Service(service) => {
                 let response = service.clone().oneshot(request).await.unwrap();
                 let (parts, body) = response.into_parts();
                 Answer { code: parts.status.as_u16(), headers: parts.headers, bytes: body.collect().await.unwrap().to_bytes() }

@@ -2,10 +2,14 @@
 
 use std::fmt;
 
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
 use super::MAX_FINDINGS;
+use crate::{clip, depth};
+
+/// Most bytes of a path that is told.
+const MAX_PATH: usize = 1024;
 
 /// A value and the paths of keys that came more than once, [`MAX_FINDINGS`] at most; the last one counts, as in Go.
 #[derive(Debug, PartialEq)]
@@ -20,8 +24,14 @@ impl Document {
         serde_json::from_slice(bytes).map_err(|e| e.to_string())
     }
 
-    /// One YAML document.
+    /// One YAML document. JSON is YAML too, is what clients send most, and is read much faster as what it is.
     pub(super) fn from_yaml(bytes: &[u8]) -> Result<Self, String> {
+        if bytes.trim_ascii_start().starts_with(b"{")
+            && let Ok(document) = Self::from_json(bytes)
+        {
+            return Ok(document);
+        }
+        // Deeper than its own limit of 64 levels the parser needs more stack than a worker has.
         let mut options = serde_saphyr::Options::default();
         options.duplicate_keys = serde_saphyr::DuplicateKeyPolicy::PassThrough;
         serde_saphyr::from_slice_with_options(bytes, options).map_err(|e| format!("error converting YAML to JSON: {e}"))
@@ -35,20 +45,42 @@ impl Document {
         let dot = |path: &String| !path.starts_with('[');
         let room = MAX_FINDINGS.saturating_sub(duplicates.len());
         let found = self.duplicates.iter().take(room);
-        duplicates.extend(found.map(|p| if dot(p) { format!("{step}.{p}") } else { format!("{step}{p}") }));
+        let step = clip::shown(step, MAX_PATH);
+        duplicates.extend(found.map(|p| match p.len() {
+            // Long enough already: the innermost steps tell most.
+            MAX_PATH.. => p.clone(),
+            _ if dot(p) => format!("{step}.{p}"),
+            _ => format!("{step}{p}"),
+        }));
         self.value
     }
 }
 
 impl<'de> Deserialize<'de> for Document {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Anything)
+        Below(0).deserialize(deserializer)
     }
 }
 
-struct Anything;
+/// What stands below so many levels.
+#[derive(Clone, Copy)]
+struct Below(usize);
 
-impl<'de> Visitor<'de> for Anything {
+impl Below {
+    fn inside<E: Error>(self) -> Result<Self, E> {
+        depth::enter(self.0).map(Self).map_err(E::custom)
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Below {
+    type Value = Document;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Below {
     type Value = Document;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +96,7 @@ impl<'de> Visitor<'de> for Anything {
     }
 
     fn visit_some<D: Deserializer<'de>>(self, deserializer: D) -> Result<Document, D::Error> {
-        Document::deserialize(deserializer)
+        self.deserialize(deserializer)
     }
 
     fn visit_bool<E>(self, v: bool) -> Result<Document, E> {
@@ -93,7 +125,8 @@ impl<'de> Visitor<'de> for Anything {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Document, A::Error> {
         let (mut list, mut duplicates) = (Vec::new(), Vec::new());
-        while let Some(item) = seq.next_element::<Document>()? {
+        let inside = self.inside()?;
+        while let Some(item) = seq.next_element_seed(inside)? {
             let step = format!("[{}]", list.len());
             list.push(item.take(&step, &mut duplicates));
         }
@@ -102,11 +135,12 @@ impl<'de> Visitor<'de> for Anything {
 
     fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Document, A::Error> {
         let (mut map, mut duplicates) = (Map::new(), Vec::new());
+        let inside = self.inside()?;
         while let Some(key) = access.next_key::<String>()? {
-            let value = access.next_value::<Document>()?.take(&key, &mut duplicates);
+            let value = access.next_value_seed(inside)?.take(&key, &mut duplicates);
             // More would never be told, and looking for each among all of them takes long.
-            if duplicates.len() < MAX_FINDINGS && map.contains_key(&key) && !duplicates.contains(&key) {
-                duplicates.push(key.clone());
+            if duplicates.len() < MAX_FINDINGS && map.contains_key(&key) && !duplicates.iter().any(|d| *d == clip::shown(&key, MAX_PATH)) {
+                duplicates.push(clip::shown(&key, MAX_PATH).into_owned());
             }
             map.insert(key, value);
         }

@@ -121,6 +121,15 @@ pub fn decode_configuration(expected: &Gvk, body: &[u8], validation: FieldValida
     finish(value, findings, validation).map_err(refuse)
 }
 
+/// Decodes a JSON patch, merge patch or strategic merge patch.
+///
+/// # Errors
+/// 400: not readable.
+pub fn decode_patch(body: &[u8]) -> Result<Value, ApiError> {
+    let document = Document::from_json(body).map_err(|why| ApiError::bad_request(format!("error decoding patch: {why}")))?;
+    Ok(document.value)
+}
+
 /// Conforms the result of a patch to its kind, with the same rules as [`decode`].
 ///
 /// # Errors

@@ -9,11 +9,10 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::wire::{Reader, Wire};
+use crate::depth;
 use crate::schema::{Field, Fields, Shape, Text, TypeId, Types};
 
 const MAGIC: &[u8] = b"k8s\0";
-/// Deeper messages are refused, as serde_json refuses deeper JSON.
-const MAX_DEPTH: usize = 100;
 
 /// Decodes a body into JSON with `apiVersion` and `kind`; the result is not yet conformed.
 ///
@@ -48,6 +47,7 @@ pub fn decode(types: &Types, body: &[u8]) -> Result<Value, String> {
     let mut value = Decoder { types }.message(id, raw, 0)?;
     value["apiVersion"] = api_version.into();
     value["kind"] = kind.into();
+    depth::check(&value).map_err(|e| e.to_string())?;
     Ok(value)
 }
 
@@ -70,9 +70,7 @@ impl Decoder<'_> {
 
     /// Reads a message into `out`; `within` is the number of the embedded message being read.
     fn fields(&self, fields: &Fields, within: Option<u32>, bytes: &[u8], out: &mut Map<String, Value>, depth: usize) -> Result<(), String> {
-        if depth > MAX_DEPTH {
-            return Err(format!("messages are nested deeper than {MAX_DEPTH}"));
-        }
+        depth::enter(depth).map_err(|e| e.to_string())?;
         let mut reader = Reader::new(bytes);
         while let Some((number, wire)) = reader.next()? {
             if let Some(field) = fields.fields.iter().find(|f| f.proto == Some(number) && f.proto_within == within) {
@@ -159,9 +157,9 @@ impl Decoder<'_> {
             (Shape::IntOrString, Wire::Bytes(b)) => int_or_string(b),
             (Shape::Quantity, Wire::Bytes(b)) => Ok(first_text(b)?.filter(|s| !s.is_empty()).unwrap_or_else(|| "0".into()).into()),
             (Shape::Any, Wire::Bytes(b)) => embedded_json(b),
-            (Shape::Object(_), Wire::Bytes(b)) if depth < MAX_DEPTH => self.message(id, b, depth + 1),
+            (Shape::Object(_), Wire::Bytes(b)) if depth < depth::MAX => self.message(id, b, depth + 1),
             // A named list in a map, such as `ExtraValue`, is a message with its items under 1.
-            (Shape::List { items, .. }, Wire::Bytes(b)) if depth < MAX_DEPTH => {
+            (Shape::List { items, .. }, Wire::Bytes(b)) if depth < depth::MAX => {
                 let (mut list, mut reader) = (Vec::new(), Reader::new(b));
                 while let Some((number, wire)) = reader.next()? {
                     if number == 1 {
@@ -227,6 +225,7 @@ fn embedded_json(bytes: &[u8]) -> Result<Value, String> {
     let (mut out, mut reader) = (Value::Null, Reader::new(bytes));
     while let Some((number, wire)) = reader.next()? {
         if let (1, Wire::Bytes(b)) = (number, wire) {
+            depth::check_text(b).map_err(|e| e.to_string())?;
             out = serde_json::from_slice(b).map_err(|e| format!("embedded JSON: {e}"))?;
         }
     }

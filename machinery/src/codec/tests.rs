@@ -69,3 +69,60 @@ fn a_configuration_keeps_its_zeros() {
     let twice = decode_configuration(&deployment, b"spec: {replicas: 1, replicas: 2}", FieldValidation::Strict).unwrap_err();
     assert!(twice.code == 400 && twice.message.contains("duplicate field \"spec.replicas\""), "{}", twice.message);
 }
+
+#[test]
+fn d1_bodies_too_deep_to_be_read_back_are_refused() {
+    use crate::depth::{MAX, nested_text};
+    let read = |levels: usize, media| {
+        // The object, metadata, the list and the entry are four levels.
+        let entry = r#"{"manager":"x","operation":"Update","apiVersion":"v1","fieldsType":"FieldsV1","fieldsV1":"#;
+        let fields = nested_text(levels - 4);
+        let body = format!(r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"q","managedFields":[{entry}{fields}}}]}}}}"#);
+        decode(Types::builtin(), &configmap(), body.as_bytes(), media, FieldValidation::Strict)
+    };
+    for media in [MediaType::Json, MediaType::Yaml] {
+        let taken = read(MAX, media).unwrap().value;
+        // A list and a watch event around it are read by all who use serde_json.
+        assert!(serde_json::from_str::<Value>(&json!({"items": [taken]}).to_string()).is_ok());
+        for levels in [MAX + 1, 126, 200, 5000] {
+            let refused = read(levels, media).unwrap_err();
+            assert_eq!((refused.code, refused.reason), (400, "BadRequest"), "{levels}: {}", refused.message);
+        }
+    }
+    assert!(read(MAX + 1, MediaType::Json).unwrap_err().message.contains("exceeded max depth"));
+    for yaml in ["- ".repeat(10_000), "[".repeat(10_000), "a: &x\n  b: *x".into(), "{a: ".repeat(10_000)] {
+        let refused = decode(Types::builtin(), &configmap(), yaml.as_bytes(), MediaType::Yaml, FieldValidation::Strict).unwrap_err();
+        assert_eq!(refused.code, 400, "{}", refused.message);
+    }
+}
+
+#[test]
+fn d1_json_inside_protobuf_counts_with_what_is_around_it() {
+    use crate::depth::{MAX, nested_text};
+    fn varint(mut number: usize, out: &mut Vec<u8>) {
+        while number > 127 {
+            out.push(number as u8 | 128);
+            number >>= 7;
+        }
+        out.push(number as u8);
+    }
+    fn field(number: usize, content: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        varint(number << 3 | 2, &mut out);
+        varint(content.len(), &mut out);
+        out.extend_from_slice(content);
+        out
+    }
+    let body = |levels: usize| {
+        let fields = field(7, &field(1, nested_text(levels - 4).as_bytes()));
+        let entry = [field(1, b"x"), field(2, b"Update"), field(3, b"v1"), field(6, b"FieldsV1"), fields].concat();
+        let configmap = field(1, &[field(1, b"q"), field(17, &entry)].concat());
+        [&b"k8s\0"[..], &field(1, &[field(1, b"v1"), field(2, b"ConfigMap")].concat()), &field(2, &configmap)].concat()
+    };
+    let read = |levels| decode(Types::builtin(), &configmap(), &body(levels), MediaType::Protobuf, FieldValidation::Strict);
+    assert!(read(MAX).unwrap().value["metadata"]["managedFields"][0]["fieldsV1"]["f:a"].is_object());
+    for levels in [MAX + 1, 128, 100_000] {
+        let refused = read(levels).unwrap_err();
+        assert!(refused.code == 400 && refused.message.contains("exceeded max depth"), "{levels}: {}", refused.message);
+    }
+}

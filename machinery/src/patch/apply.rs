@@ -226,7 +226,8 @@ fn prune(place: Place<'_>, merged: &Value, last: &FieldSet, entries: &[Entry]) -
     let without = |gone: &FieldSet| place.without(merged, gone).unwrap_or_else(|| json!({}));
     let last = named(last);
     let all = paths(merged);
-    let owned = entries.iter().fold(FieldSet::new(), |all, e| all.union(&e.fields));
+    let mut owned = FieldSet::new();
+    entries.iter().for_each(|e| owned.absorb(&e.fields));
     let pruned = without(&last);
     // What others own comes back.
     let kept = without(&all.difference(&paths(&pruned).union(&named(&owned))));

@@ -7,6 +7,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub(crate) use self::element::ByValue;
 pub use self::element::{PathElement, Scalar, display_path};
 
 /// A set of paths, as a tree.
@@ -63,12 +64,16 @@ impl FieldSet {
     #[must_use]
     pub fn union(&self, other: &Self) -> Self {
         let mut out = self.clone();
-        out.members.extend(other.members.iter().cloned());
-        for (element, theirs) in &other.children {
-            let mine = out.children.entry(element.clone()).or_default();
-            *mine = mine.union(theirs);
-        }
+        out.absorb(other);
         out
+    }
+
+    /// Adds the paths of the other.
+    pub(crate) fn absorb(&mut self, other: &Self) {
+        self.members.extend(other.members.iter().cloned());
+        for (element, theirs) in &other.children {
+            self.children.entry(element.clone()).or_default().absorb(theirs);
+        }
     }
 
     /// Paths of both.

@@ -7,6 +7,7 @@ mod tests;
 use serde_json::Value;
 
 use self::pointer::Pointer;
+use crate::depth;
 use crate::status::ApiError;
 
 /// Most operations one patch may have, kube-apiserver's limit.
@@ -15,6 +16,55 @@ const MAX_OPERATIONS: usize = 10_000;
 /// Bytes that `copy` operations of one patch may add together, kube-apiserver's limit: a few dozen of
 /// them could otherwise double a document until memory is full.
 const MAX_COPIED: usize = 3 << 20;
+
+/// Values that the operations of one patch may look at or move to another place in a list, together: each operation
+/// may otherwise cost as much as the document is long. It takes well below a second.
+const MAX_WORK: usize = 20_000_000;
+
+/// Why an operation cannot be carried out.
+enum Fault {
+    /// It does not fit the document.
+    Misfit(String),
+    /// It asks for too much.
+    TooMuch(String),
+}
+
+impl From<String> for Fault {
+    fn from(why: String) -> Self {
+        Self::Misfit(why)
+    }
+}
+
+impl From<depth::TooDeep> for Fault {
+    fn from(e: depth::TooDeep) -> Self {
+        Self::Misfit(e.to_string())
+    }
+}
+
+/// What the operations of a patch have cost so far.
+#[derive(Default)]
+struct Spent {
+    copied: usize,
+    work: usize,
+}
+
+impl Spent {
+    fn copy(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.copied = self.copied.saturating_add(bytes);
+        if self.copied <= MAX_COPIED {
+            return Ok(());
+        }
+        Err(Fault::TooMuch(format!("all copies together are larger than {MAX_COPIED} bytes")))
+    }
+
+    fn work(&mut self, values: usize) -> Result<(), Fault> {
+        self.work = self.work.saturating_add(values);
+        if self.work <= MAX_WORK {
+            return Ok(());
+        }
+        Err(Fault::TooMuch(format!("the operations together move more than {MAX_WORK} values")))
+    }
+}
 
 /// One operation of a patch.
 #[derive(Debug)]
@@ -30,27 +80,25 @@ enum Operation {
 /// Applies the patch (a JSON array of operations) and returns the new document.
 ///
 /// # Errors
-/// 400 when the patch is malformed, 413 when it has too many operations or copies too much, 422 when an operation does
-/// not fit the document or a `test` fails. The message names the operation by its index.
+/// 400 when the patch is malformed, 413 when it has too many operations or they copy or move too much, 422 when an
+/// operation does not fit the document, nests it deeper than [`depth::MAX`], or a `test` fails. The message names the
+/// operation by its index.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, ApiError> {
     let operations = parse(patch)?;
     let mut out = document.clone();
-    let mut copied = 0_usize;
+    let mut spent = Spent::default();
     for (index, operation) in operations.into_iter().enumerate() {
         let what = operation.describe();
-        if let Operation::Copy { from, .. } = &operation {
-            copied = copied.saturating_add(from.get(&out).map_or(0, size));
-            if copied > MAX_COPIED {
-                let message =
-                    format!("operation {index} of the JSON patch ({what}): all copies together are larger than {MAX_COPIED} bytes");
-                return Err(ApiError::new(413, "RequestEntityTooLarge", message));
+        run(&mut out, operation, &mut spent).map_err(|fault| match fault {
+            Fault::TooMuch(why) => {
+                ApiError::new(413, "RequestEntityTooLarge", format!("operation {index} of the JSON patch ({what}): {why}"))
             }
-        }
-        run(&mut out, operation).map_err(|why| {
-            let message = format!(
-                "the server rejected our request due to an error in our request: operation {index} of the JSON patch ({what}): {why}"
-            );
-            ApiError::new(422, "Invalid", message)
+            Fault::Misfit(why) => {
+                let message = format!(
+                    "the server rejected our request due to an error in our request: operation {index} of the JSON patch ({what}): {why}"
+                );
+                ApiError::new(422, "Invalid", message)
+            }
         })?;
     }
     Ok(out)
@@ -103,28 +151,44 @@ impl Operation {
     }
 }
 
-fn run(document: &mut Value, operation: Operation) -> Result<(), String> {
+/// Carries out one operation. No value is put where it would be too deep: not even what is made on the way may be, for
+/// whatever walks over it or drops it does so level by level.
+fn run(document: &mut Value, operation: Operation, spent: &mut Spent) -> Result<(), Fault> {
     match operation {
-        Operation::Add { path, value } => path.add(document, value),
-        Operation::Remove { path } => path.remove(document).map(drop),
+        Operation::Add { path, value } => {
+            depth::check_below(&value, path.len())?;
+            spent.work(path.add(document, value)?)
+        }
+        Operation::Remove { path } => {
+            let (_, moved) = path.remove(document)?;
+            spent.work(moved)
+        }
         Operation::Replace { path, value } => {
+            depth::check_below(&value, path.len())?;
             *path.get_mut(document)? = value;
             Ok(())
         }
         Operation::Move { from, path } => {
             if from.is_proper_prefix_of(&path) {
-                return Err("a value cannot be moved into itself".into());
+                return Err(Fault::Misfit("a value cannot be moved into itself".into()));
             }
-            let value = from.remove(document)?;
-            path.add(document, value)
+            if path.len() > from.len() {
+                spent.work(depth::check_below(from.get(document)?, path.len())?)?;
+            }
+            let (value, moved) = from.remove(document)?;
+            spent.work(moved)?;
+            spent.work(path.add(document, value)?)
         }
         Operation::Copy { from, path } => {
-            let value = from.get(document)?.clone();
-            path.add(document, value)
+            let value = from.get(document)?;
+            spent.copy(size(value))?;
+            depth::check_below(value, path.len())?;
+            let value = value.clone();
+            spent.work(path.add(document, value)?)
         }
         Operation::Test { path, value } => {
             let found = path.get(document)?;
-            if same(found, &value) { Ok(()) } else { Err("test failed: the value is different".into()) }
+            if same(found, &value) { Ok(()) } else { Err(Fault::Misfit("test failed: the value is different".into())) }
         }
     }
 }

@@ -9,4 +9,6 @@ pub mod strategic;
 #[cfg(test)]
 pub(crate) mod arbitrary;
 #[cfg(test)]
+mod hostile;
+#[cfg(test)]
 mod recorded;

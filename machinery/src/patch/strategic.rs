@@ -6,6 +6,8 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::schema::{Shape, TypeId, Types};
@@ -171,7 +173,8 @@ fn is_directive(key: &str) -> bool {
 /// `$retainKeys`: everything else leaves the object. What the patch sets must be among them.
 fn retain_keys(original: &mut Object, patch: &Object, keys: &Value) -> Result<(), Fault> {
     let Value::Array(keys) = keys else { return Err(Fault::Malformed(format!("{RETAIN_KEYS} must be a list"))) };
-    let kept = |key: &str| keys.iter().any(|k| k == key);
+    let keys: BTreeSet<&str> = keys.iter().filter_map(Value::as_str).collect();
+    let kept = |key: &str| keys.contains(key);
     if let Some((key, _)) = patch.iter().find(|(key, value)| !value.is_null() && !is_directive(key) && !kept(key)) {
         return Err(Fault::Malformed(format!("the patch sets \"{key}\", which is not in {RETAIN_KEYS}")));
     }

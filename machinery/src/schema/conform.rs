@@ -4,6 +4,12 @@
 use serde_json::{Map, Value};
 
 use super::{Field, Fields, Shape, Text, TypeId, Types};
+use crate::clip;
+
+/// Most findings of each kind that are kept.
+const MAX_FINDINGS: usize = 100;
+/// Most bytes that are shown of a name in a path.
+const MAX_NAME: usize = 253;
 
 /// What was found on the way.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -71,6 +77,9 @@ impl<'a> Walk<'a> {
             (Shape::List { items, .. }, Value::Array(list)) => {
                 let items = *items;
                 for (index, item) in list.iter_mut().enumerate() {
+                    if item.is_null() {
+                        *item = self.zero(items);
+                    }
                     self.path.push(Step::Index(index));
                     self.value(items, item);
                     self.path.pop();
@@ -100,11 +109,26 @@ impl<'a> Walk<'a> {
             }
             (_, Value::Null) => {}
             (shape, value) => {
+                if self.found.wrong.len() >= MAX_FINDINGS {
+                    return;
+                }
                 let (found, wanted) = (kind_of(value), self.name_of(id, shape));
                 let owner = self.owner.rsplit('.').next().unwrap_or_default();
                 let path = self.path_of(|step| matches!(step, Step::Name(_)));
                 self.found.wrong.push(format!("json: cannot unmarshal {found} into Go struct field {owner}.{path} of type {wanted}"));
             }
+        }
+    }
+
+    /// What an item of a list reads as that is `null`: in Go it is left as it was made.
+    fn zero(&self, id: TypeId) -> Value {
+        match &self.types.get(id).shape {
+            Shape::String(Text::Plain) => "".into(),
+            Shape::Boolean => false.into(),
+            Shape::Integer { .. } | Shape::Number | Shape::IntOrString => 0.into(),
+            Shape::Quantity => "0".into(),
+            Shape::Object(_) => Value::Object(Map::new()),
+            Shape::Any | Shape::String(_) | Shape::List { .. } | Shape::Map { .. } => Value::Null,
         }
     }
 
@@ -117,10 +141,12 @@ impl<'a> Walk<'a> {
         let unknown: Vec<String> = map.keys().filter(|k| fields.get(k).is_none()).cloned().collect();
         for key in unknown {
             map.remove(&key);
-            self.path.push(Step::Name(key));
-            let path = self.path();
-            self.found.unknown.push(path);
-            self.path.pop();
+            if self.found.unknown.len() < MAX_FINDINGS {
+                self.path.push(Step::Name(key));
+                let path = self.path();
+                self.found.unknown.push(path);
+                self.path.pop();
+            }
         }
         for (key, value) in map.iter_mut() {
             let Some(field) = fields.get(key) else { continue };
@@ -172,6 +198,9 @@ impl<'a> Walk<'a> {
     }
 
     fn wrong(&mut self, why: &str) {
+        if self.found.wrong.len() >= MAX_FINDINGS {
+            return;
+        }
         let message = format!("{}: {why}", self.path());
         self.found.wrong.push(message);
     }
@@ -189,7 +218,7 @@ impl<'a> Walk<'a> {
                     if !out.is_empty() {
                         out.push('.');
                     }
-                    out.push_str(name);
+                    out.push_str(&clip::shown(name, MAX_NAME));
                 }
                 Step::Index(index) => {
                     out.push_str(&format!("[{index}]"));

@@ -106,6 +106,20 @@ fn any_deployment() -> impl Strategy<Value = Value> {
     })
 }
 
+#[test]
+fn d17_null_in_a_list_is_the_zero_value_of_its_items() {
+    let types = Types::builtin();
+    let rule = json!({"verbs": ["get", null], "apiGroups": [null], "resources": ["pods"]});
+    let mut role = json!({"metadata": {"name": "r", "finalizers": [null]}, "rules": [rule, null]});
+    let found = conform(types, types.kind("rbac.authorization.k8s.io", "v1", "Role").unwrap(), &mut role);
+    assert_eq!(found, Conformed::default());
+    assert_eq!(role["rules"][0], json!({"verbs": ["get", ""], "apiGroups": [""], "resources": ["pods"]}));
+    assert_eq!((&role["rules"][1], &role["metadata"]["finalizers"]), (&json!({}), &json!([""])));
+    let mut job = json!({"spec": {"podFailurePolicy": {"rules": [{"onExitCodes": {"values": [1, null]}}]}}});
+    conform(types, types.kind("batch", "v1", "Job").unwrap(), &mut job);
+    assert_eq!(job["spec"]["podFailurePolicy"]["rules"][0]["onExitCodes"]["values"], json!([1, 0]));
+}
+
 proptest! {
     #[test]
     fn defaulting_twice_is_defaulting_once(mut value in any_deployment()) {

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::clip;
 use crate::status::{FieldError, FieldErrorKind};
 
 /// A rule for names: an error says what is wrong. The rules are Kubernetes', the words are not.
@@ -13,6 +14,9 @@ const LABEL_1035: &str =
     "must be lower case letters, digits and '-' that begin with a letter and end with a letter or digit (RFC 1035), for example bag-end";
 const QUALIFIED: &str = "name part must be letters, digits, '-', '_' and '.' with a letter or digit at both ends, for example Bag_End.1";
 const LABEL_VALUE: &str = "must be empty, or letters, digits, '-', '_' and '.' with a letter or digit at both ends, for example Bag_End.1";
+
+/// Most bytes of a label's value and of most names.
+const MAX_LABEL: usize = 63;
 
 /// Annotations together may have this many bytes, keys and values counted.
 const MAX_ANNOTATIONS: usize = 256 * 1024;
@@ -97,7 +101,7 @@ pub fn validate_metadata(object: &Value, namespaced: bool, name_rule: NameRule) 
     let text = |key: &str| meta.get(key).and_then(Value::as_str).unwrap_or_default();
     let mut errors = Vec::new();
     if !text("generateName").is_empty()
-        && let Err(why) = name_rule(&generate_prefix(text("generateName")))
+        && let Err(why) = name_rule(&as_name(text("generateName")))
     {
         errors.push(FieldError::invalid("metadata.generateName", text("generateName"), why));
     }
@@ -132,9 +136,14 @@ pub fn validate_metadata(object: &Value, namespaced: bool, name_rule: NameRule) 
     errors
 }
 
-/// A generated name ends in five random letters and digits; the rule is checked with one in their place.
-fn generate_prefix(prefix: &str) -> String {
-    format!("{}a", &prefix[..prefix.len().min(58)].trim_end_matches(|c: char| !c.is_ascii()))
+/// What is left of `generateName` in the name: five characters are put behind it, and the whole fits into a label.
+pub fn generated_prefix(prefix: &str) -> &str {
+    clip::prefix(prefix, MAX_LABEL - 5)
+}
+
+/// `generateName` follows the rule of names as it is, but for a dash at its end: a letter or digit will follow.
+fn as_name(prefix: &str) -> String {
+    prefix.strip_suffix('-').filter(|rest| !rest.is_empty()).map_or_else(|| prefix.to_owned(), |rest| format!("{rest}a"))
 }
 
 /// Keys and values of labels (also of `matchLabels`).
@@ -236,6 +245,16 @@ mod tests {
         assert!(path_segment("system:node").is_ok() && path_segment("a/b").is_err() && path_segment("..").is_err());
         assert!(dns_label(&"a".repeat(64)).is_err() && dns_subdomain(&"a".repeat(64)).is_ok() && dns_subdomain(&"a".repeat(254)).is_err());
         assert!(qualified_name("a/b").is_ok() && qualified_name("/b").is_err() && qualified_name("a/").is_err());
+    }
+
+    #[test]
+    fn d29_generated_prefixes_are_cut_between_characters() {
+        for letters in 0..70 {
+            let name = format!("{}é", "a".repeat(letters));
+            let said = check(&json!({"name": "x", "namespace": "n", "generateName": name}));
+            assert_eq!(said.len(), 1, "{letters}: {said:?}");
+            assert!(generated_prefix(&name).len() <= 58);
+        }
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl FieldSelector {
             let Some((path, value, equal)) = split_term(term) else {
                 return Err(SelectorError(format!("invalid selector: '{text}'; can't understand '{term}'")));
             };
+            super::bounded(requirements.len() + 1)?;
             requirements.push(FieldRequirement { path: path.into(), value: unescape(value)?, equal });
         }
         requirements.sort_unstable();

@@ -90,7 +90,7 @@ impl Requirement {
 
     /// Whether a label of this value (`None`: no such label) satisfies the requirement.
     pub fn matches(&self, value: Option<&str>) -> bool {
-        let listed = |v: &str| self.values.iter().any(|x| x == v);
+        let listed = |v: &str| self.values.binary_search_by(|x| x.as_str().cmp(v)).is_ok();
         let number = |v: &str| v.parse::<i64>().ok().zip(self.values.first().and_then(|x| x.parse::<i64>().ok()));
         match self.operator {
             Operator::Equals | Operator::In => value.is_some_and(listed),

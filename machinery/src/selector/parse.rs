@@ -56,6 +56,7 @@ pub(super) fn label_selector(text: &str) -> Result<Vec<Requirement>, SelectorErr
         return Ok(out);
     }
     loop {
+        super::bounded(out.len() + 1)?;
         out.push(requirement(&mut tokens).map_err(|e| SelectorError(format!("unable to parse requirement: {}", e.0)))?);
         match tokens.next() {
             Token::End => return Ok(out),

@@ -167,3 +167,15 @@ proptest! {
         let _ = LabelSelector::from_object(&object);
     }
 }
+
+#[test]
+fn d33_selectors_have_a_bounded_number_of_terms() {
+    let (labels, fields) = (|n: usize| vec!["!a"; n].join(","), |n: usize| vec!["metadata.name!=a"; n].join(","));
+    assert!(LabelSelector::parse(&labels(1000)).is_ok() && FieldSelector::parse(&fields(1000)).is_ok());
+    for said in [LabelSelector::parse(&labels(1001)).map(drop), FieldSelector::parse(&fields(1001)).map(drop)] {
+        assert_eq!(ApiError::from(said.unwrap_err()).code, 400);
+    }
+    let many: Vec<String> = (0..50_000).map(|n| format!("v{n}")).collect();
+    let listed = LabelSelector::parse(&format!("a in ({})", many.join(","))).unwrap();
+    assert!(listed.matches(|_| Some("v49999")) && !listed.matches(|_| Some("w")));
+}

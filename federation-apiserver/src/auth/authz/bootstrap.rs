@@ -3,8 +3,9 @@
 
 use serde_json::{Value, json};
 
+use super::cover::{TooMuch, divided, missing};
 use super::object::{RbacKind, Role, read};
-use super::rule::{Rule, missing};
+use super::rule::Rule;
 use super::{aggregate, roles};
 
 /// Annotation of Kubernetes' own: `"false"` on a bootstrap object keeps it as it is.
@@ -95,9 +96,13 @@ fn complete_role(fresh: &mut Value, wanted: &Value) {
         }
         return;
     }
-    let rules = |object: &Value| -> Vec<Rule> { read::<Role>(object).rules.unwrap_or_default() };
-    let held = rules(fresh);
-    let lacking = missing(&held, &rules(wanted));
+    // Rules that cannot be read grant nothing and are replaced.
+    let rules = |object: &Value| -> Vec<Rule> { read::<Role>(object).ok().and_then(|role| role.rules).unwrap_or_default() };
+    let (held, wanted) = (rules(fresh), rules(wanted));
+    let lacking = match missing(&held, &wanted) {
+        Ok(lacking) => divided(&lacking, usize::MAX),
+        Err(TooMuch) => wanted.into_iter().filter(|rule| !held.contains(rule)).collect(),
+    };
     if !lacking.is_empty() {
         fresh["rules"] = json!(held.into_iter().chain(lacking).collect::<Vec<_>>());
     }

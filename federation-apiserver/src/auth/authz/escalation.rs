@@ -4,9 +4,13 @@ use machinery::status::ApiError;
 use serde_json::Value;
 
 use super::Authorization;
+use super::cover::{TooMuch, divided, missing};
 use super::object::{Binding, GROUP, RbacKind, Role, read};
-use super::rule::{Rule, missing};
+use super::rule::Rule;
 use crate::auth::{Attributes, UserInfo};
+
+/// Most missing rules that are told.
+const MAX_TOLD: usize = 100;
 
 /// Whether `user` may write this role or binding. To be asked for create and update of the four
 /// RBAC resources, after authorization and before storing; `old` is the stored object on update.
@@ -27,29 +31,27 @@ pub fn check(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Value
 }
 
 fn check_role(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
-    let role: Role = read(new);
-    let before: Role = old.map(read).unwrap_or_default();
-    let unchanged = old.is_some() && role.rules == before.rules && role.aggregation_rule == before.aggregation_rule;
+    let role: Role = read(new).map_err(|e| unfit(kind, &e))?;
     let (name, namespace) = (&role.metadata.name, &role.metadata.namespace);
-    if unchanged || authz.allows(user, &asks("escalate", kind, namespace, name)) {
+    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks("escalate", kind, namespace, name)) {
         return Ok(());
     }
-    // What will match the selectors later cannot be known now, so only who has everything may write them.
+    // What will match the selectors later cannot be known now, so only who has everything may write them, or take away
+    // what they gather.
     let mut wanted = role.rules.unwrap_or_default();
-    if role.aggregation_rule.is_some() && role.aggregation_rule != before.aggregation_rule {
+    let aggregates = |role: &Value| !role["aggregationRule"].is_null();
+    if aggregates(new) || old.is_some_and(aggregates) {
         wanted.extend([Rule::all_resources(), Rule::all_urls()]);
     }
     confirm(authz, user, kind, namespace, name, &wanted)
 }
 
 fn check_binding(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
-    let binding: Binding = read(new);
-    let before: Binding = old.map(read).unwrap_or_default();
+    let binding: Binding = read(new).map_err(|e| unfit(kind, &e))?;
     let namespace = &binding.metadata.namespace;
-    let unchanged = old.is_some() && binding.subjects == before.subjects && binding.role_ref == before.role_ref;
     let role = &binding.role_ref;
     let role_kind = if role.kind == "Role" { RbacKind::Role } else { RbacKind::ClusterRole };
-    if unchanged || authz.allows(user, &asks("bind", role_kind, namespace, &role.name)) {
+    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks("bind", role_kind, namespace, &role.name)) {
         return Ok(());
     }
     let rules = authz.rbac().role_rules(&role.kind, &role.name, namespace);
@@ -57,14 +59,40 @@ fn check_binding(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &V
     confirm(authz, user, kind, namespace, &binding.metadata.name, &rules)
 }
 
+/// Whether nothing changes but what garbage collection needs. Everything else may matter: the labels of a role decide
+/// which others it becomes a part of. The rule is kube-apiserver's.
+fn only_collects_garbage(new: &Value, old: &Value) -> bool {
+    let rest = |object: &Value| {
+        let mut rest = object.clone();
+        if let Some(metadata) = rest["metadata"].as_object_mut() {
+            metadata.retain(|field, _| !matches!(field.as_str(), "ownerReferences" | "finalizers" | "managedFields" | "resourceVersion"));
+        }
+        rest
+    };
+    rest(new) == rest(old)
+}
+
+fn unfit(kind: RbacKind, problem: &serde_json::Error) -> ApiError {
+    ApiError::bad_request(format!("the object does not fit the type {}: {problem}", kind.kind()))
+}
+
 fn confirm(auth: &Authorization, user: &UserInfo, kind: RbacKind, namespace: &str, name: &str, wanted: &[Rule]) -> Result<(), ApiError> {
-    let lacking = missing(&auth.rules_for(user, namespace), wanted);
-    if lacking.is_empty() {
-        return Ok(());
-    }
-    let mut lines: Vec<String> = lacking.iter().map(Rule::compact).collect();
+    let held = auth.rules_for(user, namespace);
+    let lacking = match missing(&held, wanted) {
+        Ok(lacking) if lacking.is_empty() => return Ok(()),
+        Ok(lacking) => lacking,
+        Err(TooMuch) => {
+            let action =
+                format!("these rules are too many to compare with those user {:?} holds; divide them over several roles", user.name);
+            return Err(ApiError::forbidden(GROUP, kind.plural(), name, &action));
+        }
+    };
+    let mut lines: Vec<String> = divided(&lacking, MAX_TOLD).iter().map(Rule::compact).collect();
     lines.sort();
     lines.dedup();
+    if lines.len() == MAX_TOLD {
+        lines.push("and perhaps more".to_owned());
+    }
     let groups = user.groups.iter().map(|g| format!("{g:?}")).collect::<Vec<_>>().join(" ");
     let lines = lines.join("\n");
     let action = format!("user {:?} (groups=[{groups}]) is attempting to grant RBAC permissions not currently held:\n{lines}", user.name);

@@ -77,7 +77,7 @@ async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
 
 async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Result<(), StorageError> {
     let store = stores.get(kind);
-    let (all, mut seen) = list(store, ReadAt::Latest).await?;
+    let (all, mut seen) = list(store, kind, ReadAt::Latest).await?;
     rbac.apply([Change::Replaced(kind, all)]);
     loop {
         if kind == RbacKind::ClusterRole {
@@ -87,8 +87,7 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
         let mut batches = store.watch(None, options, None).await?.ready_chunks(256);
         while let Some(events) = batches.next().await {
             seen = events.iter().map(WatchEvent::revision).max().unwrap_or(seen);
-            let changes: Result<Vec<_>, _> = events.iter().filter_map(|e| change(kind, e)).collect();
-            rbac.apply(changes?);
+            rbac.apply(events.iter().filter_map(|e| change(kind, e)));
             if kind == RbacKind::ClusterRole {
                 write_aggregated(store).await;
             }
@@ -97,26 +96,26 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
     }
 }
 
-fn change(kind: RbacKind, event: &WatchEvent) -> Option<Result<Change, StorageError>> {
+/// An object that cannot be decoded grants nothing, whatever it granted before, and keeps no other from being followed.
+fn change(kind: RbacKind, event: &WatchEvent) -> Option<Change> {
     let object = event.object()?;
-    Some(match event.kind() {
-        EventKind::Deleted => {
-            Ok(Change::Deleted { kind, namespace: object.head.namespace().to_owned(), name: object.head.name().to_owned() })
-        }
-        _ => object.value().map(|value| Change::Put(kind, value)),
+    let there = if event.kind() == EventKind::Deleted { None } else { object.readable(kind.plural()) };
+    Some(match there {
+        Some(value) => Change::Put(kind, value),
+        None => Change::Deleted { kind, namespace: object.head.namespace().to_owned(), name: object.head.name().to_owned() },
     })
 }
 
-async fn list(store: &ResourceStore, at: ReadAt) -> Result<(Vec<Value>, u64), StorageError> {
+async fn list(store: &ResourceStore, kind: RbacKind, at: ReadAt) -> Result<(Vec<Value>, u64), StorageError> {
     let listing = store.list(None, &ListOptions { at, limit: 0, continue_token: None }, None).await?;
-    let values: Result<Vec<Value>, _> = listing.items.iter().map(|o: &Arc<Object>| o.value()).collect();
-    Ok((values?, listing.revision))
+    let values = listing.items.iter().filter_map(|o: &Arc<Object>| o.readable(kind.plural())).collect();
+    Ok((values, listing.revision))
 }
 
 /// What people read in an aggregated role is what it grants. Failing is no harm: decisions do not
 /// depend on it, and the next change tries again.
 async fn write_aggregated(store: &ResourceStore) {
-    let outdated = match list(store, ReadAt::Any).await {
+    let outdated = match list(store, RbacKind::ClusterRole, ReadAt::Any).await {
         Ok((all, _)) => aggregate::outdated(&all),
         Err(_) => return,
     };
@@ -136,8 +135,9 @@ pub async fn bootstrap(stores: &RbacStores) -> Result<(), BootstrapError> {
     let read = |source| BootstrapError { action: "read", source };
     let mut last = None;
     for _ in 0..ATTEMPTS {
-        let roles = list(stores.get(RbacKind::ClusterRole), ReadAt::Latest).await.map_err(read)?.0;
-        let bindings = list(stores.get(RbacKind::ClusterRoleBinding), ReadAt::Latest).await.map_err(read)?.0;
+        let all = |kind| list(stores.get(kind), kind, ReadAt::Latest);
+        let roles = all(RbacKind::ClusterRole).await.map_err(read)?.0;
+        let bindings = all(RbacKind::ClusterRoleBinding).await.map_err(read)?.0;
         match carry_out(stores, bootstrap::plan(&roles, &bindings)).await {
             Ok(()) => return Ok(()),
             Err(e @ StorageError::Conflict { .. }) => last = Some(e),
@@ -155,7 +155,17 @@ async fn carry_out(stores: &RbacStores, writes: Vec<Write>) -> Result<(), Storag
 
 async fn one(stores: &RbacStores, write: Write) -> Result<(), StorageError> {
     match write {
-        Write::Create(kind, object) => create(stores.get(kind), object).await,
+        Write::Create(kind, object) => {
+            let store = stores.get(kind);
+            let created = create(store, object.clone()).await;
+            match &created {
+                // One that cannot be read back is as good as none, and would be in the way for ever.
+                Err(StorageError::Conflict { .. }) if store.delete_unreadable(None, name(&object)).await.is_ok() => {
+                    create(store, object).await
+                }
+                _ => created,
+            }
+        }
         Write::Update(kind, object) => update(stores.get(kind), &object).await,
         Write::Replace(kind, object) => {
             let store = stores.get(kind);

@@ -2,6 +2,7 @@
 
 pub mod aggregate;
 pub mod bootstrap;
+pub mod cover;
 pub mod escalation;
 pub mod feed;
 mod forbidden;

@@ -142,7 +142,10 @@ pub(super) struct Binding {
     pub role_ref: RoleRef,
 }
 
-/// Reads an object; one that does not fit its type grants nothing.
-pub(super) fn read<T: for<'de> Deserialize<'de> + Default>(object: &Value) -> T {
-    T::deserialize(object).unwrap_or_default()
+/// Reads an object.
+///
+/// # Errors
+/// It does not fit its type; then it grants nothing, and nothing may be concluded from it.
+pub(super) fn read<T: for<'de> Deserialize<'de>>(object: &Value) -> Result<T, serde_json::Error> {
+    T::deserialize(object)
 }

@@ -131,29 +131,44 @@ impl Objects {
     }
 
     fn put(&mut self, kind: RbacKind, object: &Value, stale: &mut Stale) {
+        if let Err(problem) = self.take(kind, object, stale) {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text("namespace"), text("name"));
+            tracing::error!(
+                resource = kind.plural(),
+                namespace,
+                name,
+                "an object grants nothing, because it does not fit its type: {problem}"
+            );
+            self.delete(kind, &(namespace, name), stale);
+        }
+    }
+
+    fn take(&mut self, kind: RbacKind, object: &Value, stale: &mut Stale) -> Result<(), serde_json::Error> {
         match kind {
             RbacKind::ClusterRole => {
-                let role: Role = read(object);
+                let role: Role = read(object)?;
                 self.cluster_roles.insert(role.metadata.name.clone(), role);
                 stale.cluster_roles = true;
             }
             RbacKind::ClusterRoleBinding => {
-                let binding: Binding = read(object);
+                let binding: Binding = read(object)?;
                 self.cluster_bindings.insert((String::new(), binding.metadata.name.clone()), binding);
                 stale.cluster_bindings = true;
             }
             RbacKind::Role => {
-                let role: Role = read(object);
+                let role: Role = read(object)?;
                 stale.roles = true;
                 stale.namespaces.insert(role.metadata.namespace.clone());
                 self.roles.insert((role.metadata.namespace.clone(), role.metadata.name.clone()), role);
             }
             RbacKind::RoleBinding => {
-                let binding: Binding = read(object);
+                let binding: Binding = read(object)?;
                 stale.namespaces.insert(binding.metadata.namespace.clone());
                 self.bindings.insert((binding.metadata.namespace.clone(), binding.metadata.name.clone()), binding);
             }
         }
+        Ok(())
     }
 
     fn delete(&mut self, kind: RbacKind, key: &Key, stale: &mut Stale) {

@@ -1,5 +1,7 @@
 //! One policy rule: what it matches and what it covers.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
 
 use crate::auth::Attributes;
@@ -43,7 +45,7 @@ fn has_or_any(set: &[String], item: &str) -> bool {
 }
 
 /// Whether a rule's path matches a requested one.
-fn url_covers(pattern: &str, path: &str) -> bool {
+pub(super) fn url_covers(pattern: &str, path: &str) -> bool {
     pattern == path || (pattern.ends_with('*') && path.starts_with(pattern.trim_end_matches('*')))
 }
 
@@ -88,43 +90,6 @@ impl Rule {
             && (self.resource_names.is_empty() || has(&self.resource_names, &a.name))
     }
 
-    /// Whether everything the atom allows is allowed by this rule. `atom` has one verb, one group
-    /// and resource or one path, and at most one name.
-    fn covers(&self, atom: &Self) -> bool {
-        let all = |own: &[String], wanted: &[String]| has(own, "*") || wanted.iter().all(|w| has(own, w));
-        all(&self.verbs, &atom.verbs)
-            && all(&self.api_groups, &atom.api_groups)
-            && (has(&self.resources, "*") || atom.resources.iter().all(|r| self.covers_resource(r)))
-            && atom.non_resource_urls.iter().all(|u| self.non_resource_urls.iter().any(|own| url_covers(own, u)))
-            && (self.resource_names.is_empty()
-                || (!atom.resource_names.is_empty() && atom.resource_names.iter().all(|n| has(&self.resource_names, n))))
-    }
-
-    fn covers_resource(&self, resource: &str) -> bool {
-        has(&self.resources, resource) || resource.split_once('/').is_some_and(|(_, sub)| has(&self.resources, &format!("*/{sub}")))
-    }
-
-    /// The rule as rules with one verb, one group and resource or path, and at most one name each.
-    fn atoms(&self) -> Vec<Self> {
-        let one = |s: &String| vec![s.clone()];
-        let names: Vec<Vec<String>> =
-            if self.resource_names.is_empty() { vec![Vec::new()] } else { self.resource_names.iter().map(one).collect() };
-        let mut out = Vec::new();
-        for verb in &self.verbs {
-            for (group, resource) in self.api_groups.iter().flat_map(|g| self.resources.iter().map(move |r| (g, r))) {
-                out.extend(names.iter().map(|names| Self {
-                    verbs: one(verb),
-                    api_groups: one(group),
-                    resources: one(resource),
-                    resource_names: names.clone(),
-                    ..Self::default()
-                }));
-            }
-            out.extend(self.non_resource_urls.iter().map(|u| Self { verbs: one(verb), non_resource_urls: one(u), ..Self::default() }));
-        }
-        out
-    }
-
     /// The rule in one line, as escalation errors show it.
     pub fn compact(&self) -> String {
         let parts: Vec<String> = [
@@ -152,25 +117,8 @@ fn resource_matches(pattern: &str, resource: &str, subresource: &str) -> bool {
     }
 }
 
-/// What `wanted` allows and `held` does not, as small rules; empty when everything is covered.
-pub fn missing(held: &[Rule], wanted: &[Rule]) -> Vec<Rule> {
-    let atoms = wanted.iter().flat_map(Rule::atoms);
-    compacted(atoms.filter(|atom| !held.iter().any(|own| own.covers(atom))).collect())
-}
-
-/// Joins rules that differ in their verbs only.
-fn compacted(atoms: Vec<Rule>) -> Vec<Rule> {
-    let mut out: Vec<Rule> = Vec::new();
-    for atom in atoms {
-        let same = |r: &&mut Rule| {
-            (&r.api_groups, &r.resources, &r.resource_names, &r.non_resource_urls)
-                == (&atom.api_groups, &atom.resources, &atom.resource_names, &atom.non_resource_urls)
-        };
-        match out.iter_mut().find(same) {
-            Some(rule) if has(&rule.verbs, &atom.verbs[0]) => {}
-            Some(rule) => rule.verbs.extend(atom.verbs),
-            None => out.push(atom),
-        }
-    }
-    out
+/// The rules, each once, in order of first appearance.
+pub(super) fn distinct(rules: impl IntoIterator<Item = Rule>) -> Vec<Rule> {
+    let mut seen = HashSet::new();
+    rules.into_iter().filter(|rule| seen.insert(rule.clone())).collect()
 }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::Decision;
-use super::rule::Rule;
+use super::rule::{Rule, distinct};
 use crate::auth::{Attributes, UserInfo};
 
 /// Rules one binding grants to its subjects.
@@ -89,13 +89,7 @@ impl Snapshot {
     }
 
     pub(super) fn rules_for(&self, user: &UserInfo, namespace: &str) -> Vec<Rule> {
-        let mut out: Vec<Rule> = Vec::new();
-        for rule in self.grants(user, namespace).filter_map(|(g, _)| g.rules.as_ref().ok()).flat_map(|r| r.iter()) {
-            if !out.contains(rule) {
-                out.push(rule.clone());
-            }
-        }
-        out
+        distinct(self.grants(user, namespace).filter_map(|(g, _)| g.rules.as_ref().ok()).flat_map(|r| r.iter().cloned()))
     }
 
     /// Rules of the role a binding in `namespace` (empty: cluster-wide) refers to.

@@ -1,10 +1,24 @@
 //! Whether an applied configuration can be owned field by field.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use super::typed::{Kind, Place};
+use crate::clip;
 use crate::patch::fields::display_path;
 use crate::schema::Shape;
+
+/// Most bytes that are shown of a name.
+const MAX_NAME: usize = 253;
+/// Most faults that are told.
+const MAX_FAULTS: usize = 100;
+
+fn tell(faults: &mut Vec<String>, fault: String) {
+    if faults.len() < MAX_FAULTS {
+        faults.push(fault);
+    }
+}
 
 impl Place<'_> {
     /// What is wrong with a configuration: fields the schema does not declare, values of the wrong
@@ -20,37 +34,36 @@ impl Place<'_> {
             return;
         }
         if let Some(wanted) = self.unfit(value) {
-            out.push(format!("{path}: expected {wanted}, got {value}"));
+            tell(out, format!("{path}: expected {wanted}, got {value}"));
             return;
         }
         match value {
             Value::Object(map) => {
                 let declared = self.id.is_some_and(|id| matches!(self.types.get(id).shape, Shape::Object(_)));
                 for (name, below) in map {
-                    let path = format!("{path}.{name}");
+                    let path = format!("{path}.{}", clip::shown(name, MAX_NAME));
                     if declared && self.field(name).is_none() {
-                        out.push(format!("{path}: field not declared in schema"));
+                        tell(out, format!("{path}: field not declared in schema"));
                     } else {
                         self.entry(name).find_faults(below, &path, out);
                     }
                 }
             }
             Value::Array(list) => {
-                let mut seen = Vec::new();
+                let mut seen = BTreeSet::new();
                 for (i, item) in list.iter().enumerate() {
                     let Kind::List(keys) = self.kind(value) else {
                         self.items().find_faults(item, &format!("{path}[{i}]"), out);
                         continue;
                     };
                     match self.element(keys, item) {
-                        Err(why) => out.push(format!("{path}: element {i}: {why}")),
+                        Err(why) => tell(out, format!("{path}: element {i}: {why}")),
                         Ok(element) => {
                             let at = display_path(std::slice::from_ref(&element));
-                            if seen.contains(&element) {
-                                out.push(format!("{path}: duplicate entries for key {at}"));
-                            }
                             self.items().find_faults(item, &format!("{path}{at}"), out);
-                            seen.push(element);
+                            if !seen.insert(element) {
+                                tell(out, format!("{path}: duplicate entries for key {at}"));
+                            }
                         }
                     }
                 }

@@ -1,5 +1,7 @@
 //! `metadata.managedFields`: who owns what.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value, json};
 
 use super::Writer;
@@ -47,6 +49,7 @@ impl Identity {
 /// Reads `managedFields`. `None` when an entry cannot be understood.
 pub(super) fn decode(managed: Option<&Value>) -> Option<Vec<Entry>> {
     let mut out: Vec<Entry> = Vec::new();
+    let mut at: BTreeMap<Identity, usize> = BTreeMap::new();
     let list = match managed {
         None | Some(Value::Null) => return Some(out),
         Some(managed) => managed.as_array()?,
@@ -73,7 +76,15 @@ pub(super) fn decode(managed: Option<&Value>) -> Option<Vec<Entry>> {
             Some(fields) => FieldSet::from_fields_v1(fields).ok()?,
         };
         let time = item.get("time").and_then(Value::as_str).map(str::to_owned);
-        put(&mut out, Entry { identity, api_version, time, fields });
+        let entry = Entry { identity: identity.clone(), api_version, time, fields };
+        match at.entry(identity) {
+            // The last of them counts.
+            std::collections::btree_map::Entry::Occupied(known) => out[*known.get()] = entry,
+            std::collections::btree_map::Entry::Vacant(new) => {
+                new.insert(out.len());
+                out.push(entry);
+            }
+        }
     }
     Some(out)
 }
@@ -132,37 +143,38 @@ pub(super) fn is_reset(managed: Option<&Value>) -> bool {
 
 /// Merges the oldest updaters of each API version until at most [`MAX_UPDATERS`] are left.
 pub(super) fn cap(entries: &mut Vec<Entry>) {
-    let mut updaters: Vec<Identity> = {
-        let mut all: Vec<&Entry> = entries.iter().filter(|e| e.identity.operation == Operation::Update).collect();
-        all.sort_by_key(|e| (seconds(e.time.as_deref()), e.identity.clone()));
-        all.into_iter().map(|e| e.identity.clone()).collect()
-    };
-    let mut left = updaters.len();
+    let is_updater = |e: &Entry| e.identity.operation == Operation::Update;
+    let mut left = entries.iter().filter(|e| is_updater(e)).count();
+    if left <= MAX_UPDATERS {
+        return;
+    }
+    let (mut updaters, mut rest): (Vec<Entry>, Vec<Entry>) = std::mem::take(entries).into_iter().partition(is_updater);
+    updaters.sort_by_cached_key(|e| (seconds(e.time.as_deref()), e.identity.clone()));
     // The oldest of each version stays until a second one is found; then both go into the bucket.
-    let mut oldest: Vec<Entry> = Vec::new();
-    for identity in updaters.drain(..) {
-        if left <= MAX_UPDATERS {
-            return;
-        }
-        let Some(at) = entries.iter().position(|e| e.identity == identity) else { continue };
-        let entry = entries[at].clone();
-        let Some(first) = oldest.iter().find(|e| e.api_version == entry.api_version) else {
-            oldest.push(entry);
+    let mut oldest: BTreeMap<String, Entry> = BTreeMap::new();
+    for entry in updaters {
+        let Some(first) = oldest.get_mut(&entry.api_version).filter(|_| left > MAX_UPDATERS) else {
+            if left > MAX_UPDATERS {
+                oldest.insert(entry.api_version.clone(), entry);
+            } else {
+                rest.push(entry);
+            }
             continue;
         };
-        let bucket = Identity {
-            operation: Operation::Update,
-            manager: ANCIENT.into(),
-            api_version: entry.api_version.clone(),
-            subresource: String::new(),
-        };
-        let mut merged = entries.iter().find(|e| e.identity == bucket).cloned().unwrap_or_else(|| first.clone());
-        let first = first.identity.clone();
-        merged.fields = merged.fields.union(&entry.fields);
-        merged.time = entry.time;
-        merged.identity = bucket.clone();
-        entries.retain(|e| e.identity != identity && e.identity != first && e.identity != bucket);
-        entries.push(merged);
+        first.identity.manager = ANCIENT.into();
+        first.identity.subresource = String::new();
+        first.fields.absorb(&entry.fields);
+        first.time = entry.time;
         left -= 1;
     }
+    for mut bucket in oldest.into_values() {
+        // A bucket that was written to lately has not been met yet.
+        if let Some(at) = rest.iter().position(|e| e.identity == bucket.identity) {
+            let known = rest.swap_remove(at);
+            bucket.fields.absorb(&known.fields);
+            bucket.time = known.time;
+        }
+        rest.push(bucket);
+    }
+    *entries = rest;
 }

@@ -147,10 +147,10 @@ impl Place<'_> {
         for name in names {
             let zero = self.zero(name);
             // A parent that is missing has no zero values: all of it is new, or gone.
-            let side = |map: Option<&Map<String, Value>>| map.map(|m| m.get(name).or(zero.as_ref()).cloned());
-            let (old, new) = (side(old).flatten(), side(new).flatten());
+            let old = old.and_then(|m| m.get(name).or(zero.as_ref()));
+            let new = new.and_then(|m| m.get(name).or(zero.as_ref()));
             path.push(PathElement::Field(name.clone()));
-            self.entry(name).compare_at(old.as_ref(), new.as_ref(), path, out);
+            self.entry(name).compare_at(old, new, path, out);
             path.pop();
         }
     }

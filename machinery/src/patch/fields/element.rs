@@ -2,7 +2,9 @@
 
 use std::cmp::Ordering;
 
-use serde_json::Value;
+use serde_json::{Number, Value};
+
+use crate::clip;
 
 /// One step of a path.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
@@ -21,31 +23,88 @@ pub enum PathElement {
 #[derive(Clone, Debug)]
 pub struct Scalar(pub Value);
 
-impl Scalar {
-    fn rank(&self) -> u8 {
-        match self.0 {
-            Value::Number(_) => 0,
-            Value::String(_) => 1,
-            Value::Bool(_) => 2,
-            Value::Array(_) => 3,
-            Value::Object(_) => 4,
-            Value::Null => 5,
+/// A borrowed JSON value in the order of [`Scalar`].
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByValue<'a>(pub(crate) &'a Value);
+
+impl Ord for ByValue<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self.0, other.0) {
+            (Value::Number(a), Value::Number(b)) => Exact::of(a).cmp(&Exact::of(b)),
+            (Value::String(a), Value::String(b)) => a.cmp(b),
+            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
+            (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => self.0.to_string().cmp(&other.0.to_string()),
+            (a, b) => rank(a).cmp(&rank(b)),
         }
     }
 }
 
+fn rank(value: &Value) -> u8 {
+    match value {
+        Value::Number(_) => 0,
+        Value::String(_) => 1,
+        Value::Bool(_) => 2,
+        Value::Array(_) => 3,
+        Value::Object(_) => 4,
+        Value::Null => 5,
+    }
+}
+
+/// A number by its exact value: comparing through floats would lose digits, and an order that is none makes sorting panic.
+enum Exact {
+    Whole(i128),
+    /// Not whole, or larger than any [`Exact::Whole`].
+    Float(f64),
+}
+
+impl Exact {
+    fn of(number: &Number) -> Self {
+        /// 2^127; whole floats below it are exact as `i128`.
+        const LIMIT: f64 = 170_141_183_460_469_231_731_687_303_715_884_105_728.0;
+        match (number.as_i128(), number.as_f64().unwrap_or_default()) {
+            (Some(whole), _) => Self::Whole(whole),
+            (None, float) if float.fract() == 0.0 && float.abs() < LIMIT => Self::Whole(float as i128),
+            (None, float) => Self::Float(float),
+        }
+    }
+
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Self::Whole(a), Self::Whole(b)) => a.cmp(b),
+            (Self::Float(a), Self::Float(b)) => a.total_cmp(b),
+            (Self::Whole(a), Self::Float(b)) => whole_to_float(*a, *b),
+            (Self::Float(a), Self::Whole(b)) => whole_to_float(*b, *a).reverse(),
+        }
+    }
+}
+
+/// The two are never equal. A whole number becomes a float of the same side: where digits are lost, `float` is either
+/// far smaller or larger than all of them.
+fn whole_to_float(whole: i128, float: f64) -> Ordering {
+    match (whole as f64).total_cmp(&float) {
+        Ordering::Equal if float > 0.0 => Ordering::Less,
+        Ordering::Equal => Ordering::Greater,
+        order => order,
+    }
+}
+
+impl PartialOrd for ByValue<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for ByValue<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for ByValue<'_> {}
+
 impl Ord for Scalar {
     fn cmp(&self, other: &Self) -> Ordering {
-        match (&self.0, &other.0) {
-            (Value::Number(a), Value::Number(b)) => match (a.as_i128(), b.as_i128()) {
-                (Some(a), Some(b)) => a.cmp(&b),
-                _ => a.as_f64().unwrap_or_default().total_cmp(&b.as_f64().unwrap_or_default()),
-            },
-            (Value::String(a), Value::String(b)) => a.cmp(b),
-            (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-            (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => self.0.to_string().cmp(&other.0.to_string()),
-            _ => self.rank().cmp(&other.rank()),
-        }
+        ByValue(&self.0).cmp(&ByValue(&other.0))
     }
 }
 
@@ -63,6 +122,9 @@ impl PartialEq for Scalar {
 
 impl Eq for Scalar {}
 
+/// Most bytes that are shown of one element.
+const MAX_SHOWN: usize = 253;
+
 /// A path as conflicts name it: `.spec.containers[name="web"].image`.
 pub fn display_path(path: &[PathElement]) -> String {
     let one = |element: &PathElement| match element {
@@ -71,5 +133,45 @@ pub fn display_path(path: &[PathElement]) -> String {
         PathElement::Value(value) => format!("[={}]", value.0),
         PathElement::Index(index) => format!("[{index}]"),
     };
-    path.iter().map(one).collect()
+    path.iter().map(|element| clip::shown(&one(element), MAX_SHOWN).into_owned()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn number() -> impl Strategy<Value = Value> {
+        let near = prop::sample::select(vec![0_i64, 1, 1 << 53, i64::MAX - 3]);
+        let near = (near, -3i64..4).prop_map(|(base, by)| base.saturating_add(by));
+        prop_oneof![
+            near.clone().prop_map(Value::from),
+            near.prop_map(|n| (n as f64).into()),
+            any::<u64>().prop_map(Value::from),
+            any::<f64>().prop_filter("JSON has no others", |f| f.is_finite()).prop_map(Value::from),
+            prop::sample::select(vec![-0.0, 0.5, 1e300, -1e300]).prop_map(Value::from),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn numbers_have_one_order(a in number(), b in number(), c in number()) {
+            let [a, b, c] = [ByValue(&a), ByValue(&b), ByValue(&c)];
+            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+            if a <= b && b <= c {
+                prop_assert!(a <= c);
+                prop_assert_eq!(a == c, a == b && b == c);
+            }
+        }
+    }
+
+    #[test]
+    fn the_same_number_is_the_same_however_it_is_written() {
+        assert_eq!(Scalar(json!(1)), Scalar(json!(1.0)));
+        assert_eq!(Scalar(json!(0)), Scalar(json!(-0.0)));
+        assert!(Scalar(json!((1_i64 << 53) + 1)) > Scalar(json!((1_u64 << 53) as f64)));
+        assert!(Scalar(json!(u64::MAX)) < Scalar(json!(1e300)) && Scalar(json!(i64::MIN)) > Scalar(json!(-1e300)));
+    }
 }

@@ -26,6 +26,11 @@ impl Pointer {
         rest.split('/').map(unescape).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Levels it leads down.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn is_proper_prefix_of(&self, other: &Self) -> bool {
         self.0.len() < other.0.len() && other.0.starts_with(&self.0)
     }
@@ -42,15 +47,16 @@ impl Pointer {
         walk(document, &self.0)
     }
 
-    pub(super) fn add(&self, document: &mut Value, value: Value) -> Result<(), String> {
+    /// Puts a value in; answers how many items of a list it pushed aside.
+    pub(super) fn add(&self, document: &mut Value, value: Value) -> Result<usize, String> {
         let Some((last, parents)) = self.0.split_last() else {
             *document = value;
-            return Ok(());
+            return Ok(0);
         };
         match walk(document, parents)? {
             Value::Object(map) => {
                 map.insert(last.clone(), value);
-                Ok(())
+                Ok(0)
             }
             Value::Array(list) => {
                 let at = if last == "-" { list.len() } else { index(last)? };
@@ -58,19 +64,20 @@ impl Pointer {
                     return Err(beyond(last, list.len()));
                 }
                 list.insert(at, value);
-                Ok(())
+                Ok(list.len() - at)
             }
             _ => Err(leaf(last)),
         }
     }
 
-    pub(super) fn remove(&self, document: &mut Value) -> Result<Value, String> {
-        let Some((last, parents)) = self.0.split_last() else { return Ok(document.take()) };
+    /// Takes a value out; answers also how many items of a list moved up.
+    pub(super) fn remove(&self, document: &mut Value) -> Result<(Value, usize), String> {
+        let Some((last, parents)) = self.0.split_last() else { return Ok((document.take(), 0)) };
         match walk(document, parents)? {
-            Value::Object(map) => map.remove(last).ok_or_else(|| missing(last)),
+            Value::Object(map) => map.remove(last).map(|v| (v, 0)).ok_or_else(|| missing(last)),
             Value::Array(list) => {
                 let at = index(last)?;
-                if at < list.len() { Ok(list.remove(at)) } else { Err(beyond(last, list.len())) }
+                if at < list.len() { Ok((list.remove(at), list.len() - at)) } else { Err(beyond(last, list.len())) }
             }
             _ => Err(leaf(last)),
         }

@@ -1,15 +1,20 @@
-//! Merging lists, and their order afterwards.
+//! Merging lists, and their order afterwards. Lists come from clients and may be long: items are looked up in sets and
+//! maps of their keys, never one by one.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
 use super::{Below, Fault, Object, PATCH};
+use crate::patch::fields::ByValue;
 use crate::patch::json::same;
 
 impl Below<'_> {
     /// Merges two lists: items with the same key are merged, others are added; scalars are united.
-    pub(super) fn merge_list(&self, mut original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
+    pub(super) fn merge_list(&self, original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
         let Some(key) = self.key else { return merge_scalars(&original, &patch) };
         let mut changes = Vec::new();
+        let mut gone = Vec::new();
         let mut replace = false;
         for item in patch {
             let Some(directive) = item.get(PATCH) else {
@@ -17,10 +22,7 @@ impl Below<'_> {
                 continue;
             };
             match directive.as_str() {
-                Some("delete") => {
-                    let gone = key_of(&item, key)?.clone();
-                    original.retain(|o| o.get(key).is_none_or(|v| !same(v, &gone)));
-                }
+                Some("delete") => gone.push(key_of(&item, key)?.clone()),
                 Some("replace") => replace = true,
                 Some("merge") => return Err(Fault::Malformed("merging lists cannot be specified in the patch".into())),
                 _ => return Err(Fault::Malformed(format!("unknown value of $patch: {directive}; it is one of delete, replace"))),
@@ -29,28 +31,43 @@ impl Below<'_> {
         if replace {
             return Ok(changes);
         }
-        let before = original.clone();
-        for change in &changes {
-            let wanted = key_of(change, key)?;
-            match original.iter_mut().find(|o| o.get(key).is_some_and(|v| same(v, wanted))) {
-                Some(found) => *found = self.place.items().merge_object(object(found)?, object(change)?)?.into(),
-                None => original.push(super::without_directives(change.clone()).unwrap_or_default()),
+        let gone: BTreeSet<ByValue<'_>> = gone.iter().map(ByValue).collect();
+        let before: Vec<Value> = original.into_iter().filter(|o| o.get(key).is_none_or(|v| !gone.contains(&ByValue(v)))).collect();
+        let wanted = changes.iter().map(|change| key_of(change, key)).collect::<Result<Vec<_>, _>>()?;
+        let mut at = positions(before.iter().map(|o| o.get(key)));
+        let mut merged = before.clone();
+        for (change, wanted) in changes.iter().zip(wanted) {
+            if let Some(found) = at.get(&ByValue(wanted)).map(|at| &mut merged[*at]) {
+                *found = self.place.items().merge_object(object(found)?, object(change)?)?.into();
+            } else {
+                let new = super::without_directives(change.clone()).unwrap_or_default();
+                if new.get(key).is_some() {
+                    at.insert(ByValue(wanted), merged.len());
+                }
+                merged.push(new);
             }
         }
-        in_order(original, &changes, &before, Some(key))
+        in_order(merged, &changes, &before, Some(key))
     }
+}
+
+/// Where each value comes first.
+fn positions<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> BTreeMap<ByValue<'a>, usize> {
+    let mut out = BTreeMap::new();
+    for (at, value) in values.enumerate() {
+        if let Some(value) = value {
+            out.entry(ByValue(value)).or_insert(at);
+        }
+    }
+    out
 }
 
 fn merge_scalars(original: &[Value], patch: &[Value]) -> Result<Vec<Value>, Fault> {
     if let Some(odd) = original.iter().chain(patch).find(|v| v.is_object() || v.is_array()) {
         return Err(Fault::Misfit(format!("a list of scalars cannot be merged with {odd}")));
     }
-    let mut merged: Vec<Value> = Vec::new();
-    for item in original.iter().chain(patch) {
-        if !merged.iter().any(|m| same(m, item)) {
-            merged.push(item.clone());
-        }
-    }
+    let mut seen = BTreeSet::new();
+    let merged = original.iter().chain(patch).filter(|item| seen.insert(ByValue(item))).cloned().collect();
     in_order(merged, patch, original, None)
 }
 
@@ -58,7 +75,8 @@ fn merge_scalars(original: &[Value], patch: &[Value]) -> Result<Vec<Value>, Faul
 pub(super) fn delete_primitives(original: &mut Object, name: &str, gone: &Value) -> Result<(), Fault> {
     let Value::Array(gone) = gone else { return Err(Fault::Malformed(format!("{}{name} must be a list", super::DELETE_PRIMITIVES))) };
     if let Some(Value::Array(items)) = original.get_mut(name) {
-        items.retain(|item| !gone.iter().any(|g| same(g, item)));
+        let gone: BTreeSet<ByValue<'_>> = gone.iter().map(ByValue).collect();
+        items.retain(|item| !gone.contains(&ByValue(item)));
     }
     Ok(())
 }
@@ -88,15 +106,18 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
 /// Puts a merged list into order: items the patch names come as `order` says; the server's other
 /// items keep their order (`before`) and their place relative to those, where it is known.
 pub(super) fn in_order(merged: Vec<Value>, order: &[Value], before: &[Value], key: Option<&str>) -> Result<Vec<Value>, Fault> {
-    let ids = |list: &[Value]| list.iter().map(|v| identity(v, key).cloned()).collect::<Result<Vec<_>, _>>();
-    let (order, before) = (ids(order)?, ids(before)?);
-    let at = |list: &[Value], id: &Value| list.iter().position(|v| same(v, id));
+    let index = |list| -> Result<BTreeMap<ByValue<'_>, usize>, Fault> {
+        let ids = <[Value]>::iter(list).map(|v| identity(v, key)).collect::<Result<Vec<_>, _>>()?;
+        Ok(positions(ids.into_iter().map(Some)))
+    };
+    let (order, before) = (index(order)?, index(before)?);
     let (mut named, mut others) = (Vec::new(), Vec::new());
     for item in merged {
-        let id = identity(&item, key)?.clone();
-        match at(&order, &id) {
-            Some(position) => named.push((position, at(&before, &id), item)),
-            None => others.push((at(&before, &id), item)),
+        let id = ByValue(identity(&item, key)?);
+        let (position, was) = (order.get(&id).copied(), before.get(&id).copied());
+        match position {
+            Some(position) => named.push((position, was, item)),
+            None => others.push((was, item)),
         }
     }
     named.sort_by_key(|(position, ..)| *position);
