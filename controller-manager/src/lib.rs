@@ -2,6 +2,7 @@
 
 use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 
+use daemon::logs;
 use federation_api::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
 
@@ -31,13 +32,20 @@ pub use members::connect::{ConnectError, Connection, HostConnector, HostCredenti
 /// The exit code is 0 after an orderly end, 1 when it could not start or lost the lead, 64 for flags or files
 /// that have to be corrected first, 70 when a task died that never should.
 pub fn program(args: Vec<OsString>) -> ExitCode {
-    let options = match command_line::parse(args, "federation-controller-manager --help lists the flags") {
+    let options = match command_line::parse::<options::Options>(args, "federation-controller-manager --help lists the flags") {
         Ok(options) => options,
         Err(instead) => return ExitCode::from(instead.say(&mut io::stdout().lock(), &mut io::stderr().lock())),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let ended = match runtime {
-        Ok(runtime) => runtime.block_on(serve(&options)),
+        Ok(runtime) => {
+            let _entered = runtime.enter();
+            logs::install("federation-controller-manager", &options.log).and_then(|logs| {
+                let served = runtime.block_on(serve(&options));
+                logs.end();
+                served
+            })
+        }
         Err(e) => Err(Failure::new(format!("cannot start threads: {e}")).hint("check the limits of this process")),
     };
     match ended {
@@ -50,7 +58,6 @@ pub fn program(args: Vec<OsString>) -> ExitCode {
 }
 
 async fn serve(options: &options::Options) -> Result<(), Failure> {
-    daemon::logs::install(options.v);
     // Another provider may be installed where this runs as a part of something larger.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let hostname = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();

@@ -8,6 +8,7 @@ use std::{
 };
 
 use clap::{ArgAction, Parser};
+use daemon::logs::LogOptions;
 use federation_api::failure::{Failure, chain};
 use federation_api::names;
 use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
@@ -100,9 +101,9 @@ pub struct Options {
     /// Between two tries to get or renew the lease.
     #[arg(long, default_value = "2s", value_parser = duration)]
     pub leader_elect_retry_period: Duration,
-    /// Log verbosity: 0 and 1 are info, 2 to 5 debug, 6 and more trace; RUST_LOG goes before.
-    #[arg(long, short, default_value_t = 0)]
-    pub v: u8,
+    /// What to log and trace.
+    #[command(flatten)]
+    pub log: LogOptions,
     #[command(flatten)]
     ignored: Ignored,
 }

@@ -4,7 +4,14 @@
 //! event, beside the object's uid and the resourceVersion the write made. The uid and the
 //! resourceVersion belong to the object, so they are known to whoever watches it without storing
 //! anything: the controller manager's spans (placement, each member's apply, the record, the DNS
-//! batch) carry them. Uid and resourceVersion lead from one to the other.
+//! batch) carry them. Uid and resourceVersion lead from one to the other, and [`follows`] puts the spans
+//! of both programs into one trace whose id is made of them.
+
+mod change;
+mod export;
+
+pub use change::{follows, made, of_request};
+pub(crate) use export::{Export, exporting};
 
 /// Target of all spans that are meant for export. At `info`; the log does not show them below `-v=2`.
 pub const TARGET: &str = "span";

@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+use federation_api::failure::Failure;
+
 use crate::auth::authz::Mode;
 use crate::storage::etcd::EtcdConfig;
 
@@ -169,5 +171,11 @@ impl ConfigError {
     /// Both lines.
     pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
         Self { message: message.into(), hint: hint.into() }
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(e: ConfigError) -> Self {
+        Self::new(e.message).hint(e.hint)
     }
 }

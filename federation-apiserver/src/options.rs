@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use daemon::logs::LogOptions;
 
 use crate::auth::authz::Mode;
 use crate::config::{Config, ConfigError, Limits, Patience, Profile, StorageConfig, TlsConfig};
@@ -95,9 +96,9 @@ pub struct Options {
     /// How long open requests may go on after SIGTERM
     #[arg(long, alias = "shutdown-grace", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
-    /// Log verbosity: 0 and 1 are info, 2 to 5 debug with a line for each request, 6 and more trace; RUST_LOG goes before
-    #[arg(long = "v", short = 'v', default_value_t = 0, value_name = "LEVEL")]
-    pub verbosity: u8,
+    /// What to log and trace.
+    #[command(flatten)]
+    pub log: LogOptions,
 }
 
 impl Options {

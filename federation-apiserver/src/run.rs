@@ -4,11 +4,12 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use daemon::logs;
 use federation_api::command_line;
-use federation_api::failure::{EXIT_FAILED, EXIT_USAGE, Failure};
+use federation_api::failure::{EXIT_USAGE, Failure};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::config::{Config, ConfigError};
+use crate::config::Config;
 use crate::options::Options;
 use crate::server::{Server, tls};
 use crate::store;
@@ -47,27 +48,33 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli.options,
         Err(instead) => return ExitCode::from(instead.say(&mut std::io::stdout().lock(), &mut std::io::stderr().lock())),
     };
-    daemon::logs::install(options.verbosity);
-    let config = match options.resolve() {
-        Ok(config) => config,
-        Err(e) => return fail(&e, EXIT_USAGE),
-    };
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => return fail(&ConfigError::new(format!("cannot start threads: {e}"), "check the limits of this process"), EXIT_FAILED),
-    };
-    runtime.spawn_blocking(tls::warm_up);
-    let served = runtime.block_on(serve(config));
-    // What background work still has to say comes before the reason of a failure, which is told last.
-    drop(runtime);
-    match served {
+    match process(options) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(e) => fail(&e, EXIT_FAILED),
+        Err(failure) => {
+            let _ = failure.tell(&mut std::io::stderr().lock());
+            ExitCode::from(failure.code)
+        }
     }
 }
 
-async fn serve(config: Config) -> Result<(), ConfigError> {
-    let no_signals = |e| ConfigError::new(format!("cannot listen for signals: {e}"), "check the limits of this process");
+fn process(options: Options) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Failure::new(format!("cannot start threads: {e}")).hint("check the limits of this process"))?;
+    let logs = {
+        let _entered = runtime.enter();
+        logs::install("federation-apiserver", &options.log)?
+    };
+    let config = options.resolve().map_err(|e| Failure { code: EXIT_USAGE, ..e.into() })?;
+    runtime.spawn_blocking(tls::warm_up);
+    let served = runtime.block_on(serve(config));
+    logs.end();
+    // What background work still has to say comes before the reason of a failure, which is told last.
+    drop(runtime);
+    served
+}
+
+async fn serve(config: Config) -> Result<(), Failure> {
+    let no_signals = |e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process");
     let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
     let server = Server::start(config).await?;
@@ -83,10 +90,4 @@ async fn serve(config: Config) -> Result<(), ConfigError> {
         })
         .await;
     Ok(())
-}
-
-fn fail(e: &ConfigError, code: u8) -> ExitCode {
-    let failure = Failure { code, ..Failure::new(e.message.as_str()).hint(e.hint.as_str()) };
-    let _ = failure.tell(&mut std::io::stderr().lock());
-    ExitCode::from(code)
 }

@@ -1,0 +1,92 @@
+//! A collector that takes spans, and one that is not there.
+
+use std::convert::Infallible;
+
+use bytes::Bytes;
+use futures::stream;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body_util::{BodyExt as _, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use sha2::{Digest as _, Sha256};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+use super::*;
+use crate::trace;
+
+/// Answers each export with success and gives the request's bytes away.
+async fn collector(listener: TcpListener, seen: mpsc::Sender<Bytes>) {
+    while let Ok((stream, _)) = listener.accept().await {
+        let seen = seen.clone();
+        let answer = service_fn(move |request: Request<Incoming>| {
+            let seen = seen.clone();
+            async move {
+                let body = request.into_body().collect().await.map(|b| b.to_bytes()).unwrap_or_default();
+                let _ = seen.send(body).await;
+                let status = HeaderMap::from_iter([(http::HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"))]);
+                let frames = [Ok::<_, Infallible>(Frame::data(Bytes::from_static(&[0; 5]))), Ok(Frame::trailers(status))];
+                Ok::<_, Infallible>(
+                    Response::builder().header("content-type", "application/grpc").body(StreamBody::new(stream::iter(frames))).unwrap(),
+                )
+            }
+        });
+        let connection = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new()).http2_only();
+        tokio::spawn(async move { drop(connection.serve_connection(TokioIo::new(stream), answer).await) });
+    }
+}
+
+fn contains(all: &[u8], part: &[u8]) -> bool {
+    all.windows(part.len()).any(|window| window == part)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn spans_of_one_change_reach_the_collector_in_one_trace() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut seen) = mpsc::channel(8);
+    let collecting = tokio::spawn(collector(listener, sender));
+    let (export, layer) = exporting("test-program", &endpoint).unwrap();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let apply = tracing::info_span!(target: TARGET, "apply", { trace::field::CLUSTER } = "gondor");
+        trace::follows(&apply, "7f9c", "1842");
+        let _entered = apply.enter();
+        tracing::debug_span!(target: "elsewhere", "not meant for export").in_scope(|| ());
+    });
+    tokio::task::block_in_place(|| export.end());
+    let body = seen.recv().await.expect("a batch");
+    let trace_id = &Sha256::digest("7f9c/1842")[..16];
+    for part in [&b"apply"[..], b"cluster", b"gondor", b"test-program", trace_id] {
+        assert!(contains(&body, part), "{}", String::from_utf8_lossy(part));
+    }
+    assert!(!contains(&body, b"not meant for export"));
+    collecting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dead_collector_holds_nobody_up() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let (export, layer) = exporting("test-program", &endpoint).unwrap();
+    let begun = std::time::Instant::now();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        for _ in 0..QUEUE * 4 {
+            tracing::info_span!(target: TARGET, "request").in_scope(|| ());
+        }
+    });
+    let spans = begun.elapsed();
+    tokio::task::block_in_place(|| export.end());
+    // Microseconds each; a batch that was waited for would take its whole time.
+    assert!(spans < TIMEOUT, "{spans:?}");
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_one_is_refused() {
+    for bad in ["collector:4317", "ftp://collector", "https://collector:4317"] {
+        let refused = exporting::<tracing_subscriber::Registry>("test-program", bad).err().expect(bad);
+        assert_eq!(refused.code, federation_api::failure::EXIT_USAGE, "{bad}: {refused}");
+    }
+}
