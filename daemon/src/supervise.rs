@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use federation_api::failure::{EXIT_DEFECT, Failure};
@@ -30,34 +30,37 @@ pub const RESTART: Policy = Policy::doubling(Duration::from_millis(250), Duratio
 /// Counter of tasks made again, by `task`.
 pub const RESTARTS: &str = "federation_task_restarts_total";
 
+/// Counter of panics, by `task`.
+pub const PANICS: &str = "federation_panics_total";
+
 /// The work of a task is done, and it ends in good order.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Done;
 
 /// What a task comes back with. `()` says nothing, so it is an end that was not expected.
 pub trait Ending {
-    /// Why the end was not expected.
+    /// Whether the end was expected.
     ///
     /// # Errors
-    /// The reason, half a sentence.
-    fn judge(self) -> Result<Done, String>;
+    /// It was not; the reason where there is one.
+    fn judge(self) -> Result<Done, Option<String>>;
 }
 
 impl Ending for () {
-    fn judge(self) -> Result<Done, String> {
-        Err("came back".to_owned())
+    fn judge(self) -> Result<Done, Option<String>> {
+        Err(None)
     }
 }
 
 impl Ending for Done {
-    fn judge(self) -> Result<Done, String> {
+    fn judge(self) -> Result<Done, Option<String>> {
         Ok(self)
     }
 }
 
 impl<E: Display> Ending for Result<Done, E> {
-    fn judge(self) -> Result<Done, String> {
-        self.map_err(|e| format!("failed: {e}"))
+    fn judge(self) -> Result<Done, Option<String>> {
+        self.map_err(|e| Some(e.to_string()))
     }
 }
 
@@ -68,6 +71,8 @@ pub struct Death {
     pub task: &'static str,
     /// What happened, half a sentence: `panicked: …`, `came back`, `failed: …`.
     pub why: String,
+    /// Whether our own code is to blame, and not what the task found.
+    pub defect: bool,
 }
 
 impl Display for Death {
@@ -80,8 +85,11 @@ impl std::error::Error for Death {}
 
 impl From<Death> for Failure {
     fn from(death: Death) -> Self {
-        let failure = Self { code: EXIT_DEFECT, ..Self::new(format!("{death}; this is a defect")) };
-        failure.hint("start the program again, and report this with its log")
+        let (blame, hint) = match death.defect {
+            true => ("; this is a defect", "start the program again, and report this with its log"),
+            false => ("", "mend what it says and start the program again"),
+        };
+        Self { code: EXIT_DEFECT, ..Self::new(format!("{death}{blame}")) }.hint(hint)
     }
 }
 
@@ -91,17 +99,37 @@ struct Shared {
     stopping: CancellationToken,
     first: watch::Sender<Option<Death>>,
     /// Every name there was, with what is wrong with it.
-    names: Mutex<BTreeMap<&'static str, Option<String>>>,
-    hearts: Mutex<Vec<(&'static str, std::sync::Weak<Heart>)>>,
+    names: Mutex<BTreeMap<&'static str, Option<Death>>>,
+    hearts: Mutex<Vec<(&'static str, Weak<Heart>)>>,
+    #[cfg(feature = "faults")]
+    fault: watch::Sender<Option<&'static str>>,
 }
 
 impl Shared {
-    fn died(&self, task: &'static str, why: String) {
-        tracing::error!(task, "a task ended that never should: it {why}; this is a defect");
-        lock(&self.names).insert(task, Some(why.clone()));
+    /// The work of a task; with the feature `faults` it panics when a test asks for that.
+    async fn carry_out<F: Future>(&self, task: &'static str, work: F) -> F::Output {
+        #[cfg(feature = "faults")]
+        let work = async {
+            let mut fault = self.fault.subscribe();
+            tokio::select! {
+                done = work => done,
+                _ = fault.wait_for(|fault| *fault == Some(task)) => {
+                    self.fault.send_replace(None);
+                    panic!("a test asked for it");
+                }
+            }
+        };
+        let _ = task;
+        work.await
+    }
+
+    fn died(&self, task: &'static str, end: &End) {
+        let death = Death { task, why: end.to_string(), defect: !matches!(end, End::Failed(_)) };
+        tracing::error!(task, "a task ended that never should: it {end}");
+        lock(&self.names).insert(task, Some(death.clone()));
         self.first.send_if_modified(|first| {
             let is_first = first.is_none();
-            first.get_or_insert(Death { task, why });
+            first.get_or_insert(death);
             is_first
         });
     }
@@ -133,7 +161,14 @@ impl Default for Supervisor {
 impl Supervisor {
     /// Without tasks yet. Ends after `stopping` was cancelled are in good order.
     pub fn new(stopping: CancellationToken) -> Self {
-        let shared = Shared { stopping, first: watch::Sender::default(), names: Mutex::default(), hearts: Mutex::default() };
+        let shared = Shared {
+            stopping,
+            first: watch::Sender::default(),
+            names: Mutex::default(),
+            hearts: Mutex::default(),
+            #[cfg(feature = "faults")]
+            fault: watch::Sender::default(),
+        };
         Self { shared: Arc::new(shared), tracker: TaskTracker::new(), running: Mutex::default() }
     }
 
@@ -152,10 +187,10 @@ impl Supervisor {
     {
         let shared = Arc::clone(&self.shared);
         self.own(task, async move {
-            match outcome(work).await {
+            match outcome(task, shared.carry_out(task, work)).await {
                 // Who was asked to end may come back, but nobody may panic.
-                Err(End::CameBack(_)) if shared.stopping.is_cancelled() => {}
-                Err(end) => shared.died(task, end.to_string()),
+                Err(End::CameBack | End::Failed(_)) if shared.stopping.is_cancelled() => {}
+                Err(end) => shared.died(task, &end),
                 Ok(Done) => {}
             }
         });
@@ -189,8 +224,8 @@ impl Supervisor {
             loop {
                 // Making it may panic as well.
                 let end = match std::panic::catch_unwind(AssertUnwindSafe(&mut make)) {
-                    Ok(work) => outcome(work).await,
-                    Err(panic) => Err(End::Panicked(message(&*panic))),
+                    Ok(work) => outcome(task, shared.carry_out(task, work)).await,
+                    Err(panic) => Err(End::panicked(task, &*panic)),
                 };
                 let Err(end) = end else { return };
                 if shared.stopping.is_cancelled() {
@@ -222,6 +257,12 @@ impl Supervisor {
         }
     }
 
+    /// Makes a task of that name panic.
+    #[cfg(feature = "faults")]
+    pub fn fault(&self, task: &'static str) {
+        self.shared.fault.send_replace(Some(task));
+    }
+
     /// Names of all tasks there were, each once.
     pub fn names(&self) -> Vec<&'static str> {
         lock(&self.shared.names).keys().copied().collect()
@@ -229,12 +270,13 @@ impl Supervisor {
 
     /// The tasks that are dead or do not show that they live, and why.
     pub fn dead(&self) -> Vec<Death> {
-        let silent =
-            lock(&self.shared.hearts).iter().filter_map(|(task, heart)| Some((*task, heart.upgrade()?.silence()?))).collect::<Vec<_>>();
-        let mut all: BTreeMap<&'static str, String> =
-            silent.into_iter().map(|(task, silence)| (task, format!("gave no sign of life for {} s", silence.as_secs()))).collect();
-        all.extend(lock(&self.shared.names).iter().filter_map(|(task, why)| Some((*task, why.clone()?))));
-        all.into_iter().map(|(task, why)| Death { task, why }).collect()
+        let silent = |(task, heart): &(&'static str, Weak<Heart>)| {
+            let silence = heart.upgrade()?.silence()?;
+            Some((*task, Death { task, why: format!("gave no sign of life for {} s", silence.as_secs()), defect: true }))
+        };
+        let mut all: BTreeMap<&'static str, Death> = lock(&self.shared.hearts).iter().filter_map(silent).collect();
+        all.extend(lock(&self.shared.names).iter().filter_map(|(task, death)| Some((*task, death.clone()?))));
+        all.into_values().collect()
     }
 
     /// Whether all tasks live; for `/livez`.
@@ -292,34 +334,50 @@ impl Heart {
 
 /// How a task ended that did not say it was done.
 enum End {
-    CameBack(String),
+    CameBack,
+    Failed(String),
     Panicked(String),
+}
+
+impl End {
+    fn panicked(task: &'static str, panic: &(dyn Any + Send)) -> Self {
+        metrics::counter!(PANICS, "task" => task).increment(1);
+        let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
+        Self::Panicked(text.unwrap_or_else(|| "without a message".to_owned()))
+    }
 }
 
 impl Display for End {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CameBack(why) => f.write_str(why),
+            Self::CameBack => f.write_str("came back"),
+            Self::Failed(why) => write!(f, "failed: {why}"),
             Self::Panicked(message) => write!(f, "panicked: {message}"),
         }
     }
 }
 
-async fn outcome<F>(work: F) -> Result<Done, End>
+async fn outcome<F>(task: &'static str, work: F) -> Result<Done, End>
 where
     F: Future,
     F::Output: Ending,
 {
     match AssertUnwindSafe(work).catch_unwind().await {
-        Ok(ending) => ending.judge().map_err(End::CameBack),
-        Err(panic) => Err(End::Panicked(message(&*panic))),
+        Ok(ending) => ending.judge().map_err(|why| why.map_or(End::CameBack, End::Failed)),
+        Err(panic) => Err(End::panicked(task, &*panic)),
     }
 }
 
-/// What a panic said.
-pub fn message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned()).or_else(|| panic.downcast_ref::<String>().cloned());
-    text.unwrap_or_else(|| "without a message".to_owned())
+/// Runs what is one of many, such as a request or a connection: a panic ends only it, is told and
+/// counted in [`PANICS`], and gives nothing.
+pub async fn guarded<T>(task: &'static str, work: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(work).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(panic) => {
+            tracing::error!(task, "one of these {}; this is a defect", End::panicked(task, &*panic));
+            None
+        }
+    }
 }
 
 #[cfg(test)]

@@ -32,6 +32,17 @@ async fn a_panic_is_told_by_name_and_message() {
     assert_eq!((failure.code, failure.message.as_str()), (EXIT_DEFECT, "task feed panicked: no lembas left; this is a defect"));
 }
 
+#[test]
+fn a_panic_of_one_of_many_ends_only_it_and_is_counted() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let outcome = metrics::with_local_recorder(&recorder, || {
+        runtime.block_on(async { (guarded("request", dies("answer")).await, guarded("request", ready(7)).await) })
+    });
+    assert_eq!(outcome, (None, Some(7)));
+    assert!(recorder.handle().render().contains("federation_panics_total{task=\"request\"} 1"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn coming_back_is_a_death_unless_it_is_said_to_be_done() {
     let supervisor = Supervisor::default();
@@ -44,7 +55,9 @@ async fn coming_back_is_a_death_unless_it_is_said_to_be_done() {
     settle().await;
     let dead: Vec<String> = supervisor.dead().iter().map(Death::to_string).collect();
     assert_eq!(dead, ["task ever came back", "task refused failed: no room"]);
-    assert_eq!(supervisor.death().await.task, "ever", "the first is the reason");
+    let first = supervisor.death().await;
+    assert_eq!((first.task, first.defect), ("ever", true), "the first is the reason");
+    assert!(!supervisor.dead()[1].defect, "what a task found is no defect of ours");
 }
 
 #[tokio::test(start_paused = true)]

@@ -20,7 +20,7 @@ use crate::store;
     name = "federation-apiserver",
     version,
     args_conflicts_with_subcommands = true,
-    after_help = "Exit codes: 0 stopped in good order, 1 the start failed, 64 the command line is wrong."
+    after_help = "Exit codes: 0 stopped in good order, 1 the start failed, 64 the command line is wrong, 70 a task ended that never should."
 )]
 struct Cli {
     #[command(subcommand)]
@@ -41,7 +41,8 @@ enum Instead {
 
 /// Runs with these arguments, the program's name first, until SIGTERM or SIGINT. The exit code is 0
 /// after an orderly shutdown, 1 when the start failed, 64 for flags that cannot be understood,
-/// contradict each other or name something unusable.
+/// contradict each other or name something unusable, 70 when a task ended that the server cannot do
+/// without.
 pub fn run(args: Vec<OsString>) -> ExitCode {
     let options = match command_line::parse::<Cli>(args, "federation-apiserver --help lists the flags") {
         Ok(Cli { instead: Some(Instead::Store { command }), .. }) => return command.run(),
@@ -88,6 +89,6 @@ async fn serve(config: Config) -> Result<(), Failure> {
             }
             tracing::info!("shutting down");
         })
-        .await;
+        .await?;
     Ok(())
 }

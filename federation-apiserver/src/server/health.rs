@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use daemon::logs::Said;
+use daemon::supervise::Supervisor;
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
@@ -24,15 +26,19 @@ pub enum Scope {
     Ready,
 }
 
+#[derive(Clone)]
 struct Check {
     name: String,
     scope: Scope,
     run: Run,
+    /// Whether it failed last, for the log; nothing for who tells it himself.
+    said: Option<Arc<Said>>,
 }
 
 /// The checks of a server.
 pub struct Health {
     checks: Vec<Check>,
+    tasks: Option<Supervisor>,
     timeout: Duration,
 }
 
@@ -45,7 +51,7 @@ impl std::fmt::Debug for Health {
 impl Default for Health {
     /// Only `ping`, which says that the process answers.
     fn default() -> Self {
-        Self { checks: Vec::new(), timeout: CHECK_TIMEOUT }.with("ping", Scope::Live, || Ok(()))
+        Self { checks: Vec::new(), tasks: None, timeout: CHECK_TIMEOUT }.with("ping", Scope::Live, || Ok(()))
     }
 }
 
@@ -64,8 +70,27 @@ impl Health {
         scope: Scope,
         check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
     ) -> Self {
-        self.checks.push(Check { name: name.to_owned(), scope, run: Arc::new(check) });
+        self.checks.push(Check { name: name.to_owned(), scope, run: Arc::new(check), said: Some(Arc::default()) });
         self
+    }
+
+    /// Adds a check of liveness for each task there is by the time of asking, `task-NAME`.
+    #[must_use]
+    pub fn with_tasks(self, tasks: Supervisor) -> Self {
+        Self { tasks: Some(tasks), ..self }
+    }
+
+    /// All checks, those of tasks last.
+    fn all(&self) -> Vec<Check> {
+        let mut all = self.checks.clone();
+        let Some(tasks) = &self.tasks else { return all };
+        let dead = tasks.dead();
+        for name in tasks.names() {
+            let outcome = dead.iter().find(|death| death.task == name).map_or(Ok(()), |death| Err(death.to_string()));
+            let run: Run = Arc::new(move || std::future::ready(outcome.clone()).boxed());
+            all.push(Check { name: format!("task-{name}"), scope: Scope::Live, run, said: None });
+        }
+        all
     }
 
     /// Another patience than [`CHECK_TIMEOUT`].
@@ -83,7 +108,8 @@ impl Health {
             "livez" => |check| check.scope == Scope::Live,
             _ => return None,
         };
-        let mut checks: Vec<&Check> = self.checks.iter().filter(|c| counts(c)).collect();
+        let all = self.all();
+        let mut checks: Vec<&Check> = all.iter().filter(|c| counts(c)).collect();
         if !rest.is_empty() {
             let name = rest.trim_end_matches('/');
             return Some(match checks.into_iter().find(|c| c.name == name) {
@@ -97,19 +123,17 @@ impl Health {
         let (verbose, mut excluded) = parse(query);
         checks.retain(|c| !excluded.remove(&c.name) || c.name == "ping");
         let results = join_all(checks.iter().map(|c| self.run(c))).await;
-        Some(report(endpoint, verbose, &excluded, &self.excluded_names(&checks, counts), checks.iter().zip(results)))
-    }
-
-    fn excluded_names(&self, checks: &[&Check], counts: fn(&Check) -> bool) -> Vec<&str> {
-        let left = self.checks.iter().filter(|c| counts(c) && !checks.iter().any(|k| k.name == c.name));
-        left.map(|c| c.name.as_str()).collect()
+        let left_out = all.iter().filter(|c| counts(c) && !checks.iter().any(|k| k.name == c.name)).map(|c| c.name.as_str());
+        Some(report(endpoint, verbose, &excluded, &left_out.collect::<Vec<_>>(), checks.iter().zip(results)))
     }
 
     async fn run(&self, check: &Check) -> Result<(), String> {
         let result = tokio::time::timeout(self.timeout, (check.run)()).await;
         let result = result.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
-        if let Err(why) = &result {
-            tracing::warn!(check = check.name, "health check failed: {why}");
+        match (&result, &check.said) {
+            (Err(why), Some(said)) if said.changes("failed") => tracing::warn!(check = check.name, "health check failed: {why}"),
+            (Ok(()), Some(said)) if said.recovers() => tracing::info!(check = check.name, "health check passes again"),
+            _ => {}
         }
         result
     }
@@ -213,6 +237,44 @@ mod tests {
         let expected = "[+]ping ok\n[+]caches ok\n[+]storage excluded: ok\n\
                         warn: some health checks cannot be excluded: no matches for \"zzz\"\nreadyz check passed\n";
         assert_eq!((code, said.as_str()), (200, expected));
+    }
+
+    #[tokio::test]
+    async fn a_failing_check_is_said_once_and_again_when_it_passes() {
+        let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
+        let seen = Arc::clone(&failing);
+        let health = Health::default().with("storage", Scope::Ready, move || {
+            if seen.load(std::sync::atomic::Ordering::Relaxed) { Err("etcd is away".to_owned()) } else { Ok(()) }
+        });
+        let said = Lines::default();
+        let to = said.clone();
+        let log = tracing_subscriber::fmt().with_writer(move || to.clone()).with_ansi(false).finish();
+        let _logging = tracing::subscriber::set_default(log);
+        for _ in 0..5 {
+            get(&health, "/readyz", "").await;
+        }
+        failing.store(false, std::sync::atomic::Ordering::Relaxed);
+        for _ in 0..5 {
+            get(&health, "/readyz", "").await;
+        }
+        let text = String::from_utf8(said.0.lock().unwrap().clone()).unwrap();
+        let mut lines = text.lines();
+        assert!(lines.next().is_some_and(|l| l.contains("health check failed: etcd is away")), "{text}");
+        assert!(lines.next().is_some_and(|l| l.contains("health check passes again")), "{text}");
+        assert_eq!(lines.next(), None);
+    }
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<std::sync::Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Lines {
+        fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(buf);
+            Ok(buf.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
     }
 
     #[tokio::test]

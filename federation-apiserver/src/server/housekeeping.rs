@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::backoff::{Backoff, Policy};
+use daemon::logs::Said;
+use daemon::supervise::Done;
 use futures::future::try_join_all;
 use machinery::status::ApiError;
 use serde_json::json;
@@ -16,12 +19,12 @@ use crate::handlers::{self, Write};
 use crate::storage::StorageError;
 use crate::storage::store::ReadAt;
 
-/// Pause after a failure; storage may be away.
-const RETRY: Duration = Duration::from_secs(1);
+/// Pauses after failures; storage may be away.
+const RETRY: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Stores them, trying until it is done; `ready` becomes true then.
-pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) {
-    let mut said = String::new();
+pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) -> Done {
+    let (mut retry, said) = (Backoff::new(RETRY), Said::default());
     loop {
         // Together, for storage makes few commits of what comes at once.
         let namespaces = try_join_all(IMMORTAL.map(|name| namespace(&inner, name)));
@@ -31,13 +34,13 @@ pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Send
             (Err(e), _) => e.message,
             (_, Err(e)) => e.to_string(),
         };
-        if why != said {
+        if said.changes(&why) {
             tracing::warn!("the first namespaces and roles are not stored yet, trying again: {why}");
-            said = why;
         }
-        tokio::time::sleep(RETRY).await;
+        retry.pause().await;
     }
     ready.send_replace(true);
+    Done
 }
 
 /// Creates a namespace unless it is there.

@@ -5,7 +5,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use daemon::backoff::{Backoff, Policy};
+use daemon::logs::Said;
+use daemon::supervise::{Done, guarded};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -22,6 +25,11 @@ const PING_EVERY: Duration = Duration::from_secs(30);
 const PING_TIMEOUT: Duration = Duration::from_secs(15);
 /// kube-apiserver's limit of streams for one connection.
 const MAX_STREAMS: u32 = 250;
+
+/// Rests while connections cannot be accepted.
+const REST: Policy = Policy::doubling(Duration::from_millis(50), Duration::from_secs(1));
+/// Time for connections to end that were cut off at the end of the grace.
+pub(super) const LAST: Duration = Duration::from_secs(2);
 
 /// Binds the address.
 pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError> {
@@ -46,35 +54,41 @@ pub(super) struct Served {
     pub(super) patience: Patience,
 }
 
-/// Serves until `shutdown` resolves, then waits for open requests, `grace` at most.
-pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration, shutdown: impl Future<Output = ()>) {
+/// Serves until it is stopping, then waits for open requests, `grace` at most.
+pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration) -> Done {
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
-    tokio::pin!(shutdown);
+    // Their tasks end with the listener's, in whatever way that ends.
+    let _abort = abort.clone().drop_guard();
+    let (mut resting, said) = (Backoff::new(REST), Said::default());
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            () = &mut shutdown => break,
+            () = served.stopping.cancelled() => break,
         };
         match accepted {
             Ok((stream, _)) => {
-                connections.spawn(abort.clone().run_until_cancelled_owned(connection(stream, served.clone())));
+                said.recovers();
+                let connection = abort.clone().run_until_cancelled_owned(connection(stream, served.clone()));
+                connections.spawn(guarded("connection", connection));
             }
             Err(e) => {
                 // Out of file descriptors, most likely: a short rest lets connections close.
-                tracing::warn!("cannot accept a connection: {e}");
-                tokio::time::sleep(Duration::from_millis(50)).await;
+                if said.changes(&e.kind().to_string()) {
+                    tracing::warn!("cannot accept connections: {e}");
+                }
+                resting.pause().await;
             }
         }
     }
     drop(listener);
-    served.stopping.cancel();
     connections.close();
     if tokio::time::timeout(grace, connections.wait()).await.is_err() {
         tracing::warn!("{} connections were still open after {grace:?} and are closed", connections.len());
         abort.cancel();
         connections.wait().await;
     }
+    Done
 }
 
 async fn connection(stream: TcpStream, Served { tls, service, stopping, mut patience }: Served) {
@@ -115,8 +129,8 @@ async fn connection(stream: TcpStream, Served { tls, service, stopping, mut pati
 }
 
 /// For the protocol both sides agreed on, HTTP/1 where they did not.
-fn builder(agreed: Option<&[u8]>) -> auto::Builder<TokioExecutor> {
-    let builder = auto::Builder::new(TokioExecutor::new());
+fn builder(agreed: Option<&[u8]>) -> auto::Builder<Streams> {
+    let builder = auto::Builder::new(Streams);
     let mut builder = if agreed == Some(b"h2") { builder.http2_only() } else { builder.http1_only() };
     // What we count covers slow headers as well.
     builder.http1().header_read_timeout(None);
@@ -129,4 +143,19 @@ fn builder(agreed: Option<&[u8]>) -> auto::Builder<TokioExecutor> {
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(4 << 20);
     builder
+}
+
+/// Runs the streams of HTTP/2 connections. Nobody waits for these tasks: each ends with its answer or,
+/// when the connection is gone, at the next frame.
+#[derive(Clone, Copy, Debug)]
+struct Streams;
+
+impl<F> hyper::rt::Executor<F> for Streams
+where
+    F: Future + Send + 'static,
+    F::Output: Send,
+{
+    fn execute(&self, stream: F) {
+        tokio::spawn(async move { drop(guarded("stream", stream).await) });
+    }
 }

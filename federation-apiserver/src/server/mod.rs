@@ -22,10 +22,10 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::supervise::{Death, Done, Supervisor};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::AbortOnDropHandle;
 
 use crate::auth::authn::{Authentication, AuthnConfig};
 use crate::auth::authz::feed::{self, RbacStores};
@@ -39,7 +39,7 @@ use crate::storage::Backend;
 use crate::storage::embedded::{Embedded, OpenError};
 use crate::storage::etcd::Etcd;
 use crate::storage::measured::Measured;
-use crate::storage::store::Store;
+use crate::storage::store::{Store, Tuning};
 use health::Health;
 use inflight::Inflight;
 use service::{ApiService, Caller};
@@ -59,11 +59,14 @@ pub(crate) struct Inner {
     health: Health,
 }
 
+/// How often it is asked whether the store can still be written.
+const WRITABLE_EVERY: Duration = Duration::from_secs(1);
+
 /// A running server. Dropping it ends its background work and, with it, every watch.
 pub struct Server {
     inner: Arc<Inner>,
     ready: watch::Receiver<bool>,
-    _tasks: Vec<AbortOnDropHandle<()>>,
+    tasks: Supervisor,
 }
 
 /// A server that listens.
@@ -72,6 +75,7 @@ pub struct Listening {
     tls: Arc<Tls>,
     service: ApiService,
     address: SocketAddr,
+    tasks: Supervisor,
 }
 
 impl Server {
@@ -88,16 +92,18 @@ impl Server {
         });
         let authn = Arc::new(authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?);
         let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
-        let backend = Measured::new(backend(&config.storage).await?, config.storage.name());
-        let store = Store::open(Arc::new(backend));
+        let stopping = CancellationToken::new();
+        let tasks = Supervisor::new(stopping.clone());
+        let backend = Measured::new(backend(&config.storage, &tasks).await?, config.storage.name());
+        let store = Store::supervised(Arc::new(backend), Tuning::default(), tasks.child());
         let registry = Registry::open(&store, config.profile, config.event_ttl);
         let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
         let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));
         let (ready_sender, ready) = watch::channel(false);
         let inner = Arc::new(Inner {
-            health: health_checks(&store, &authz, ready.clone()),
+            health: health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child()),
             inflight: Inflight::new(config.limits),
-            stopping: CancellationToken::new(),
+            stopping,
             config,
             store,
             registry,
@@ -107,12 +113,17 @@ impl Server {
             openapi,
         });
         let roles = RbacStores::of(&inner.store);
-        let mut tasks = vec![spawn(feed::follow(Arc::clone(inner.authz.rbac()), roles.clone()))];
-        tasks.push(spawn(housekeeping::run(Arc::clone(&inner), roles, ready_sender)));
-        tasks.push(spawn(namespace_cleaner::run(Arc::clone(&inner))));
-        tasks.push(spawn(Arc::clone(&inner.authn).follow_files()));
-        tasks.push(spawn(metrics::Metrics::global().upkeep()));
-        Ok(Self { inner, ready, _tasks: tasks })
+        let (rbac, followed) = (Arc::clone(inner.authz.rbac()), roles.clone());
+        tasks.restart("rbac", move || feed::follow(Arc::clone(&rbac), followed.clone()));
+        let server = Arc::clone(&inner);
+        tasks.restart("bootstrap", move || housekeeping::run(Arc::clone(&server), roles.clone(), ready_sender.clone()));
+        let server = Arc::clone(&inner);
+        tasks.restart("namespaces", move || namespace_cleaner::run(Arc::clone(&server)));
+        let authn = Arc::clone(&inner.authn);
+        tasks.restart("credentials", move || Arc::clone(&authn).follow_files());
+        tasks.restart("metrics", || metrics::Metrics::global().upkeep());
+        tasks.spawn("storage-writer", until_unwritable(Arc::clone(&inner.store)));
+        Ok(Self { inner, ready, tasks })
     }
 
     /// The server as a service for callers in this process: a `kube::Client` can be made of it. Each
@@ -155,12 +166,17 @@ impl Server {
         let listener = listener::bind(self.inner.config.bind).await?;
         let address = listener.local_addr().map_err(|e| ConfigError::new(e.to_string(), "choose another address"))?;
         let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::default()) };
-        Ok(Listening { listener, tls, service, address })
+        Ok(Listening { listener, tls, service, address, tasks: self.tasks.child() })
     }
 
     /// Ends every watch; what [`Listening::serve`] does first when it shuts down.
     pub fn stop_watches(&self) {
         self.inner.stopping.cancel();
+    }
+
+    /// The tasks of the server.
+    pub fn tasks(&self) -> &Supervisor {
+        &self.tasks
     }
 }
 
@@ -183,12 +199,23 @@ impl Listening {
 
     /// Serves until `shutdown` resolves; then takes no new connections, ends watches and lets open
     /// requests finish, for the configured grace at most.
-    pub async fn serve(self, shutdown: impl Future<Output = ()>) {
-        let _reload = spawn(Arc::clone(&self.tls).follow_files());
+    ///
+    /// # Errors
+    /// A task of the server ended that it cannot do without; the shutdown was because of it.
+    pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Death> {
+        let tls = Arc::clone(&self.tls);
+        self.tasks.restart("certificates", move || Arc::clone(&tls).follow_files());
         let inner = Arc::clone(&self.service.inner);
         let (patience, grace) = (inner.config.patience, inner.config.shutdown_grace);
         let served = listener::Served { tls: self.tls, service: self.service, stopping: inner.stopping.clone(), patience };
-        listener::serve(self.listener, served, grace, shutdown).await;
+        let accepting = self.tasks.child();
+        accepting.spawn("listener", listener::serve(self.listener, served, grace));
+        let death = tokio::select! {
+            () = shutdown => None,
+            death = self.tasks.death() => Some(death),
+        };
+        accepting.stop(grace + listener::LAST).await;
+        death.map_or(Ok(()), Err)
     }
 }
 
@@ -198,11 +225,17 @@ impl std::fmt::Debug for Listening {
     }
 }
 
-fn spawn(task: impl Future<Output = ()> + Send + 'static) -> AbortOnDropHandle<()> {
-    AbortOnDropHandle::new(tokio::spawn(task))
+/// Comes back when only a restart lets the store be written again.
+async fn until_unwritable(store: Arc<Store>) -> Result<Done, String> {
+    loop {
+        if let Some(why) = store.failure() {
+            return Err(why);
+        }
+        tokio::time::sleep(WRITABLE_EVERY).await;
+    }
 }
 
-async fn backend(config: &StorageConfig) -> Result<Arc<dyn Backend>, ConfigError> {
+async fn backend(config: &StorageConfig, tasks: &Supervisor) -> Result<Arc<dyn Backend>, ConfigError> {
     match config {
         StorageConfig::Memory => Ok(Arc::new(Embedded::in_memory())),
         StorageConfig::Embedded { dir } => {
@@ -212,7 +245,7 @@ async fn backend(config: &StorageConfig) -> Result<Arc<dyn Backend>, ConfigError
             opened.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("--data-dir: {e}"), data_dir_hint(&e)))
         }
         StorageConfig::Etcd(etcd) => {
-            let connected = Etcd::connect(etcd).await;
+            let connected = Etcd::supervised(etcd, tasks.child()).await;
             let hint = "check --etcd-servers, --etcd-cafile, --etcd-certfile and --etcd-keyfile";
             connected.map(|e| Arc::new(e) as Arc<dyn Backend>).map_err(|e| ConfigError::new(format!("etcd: {e}"), hint))
         }

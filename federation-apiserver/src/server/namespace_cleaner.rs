@@ -8,6 +8,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::backoff::{Backoff, Policy};
+use daemon::logs::Said;
 use futures::StreamExt;
 use machinery::status::ApiError;
 use serde_json::Value;
@@ -22,11 +24,12 @@ use crate::storage::head::Head;
 use crate::storage::object::Object;
 use crate::storage::store::{ListOptions, ReadAt, WatchFrom, WatchOptions};
 
-/// Pause between looks at contents that wait for finalizers: from the first to the last.
-const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// Pause after storage failed.
-const RETRY: Duration = Duration::from_secs(1);
+/// Pauses between looks at contents that wait for finalizers.
+const LOOKS: Policy = Policy::doubling(Duration::from_millis(50), Duration::from_secs(5));
+/// Pauses after storage failed.
+const RETRY: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(5));
+/// Pause after a panic.
+const SHOCK: Duration = Duration::from_secs(1);
 
 /// Pause before the first look: creations that were admitted before the mark have arrived by then.
 const GRACE: Duration = Duration::from_millis(250);
@@ -41,6 +44,7 @@ struct Cleaning {
 
 /// Runs for ever.
 pub(super) async fn run(inner: Arc<Inner>) {
+    let mut retry = Backoff::new(RETRY);
     let mut tasks: JoinSet<()> = JoinSet::new();
     let mut running: HashMap<Id, Cleaning> = HashMap::new();
     loop {
@@ -49,7 +53,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
         let mut events = match inner.registry.namespaces().store().watch(None, options, Some(dying)).await {
             Ok(events) => events,
             Err(_) => {
-                tokio::time::sleep(RETRY).await;
+                retry.pause().await;
                 continue;
             }
         };
@@ -75,7 +79,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
                         tracing::error!("emptying namespace {name} panicked; this is a defect; trying again");
                     }
                     if again || failed {
-                        start(&mut tasks, &mut running, &inner, if failed { RETRY } else { Duration::ZERO }, name, uid);
+                        start(&mut tasks, &mut running, &inner, if failed { SHOCK } else { Duration::ZERO }, name, uid);
                     }
                 }
             }
@@ -91,20 +95,15 @@ fn start(tasks: &mut JoinSet<()>, running: &mut HashMap<Id, Cleaning>, inner: &A
 /// Works on one namespace until nothing is left to do.
 async fn clean(inner: Arc<Inner>, rest: Duration, name: String, uid: String) {
     tokio::time::sleep(rest).await;
-    let mut pause = FIRST_PAUSE;
-    let mut said = String::new();
+    let (mut looks, said) = (Backoff::new(LOOKS), Said::default());
     loop {
         match step(&inner, &name, &uid).await {
             Ok(Step::Done) => return,
             Ok(Step::Waiting) => {}
-            Err(e) if e.message == said => {}
-            Err(e) => {
-                tracing::warn!("namespace {name} is not empty yet, trying again: {e}");
-                said = e.message;
-            }
+            Err(e) if said.changes(&e.message) => tracing::warn!("namespace {name} is not empty yet, trying again: {e}"),
+            Err(_) => {}
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LAST_PAUSE);
+        looks.pause().await;
     }
 }
 

@@ -1,11 +1,10 @@
 //! The way of a request: who → may they → is there room → decode, default, prune, admit, validate,
 //! store, encode (the handlers). [`stages`] shows the order; each stage is a file of its own.
 
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
-use futures::FutureExt;
+use daemon::supervise::guarded;
 use http::request::Parts;
 use http::{Method, Request, Response};
 use machinery::status::ApiError;
@@ -32,17 +31,17 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = request_info::parse(&parts.method, parts.uri.path(), &query);
     let mut user = UserInfo::default();
-    let work = AssertUnwindSafe(stages(server, caller, &parts, &query, &info, body, &mut user)).catch_unwind();
+    let work = guarded("request", stages(server, caller, &parts, &query, &info, body, &mut user));
     let outcome = if info.verb == "watch" {
         work.await
     } else {
-        tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Ok(Err(timed_out())))
+        tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Some(Err(timed_out())))
     };
     let mut response = match outcome {
-        Ok(Ok(response)) => response,
-        Ok(Err(e)) => response::error(&e),
-        Err(_) => {
-            tracing::error!(verb = info.verb, path = info.path, "a request handler panicked; this is a defect");
+        Some(Ok(response)) => response,
+        Some(Err(e)) => response::error(&e),
+        None => {
+            tracing::error!(verb = info.verb, path = info.path, "this request made its handler panic");
             response::error(&ApiError::internal("the server failed while answering this request"))
         }
     };

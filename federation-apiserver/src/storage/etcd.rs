@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use daemon::supervise::Supervisor;
 use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, KeyValue, KvClient, ResponseHeader, TlsOptions};
 use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure};
 use futures::stream::BoxStream;
@@ -109,6 +110,11 @@ pub struct Etcd {
 impl Etcd {
     /// Prepares the connections; etcd need not be there yet. Must be called within a tokio runtime.
     pub async fn connect(config: &EtcdConfig) -> Result<Self, EtcdConfigError> {
+        Self::supervised(config, Supervisor::default()).await
+    }
+
+    /// [`Etcd::connect`] with an owner for its task.
+    pub async fn supervised(config: &EtcdConfig, tasks: Supervisor) -> Result<Self, EtcdConfigError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(CONNECT)
             .with_keep_alive(PROBE, CALL)
@@ -122,7 +128,7 @@ impl Etcd {
         let observer = Arc::new(|url: &str, up: bool| metrics::etcd_endpoint(url, up));
         let endpoints = Endpoints::connect(&servers, &options, observer).await.map_err(|e| EtcdConfigError::Servers(e.into()))?;
         let (endpoints, names, cluster) = (Arc::new(endpoints), Names::new(&config.prefix), Arc::new(ClusterId::default()));
-        let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone());
+        let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone(), tasks);
         let once = Once::new(&names, servers.len() > 1);
         let largest_answer = config.largest_answer.unwrap_or(MESSAGE);
         Ok(Self {

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use daemon::backoff::{Backoff, Policy};
+use daemon::supervise::Done;
 use futures::StreamExt;
 use tokio::sync::{mpsc, watch};
 
@@ -23,23 +25,21 @@ pub(super) struct Progress {
 const PAGE: usize = 500;
 /// Events applied at once.
 const BATCH: usize = 256;
-/// Pause after the first failure, doubled after each further one.
-const BACKOFF: Duration = Duration::from_millis(50);
-/// Longest pause between two tries.
-const BACKOFF_MAX: Duration = Duration::from_secs(2);
+/// Pauses after failures.
+const RETRY: Policy = Policy::doubling(Duration::from_millis(100), Duration::from_secs(2));
 
-/// Feeds caches until it is dropped.
+/// Feeds caches until the store is dropped.
 pub(super) async fn run(
     backend: Arc<dyn Backend>,
     registered: mpsc::UnboundedReceiver<Arc<Cache>>,
     progress: watch::Sender<Progress>,
     horizon: Arc<Horizon>,
-) {
+) -> Done {
     let mut feed = Feed { backend, registered, progress, caches: Vec::new(), pending: Vec::new(), horizon };
-    let (mut pause, mut relist) = (BACKOFF, false);
+    let (mut retry, mut relist) = (Backoff::new(RETRY), false);
     loop {
         let before = feed.applied();
-        let Err(error) = feed.follow(relist).await else { return };
+        let Err(error) = feed.follow(relist).await else { return Done };
         relist = matches!(error, StorageError::Compacted { .. });
         let trouble: Arc<str> = error.to_string().into();
         // Told once; while it lasts, readiness tells it.
@@ -47,8 +47,10 @@ pub(super) async fn run(
             tracing::warn!(%error, "the caches lost the storage backend; trying again");
         }
         feed.progress.send_modify(|p| p.trouble = Some(trouble));
-        pause = if feed.applied() > before { BACKOFF } else { (pause * 2).min(BACKOFF_MAX) };
-        tokio::time::sleep(pause).await;
+        if feed.applied() > before {
+            retry.succeeded();
+        }
+        retry.pause().await;
     }
 }
 

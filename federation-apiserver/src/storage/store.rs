@@ -7,8 +7,8 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use daemon::supervise::Supervisor;
 use tokio::sync::{mpsc, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
@@ -78,9 +78,10 @@ impl Shared {
 /// Everything that is stored.
 pub struct Store {
     shared: Arc<Shared>,
+    /// Unbounded: what goes in is a resource's cache, once each, and there are some dozens.
     register: mpsc::UnboundedSender<Arc<Cache>>,
     resources: Mutex<Vec<Arc<ResourceStore>>>,
-    _tasks: [AbortOnDropHandle<()>; 2],
+    _tasks: Supervisor,
 }
 
 impl Store {
@@ -92,16 +93,22 @@ impl Store {
 
     /// [`Store::open`] with other times and sizes.
     pub fn open_with(backend: Arc<dyn Backend>, tuning: Tuning) -> Arc<Self> {
+        Self::supervised(backend, tuning, Supervisor::default())
+    }
+
+    /// [`Store::open_with`] with an owner for its tasks.
+    pub fn supervised(backend: Arc<dyn Backend>, tuning: Tuning, tasks: Supervisor) -> Arc<Self> {
         let (register, registered) = mpsc::unbounded_channel();
         let (sender, progress) = watch::channel(Progress::default());
         let horizon = Arc::<Horizon>::default();
-        let feed = tokio::spawn(feed::run(backend.clone(), registered, sender, horizon.clone()));
-        let compactor = tokio::spawn(feed::compact_regularly(backend.clone(), tuning.history));
+        tasks.spawn("storage-feed", feed::run(backend.clone(), registered, sender, horizon.clone()));
+        let compacted = backend.clone();
+        tasks.restart("storage-compaction", move || feed::compact_regularly(compacted.clone(), tuning.history));
         Arc::new(Self {
             shared: Arc::new(Shared { backend, tuning, progress, horizon }),
             register,
             resources: Mutex::default(),
-            _tasks: [AbortOnDropHandle::new(feed), AbortOnDropHandle::new(compactor)],
+            _tasks: tasks,
         })
     }
 

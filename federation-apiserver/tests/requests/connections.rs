@@ -193,6 +193,6 @@ async fn shutdown_ends_watches_and_takes_no_new_connections() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.unwrap();
-    tokio::time::timeout(Duration::from_secs(30), serving).await.unwrap().unwrap();
+    tokio::time::timeout(Duration::from_secs(30), serving).await.unwrap().unwrap().unwrap();
     assert!(over_connection(&at, client_config(None), get("/livez", &[])).await.is_err());
 }

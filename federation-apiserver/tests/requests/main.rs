@@ -16,4 +16,5 @@ mod permissions;
 mod property;
 mod reads;
 mod subject;
+mod supervision;
 mod watches;

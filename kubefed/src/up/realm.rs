@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use daemon::supervise::Death;
 use federation_api::keys;
 use federation_apiserver::auth::UserInfo;
 use federation_apiserver::config::StorageConfig;
@@ -53,6 +54,8 @@ pub(crate) const MEMBERS: [MemberSite; 3] = [
 /// One API server with its cable.
 struct Site {
     server: Server,
+    /// Ends early only with the task that died.
+    serving: JoinHandle<Result<(), Death>>,
     cable: Cable,
     certificate: Vec<u8>,
     token: String,
@@ -180,9 +183,9 @@ impl Realm {
         Box::pin(commands::run(&session, cli.command)).await
     }
 
-    /// Whether the controller manager still runs; its error otherwise.
+    /// Whether the controller manager and all API servers still run.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.manager.is_finished()
+        !self.manager.is_finished() && self.sites.iter().all(|(_, site)| !site.serving.is_finished())
     }
 
     /// Ends everything.
@@ -215,8 +218,8 @@ async fn site(dir: &Path, name: &'static str, profile: Profile, stop: &Cancellat
     server.wait_ready(START).await.map_err(|e| anyhow!("{name} did not become ready: {e}"))?;
     let listening = server.listen().await.map_err(fail)?;
     let (address, certificate) = (listening.address(), listening.certificate_pem());
-    tokio::spawn(listening.serve(stop.clone().cancelled_owned()));
-    Ok(Site { server, cable: Cable::to(address).await?, certificate, token })
+    let serving = tokio::spawn(listening.serve(stop.clone().cancelled_owned()));
+    Ok(Site { server, serving, cable: Cable::to(address).await?, certificate, token })
 }
 
 /// A client that is `system:masters`, without a connection.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use daemon::backoff::{Backoff, Policy};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use serde_json::Value;
@@ -17,8 +18,10 @@ use crate::storage::object::Object;
 use crate::storage::store::{ListOptions, ReadAt, ResourceStore, Store, WatchFrom, WatchOptions};
 use crate::storage::{ROOT, StorageError};
 
-/// Pause after a failed read; the last good roles stay in force meanwhile.
-const RETRY: Duration = Duration::from_millis(500);
+/// Pauses after failed reads; the last good roles stay in force meanwhile.
+const RETRY: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(2));
+/// Pauses after a watch that ended.
+const WATCH_AGAIN: Policy = Policy::doubling(Duration::from_millis(50), Duration::from_secs(1));
 /// Other servers bootstrap at the same time; each conflict means one of them got further.
 const ATTEMPTS: usize = 10;
 
@@ -62,6 +65,7 @@ pub async fn follow(rbac: Arc<Rbac>, stores: RbacStores) {
 }
 
 async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
+    let mut retry = Backoff::new(RETRY);
     let mut said = String::new();
     loop {
         if let Err(e) = list_and_watch(rbac, stores, kind).await {
@@ -71,7 +75,7 @@ async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
                 said = problem;
             }
         }
-        tokio::time::sleep(RETRY).await;
+        retry.pause().await;
     }
 }
 
@@ -79,6 +83,7 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
     let store = stores.get(kind);
     let (all, mut seen) = list(store, kind, ReadAt::Latest).await?;
     rbac.apply([Change::Replaced(kind, all)]);
+    let mut again = Backoff::new(WATCH_AGAIN);
     loop {
         if kind == RbacKind::ClusterRole {
             write_aggregated(store).await;
@@ -92,7 +97,7 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
                 write_aggregated(store).await;
             }
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
+        again.pause().await;
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
+use daemon::supervise::{Done, Supervisor};
 use etcd_client::GetOptions;
 use etcd_endpoints::{Endpoint, Endpoints};
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::{ClusterId, REPEATABLE, explain, kv};
 use crate::storage::StorageError;
@@ -16,16 +16,17 @@ type Answer = Result<u64, StorageError>;
 const SHARE: usize = 4096;
 
 pub(super) struct Revisions {
+    /// Unbounded: each one in it is a caller that waits, and requests are limited before they come here.
     asked: mpsc::UnboundedSender<oneshot::Sender<Answer>>,
     newest: watch::Receiver<u64>,
-    _worker: AbortOnDropHandle<()>,
+    _tasks: Supervisor,
 }
 
 impl Revisions {
-    pub(super) fn start(endpoints: Arc<Endpoints>, key: Vec<u8>, cluster: Arc<ClusterId>) -> Self {
+    pub(super) fn start(endpoints: Arc<Endpoints>, key: Vec<u8>, cluster: Arc<ClusterId>, tasks: Supervisor) -> Self {
         let (asked, mut inbox) = mpsc::unbounded_channel::<oneshot::Sender<Answer>>();
         let (sender, newest) = watch::channel(0);
-        let worker = tokio::spawn(async move {
+        tasks.spawn("etcd-revisions", async move {
             let mut waiting = Vec::new();
             // Who asks while a round trip is under way waits for the next one: only an answer that was
             // asked for after a caller came is linearizable for him.
@@ -45,8 +46,10 @@ impl Revisions {
                     let _ = caller.send(answer.clone());
                 }
             }
+            // Who could ask is gone.
+            Done
         });
-        Self { asked, newest, _worker: AbortOnDropHandle::new(worker) }
+        Self { asked, newest, _tasks: tasks }
     }
 
     pub(super) async fn current(&self) -> Answer {
