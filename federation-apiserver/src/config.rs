@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use federation_api::failure::Failure;
 
+use crate::audit::AuditConfig;
 use crate::auth::authz::Mode;
 use crate::storage::etcd::EtcdConfig;
 
@@ -51,6 +52,8 @@ pub struct Config {
     pub patience: Patience,
     /// How long open requests may go on after the shutdown began.
     pub shutdown_grace: Duration,
+    /// Which requests are recorded, and where.
+    pub audit: Option<AuditConfig>,
 }
 
 impl Config {
@@ -72,6 +75,7 @@ impl Config {
             request_timeout: Duration::from_secs(60),
             patience: Patience::default(),
             shutdown_grace: Duration::from_secs(10),
+            audit: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The federation API server: Kubernetes' API machinery over an embedded store or etcd.
 
 pub mod admission;
+pub mod audit;
 pub mod auth;
 pub mod config;
 pub mod discovery;

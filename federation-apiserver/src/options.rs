@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use daemon::logs::LogOptions;
 
+use crate::audit::{AuditConfig, Destination, Policy};
 use crate::auth::authz::Mode;
 use crate::config::{Config, ConfigError, Limits, Patience, Profile, StorageConfig, TlsConfig};
 use crate::storage::etcd::EtcdConfig;
@@ -96,6 +97,21 @@ pub struct Options {
     /// How long open requests may go on after SIGTERM
     #[arg(long, alias = "shutdown-grace", default_value = "10s", value_parser = duration, value_name = "DURATION")]
     pub shutdown_grace_period: Duration,
+    /// File for the audit log, - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub audit_log_path: Option<PathBuf>,
+    /// File with the audit policy (Policy of audit.k8s.io/v1); without it nothing is recorded
+    #[arg(long, value_name = "FILE")]
+    pub audit_policy_file: Option<PathBuf>,
+    /// Megabytes after which a new audit log file is begun; 0 is without limit
+    #[arg(long, default_value_t = 100, value_name = "MB")]
+    pub audit_log_maxsize: u64,
+    /// Old audit log files that are kept; 0 is all of them
+    #[arg(long, default_value_t = 0, value_name = "N")]
+    pub audit_log_maxbackup: usize,
+    /// Days that old audit log files are kept; 0 is for ever
+    #[arg(long, default_value_t = 0, value_name = "DAYS")]
+    pub audit_log_maxage: u32,
     /// What to log and trace.
     #[command(flatten)]
     pub log: LogOptions,
@@ -134,7 +150,7 @@ impl Options {
                 readable(flag, path)?;
             }
         }
-        let storage = self.storage()?;
+        let (storage, audit) = (self.storage()?, self.audit()?);
         Ok(Config {
             profile: Profile::Federation,
             bind: SocketAddr::new(self.bind_address, self.secure_port),
@@ -154,7 +170,24 @@ impl Options {
             request_timeout: self.request_timeout,
             patience: Patience::default(),
             shutdown_grace: self.shutdown_grace_period,
+            audit,
         })
+    }
+
+    fn audit(&self) -> Result<Option<AuditConfig>, ConfigError> {
+        let policy = self.audit_policy_file.as_deref().map(Policy::load).transpose()?;
+        let Some(path) = &self.audit_log_path else { return Ok(None) };
+        let Some(policy) = policy else {
+            tracing::warn!("--audit-log-path without --audit-policy-file: no requests are recorded");
+            return Ok(None);
+        };
+        let to = Destination {
+            path: (path.as_os_str() != "-").then(|| path.clone()),
+            max_size: self.audit_log_maxsize.saturating_mul(1 << 20),
+            max_backups: self.audit_log_maxbackup,
+            max_age: Duration::from_secs(u64::from(self.audit_log_maxage) * 24 * 3600),
+        };
+        Ok(Some(AuditConfig { policy, to }))
     }
 
     fn storage(&self) -> Result<StorageConfig, ConfigError> {

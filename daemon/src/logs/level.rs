@@ -52,7 +52,6 @@ impl LogLevel {
 
 /// Our own code, as targets of log lines. Libraries are not asked: who calls them tells what they said.
 const OWN: [&str; 9] = [
-    "audit",
     "daemon",
     "dns_providers",
     "federation_api",
@@ -60,6 +59,7 @@ const OWN: [&str; 9] = [
     "federation_controller_manager",
     "kubefed",
     "machinery",
+    "request",
     crate::trace::TARGET,
 ];
 
@@ -128,12 +128,12 @@ mod tests {
         });
     }
 
-    /// Whether audit lines and debug lines of one program and trace lines of the other get through.
+    /// Whether request lines and debug lines of one program and trace lines of the other get through.
     fn lets_through(filter: EnvFilter) -> [bool; 3] {
         let subscriber = tracing_subscriber::registry().with(filter);
         tracing::subscriber::with_default(subscriber, || {
             [
-                tracing::enabled!(target: "audit", tracing::Level::DEBUG),
+                tracing::enabled!(target: "request", tracing::Level::DEBUG),
                 tracing::enabled!(target: "federation_apiserver::server", tracing::Level::DEBUG),
                 tracing::enabled!(target: "federation_controller_manager", tracing::Level::TRACE),
             ]
@@ -165,7 +165,7 @@ mod tests {
 
     #[test]
     fn rust_log_goes_before_the_verbosity() {
-        assert_eq!(lets_through(at_start(Some("info,audit=debug"), 6)), [true, false, false]);
+        assert_eq!(lets_through(at_start(Some("info,request=debug"), 6)), [true, false, false]);
         for not_given in [Some(""), Some("a=loud"), None] {
             assert_eq!(lets_through(at_start(not_given, 2)), [true, true, false], "{not_given:?}");
         }

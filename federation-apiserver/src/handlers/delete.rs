@@ -131,7 +131,7 @@ pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<
             if !resource.group.is_empty() {
                 details["group"] = resource.group.into();
             }
-            Ok(success(&details))
+            Ok(encode::written(success(&details), &object))
         }
         Deleted::Unreadable => Ok(success(&json!({"name": call.info.name, "kind": resource.plural}))),
         Deleted::Pending(object) => encode::object(call, pending, &object),

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 
 use super::accept::{self, Form};
 use super::{Call, cpu};
+use crate::audit::Written;
 use crate::registry::resource::Resource;
 use crate::server::response::{self, Body};
 use crate::storage::object::Object;
@@ -17,10 +18,17 @@ use crate::storage::store::Listing;
 
 /// One stored object.
 pub(super) fn object(call: Call<'_>, code: StatusCode, object: &Object) -> Result<Response<Body>, ApiError> {
-    match accept::form(call.headers)? {
-        Form::Objects => Ok(response::json_bytes(code, Body::Full(object.bytes.clone()))),
-        form => value_as(call, form, code, &object.value()?),
-    }
+    let response = match accept::form(call.headers)? {
+        Form::Objects => response::json_bytes(code, Body::Full(object.bytes.clone())),
+        form => value_as(call, form, code, &object.value()?)?,
+    };
+    Ok(if call.info.verb == "get" { response } else { written(response, object) })
+}
+
+/// Notes what was written, for the audit log and traces.
+pub(super) fn written(mut response: Response<Body>, object: &Object) -> Response<Body> {
+    response.extensions_mut().insert(Written { uid: object.head.uid().to_owned(), revision: object.revision });
+    response
 }
 
 /// One object that is not stored (dry run, scale, last state).

@@ -1,44 +1,132 @@
-//! How many requests may be in flight; more are told to come again.
+//! How much may go on at a time: requests, bodies being read, watches, connections. More is told to come
+//! again. All limits of the server are here.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use federation_api::keys::CONTROLLER_MANAGER_USER;
 use machinery::status::ApiError;
 use serde_json::json;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::auth::{Attributes, MASTERS, UserInfo};
+use crate::auth::{ANONYMOUS, Attributes, MASTERS, UserInfo};
 use crate::config::Limits;
 
-/// The two pools of slots.
+/// Bodies being read at a time.
+const BODIES: usize = 512;
+/// Watches that are open at a time.
+const WATCHES: usize = 16_384;
+/// Connections that are open at a time.
+const CONNECTIONS: usize = 8192;
+
+/// Places that many share. One may have half of them at most, so that nobody can take them all, and an
+/// eighth is for the system itself, so that many together cannot either.
+#[derive(Debug)]
+pub(super) struct Pool {
+    places: usize,
+    share: usize,
+    reserve: usize,
+    held: Mutex<Held>,
+}
+
+#[derive(Debug, Default)]
+struct Held {
+    all: usize,
+    by: HashMap<String, usize>,
+}
+
+/// A place in a pool, until it is dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    pool: Arc<Pool>,
+    who: String,
+}
+
+impl Pool {
+    fn new(places: usize) -> Arc<Self> {
+        Arc::new(Self { places, share: places.div_ceil(2), reserve: places / 8, held: Mutex::default() })
+    }
+
+    /// Places for connections; who is there is an address.
+    pub(super) fn connections() -> Arc<Self> {
+        let mut pool = Self::new(CONNECTIONS);
+        if let Some(pool) = Arc::get_mut(&mut pool) {
+            pool.reserve = 0;
+        }
+        pool
+    }
+
+    /// A place for `who`, when there is one.
+    pub(super) fn enter(self: &Arc<Self>, who: &str, system: bool) -> Option<Place> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = held.by.get(who).copied().unwrap_or_default();
+        let full = if system { held.all >= self.places } else { held.all + self.reserve >= self.places || ours >= self.share };
+        if full {
+            return None;
+        }
+        held.all += 1;
+        *held.by.entry(who.to_owned()).or_default() += 1;
+        Some(Place { pool: Arc::clone(self), who: who.to_owned() })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut held = self.pool.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.all -= 1;
+        if let Some(ours) = held.by.get_mut(&self.who) {
+            *ours -= 1;
+            if *ours == 0 {
+                held.by.remove(&self.who);
+            }
+        }
+    }
+}
+
+/// What requests may take.
 pub(crate) struct Inflight {
-    readonly: Option<Arc<Semaphore>>,
-    mutating: Option<Arc<Semaphore>>,
+    readonly: Option<Arc<Pool>>,
+    mutating: Option<Arc<Pool>>,
+    bodies: Arc<Pool>,
+    watches: Arc<Pool>,
 }
 
 impl Inflight {
     pub(super) fn new(limits: Limits) -> Self {
-        let pool = |n: usize| (n > 0).then(|| Arc::new(Semaphore::new(n)));
-        Self { readonly: pool(limits.readonly), mutating: pool(limits.mutating) }
+        let pool = |n: usize| (n > 0).then(|| Pool::new(n));
+        Self { readonly: pool(limits.readonly), mutating: pool(limits.mutating), bodies: Pool::new(BODIES), watches: Pool::new(WATCHES) }
     }
 
-    /// Takes a slot for a request, held until the answer is made. Watches need none, and
+    /// Takes a slot for a request, held until the answer is made, or sent where it is a watch.
     /// `system:masters` always get in, so that an overloaded server can be mended.
-    pub(super) fn enter(&self, info: &Attributes, user: &UserInfo) -> Result<Option<OwnedSemaphorePermit>, ApiError> {
+    pub(super) fn enter(&self, info: &Attributes, user: &UserInfo) -> Result<Option<Place>, ApiError> {
         let pool = match info.verb.as_str() {
-            "watch" => return Ok(None),
-            "get" | "list" | "head" | "options" => &self.readonly,
-            _ => &self.mutating,
+            "watch" => Some(&self.watches),
+            "get" | "list" | "head" | "options" => self.readonly.as_ref(),
+            _ => self.mutating.as_ref(),
         };
-        let Some(pool) = pool else { return Ok(None) };
-        match Arc::clone(pool).try_acquire_owned() {
-            Ok(slot) => Ok(Some(slot)),
-            Err(_) if user.in_group(MASTERS) => Ok(None),
-            Err(_) => Err(ApiError {
-                details: json!({"retryAfterSeconds": 1}),
-                ..ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
-            }),
-        }
+        pool.map_or(Ok(None), |pool| place(pool, user))
     }
+
+    /// Takes a place for reading a body, held until it is there.
+    pub(super) fn read_body(&self, user: &UserInfo) -> Result<Option<Place>, ApiError> {
+        place(&self.bodies, user)
+    }
+}
+
+fn place(pool: &Arc<Pool>, user: &UserInfo) -> Result<Option<Place>, ApiError> {
+    if user.in_group(MASTERS) {
+        return Ok(pool.enter(&user.name, true));
+    }
+    pool.enter(&user.name, of_the_system(user)).map(Some).ok_or_else(|| ApiError {
+        details: json!({"retryAfterSeconds": 1}),
+        ..ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
+    })
+}
+
+/// The federation's own components. Service accounts are other people's programs.
+fn of_the_system(user: &UserInfo) -> bool {
+    let system = user.name.starts_with("system:") && user.name != ANONYMOUS && !user.name.starts_with("system:serviceaccount:");
+    system || user.name == CONTROLLER_MANAGER_USER
 }
 
 #[cfg(test)]
@@ -47,6 +135,10 @@ mod tests {
 
     fn verb(verb: &str) -> Attributes {
         Attributes { verb: verb.into(), ..Attributes::default() }
+    }
+
+    fn named(name: &str) -> UserInfo {
+        UserInfo { name: name.into(), ..UserInfo::default() }
     }
 
     #[test]
@@ -61,5 +153,32 @@ mod tests {
         assert!(inflight.enter(&verb("get"), &master).is_ok());
         drop(slot);
         assert!(inflight.enter(&verb("get"), &user).is_ok());
+    }
+
+    #[test]
+    fn d6_one_user_cannot_take_all_slots_nor_can_all_users_together() {
+        let inflight = Inflight::new(Limits { readonly: 0, mutating: 16 });
+        let take = |name: &str| inflight.enter(&verb("create"), &named(name));
+        let mut held: Vec<_> = std::iter::from_fn(|| take("eve").ok()).collect();
+        assert_eq!(held.len(), 8, "half of them");
+        held.extend(std::iter::from_fn(|| take("mallory").ok()));
+        held.extend(std::iter::from_fn(|| take("system:serviceaccount:shire:pod").ok()));
+        assert_eq!(held.len(), 14, "an eighth is left");
+        for own in [CONTROLLER_MANAGER_USER, "system:apiserver"] {
+            held.push(take(own).unwrap());
+        }
+        assert_eq!(take(CONTROLLER_MANAGER_USER).unwrap_err().code, 429);
+        drop(held);
+        assert!(inflight.mutating.as_ref().unwrap().held.lock().unwrap().by.is_empty());
+    }
+
+    #[test]
+    fn d33_watches_bodies_and_connections_of_one_are_bounded() {
+        let inflight = Inflight::new(Limits { readonly: 0, mutating: 0 });
+        let count = |f: &dyn Fn() -> Option<Place>| std::iter::from_fn(f).collect::<Vec<_>>().len();
+        assert_eq!(count(&|| inflight.enter(&verb("watch"), &named("eve")).ok().flatten()), WATCHES / 2);
+        assert_eq!(count(&|| inflight.read_body(&named("eve")).ok().flatten()), BODIES / 2);
+        let connections = Pool::connections();
+        assert_eq!(count(&|| connections.enter("192.0.2.1", false)), CONNECTIONS / 2);
     }
 }

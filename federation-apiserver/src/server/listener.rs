@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::backoff::{Backoff, Policy};
-use daemon::logs::Said;
+use daemon::logs::{Said, Sparing};
 use daemon::supervise::{Done, guarded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -15,6 +15,9 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::connected::Connected;
+use super::inflight::Pool;
+use super::metrics;
 use super::open_requests::{Counted, OpenRequests};
 use super::service::ApiService;
 use super::tls::Tls;
@@ -60,6 +63,7 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
     let abort = CancellationToken::new();
     // Their tasks end with the listener's, in whatever way that ends.
     let _abort = abort.clone().drop_guard();
+    let room = Pool::connections();
     let (mut resting, said) = (Backoff::new(REST), Said::default());
     loop {
         let accepted = tokio::select! {
@@ -67,10 +71,18 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
             () = served.stopping.cancelled() => break,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, address)) => {
                 said.recovers();
-                let connection = abort.clone().run_until_cancelled_owned(connection(stream, served.clone()));
-                connections.spawn(guarded("connection", connection));
+                let Some(place) = room.enter(&address.ip().to_canonical().to_string(), false) else {
+                    refused(address);
+                    continue;
+                };
+                let served = served.clone();
+                let connection = async move {
+                    let _place = place;
+                    connection(stream, address, served).await;
+                };
+                connections.spawn(guarded("connection", abort.clone().run_until_cancelled_owned(connection)));
             }
             Err(e) => {
                 // Out of file descriptors, most likely: a short rest lets connections close.
@@ -91,10 +103,18 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
     Done
 }
 
-async fn connection(stream: TcpStream, Served { tls, service, stopping, mut patience }: Served) {
+/// Told now and then, for strangers can cause it as often as they like.
+fn refused(address: SocketAddr) {
+    static SAID: Sparing = Sparing::new(Duration::from_secs(10));
+    metrics::connection_refused();
+    if let Some(others) = SAID.now() {
+        tracing::warn!(%address, others, "too many connections, this one is closed");
+    }
+}
+
+async fn connection(stream: TcpStream, address: SocketAddr, Served { tls, service, stopping, mut patience }: Served) {
     let _ = stream.set_nodelay(true);
-    let current = tls.current();
-    let accept = TlsAcceptor::from(Arc::clone(&current.config)).accept(stream);
+    let accept = TlsAcceptor::from(Arc::clone(&tls.current().config)).accept(stream);
     let stream = match tokio::time::timeout(patience.first, accept).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(e)) => {
@@ -103,7 +123,7 @@ async fn connection(stream: TcpStream, Served { tls, service, stopping, mut pati
         }
         Err(_) => return,
     };
-    let service = service.for_peer(current.peer(stream.get_ref().1.peer_certificates()));
+    let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()));
     let requests = OpenRequests::default();
     let answer = hyper::service::service_fn(|request| {
         let (answer, open) = (tower::Service::call(&mut service.clone(), request), requests.begin());

@@ -32,6 +32,8 @@ const STORAGE_ERRORS: &str = "apiserver_storage_request_errors_total";
 const DAMAGED: &str = "apiserver_storage_damaged_objects";
 const ETCD_ENDPOINT: &str = "apiserver_storage_endpoint_up";
 const AUDIT: &str = "apiserver_audit_event_total";
+const AUDIT_ERRORS: &str = "apiserver_audit_error_total";
+const REFUSED: &str = "apiserver_connections_refused_total";
 const AUTHENTICATION: &str = "authentication_attempts";
 const MEMORY: &str = "process_resident_memory_bytes";
 const STARTED: &str = "process_start_time_seconds";
@@ -123,6 +125,8 @@ fn describe() {
     describe_gauge!(DAMAGED, "Stored objects that cannot be read back.");
     describe_gauge!(ETCD_ENDPOINT, "1 when the endpoint of etcd answers.");
     describe_counter!(AUDIT, "Events written to the audit log.");
+    describe_counter!(AUDIT_ERRORS, "Events that could not be written to the audit log and are lost.");
+    describe_counter!(REFUSED, "Connections closed because there were too many.");
     describe_counter!(AUTHENTICATION, "Authenticated requests by result.");
     describe_gauge!(MEMORY, Unit::Bytes, "Resident memory of the process.");
     describe_gauge!(STARTED, Unit::Seconds, "Start of the process since the epoch.");
@@ -191,9 +195,19 @@ pub fn etcd_endpoint(url: &str, up: bool) {
     gauge!(ETCD_ENDPOINT, "endpoint" => url.to_owned()).set(if up { 1.0 } else { 0.0 });
 }
 
-/// An event was written to the audit log.
-pub fn audit_event() {
-    counter!(AUDIT).increment(1);
+/// Events were written to the audit log.
+pub fn audit_events(n: u64) {
+    counter!(AUDIT).increment(n);
+}
+
+/// Events were lost on the way to the audit log.
+pub fn audit_error(n: u64) {
+    counter!(AUDIT_ERRORS, "plugin" => "log").increment(n);
+}
+
+/// A connection was closed because there were too many.
+pub fn connection_refused() {
+    counter!(REFUSED).increment(1);
 }
 
 /// Somebody proved an identity, or failed to.

@@ -1,6 +1,7 @@
 //! The server: built from a [`Config`], used as a service in memory or over TLS.
 
 mod certificate;
+mod connected;
 mod fixed;
 pub mod health;
 mod housekeeping;
@@ -27,6 +28,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::audit::Audit;
 use crate::auth::authn::{Authentication, AuthnConfig};
 use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::authz::{Authorization, Rbac};
@@ -53,6 +55,7 @@ pub(crate) struct Inner {
     pub(crate) authn: Arc<Authentication>,
     pub(crate) authz: Arc<Authorization>,
     pub(crate) stopping: CancellationToken,
+    pub(crate) audit: Option<Audit>,
     inflight: Inflight,
     discovery: Discovery,
     openapi: OpenApi,
@@ -102,6 +105,7 @@ impl Server {
         let (ready_sender, ready) = watch::channel(false);
         let inner = Arc::new(Inner {
             health: health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child()),
+            audit: config.audit.as_ref().map(|audit| Audit::open(audit, &tasks)).transpose()?,
             inflight: Inflight::new(config.limits),
             stopping,
             config,

@@ -5,10 +5,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use daemon::supervise::guarded;
+use daemon::trace::{self, field};
 use http::request::Parts;
-use http::{Method, Request, Response};
+use http::{HeaderValue, Method, Request, Response};
+use http_body::Body as _;
+use http_body_util::{BodyExt as _, Full};
 use machinery::status::ApiError;
 use serde_json::json;
+use tracing::field::Empty;
+use tracing::{Instrument as _, Span};
 
 use super::Inner;
 use super::metrics::{self, RequestLabels};
@@ -16,6 +21,7 @@ use super::query::Query;
 use super::response::{self, Body};
 use super::service::{Caller, RequestBody};
 use super::{fixed, request_info};
+use crate::audit::{self, Record, Written};
 use crate::auth::authn::impersonate;
 use crate::auth::{ANONYMOUS, Attributes, UNAUTHENTICATED, UserInfo};
 use crate::handlers;
@@ -24,19 +30,47 @@ use crate::registry::resource::Subresource;
 /// Paths that tell nothing but whether the server lives: probes carry no credentials.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
+/// What is known of a request so far.
+#[derive(Default)]
+struct Known {
+    /// Its audit id.
+    id: String,
+    /// Who it is carried out as.
+    user: UserInfo,
+    /// Who sent it, where that is somebody else.
+    impersonator: Option<UserInfo>,
+    record: Option<Record>,
+    /// Whether the policy was asked about it.
+    judged: bool,
+}
+
 /// Answers one request, whatever happens.
 pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Request<RequestBody>) -> Response<Body> {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let info = request_info::parse(&parts.method, parts.uri.path(), &query);
-    let mut user = UserInfo::default();
-    let work = guarded("request", stages(server, caller, &parts, &query, &info, body, &mut user));
+    let mut known = Known { id: audit::id(&parts.headers), ..Known::default() };
+    let span = tracing::info_span!(
+        target: trace::TARGET,
+        "request",
+        { field::AUDIT_ID } = known.id,
+        { field::VERB } = info.verb,
+        { field::GROUP } = info.group,
+        { field::RESOURCE } = info.resource,
+        { field::NAMESPACE } = info.namespace,
+        { field::NAME } = info.name,
+        { field::USER } = Empty,
+        { field::CODE } = Empty,
+    );
+    trace::of_request(&span, &parts.headers);
+    let work = guarded("request", stages(server, caller, &parts, &query, &info, body, &mut known)).instrument(span.clone());
     let outcome = if info.verb == "watch" {
         work.await
     } else {
         tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Some(Err(timed_out())))
     };
+    let panicked = outcome.is_none();
     let mut response = match outcome {
         Some(Ok(response)) => response,
         Some(Err(e)) => response::error(&e),
@@ -45,12 +79,58 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
             response::error(&ApiError::internal("the server failed while answering this request"))
         }
     };
+    let Known { id, user, impersonator, mut record, judged } = known;
+    follow(&span, &id, &info, &user, &response);
+    if !judged {
+        // Who could not say who he is.
+        record = audit::begin(server, &id, &parts, &info, &user, caller.address());
+    }
+    if let Some(record) = record {
+        record.answered(&mut response, panicked);
+    }
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::Empty;
     }
-    audit(&info, &user, &response, started);
+    if let Ok(id) = HeaderValue::from_str(&id) {
+        response.headers_mut().insert(audit::AUDIT_ID, id);
+    }
+    tracing::debug!(
+        target: "request",
+        audit_id = id,
+        user = user.name,
+        impersonator = impersonator.map(|i| i.name),
+        verb = info.verb,
+        path = info.path,
+        code = response.status().as_u16(),
+        micros = started.elapsed().as_micros() as u64,
+    );
     metrics::request(labels(server, &info), response.status().as_u16(), started.elapsed());
     response
+}
+
+/// Completes the request's span, and begins the trace of the change it made.
+fn follow(span: &Span, id: &str, info: &Attributes, user: &UserInfo, response: &Response<Body>) {
+    if span.is_disabled() {
+        return;
+    }
+    span.record(field::USER, user.name.as_str()).record(field::CODE, response.status().as_u16());
+    let Some(Written { uid, revision }) = response.extensions().get() else { return };
+    let version = revision.to_string();
+    trace::made(span, uid, &version);
+    let stored = tracing::info_span!(
+        target: trace::TARGET,
+        "stored",
+        { field::AUDIT_ID } = id,
+        { field::VERB } = info.verb,
+        { field::GROUP } = info.group,
+        { field::RESOURCE } = info.resource,
+        { field::NAMESPACE } = info.namespace,
+        { field::NAME } = info.name,
+        { field::USER } = user.name,
+        { field::UID } = uid,
+        { field::RESOURCE_VERSION } = version,
+    );
+    trace::follows(&stored, uid, &version);
 }
 
 /// What a request is counted under: only names of what is served, never what a client made up.
@@ -87,26 +167,66 @@ async fn stages(
     query: &Query,
     info: &Attributes,
     body: RequestBody,
-    user: &mut UserInfo,
+    Known { id, user, impersonator, record, judged }: &mut Known,
 ) -> Result<Response<Body>, ApiError> {
     let proved = authenticate(server, caller, parts, info);
     metrics::authentication(proved.is_ok());
     *user = proved?;
-    *user = impersonate(&server.authz, std::mem::take(user), &parts.headers)?;
+    *record = audit::begin(server, id, parts, info, user, caller.address());
+    *judged = true;
+    let acting = impersonate(&server.authz, user.clone(), &parts.headers)?;
+    if acting != *user {
+        *impersonator = Some(std::mem::replace(user, acting));
+        if let Some(record) = record {
+            record.impersonated(user);
+        }
+    }
     scoped(server, info)?;
     // Probes must learn the truth also before the roles are loaded and when there is no room; what
     // a single check says is for those who may read it.
     if OPEN_PATHS.contains(&info.path.as_str()) && matches!(info.verb.as_str(), "get" | "head") {
         return fixed::answer(server, parts, body).await;
     }
-    server.authz.authorize(user, info)?;
-    let _slot = server.inflight.enter(info, user)?;
+    let allowed = server.authz.authorize(user, info);
+    if let Some(record) = record {
+        record.decided(allowed.is_ok());
+    }
+    allowed?;
+    let body = arrived(server, info, user, parts, record.as_mut(), body).await?;
+    let slot = server.inflight.enter(info, user)?;
     let _counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
     if info.resource.is_empty() {
         return fixed::answer(server, parts, body).await;
     }
     let entry = server.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await
+    let mut response = handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await?;
+    if info.verb == "watch" {
+        // Its place is taken until its last event is sent.
+        *response.body_mut() = std::mem::take(response.body_mut()).keeping(slot);
+    }
+    Ok(response)
+}
+
+/// The request's body, read to its end before the request takes a slot: slots are for work, and who lets
+/// a body trickle in does none.
+async fn arrived(
+    server: &Inner,
+    info: &Attributes,
+    user: &UserInfo,
+    parts: &Parts,
+    record: Option<&mut Record>,
+    body: RequestBody,
+) -> Result<RequestBody, ApiError> {
+    if matches!(info.verb.as_str(), "get" | "list" | "watch" | "head") || body.is_end_stream() {
+        return Ok(body);
+    }
+    let reading = server.inflight.read_body(user)?;
+    let bytes = handlers::read_body(body).await?;
+    drop(reading);
+    if let Some(record) = record {
+        record.asked(parts, &bytes);
+    }
+    Ok(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
 }
 
 /// A cluster-scoped resource has no path below a namespace. Said before authorization, where roles in
@@ -121,7 +241,7 @@ fn scoped(server: &Inner, info: &Attributes) -> Result<(), ApiError> {
 fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
     match caller {
         Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
-        Caller::Connection(peer) => match server.authn.authenticate(&parts.headers, peer) {
+        Caller::Connection(connected) => match server.authn.authenticate(&parts.headers, &connected.peer()) {
             Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
                 Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
             }
@@ -132,21 +252,4 @@ fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attribute
 
 fn timed_out() -> ApiError {
     ApiError { details: json!({}), ..ApiError::new(504, "Timeout", "the request took longer than the server allows") }
-}
-
-/// One line for each request: who did what, and what came of it. Bodies are never logged.
-fn audit(info: &Attributes, user: &UserInfo, response: &Response<Body>, started: Instant) {
-    if !tracing::enabled!(target: "audit", tracing::Level::DEBUG) {
-        return;
-    }
-    metrics::audit_event();
-    let took = started.elapsed();
-    tracing::debug!(
-        target: "audit",
-        user = user.name,
-        verb = info.verb,
-        path = info.path,
-        code = response.status().as_u16(),
-        micros = took.as_micros() as u64,
-    );
 }

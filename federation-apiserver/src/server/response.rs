@@ -41,6 +41,15 @@ impl std::fmt::Debug for Body {
 }
 
 impl Body {
+    /// Keeps something as long as the body lasts, where it is a stream.
+    #[must_use]
+    pub(crate) fn keeping(self, kept: impl Send + 'static) -> Self {
+        let Self::Stream(stream) = self else { return self };
+        Self::Stream(Box::pin(futures::StreamExt::inspect(stream, move |_| {
+            let _ = &kept;
+        })))
+    }
+
     /// A body of several buffers.
     pub fn chunks(parts: VecDeque<Bytes>) -> Self {
         let total = parts.iter().map(|p| p.len() as u64).sum();

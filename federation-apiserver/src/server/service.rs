@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -12,10 +13,10 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 
 use super::Inner;
+use super::connected::Connected;
 use super::pipeline;
 use super::response::Body;
 use crate::auth::UserInfo;
-use crate::auth::authn::Peer;
 
 /// Any error of a request body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -26,7 +27,7 @@ pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
 #[derive(Clone, Debug)]
 pub(super) enum Caller {
     /// Over a connection; credentials decide who it is.
-    Connection(Arc<Peer>),
+    Connection(Arc<Connected>),
     /// From this process: the [`UserInfo`] among the request's extensions, or else this one.
     Process(Arc<UserInfo>),
 }
@@ -38,10 +39,20 @@ pub struct ApiService {
     pub(super) caller: Caller,
 }
 
+impl Caller {
+    /// Where the request came from.
+    pub(super) fn address(&self) -> Option<IpAddr> {
+        match self {
+            Self::Connection(connected) => connected.address(),
+            Self::Process(_) => None,
+        }
+    }
+}
+
 impl ApiService {
     /// The service as one connection uses it.
-    pub(super) fn for_peer(&self, peer: Peer) -> Self {
-        Self { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::new(peer)) }
+    pub(super) fn for_connection(&self, connected: Connected) -> Self {
+        Self { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::new(connected)) }
     }
 }
 

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use daemon::logs::{Said, Sparing};
+use jiff::Timestamp;
 use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::Error::NoItemsFound;
@@ -15,6 +17,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::{Digest, Sha256};
+use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate;
 use crate::auth::authn::Peer;
@@ -31,22 +34,45 @@ pub(crate) fn warm_up() {
 }
 
 /// What handshakes use now.
+#[derive(Debug)]
 pub(super) struct Current {
     /// For the acceptor.
     pub(super) config: Arc<ServerConfig>,
     /// Checks client certificates against the client CA after the handshake.
-    verifier: Option<Arc<dyn ClientCertVerifier>>,
+    verifier: Verifier,
+    /// Seconds since the epoch at which an authority expires or begins to hold.
+    good_until: i64,
+}
+
+/// The authorities of client certificates.
+#[derive(Debug)]
+enum Verifier {
+    /// There are none, so no certificate proves anything.
+    None,
+    /// None of them holds at this time, so every certificate is refused.
+    Expired,
+    /// Those that hold at this time.
+    Of(Arc<dyn ClientCertVerifier>),
 }
 
 impl Current {
     /// What the peer's certificate proves. One whose chain does not lead to the client CA does not end
     /// the connection: the request may still carry a token.
     pub(super) fn peer(&self, chain: Option<&[CertificateDer<'static>]>) -> Peer {
-        let (Some(verifier), Some((first, rest))) = (&self.verifier, chain.and_then(<[_]>::split_first)) else { return Peer::Nobody };
+        let Some((first, rest)) = chain.and_then(<[_]>::split_first) else { return Peer::Nobody };
+        let verifier = match &self.verifier {
+            Verifier::None => return Peer::Nobody,
+            Verifier::Expired => return Peer::Refused,
+            Verifier::Of(verifier) => verifier,
+        };
         match verifier.verify_client_cert(first, rest, UnixTime::now()) {
             Ok(_) => Peer::from_der(first),
             Err(e) => {
-                tracing::info!("client certificate refused: {e}");
+                // Told now and then, for strangers can cause it as often as they like.
+                static SAID: Sparing = Sparing::new(Duration::from_secs(10));
+                if let Some(others) = SAID.now() {
+                    tracing::info!(others, "client certificate refused: {e}");
+                }
                 Peer::Refused
             }
         }
@@ -66,6 +92,12 @@ pub(super) struct Tls {
     certificate_pem: ArcSwap<Vec<u8>>,
 }
 
+impl std::fmt::Debug for Tls {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tls").field("client_ca", &self.client_ca).finish_non_exhaustive()
+    }
+}
+
 impl Tls {
     /// Reads (or makes) the certificates.
     pub(super) fn load(config: &Config) -> Result<Self, ConfigError> {
@@ -81,7 +113,7 @@ impl Tls {
         };
         let client_ca = config.client_ca_file.clone();
         let material = Material::read(&source, client_ca.as_deref())?;
-        let current = material.build()?;
+        let current = material.build(Timestamp::now().as_second())?;
         Ok(Self { source, client_ca, current: ArcSwap::from_pointee(current), certificate_pem: ArcSwap::from_pointee(material.cert) })
     }
 
@@ -97,27 +129,31 @@ impl Tls {
 
     /// Follows the files for ever. Bad ones are reported once and the last good ones stay.
     pub(super) async fn follow_files(self: Arc<Self>) {
-        let read = || Material::read(&self.source, self.client_ca.as_deref());
-        let mut seen = read().map(|m| m.digest()).unwrap_or_default();
-        let mut said = String::new();
+        let mut seen = Material::read(&self.source, self.client_ca.as_deref()).map(|m| m.digest()).unwrap_or_default();
+        let said = Said::default();
         loop {
             tokio::time::sleep(RELOAD_EVERY).await;
-            let outcome = read().and_then(|material| {
-                let digest = material.digest();
-                if digest != seen {
-                    self.current.store(Arc::new(material.build()?));
-                    self.certificate_pem.store(Arc::new(material.cert));
-                    seen = digest;
-                    tracing::info!("certificates reloaded");
+            match self.take_over(&mut seen, Timestamp::now().as_second()) {
+                Ok(()) => drop(said.recovers()),
+                Err(e) if said.changes(&e.message) => {
+                    tracing::error!("certificates not reloaded, the last good ones stay: {}", e.message);
                 }
-                Ok(())
-            });
-            let problem = outcome.err().map(|e| e.message).unwrap_or_default();
-            if !problem.is_empty() && problem != said {
-                tracing::error!("certificates not reloaded, the last good ones stay: {problem}");
+                Err(_) => {}
             }
-            said = problem;
         }
+    }
+
+    /// Takes over what changed since `seen`, in the files or by the time it is.
+    pub(super) fn take_over(&self, seen: &mut [u8; 32], now: i64) -> Result<(), ConfigError> {
+        let material = Material::read(&self.source, self.client_ca.as_deref())?;
+        let digest = material.digest();
+        if digest != *seen || now >= self.current.load().good_until {
+            self.current.store(Arc::new(material.build(now)?));
+            self.certificate_pem.store(Arc::new(material.cert));
+            *seen = digest;
+            tracing::info!("certificates reloaded");
+        }
+        Ok(())
     }
 }
 
@@ -174,7 +210,8 @@ impl Material {
         hash.finalize().into()
     }
 
-    fn build(&self) -> Result<Current, ConfigError> {
+    /// For use at `now`, in seconds since the epoch: an authority that does not hold then is none.
+    fn build(&self, now: i64) -> Result<Current, ConfigError> {
         let [cert_name, key_name, ca_name] = &self.names;
         let bad = |file: &str, why: &dyn std::fmt::Display| {
             ConfigError::new(format!("{file}: {why}"), "the file must be PEM; certificate and key must belong together")
@@ -185,24 +222,44 @@ impl Material {
         let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .map_err(|e| bad(cert_name, &e))?;
-        let mut verifier = None;
+        let (mut verifier, mut good_until) = (Verifier::None, i64::MAX);
         let builder = match &self.client_ca {
             None => builder.with_no_client_auth(),
             Some(pem) => {
                 let mut roots = RootCertStore::empty();
                 for cert in certificates(pem).map_err(|e| bad(ca_name, &e))? {
-                    roots.add(cert).map_err(|e| bad(ca_name, &e))?;
+                    // The library takes an authority for good whatever its dates say.
+                    let (from, to) = validity(&cert).ok_or_else(|| bad(ca_name, &"a certificate in it cannot be read"))?;
+                    good_until = [from, to + 1].into_iter().filter(|at| *at > now).fold(good_until, i64::min);
+                    let mut alone = RootCertStore::empty();
+                    alone.add(cert).map_err(|e| bad(ca_name, &e))?;
+                    if from <= now && now <= to {
+                        roots.extend(alone.roots);
+                    } else {
+                        tracing::error!("{ca_name}: an authority in it has expired or does not hold yet; its certificates are refused");
+                    }
                 }
-                let strict =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| bad(ca_name, &e))?;
-                verifier = Some(Arc::clone(&strict));
-                builder.with_client_cert_verifier(Arc::new(Asking(strict)))
+                if roots.is_empty() {
+                    verifier = Verifier::Expired;
+                    builder.with_no_client_auth()
+                } else {
+                    let strict =
+                        WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build().map_err(|e| bad(ca_name, &e))?;
+                    verifier = Verifier::Of(Arc::clone(&strict));
+                    builder.with_client_cert_verifier(Arc::new(Asking(strict)))
+                }
             }
         };
         let mut config = builder.with_single_cert(chain, key).map_err(|e| bad(&format!("{cert_name} and {key_name}"), &e))?;
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Ok(Current { config: Arc::new(config), verifier })
+        Ok(Current { config: Arc::new(config), verifier, good_until })
     }
+}
+
+/// From when to when a certificate holds, in seconds since the epoch.
+fn validity(cert: &CertificateDer<'_>) -> Option<(i64, i64)> {
+    let (_, cert) = X509Certificate::from_der(cert).ok()?;
+    Some((cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp()))
 }
 
 fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {

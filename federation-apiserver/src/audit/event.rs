@@ -1,0 +1,202 @@
+//! One request as an `Event`.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use http::request::Parts;
+use http::{Response, header};
+use jiff::Timestamp;
+use serde_json::{Map, Value, json};
+
+use super::Written;
+use super::policy::{Level, Stage, Verdict};
+use crate::auth::{Attributes, UserInfo};
+use crate::server::Inner;
+use crate::server::response::Body;
+
+/// Annotation: the resourceVersion a write made. It and the object's uid lead to what was done for it.
+const RESOURCE_VERSION: &str = "federation.kubernetes.io/resource-version";
+/// Annotation: the uid of the object written.
+const UID: &str = "federation.kubernetes.io/uid";
+/// Longest `User-Agent` that is recorded, as in kube-apiserver.
+const LONGEST_AGENT: usize = 1024;
+/// Longest path with query that is recorded.
+const LONGEST_URI: usize = 8 << 10;
+
+/// A request being answered. It is complete when this is dropped.
+pub(crate) struct Record {
+    server: Arc<Inner>,
+    verdict: Verdict,
+    event: Map<String, Value>,
+    /// The last stage, and whether it was reached.
+    last: Option<Stage>,
+}
+
+impl Record {
+    pub(super) fn new(
+        server: &Arc<Inner>,
+        verdict: Verdict,
+        id: &str,
+        parts: &Parts,
+        wants: &Attributes,
+        user: &UserInfo,
+        from: Option<IpAddr>,
+    ) -> Self {
+        let mut event = Map::new();
+        event.insert("kind".into(), "Event".into());
+        event.insert("apiVersion".into(), "audit.k8s.io/v1".into());
+        event.insert("level".into(), verdict.level.as_str().into());
+        event.insert("auditID".into(), id.into());
+        let uri = parts.uri.path_and_query().map_or(parts.uri.path(), http::uri::PathAndQuery::as_str);
+        event.insert("requestURI".into(), cut(uri, LONGEST_URI).into());
+        event.insert("verb".into(), wants.verb.as_str().into());
+        event.insert("user".into(), user_info(user));
+        if let Some(from) = from {
+            event.insert("sourceIPs".into(), json!([from.to_string()]));
+        }
+        if let Some(agent) = parts.headers.get(header::USER_AGENT) {
+            event.insert("userAgent".into(), cut(&String::from_utf8_lossy(agent.as_bytes()), LONGEST_AGENT).into());
+        }
+        if !wants.resource.is_empty() {
+            event.insert("objectRef".into(), object_ref(wants));
+        }
+        event.insert("requestReceivedTimestamp".into(), now().into());
+        event.insert("annotations".into(), json!({}));
+        Self { server: Arc::clone(server), verdict, event, last: Some(Stage::ResponseComplete) }
+    }
+
+    /// The request is carried out as somebody else.
+    pub(crate) fn impersonated(&mut self, user: &UserInfo) {
+        self.event.insert("impersonatedUser".into(), user_info(user));
+    }
+
+    /// What authorization said.
+    pub(crate) fn decided(&mut self, allowed: bool) {
+        self.event["annotations"]["authorization.k8s.io/decision"] = if allowed { "allow" } else { "forbid" }.into();
+    }
+
+    /// The request's body, where the policy wants it.
+    pub(crate) fn asked(&mut self, parts: &Parts, body: &[u8]) {
+        if self.verdict.level >= Level::Request && !body.is_empty() {
+            let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            self.body("requestObject", kind, body);
+        }
+    }
+
+    /// The answer. That of a watch is complete when its last event is sent, and takes the record with it.
+    pub(crate) fn answered(mut self, response: &mut Response<Body>, panicked: bool) {
+        let code = response.status().as_u16();
+        let outcome = if response.status().is_success() { "Success" } else { "Failure" };
+        self.event.insert("responseStatus".into(), json!({"metadata": {}, "status": outcome, "code": code}));
+        if let Some(Written { uid, revision }) = response.extensions().get() {
+            self.event["annotations"][UID] = uid.as_str().into();
+            self.event["annotations"][RESOURCE_VERSION] = revision.to_string().into();
+        }
+        if let Body::Full(bytes) = response.body() {
+            let bytes = bytes.clone();
+            let kind = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+            if !response.status().is_success()
+                && let Ok(status) = serde_json::from_slice::<Value>(&bytes)
+            {
+                for part in ["reason", "message"] {
+                    if let Some(text) = status[part].as_str() {
+                        self.event["responseStatus"][part] = text.into();
+                    }
+                }
+            }
+            if self.verdict.level >= Level::RequestResponse {
+                self.body("responseObject", kind, &bytes);
+            }
+        }
+        if panicked {
+            self.last = Some(Stage::Panic);
+        }
+        if let Body::Stream(_) = response.body() {
+            self.say(Stage::ResponseStarted);
+            *response.body_mut() = std::mem::take(response.body_mut()).keeping(self);
+        }
+    }
+
+    /// Bodies are recorded as JSON; what is not, is told by its size.
+    fn body(&mut self, field: &str, kind: &str, bytes: &[u8]) {
+        let mut value = match kind {
+            k if k.contains("json") || k.is_empty() => serde_json::from_slice(bytes).ok(),
+            k if k.contains("yaml") => std::str::from_utf8(bytes).ok().and_then(|text| serde_saphyr::from_str::<Value>(text).ok()),
+            _ => None,
+        };
+        if self.verdict.omit_managed_fields
+            && let Some(meta) = value.as_mut().and_then(|v| v.get_mut("metadata")).and_then(Value::as_object_mut)
+        {
+            meta.remove("managedFields");
+        }
+        match value {
+            Some(value) => drop(self.event.insert(field.into(), value)),
+            None => {
+                self.event["annotations"][format!("federation.kubernetes.io/{field}")] =
+                    format!("{} bytes that are not JSON", bytes.len()).into()
+            }
+        }
+    }
+
+    /// Writes the event of a stage unless the policy leaves it out.
+    pub(super) fn say(&self, stage: Stage) {
+        let Some(audit) = &self.server.audit else { return };
+        if self.verdict.omit_stages.contains(&stage) {
+            return;
+        }
+        let mut event = self.event.clone();
+        event.insert("stage".into(), stage.as_str().into());
+        event.insert("stageTimestamp".into(), now().into());
+        if event["annotations"].as_object().is_some_and(Map::is_empty) {
+            event.remove("annotations");
+        }
+        let mut line = Value::Object(event).to_string();
+        line.push('\n');
+        audit.sink.put(line);
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        if let Some(last) = self.last.take() {
+            self.say(last);
+        }
+    }
+}
+
+fn user_info(user: &UserInfo) -> Value {
+    let mut info = json!({});
+    for (key, text) in [("username", &user.name), ("uid", &user.uid)] {
+        if !text.is_empty() {
+            info[key] = text.as_str().into();
+        }
+    }
+    if !user.groups.is_empty() {
+        info["groups"] = json!(user.groups);
+    }
+    info
+}
+
+fn object_ref(wants: &Attributes) -> Value {
+    let parts = [
+        ("resource", &wants.resource),
+        ("namespace", &wants.namespace),
+        ("name", &wants.name),
+        ("apiGroup", &wants.group),
+        ("apiVersion", &wants.version),
+        ("subresource", &wants.subresource),
+    ];
+    parts.into_iter().filter(|(_, text)| !text.is_empty()).map(|(key, text)| (key.to_owned(), Value::from(text.as_str()))).collect()
+}
+
+fn cut(text: &str, longest: usize) -> String {
+    let mut end = text.len().min(longest);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text[..end].to_owned()
+}
+
+fn now() -> String {
+    Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
+}

@@ -1,0 +1,98 @@
+//! The audit log: who did what, when, and what came of it, as `Event`s of `audit.k8s.io/v1`.
+
+mod event;
+mod policy;
+mod sink;
+
+use http::HeaderMap;
+use http::request::Parts;
+
+pub use policy::{Level, Policy, Stage, Verdict};
+pub use sink::Destination;
+
+use crate::auth::{Attributes, UserInfo};
+use crate::config::ConfigError;
+use daemon::supervise::Supervisor;
+pub(crate) use event::Record;
+use sink::Sink;
+
+/// Header of a request's id; taken from the client where it gives one, and returned.
+pub const AUDIT_ID: &str = "audit-id";
+/// Longest id that is taken from a client.
+const LONGEST_ID: usize = 64;
+
+/// What is recorded and where.
+#[derive(Clone, Debug)]
+pub struct AuditConfig {
+    /// The rules.
+    pub policy: Policy,
+    /// The file.
+    pub to: Destination,
+}
+
+/// Records requests.
+pub(crate) struct Audit {
+    policy: Policy,
+    sink: Sink,
+}
+
+/// What an answer to a write says of the object it wrote: kept among the answer's extensions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Written {
+    /// Uid of the object.
+    pub(crate) uid: String,
+    /// Its revision after the write.
+    pub(crate) revision: u64,
+}
+
+impl Audit {
+    /// Opens the file; the writer is a task.
+    pub(crate) fn open(config: &AuditConfig, tasks: &Supervisor) -> Result<Self, ConfigError> {
+        Ok(Self { policy: config.policy.clone(), sink: Sink::open(config.to.clone(), tasks)? })
+    }
+}
+
+/// Begins the record of a request of `user`, who sent it, where the policy wants one.
+pub(crate) fn begin(
+    server: &std::sync::Arc<crate::server::Inner>,
+    id: &str,
+    parts: &Parts,
+    wants: &Attributes,
+    user: &UserInfo,
+    from: Option<std::net::IpAddr>,
+) -> Option<Record> {
+    let audit = server.audit.as_ref()?;
+    let verdict = audit.policy.verdict(user, wants);
+    if verdict.level == Level::None {
+        return None;
+    }
+    let record = Record::new(server, verdict, id, parts, wants, user, from);
+    record.say(Stage::RequestReceived);
+    Some(record)
+}
+
+/// The id of a request: the client's where it is one, else a new one.
+pub(crate) fn id(headers: &HeaderMap) -> String {
+    let given = headers.get(AUDIT_ID).and_then(|v| v.to_str().ok()).filter(|v| !v.is_empty());
+    match given {
+        Some(given) => given.chars().take(LONGEST_ID).collect(),
+        // Not a secret, so the fast source will do.
+        None => uuid::Builder::from_random_bytes(fastrand::u128(..).to_le_bytes()).into_uuid().to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_id_is_the_clients_or_a_new_one() {
+        let mut headers = HeaderMap::new();
+        let (one, other) = (id(&headers), id(&headers));
+        assert!(one != other && one.len() == 36, "{one} {other}");
+        headers.insert(AUDIT_ID, "from-a-client".parse().unwrap());
+        assert_eq!(id(&headers), "from-a-client");
+        headers.insert(AUDIT_ID, "x".repeat(500).parse().unwrap());
+        assert_eq!(id(&headers).len(), LONGEST_ID);
+    }
+}

@@ -1,0 +1,134 @@
+//! The audit log, and what one user may take of the server.
+
+use std::path::Path;
+use std::time::Duration;
+
+use bytes::Bytes;
+use federation_apiserver::audit::{AuditConfig, Destination, Policy};
+use federation_apiserver::auth::UserInfo;
+use federation_apiserver::config::Limits;
+use federation_apiserver::{Config, Profile};
+use http::Request;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use serde_json::Value;
+use tower::ServiceExt as _;
+
+use crate::subject::ready;
+
+const POLICY: &str = r#"
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+rules:
+- level: None
+  users: ["system:apiserver"]
+- level: RequestResponse
+  verbs: [create]
+  omitManagedFields: true
+- level: Metadata
+"#;
+
+fn audited(dir: &Path) -> Config {
+    let policy = dir.join("policy.yaml");
+    std::fs::write(&policy, POLICY).unwrap();
+    let to = Destination { path: Some(dir.join("audit.log")), max_size: 0, max_backups: 0, max_age: Duration::ZERO };
+    Config { audit: Some(AuditConfig { policy: Policy::load(&policy).unwrap(), to }), ..Config::in_memory(Profile::Federation) }
+}
+
+/// The events in the file, when there are so many.
+async fn events(dir: &Path, n: usize) -> Vec<Value> {
+    let read = async {
+        loop {
+            let text = tokio::fs::read_to_string(dir.join("audit.log")).await.unwrap();
+            if text.lines().count() >= n && text.ends_with('\n') {
+                return text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), read).await.expect("the events are written")
+}
+
+fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
+    Request::post(path).header("content-type", "application/json").body(Full::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d22_both_users_and_the_result_are_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ready(audited(dir.path())).await;
+    let mut request = post("/api/v1/namespaces/default/configmaps", r#"{"metadata":{"name":"ring"},"data":{"a":"b"}}"#);
+    for (name, value) in [("impersonate-user", "sam"), ("impersonate-group", "system:masters"), ("audit-id", "my-id")] {
+        request.headers_mut().insert(name, value.parse().unwrap());
+    }
+    let response = server.admin_service().oneshot(request).await.unwrap();
+    assert_eq!((response.status().as_u16(), &response.headers()["audit-id"]), (201, &"my-id".parse::<http::HeaderValue>().unwrap()));
+    let made: Value = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let secret = post("/api/v1/namespaces/default/secrets", r#"{"metadata":{"name":"s"},"stringData":{"a":"precious"}}"#);
+    let response = server.admin_service().oneshot(secret).await.unwrap();
+    assert_eq!(response.headers()["audit-id"].len(), 36);
+    let nobody = UserInfo { name: "eve".into(), ..UserInfo::default() };
+    let refused = server.service(nobody).oneshot(post("/api/v1/namespaces", "{}")).await.unwrap();
+    assert_eq!(refused.status().as_u16(), 403);
+    let events = events(dir.path(), 3).await;
+    let [ring, secret, refused] = events.as_slice() else { panic!("{events:?}") };
+    for (pointer, want) in [
+        ("/kind", "Event"),
+        ("/apiVersion", "audit.k8s.io/v1"),
+        ("/level", "RequestResponse"),
+        ("/stage", "ResponseComplete"),
+        ("/auditID", "my-id"),
+        ("/verb", "create"),
+        ("/requestURI", "/api/v1/namespaces/default/configmaps"),
+        ("/user/username", "system:admin"),
+        ("/impersonatedUser/username", "sam"),
+        ("/objectRef/resource", "configmaps"),
+        ("/objectRef/namespace", "default"),
+        ("/requestObject/data/a", "b"),
+        ("/responseObject/metadata/name", "ring"),
+        ("/annotations/authorization.k8s.io~1decision", "allow"),
+        ("/annotations/federation.kubernetes.io~1uid", made["metadata"]["uid"].as_str().unwrap()),
+        ("/annotations/federation.kubernetes.io~1resource-version", made["metadata"]["resourceVersion"].as_str().unwrap()),
+    ] {
+        assert_eq!(ring.pointer(pointer).and_then(Value::as_str), Some(want), "{pointer} of {ring}");
+    }
+    assert_eq!((&ring["responseStatus"]["code"], &ring["responseObject"]["metadata"]["managedFields"]), (&201.into(), &Value::Null));
+    assert_eq!(secret["level"], "Metadata");
+    assert!(!secret.to_string().contains("precious"), "{secret}");
+    assert_eq!((&refused["user"]["username"], &refused["responseStatus"]["code"]), (&"eve".into(), &403.into()));
+    assert_eq!(refused["annotations"]["authorization.k8s.io/decision"], "forbid");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn d22_a_watch_is_recorded_when_it_begins_and_when_it_ends() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ready(audited(dir.path())).await;
+    let watch = Request::get("/api/v1/namespaces/default/configmaps?watch=true").body(Full::<Bytes>::default()).unwrap();
+    let response = server.admin_service().oneshot(watch).await.unwrap();
+    assert_eq!(events(dir.path(), 1).await[0]["stage"], "ResponseStarted");
+    drop(response);
+    let all = events(dir.path(), 2).await;
+    assert_eq!((&all[1]["stage"], &all[1]["auditID"]), (&"ResponseComplete".into(), &all[0]["auditID"]));
+}
+
+#[tokio::test]
+async fn d6_bodies_that_do_not_come_take_no_slots() {
+    let limits = Limits { readonly: 0, mutating: 4 };
+    let server = ready(Config { limits, ..Config::in_memory(Profile::Federation) }).await;
+    let user = |name: &str| UserInfo { name: name.into(), uid: String::new(), groups: vec!["system:authenticated".into()] };
+    let path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews";
+    let (eve, sam) = (server.service(user("eve")), server.service(user("sam")));
+    let mut held = Vec::new();
+    for _ in 0..20 {
+        let body = StreamBody::new(futures::stream::pending::<Result<hyper::body::Frame<Bytes>, std::convert::Infallible>>());
+        let request = Request::post(path).header("content-type", "application/json").body(body).unwrap();
+        let mut waiting = Box::pin(eve.clone().oneshot(request));
+        assert!(futures::poll!(&mut waiting).is_pending());
+        held.push(waiting);
+    }
+    let question = r#"{"spec":{"resourceAttributes":{"verb":"get","resource":"pods"}}}"#;
+    for service in [&eve, &sam] {
+        let answer = service.clone().oneshot(post(path, question)).await.unwrap();
+        assert_eq!(answer.status().as_u16(), 201);
+    }
+}
