@@ -68,7 +68,7 @@ async fn an_etcd_that_is_away_is_an_error_in_bounded_time() {
     drop(etcd);
     let start = Instant::now();
     let error = provider.read(&zone, &name("example.com")).await.unwrap_err();
-    assert!(start.elapsed() < Duration::from_secs(8));
+    assert!(start.elapsed() < Duration::from_secs(20));
     assert!(!error.is_configuration());
     assert!(error.to_string().contains(&url), "{error}");
 }
@@ -86,7 +86,7 @@ async fn issue7_case_11_a_dead_endpoint_delays_no_name() {
             provider.apply(&zone, &[Change::Upsert(a(&at, &["192.0.2.1"]))]).await.unwrap();
             assert_eq!(provider.read(&zone, &name(&at)).await.unwrap().len(), 1);
         }
-        assert!(start.elapsed() < Duration::from_secs(10), "50 names took {:?}", start.elapsed());
+        assert!(start.elapsed() < Duration::from_secs(30), "50 names took {:?}", start.elapsed());
         for n in 0..50 {
             provider.apply(&zone, &[Change::Delete { name: name(&format!("n{n}.example.com")), kind: Kind::A }]).await.unwrap();
         }

@@ -26,7 +26,7 @@ async fn a_restart_in_the_middle_of_a_watch_is_survived() {
         assert!(matches!(read, Err(StorageError::Unavailable(_))), "{read:?}");
         let write = maps.create(Some("ns"), "never", &map("never", "x", 1)).await;
         assert!(matches!(write, Err(StorageError::Unavailable(_))), "{write:?}");
-        assert!(begin.elapsed() < Duration::from_secs(10), "two failures took {:?}", begin.elapsed());
+        assert!(begin.elapsed() < Duration::from_secs(20), "two failures took {:?}", begin.elapsed());
         assert!(maps.get(Some("ns"), "a", ReadAt::Any).await.unwrap().is_some());
         soon(async {
             while store.ready().is_ok() {
@@ -210,5 +210,5 @@ async fn wrong_settings_are_explained() {
     let away = EtcdConfig { servers: vec!["http://127.0.0.1:1".into()], ..EtcdConfig::default() };
     let begin = Instant::now();
     let error = Etcd::connect(&away).await.unwrap().revision().await.unwrap_err();
-    assert!(matches!(error, StorageError::Unavailable(_)) && begin.elapsed() < Duration::from_secs(5), "{error}");
+    assert!(matches!(error, StorageError::Unavailable(_)) && begin.elapsed() < Duration::from_secs(15), "{error}");
 }

@@ -29,7 +29,7 @@ fn a_server_that_refuses_and_one_that_is_silent() {
             let host: &[&str] = if args[0] == "version" { &[] } else { &["--host-cluster-context=rivendell"] };
             let said = place.kubefed(&[args, host, &["--request-timeout=1s"]].concat());
             all.push_str(&hide(&said.complaint(1), port));
-            assert!(said.took < Duration::from_secs(6), "{:?}", said.took);
+            assert!(said.took < Duration::from_secs(15), "{:?}", said.took);
         }
     }
     insta::assert_snapshot!(all);
