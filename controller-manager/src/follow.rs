@@ -80,6 +80,8 @@ pub(crate) struct Listing<K> {
     /// Version of the whole; absent where the server's versions are not numbers.
     pub(crate) version: Option<u64>,
     pub(crate) why: Why,
+    /// How large the answers were.
+    pub(crate) bytes: u64,
 }
 
 /// Why a collection was listed.
@@ -208,7 +210,11 @@ impl<K: DeserializeOwned> Source<K> {
     ) -> Result<End, Problem> {
         let version = match list {
             Some(why) => {
-                let (listing, version) = self.list(why).await?;
+                let (mut listing, version) = self.list(why).await?;
+                if self.version.zip(listing.version).is_some_and(|(known, now)| now < known) {
+                    // Whatever it was asked for: what was known is of a store that is no more.
+                    listing.why = Why::WentBack;
+                }
                 self.version = listing.version;
                 *failures = 0;
                 tell(Change::Listed(listing));
@@ -237,7 +243,7 @@ impl<K: DeserializeOwned> Source<K> {
     /// All pages. A token that became too old on the way is no failure of the collection.
     async fn list(&mut self, why: Why) -> Result<(Listing<K>, String), Problem> {
         for _ in 0..LIST_TRIES {
-            let mut listing = Listing { objects: Vec::new(), unreadable: Vec::new(), version: None, why };
+            let mut listing = Listing { objects: Vec::new(), unreadable: Vec::new(), version: None, why, bytes: 0 };
             let mut token = String::new();
             loop {
                 let (body, meta) = match self.page(self.page, &token).await {
@@ -249,6 +255,7 @@ impl<K: DeserializeOwned> Source<K> {
                     }
                     Err(problem) => return Err(problem),
                 };
+                listing.bytes += body.len() as u64;
                 let list: RawList<'_> = serde_json::from_slice(&body).map_err(unreadable)?;
                 for item in list.items {
                     match serde_json::from_str(item.get()) {

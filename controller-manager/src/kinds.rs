@@ -16,6 +16,9 @@ pub enum Family {
     Counted,
     /// `spec.parallelism` and `spec.completions` are divided among clusters.
     Job,
+    /// `spec.minReplicas` and `spec.maxReplicas` are divided among clusters; in each, the copy decides about the
+    /// replicas of its target.
+    Autoscaler,
 }
 
 /// One federated kind.
@@ -43,8 +46,11 @@ pub type KindId = usize;
 /// Index of `Namespace` in [`KINDS`].
 pub const NAMESPACE: KindId = 0;
 
+/// Index of `HorizontalPodAutoscaler` in [`KINDS`].
+pub const AUTOSCALER: KindId = 8;
+
 /// All federated kinds, namespaces first.
-pub static KINDS: [Kind; 8] = [
+pub static KINDS: [Kind; 10] = [
     Kind { group: "", version: "v1", kind: "Namespace", resource: "namespaces", namespaced: false, family: Family::Plain, counters: &[] },
     Kind { group: "", version: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true, family: Family::Plain, counters: &[] },
     Kind { group: "", version: "v1", kind: "Secret", resource: "secrets", namespaced: true, family: Family::Plain, counters: &[] },
@@ -92,6 +98,24 @@ pub static KINDS: [Kind; 8] = [
         namespaced: true,
         family: Family::Job,
         counters: &["active", "succeeded", "failed"],
+    },
+    Kind {
+        group: "autoscaling",
+        version: "v2",
+        kind: "HorizontalPodAutoscaler",
+        resource: "horizontalpodautoscalers",
+        namespaced: true,
+        family: Family::Autoscaler,
+        counters: &["currentReplicas", "desiredReplicas"],
+    },
+    Kind {
+        group: "networking.k8s.io",
+        version: "v1",
+        kind: "Ingress",
+        resource: "ingresses",
+        namespaced: true,
+        family: Family::Plain,
+        counters: &[],
     },
 ];
 
@@ -191,6 +215,11 @@ mod tests {
         let key = |kind, namespace: &str, name: &str| ObjectKey { kind, namespace: namespace.into(), name: name.into() };
         assert_eq!(key(NAMESPACE, "", "demo").path(), "/api/v1/namespaces/demo");
         assert_eq!(key(4, "demo", "web").path(), "/apis/apps/v1/namespaces/demo/deployments/web");
+    }
+
+    #[test]
+    fn indices_are_those_of_the_table() {
+        assert_eq!((KINDS[NAMESPACE].kind, KINDS[AUTOSCALER].kind), ("Namespace", "HorizontalPodAutoscaler"));
     }
 
     #[test]

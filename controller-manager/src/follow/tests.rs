@@ -87,6 +87,14 @@ async fn a_watch_goes_on_where_it_ended_and_lists_again_when_history_is_too_shor
 }
 
 #[tokio::test(start_paused = true)]
+async fn issue7_case_34_a_list_that_is_older_than_what_was_known_says_so() {
+    // The store was put back between the question for its version and the watch.
+    let (mut told, _) = follow(vec![(200, list(100, &[])), (410, String::new()), (200, list(60, &[]))]);
+    assert_eq!(names(told.recv().await).0, Why::First);
+    assert_eq!(names(told.recv().await).0, Why::WentBack);
+}
+
+#[tokio::test(start_paused = true)]
 async fn d3_one_object_that_cannot_be_read_does_not_hide_the_others() {
     let mixed = list(7, &[object("ring", 5)]).replace("\"items\":[", &format!("\"items\":[{},", deep("deep", 4)));
     let events = event("ADDED", &object("horn", 8)) + &format!("{{\"type\":\"MODIFIED\",\"object\":{}}}\n", deep("deep", 9));

@@ -4,32 +4,35 @@
 use serde_json::Value;
 
 use super::request::query_value;
-use crate::kinds::KINDS;
 use federation_api::keys;
 
 /// Objects per page.
 const PAGE: usize = 250;
 
-/// Kinds that carry what people would miss, beside the federated ones. `kubefed` gives the member's role the
-/// right to list them.
-const OTHERS: [(&str, &str); 6] = [
-    ("/api/v1", "pods"),
-    ("/api/v1", "persistentvolumeclaims"),
-    ("/api/v1", "replicationcontrollers"),
-    ("/apis/apps/v1", "statefulsets"),
-    ("/apis/batch/v1", "cronjobs"),
-    ("/apis/networking.k8s.io/v1", "ingresses"),
-];
+/// API groups that compute what they list from other objects.
+const COMPUTED: [&str; 3] = ["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"];
+
+/// Resources that only say something about other objects.
+const DERIVED: [&str; 4] = ["events", "endpoints", "endpointslices", "leases"];
 
 /// Controllers whose own objects are looked at: what they made goes and stays with them.
 const OWNERS: [&str; 7] = ["Deployment", "ReplicaSet", "DaemonSet", "Job", "StatefulSet", "CronJob", "ReplicationController"];
 
-/// Collections of a namespace to look through, as resource and path; what carries this federation's label is left out.
-pub(super) fn collections(namespace: &str, federation: &str) -> Vec<(&'static str, String)> {
+/// Paths of the API versions to look through, out of the answer to `/apis`: the preferred version of each group.
+pub(super) fn versions(groups: &Value) -> Vec<String> {
+    let stored = groups["groups"].as_array().into_iter().flatten().filter(|g| !g["name"].as_str().is_some_and(|n| COMPUTED.contains(&n)));
+    let preferred = stored.filter_map(|g| g["preferredVersion"]["groupVersion"].as_str().map(|version| format!("/apis/{version}")));
+    std::iter::once("/api/v1".to_owned()).chain(preferred).collect()
+}
+
+/// Collections of a namespace to look through, as resource and path, out of what an API version says of itself; what
+/// carries this federation's label is left out.
+pub(super) fn collections(version: &str, resources: &Value, namespace: &str, federation: &str) -> Vec<(String, String)> {
     let query = format!("limit={PAGE}&labelSelector={}", query_value(&format!("{}!={federation}", keys::MANAGED_BY)));
-    let federated = KINDS.iter().filter(|k| k.namespaced).map(|k| (k.resource, k.path(namespace, "")));
-    let others = OTHERS.iter().map(|(group, resource)| (*resource, format!("{group}/namespaces/{namespace}/{resource}")));
-    federated.chain(others).map(|(resource, path)| (resource, format!("{path}?{query}"))).collect()
+    let listed = |r: &&Value| r["namespaced"] == true && r["verbs"].as_array().is_some_and(|verbs| verbs.iter().any(|v| v == "list"));
+    let names = resources["resources"].as_array().into_iter().flatten().filter(listed).filter_map(|r| r["name"].as_str());
+    let own = names.filter(|name| !name.contains('/') && !DERIVED.contains(name));
+    own.map(|name| (name.to_owned(), format!("{version}/namespaces/{namespace}/{name}?{query}"))).collect()
 }
 
 /// Name of the first object of a list that neither Kubernetes nor a controller of another object made.
@@ -45,6 +48,7 @@ fn is_by_product(resource: &str, item: &Value) -> bool {
     let owned = |o: &Value| o["controller"] == true && o["kind"].as_str().is_some_and(|kind| OWNERS.contains(&kind));
     let made_by_kubernetes = match resource {
         "configmaps" => metadata["name"] == "kube-root-ca.crt",
+        "serviceaccounts" => metadata["name"] == "default",
         "secrets" => item["type"] == "kubernetes.io/service-account-token" && of_default_account(),
         _ => false,
     };
@@ -75,16 +79,20 @@ mod tests {
     }
 
     #[test]
-    fn all_but_what_is_ours_is_listed() {
-        let all = collections("demo", "fellowship");
-        assert_eq!(all.len(), 13);
-        assert_eq!(
-            all[3],
-            (
-                "deployments",
-                "/apis/apps/v1/namespaces/demo/deployments?limit=250&labelSelector=federation.kubernetes.io%2Fmanaged-by%21%3Dfellowship"
-                    .to_owned()
-            )
-        );
+    fn d25_every_kind_a_namespace_can_hold_is_looked_at() {
+        let group = |name: &str| json!({"name": name, "preferredVersion": {"groupVersion": format!("{name}/v1")}});
+        let groups = json!({"groups": [group("apps"), group("metrics.k8s.io"), group("palantir.example.com")]});
+        assert_eq!(versions(&groups), ["/api/v1", "/apis/apps/v1", "/apis/palantir.example.com/v1"]);
+
+        let resource = |name: &str, namespaced: bool, verb: &str| json!({"name": name, "namespaced": namespaced, "verbs": [verb]});
+        let resources = json!({"resources": [
+            resource("roles", true, "list"), resource("roles/status", true, "list"), resource("nodes", false, "list"),
+            resource("bindings", true, "create"), resource("events", true, "list"),
+        ]});
+        let path = "/api/v1/namespaces/demo/roles?limit=250&labelSelector=federation.kubernetes.io%2Fmanaged-by%21%3Dfellowship";
+        assert_eq!(collections("/api/v1", &resources, "demo", "fellowship"), [("roles".to_owned(), path.to_owned())]);
+
+        let account = |name: &str| first("serviceaccounts", &json!({"items": [{"metadata": {"name": name}}]}));
+        assert_eq!((account("default"), account("builder").as_deref()), (None, Some("builder")));
     }
 }

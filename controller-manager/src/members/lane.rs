@@ -319,23 +319,44 @@ impl Exchange {
 
     /// Why a namespace cannot be deleted: deleting it would destroy what the federation did not make, or might.
     async fn in_use(&mut self, namespace: &str) -> Result<Option<String>, Outcome> {
-        for (resource, path) in foreign::collections(namespace, &self.federation) {
-            let mut pages = Pages::of(&path);
-            while let Some(page) = pages.next() {
-                let reply = self.send(Call::get(&page)).await?;
-                match reply.status {
-                    StatusCode::OK => {}
-                    // The member has no such kind.
-                    StatusCode::NOT_FOUND => break,
-                    StatusCode::FORBIDDEN => return Ok(Some(format!("it may hold {resource}, which the federation may not list there"))),
-                    _ => return Err(failed(&reply)),
+        let groups = self.read("/apis").await?;
+        for version in foreign::versions(&groups) {
+            let resources = self.read(&version).await?;
+            for (resource, path) in foreign::collections(&version, &resources, namespace, &self.federation) {
+                if let Some(reason) = self.first_foreign(&resource, &path).await? {
+                    return Ok(Some(reason));
                 }
-                let list: Value = parsed(&reply)?;
-                if let Some(name) = foreign::first(resource, &list) {
-                    return Ok(Some(format!("it holds {resource} \"{name}\", which the federation did not make")));
-                }
-                pages.read(&list).map_err(endless)?;
             }
+        }
+        Ok(None)
+    }
+
+    /// What a server says of itself. That a part of it cannot be asked is a failure: it may be what people would miss.
+    async fn read(&mut self, path: &str) -> Result<Value, Outcome> {
+        let reply = self.send(Call::get(path)).await?;
+        if reply.status == StatusCode::OK {
+            return parsed(&reply);
+        }
+        let reason = format!("whether others use the namespace cannot be seen, {path}: {}", reply.message());
+        Err(Outcome::Failed { reason, retry_after: reply.retry_after })
+    }
+
+    async fn first_foreign(&mut self, resource: &str, path: &str) -> Result<Option<String>, Outcome> {
+        let mut pages = Pages::of(path);
+        while let Some(page) = pages.next() {
+            let reply = self.send(Call::get(&page)).await?;
+            match reply.status {
+                StatusCode::OK => {}
+                // It is gone since it was told of, or cannot be listed after all.
+                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => break,
+                StatusCode::FORBIDDEN => return Ok(Some(format!("it may hold {resource}, which the federation may not list there"))),
+                _ => return Err(failed(&reply)),
+            }
+            let list: Value = parsed(&reply)?;
+            if let Some(name) = foreign::first(resource, &list) {
+                return Ok(Some(format!("it holds {resource} \"{name}\", which the federation did not make")));
+            }
+            pages.read(&list).map_err(endless)?;
         }
         Ok(None)
     }

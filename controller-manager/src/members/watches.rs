@@ -155,6 +155,7 @@ fn observed<K>(id: KindId, change: Change<K>, metadata: impl Fn(&K) -> &ObjectMe
             unreadable: listing.unreadable.into_iter().map(of_head).collect(),
             version: listing.version,
             why: listing.why,
+            bytes: listing.bytes,
         }),
         Change::Changed(object) => Observed::Changed(key(&object), Box::new(seen(&object))),
         Change::Gone(head, _) => {

@@ -36,7 +36,7 @@ pub fn preferences_annotation(kind: &Kind) -> Option<&'static str> {
     match kind.family {
         Family::Replicated(key) => Some(key),
         Family::Job => Some(keys::JOB_PREFERENCES),
-        Family::Plain | Family::Service | Family::Counted => None,
+        Family::Plain | Family::Service | Family::Counted | Family::Autoscaler => None,
     }
 }
 

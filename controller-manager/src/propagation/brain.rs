@@ -76,6 +76,7 @@ pub(crate) struct Parts {
     /// Kinds whose controllers are on.
     pub(crate) enabled: [bool; KINDS.len()],
     pub(crate) writer: Writer,
+    /// Unbounded: a batch every 200 ms at most, and the writer takes all that wait as one.
     pub(crate) records: mpsc::UnboundedSender<Batch>,
     pub(crate) events: Events,
     /// Told once everything was read at the start.

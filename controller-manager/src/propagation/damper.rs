@@ -22,7 +22,11 @@ pub(crate) const TOLD: u32 = 3;
 
 /// The fights in one member. `K` names what they are about.
 #[derive(Debug)]
-pub(crate) struct Damper<K>(HashMap<K, Fight>);
+pub(crate) struct Damper<K> {
+    fights: HashMap<K, Fight>,
+    /// So many make a look for those that are over worth it.
+    many: usize,
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Fight {
@@ -41,7 +45,7 @@ pub(crate) struct Undone {
 
 impl<K> Default for Damper<K> {
     fn default() -> Self {
-        Self(HashMap::new())
+        Self { fights: HashMap::new(), many: MANY }
     }
 }
 
@@ -49,10 +53,11 @@ impl<K: Clone + Eq + Hash> Damper<K> {
     /// Takes note that something was undone.
     pub(crate) fn undone(&mut self, key: &K, now: Instant) -> Undone {
         let over = |fight: &Fight| now.duration_since(fight.last) > QUIET;
-        if self.0.len() >= MANY {
-            self.0.retain(|_, fight| !over(fight));
+        if self.fights.len() >= self.many {
+            self.fights.retain(|_, fight| !over(fight));
+            self.many = MANY.max(2 * self.fights.len());
         }
-        let fight = self.0.entry(key.clone()).or_insert(Fight { undone: 0, last: now });
+        let fight = self.fights.entry(key.clone()).or_insert(Fight { undone: 0, last: now });
         if over(fight) {
             fight.undone = 0;
         }
@@ -91,6 +96,6 @@ mod tests {
         let (mut damper, now) = (Damper::default(), Instant::now());
         (0..MANY).for_each(|n| assert_eq!(damper.undone(&n, now).times, 1));
         damper.undone(&MANY, now + QUIET + Duration::from_secs(1));
-        assert_eq!(damper.0.len(), 1);
+        assert_eq!((damper.fights.len(), damper.many), (1, MANY));
     }
 }

@@ -18,8 +18,12 @@ mod tests;
 /// A cluster's part of a divided object.
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub(crate) struct Split {
-    /// `spec.replicas`, or a Job's `spec.parallelism`.
+    /// `spec.replicas`, a Job's `spec.parallelism`, or an autoscaler's `spec.maxReplicas`.
     pub(crate) replicas: i64,
+    /// An autoscaler's `spec.minReplicas`.
+    pub(crate) minimum: Option<i64>,
+    /// An autoscaler of the cluster decides about the replicas: they are not mentioned.
+    pub(crate) scaled: bool,
     /// A Job's `spec.completions`.
     pub(crate) completions: Option<i64>,
 }
@@ -62,6 +66,14 @@ pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation:
         match kind.family {
             Family::Service => own_addresses(spec),
             Family::Job => own_job(spec, split),
+            Family::Autoscaler => {
+                let split = split.unwrap_or_default();
+                spec.insert("maxReplicas".into(), split.replicas.into());
+                spec.extend(split.minimum.map(|minimum| ("minReplicas".to_owned(), minimum.into())));
+            }
+            Family::Replicated(_) if split.is_some_and(|split| split.scaled) => {
+                spec.remove("replicas");
+            }
             Family::Replicated(_) => {
                 spec.insert("replicas".into(), split.unwrap_or_default().replicas.into());
             }
@@ -159,7 +171,11 @@ pub(crate) fn digest(bytes: &[u8]) -> String {
 
 /// What is divided: replicas, or a Job's parallelism.
 pub(crate) fn wanted_replicas(kind: &Kind, object: &DynamicObject) -> i64 {
-    let field = if kind.family == Family::Job { "/spec/parallelism" } else { "/spec/replicas" };
+    let field = match kind.family {
+        Family::Job => "/spec/parallelism",
+        Family::Autoscaler => "/spec/maxReplicas",
+        _ => "/spec/replicas",
+    };
     object.data.pointer(field).and_then(Value::as_i64).unwrap_or(1).max(0)
 }
 

@@ -58,7 +58,7 @@ fn replicas_are_replaced_and_nulls_and_status_dropped() {
             "spec": {"replicas": 9, "template": {"metadata": {"creationTimestamp": null, "labels": {"app": "web"}}}},
             "status": {"replicas": 9}
         }),
-        Some(Split { replicas: 3, completions: None }),
+        Some(Split { replicas: 3, ..Split::default() }),
     );
     assert_eq!(object["spec"], json!({"replicas": 3, "template": {"metadata": {"labels": {"app": "web"}}}}));
     assert_eq!(object.get("status"), None);
@@ -80,7 +80,7 @@ fn a_job_is_divided_and_its_generated_selector_and_its_time_left_out() {
         "parallelism": 3, "completions": 5, "ttlSecondsAfterFinished": 60, "manualSelector": false, "selector": {"matchLabels": {"controller-uid": "x"}},
         "template": {"metadata": {"labels": {"controller-uid": "x", "job-name": "sum", "app": "sum"}}}
     });
-    let split = Some(Split { replicas: 1, completions: Some(2) });
+    let split = Some(Split { replicas: 1, completions: Some(2), ..Split::default() });
     let object = desired("jobs", json!({"metadata": {"name": "sum", "namespace": "demo"}, "spec": spec}), split);
     assert_eq!(object["spec"], json!({"parallelism": 1, "completions": 2, "template": {"metadata": {"labels": {"app": "sum"}}}}));
 }

@@ -61,6 +61,8 @@ pub(crate) struct Tracked {
     pub(crate) status_due: bool,
     /// When a finished Job is to be deleted, and when the look that is planned for it comes.
     pub(crate) alarm: Option<(jiff::Timestamp, Instant)>,
+    /// How it was divided last.
+    pub(crate) divided: BTreeMap<String, Split>,
     /// The last complaint about its annotations, so that each is told once.
     pub(crate) complaint: String,
 }
@@ -122,6 +124,7 @@ impl Tracked {
             released: false,
             status_due: false,
             alarm: None,
+            divided: BTreeMap::new(),
             complaint: String::new(),
         }
     }
@@ -186,6 +189,7 @@ pub(crate) struct ClusterSide {
     pub(crate) labels: BTreeMap<String, String>,
     /// Consent to deletions that the brake stopped.
     pub(crate) consent: bool,
+    /// Unbounded: of each object at most one job and one look at its pods are under way.
     pub(crate) lane: mpsc::UnboundedSender<Job>,
     /// The session, while the member can be reached.
     pub(crate) epoch: Option<u64>,
@@ -214,7 +218,7 @@ impl ClusterSide {
     /// Whether a kind could not be watched for longer than `hold` although the member can be reached: what the
     /// federation wants there nobody could follow.
     pub(crate) fn is_blind(&self, kind: usize, hold: Duration) -> bool {
-        self.failing[kind].is_some() && self.blind[kind].is_some_and(|since| since.elapsed() >= hold)
+        self.blind[kind].is_some_and(|since| since.elapsed() >= hold)
     }
 
     /// Takes note of an object, unless something newer is known of it.

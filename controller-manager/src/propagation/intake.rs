@@ -97,6 +97,8 @@ pub(crate) struct Seeing {
     /// Version of the whole.
     pub(crate) version: Option<u64>,
     pub(crate) why: Why,
+    /// How large the answers were.
+    pub(crate) bytes: u64,
 }
 
 /// Where messages go. Unbounded: every sender's rate is bounded by an API server, and the reader does no IO.

@@ -7,6 +7,7 @@ use federation_api::keys;
 use kube::{api::DynamicObject, core::PartialObjectMeta};
 
 mod aggregate;
+mod autoscale;
 pub(crate) mod brain;
 pub(crate) mod brake;
 mod conditions;

@@ -53,6 +53,8 @@ pub(crate) struct Workload {
     pub(crate) completion_time: Option<String>,
     /// The condition `Failed` or `Complete` of a Job, when `True`.
     pub(crate) finished: Option<Value>,
+    /// Somebody else decides about `spec.replicas`, such as an autoscaler.
+    pub(crate) scaled: bool,
     /// Conditions of a Deployment.
     pub(crate) conditions: Box<[Condition]>,
 }
@@ -75,7 +77,8 @@ impl Seen {
 
     /// From the whole object.
     pub(crate) fn from_object(kind: &Kind, object: &DynamicObject, federation: &str) -> Self {
-        let workload = (!kind.counters.is_empty()).then(|| Box::new(Workload::from_data(kind, &object.data)));
+        let scaled = is_scaled(object.metadata.managed_fields.as_deref().unwrap_or_default());
+        let workload = (!kind.counters.is_empty()).then(|| Box::new(Workload { scaled, ..Workload::from_data(kind, &object.data) }));
         Self { workload, ..Self::from_metadata(&object.metadata, federation) }
     }
 
@@ -83,6 +86,12 @@ impl Seen {
     pub(crate) fn is_ours(&self, uid: &str) -> bool {
         self.labelled || (!uid.is_empty() && self.source_uid == uid)
     }
+}
+
+/// Whether anybody but us owns `spec.replicas`.
+fn is_scaled(entries: &[ManagedFieldsEntry]) -> bool {
+    let others = entries.iter().filter(|e| e.manager.as_deref() != Some(keys::FIELD_MANAGER));
+    others.filter_map(|e| e.fields_v1.as_ref()).any(|fields| !fields.0["f:spec"]["f:replicas"].is_null())
 }
 
 /// A digest as it is kept in memory.
@@ -135,6 +144,7 @@ impl Workload {
             counters: kind.counters.iter().map(|c| data["status"][*c].as_i64().unwrap_or_default()).collect(),
             start_time: text("/status/startTime"),
             completion_time: text("/status/completionTime"),
+            scaled: false,
             finished: if kind.family == Family::Job { finished("Failed").or_else(|| finished("Complete")) } else { None },
             conditions: if kind.kind == "Deployment" { Condition::read(&data["status"]) } else { Box::default() },
         }

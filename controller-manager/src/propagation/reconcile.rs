@@ -13,7 +13,7 @@ use super::{
     damper::{TOLD, Undone},
     decide::{Action, Want, decide},
     desired::{Split, body, member_object},
-    entry::{Body, Copy, Key, Tracked},
+    entry::{Body, Copy, Entry, Key, Tracked},
     intake::Write,
 };
 use crate::{
@@ -30,6 +30,7 @@ impl Brain {
     /// Looks at one name: the object, if it exists, and what earlier ones left.
     pub(super) fn reconcile(&mut self, key: &Key) {
         let Some(mut entry) = self.entries.remove(key) else { return };
+        let _span = placing(key, &entry).entered();
         let haunted = self.reconcile_graves(key, &mut entry);
         if let Some(mut live) = entry.live.take() {
             if live.is_deleting() {
@@ -70,8 +71,11 @@ impl Brain {
             live.complaint.clear();
         }
         let splits = match key.kind().family {
-            Family::Replicated(_) | Family::Job => match self.schedule(key, live, &placement, &mut selected) {
-                Some(splits) => Some(splits),
+            Family::Replicated(_) | Family::Job | Family::Autoscaler => match self.schedule(key, live, &placement, &mut selected) {
+                Some(splits) => {
+                    self.divided(key, live, &splits);
+                    Some(splits)
+                }
                 None => return,
             },
             _ => None,
@@ -281,6 +285,22 @@ impl Brain {
     pub(super) fn describe(splits: &BTreeMap<String, Split>) -> String {
         splits.iter().map(|(name, split)| format!("{name}={}", split.replicas)).collect::<Vec<_>>().join(" ")
     }
+}
+
+/// What is decided about one name, as traces show it: uid and version lead to the write in the federation that asked
+/// for it, and the uid to what members were sent.
+fn placing(key: &Key, entry: &Entry) -> tracing::Span {
+    let live = entry.live.as_ref();
+    let version = live.and_then(|l| l.object.as_ref()?.metadata.resource_version.as_deref());
+    tracing::info_span!(
+        target: daemon::trace::TARGET,
+        "place",
+        kind = key.kind().kind,
+        namespace = key.namespace,
+        name = key.name,
+        uid = live.map(|l| &*l.uid),
+        resource_version = version,
+    )
 }
 
 /// Counts what was undone in a member, and tells it when it goes on.

@@ -63,7 +63,7 @@ fn object(value: Value) -> DynamicObject {
 }
 
 fn federated(objects: Vec<DynamicObject>) -> Intake {
-    Intake::FederatedList { kind: MAP, listing: Listing { objects, unreadable: vec![], version: None, why: Why::First } }
+    Intake::FederatedList { kind: MAP, listing: Listing { objects, unreadable: vec![], version: None, why: Why::First, bytes: 0 } }
 }
 
 /// The federated object is gone, after it was seen in deletion.
@@ -74,7 +74,7 @@ fn gone(version: u64) -> Intake {
 
 fn seeing(seen: Option<Seen>, why: Why) -> Seeing {
     let version = seen.as_ref().and_then(|s| s.resource_version.parse().ok());
-    Seeing { objects: seen.into_iter().map(|s| (key(), s)).collect(), unreadable: vec![], version, why }
+    Seeing { objects: seen.into_iter().map(|s| (key(), s)).collect(), unreadable: vec![], version, why, bytes: 0 }
 }
 
 const BOTH: [&str; 2] = [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN];
@@ -384,7 +384,10 @@ async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
     bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: 2, observed: Observed::Listed(seeing) });
     assert!(!bench.deletes());
     // Once it is known that the object is gone, they are.
-    bench.tell(Intake::FederatedList { kind: 2, listing: Listing { objects: vec![], unreadable: vec![], version: None, why: Why::First } });
+    bench.tell(Intake::FederatedList {
+        kind: 2,
+        listing: Listing { objects: vec![], unreadable: vec![], version: None, why: Why::First, bytes: 0 },
+    });
     assert!(bench.deletes());
 }
 

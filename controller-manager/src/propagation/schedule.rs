@@ -54,10 +54,16 @@ impl Brain {
                 return None;
             }
             let state = match key.kind().family {
-                Family::Job => ClusterState::default(),
+                Family::Job | Family::Autoscaler => ClusterState::default(),
                 _ => self.state(key, live, &cluster)?,
             };
             states.insert(cluster, state);
+        }
+        if key.kind().family == Family::Autoscaler {
+            return Some(self.split_autoscaler(key, &object, &states, selected));
+        }
+        if let Some(splits) = self.split_scaled(key, &states) {
+            return Some(splits);
         }
         let name = key.full_name();
         let shares = plan(&name, wanted_replicas(key.kind(), &object), &placement.preferences, &states);
@@ -66,7 +72,7 @@ impl Brain {
             let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished.is_some());
             self.split_job(key, &shares, completions.as_ref(), selected, finished)
         } else {
-            shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), completions: None })).collect()
+            shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), ..Split::default() })).collect()
         };
         tracing::debug!(kind = key.kind().kind, name, plan = Self::describe(&splits), reasons = ?shares, "divided");
         Some(splits)
@@ -132,7 +138,7 @@ impl Brain {
             if existing.is_none() && !finished(cluster) && (replicas == 0 || completions == Some(0)) {
                 selected.remove(cluster);
             } else {
-                splits.insert(cluster.clone(), Split { replicas, completions });
+                splits.insert(cluster.clone(), Split { replicas, completions, ..Split::default() });
             }
         }
         splits

@@ -144,7 +144,10 @@ impl Brain {
         if seeing.why == Why::WentBack {
             metrics::counter!("federation_member_store_went_back_total", "cluster" => cluster.to_owned()).increment(1);
         }
-        if !news.is_empty() && matches!(seeing.why, Why::Comparison) {
+        if seeing.why == Why::Comparison {
+            metrics::counter!("federation_comparison_bytes_total", "cluster" => cluster.to_owned()).increment(seeing.bytes);
+        }
+        if !news.is_empty() && seeing.why == Why::Comparison {
             let kind = KINDS[kind].kind;
             tracing::warn!(cluster, kind, count = news.len(), "a comparison found what no watch had told");
             metrics::counter!("federation_drift_found_total", "cluster" => cluster.to_owned(), "kind" => kind).increment(news.len() as u64);

@@ -195,7 +195,11 @@ impl Brain {
         if !same {
             live.bodies.clear();
         }
-        live.object = Some(Arc::new(object));
+        let before = live.object.replace(Arc::new(object));
+        let after = live.object.clone();
+        // What it scaled and what it scales now.
+        self.enqueue_target(&key, before.as_deref());
+        self.enqueue_target(&key, after.as_deref());
         if !key.namespace.is_empty() {
             self.by_namespace.entry(key.namespace.clone()).or_default().insert(key.clone());
         }
@@ -228,7 +232,7 @@ impl Brain {
                 "the federated object vanished without being deleted; its copies stay in the members"
             );
         }
-        live.object = None;
+        let last = live.object.take();
         live.bodies.clear();
         if orphaned {
             live.copies.clear();
@@ -245,6 +249,7 @@ impl Brain {
         if key.kind == NAMESPACE {
             self.enqueue_namespace(&key.name);
         }
+        self.enqueue_target(key, last.as_deref());
     }
 
     fn take_written(&mut self, key: &Key, uid: &str, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError>) {

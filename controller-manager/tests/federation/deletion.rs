@@ -127,3 +127,19 @@ async fn d36_a_deletion_that_waits_for_a_controller_that_is_off_is_told() {
     bed.federation.until(events, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
     assert!(bed.federation.get(&path).await.is_some() && bed.gondor.get(&path).await.is_some());
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d25_a_namespace_in_which_somebody_has_any_object_stays() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "steward"}, "rules": []});
+    bed.gondor.create("/apis/rbac.authorization.k8s.io/v1/namespaces/demo/roles", role).await;
+    bed.federation.delete("/api/v1/namespaces/demo", Some("Background")).await;
+    bed.federation.until_gone("/api/v1/namespaces/demo").await;
+    bed.rohan.until_gone("/api/v1/namespaces/demo").await;
+    let told =
+        |e: &serde_json::Value| e["reason"] == "KeptInCluster" && e["message"].as_str().is_some_and(|m| m.contains("roles \"steward\""));
+    let events = "/api/v1/namespaces/default/events";
+    bed.federation.until(events, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    assert_eq!(bed.gondor.get("/api/v1/namespaces/demo").await.unwrap()["metadata"]["deletionTimestamp"], serde_json::Value::Null);
+}

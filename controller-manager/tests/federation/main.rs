@@ -1,6 +1,7 @@
 //! One federation and its members in one process: real API servers in memory, the real controllers.
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
+mod autoscaling;
 mod away;
 mod bed;
 mod deletion;

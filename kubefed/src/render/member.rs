@@ -136,13 +136,12 @@ fn rules() -> Vec<PolicyRule> {
         rule("", &["namespaces", "configmaps", "secrets", "services"], &WRITE),
         rule("apps", &["deployments", "replicasets", "daemonsets"], &WRITE),
         rule("batch", &["jobs"], &WRITE),
+        rule("autoscaling", &["horizontalpodautoscalers"], &WRITE),
+        rule("networking.k8s.io", &["ingresses"], &WRITE),
         rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
-        // Nodes tell region and zone, pods why they do not run. The others: before a namespace is deleted it is
-        // looked through for what the federation did not make.
-        rule("", &["nodes", "pods", "persistentvolumeclaims", "replicationcontrollers"], &["list"]),
-        rule("apps", &["statefulsets"], &["list"]),
-        rule("batch", &["cronjobs"], &["list"]),
-        rule("networking.k8s.io", &["ingresses"], &["list"]),
+        // Nodes tell region and zone, pods why they do not run; and before a namespace is deleted it is looked
+        // through for whatever the federation did not make, custom resources too.
+        rule("*", &["*"], &["list"]),
         PolicyRule {
             non_resource_urls: Some(strings(&[
                 "/healthz",

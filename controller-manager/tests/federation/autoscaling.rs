@@ -1,0 +1,75 @@
+//! Autoscalers and Ingresses go into the members; who scales there is not fought.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, config_map, deployment};
+
+const SCALERS: &str = "/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue7_case_x11_an_autoscaler_is_divided_and_owns_the_replicas() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let replicas = |n: i64| move |d: Option<&Value>| d.is_some_and(|d| d["spec"]["replicas"] == n);
+    bed.federation.create(DEPLOYMENTS, deployment("web", 4, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.gondor.until(&path, replicas(2)).await;
+    bed.rohan.until(&path, replicas(2)).await;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let spec = json!({"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 10});
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec});
+    bed.federation.create(SCALERS, scaler).await;
+    let copy = format!("{SCALERS}/web");
+    let divided = |h: &Value| h["spec"]["minReplicas"] == 1 && h["spec"]["maxReplicas"] == 5;
+    bed.gondor.until(&copy, |h| h.is_some_and(divided)).await;
+    bed.rohan.until(&copy, |h| h.is_some_and(divided)).await;
+
+    // At the first time somebody else scales, the federation lets go of the field.
+    let applied = |d: &Value| d["metadata"]["annotations"]["federation.kubernetes.io/applied"].clone();
+    let before = applied(&bed.gondor.get(&path).await.unwrap());
+    bed.gondor.merge(&format!("{path}/scale"), json!({"spec": {"replicas": 4}})).await;
+    bed.gondor.until(&path, |d| d.is_some_and(|d| applied(d) != before)).await;
+    assert!(replicas(4)(bed.gondor.get(&path).await.as_ref()));
+
+    // What the autoscaler of a member does stays, whatever happens to the rest.
+    let scale = async |n: i64| {
+        bed.gondor.merge(&format!("{path}/scale"), json!({"spec": {"replicas": n}})).await;
+        let label = n.to_string();
+        bed.federation.merge(&path, json!({"metadata": {"labels": {"scaled": label}}})).await;
+        bed.gondor.until(&path, |d| d.is_some_and(|d| d["metadata"]["labels"]["scaled"] == label.as_str())).await;
+        let last = format!("last-{n}");
+        bed.federation.create(MAPS, config_map(&last)).await;
+        bed.gondor.until_there(&format!("{MAPS}/{last}")).await;
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(replicas(n)(bed.gondor.get(&path).await.as_ref()), "after {n}");
+    };
+    scale(5).await;
+    scale(3).await;
+    assert!(replicas(2)(bed.rohan.get(&path).await.as_ref()));
+
+    // Without it the federation decides again.
+    bed.federation.delete(&copy, Some("Background")).await;
+    bed.gondor.until_gone(&copy).await;
+    bed.federation.merge(&path, json!({"spec": {"replicas": 8}, "metadata": {"annotations": {"federation.kubernetes.io/deployment-preferences": json!({"rebalance": true, "clusters": {"*": {"weight": 1}}}).to_string()}}})).await;
+    bed.gondor.until(&path, replicas(4)).await;
+    bed.rohan.until(&path, replicas(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue7_case_x11_an_ingress_follows() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let ingresses = "/apis/networking.k8s.io/v1/namespaces/demo/ingresses";
+    let backend = json!({"service": {"name": "web", "port": {"number": 80}}});
+    let ingress =
+        json!({"apiVersion": "networking.k8s.io/v1", "kind": "Ingress", "metadata": {"name": "gate"}, "spec": {"defaultBackend": backend}});
+    bed.federation.create(ingresses, ingress).await;
+    let path = format!("{ingresses}/gate");
+    bed.gondor.until(&path, |i| i.is_some_and(|i| i["spec"]["defaultBackend"]["service"]["name"] == "web")).await;
+    bed.rohan.until_there(&path).await;
+    bed.federation.delete(&path, Some("Background")).await;
+    bed.gondor.until_gone(&path).await;
+    bed.rohan.until_gone(&path).await;
+}
