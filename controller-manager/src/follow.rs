@@ -37,16 +37,25 @@ const WATCH_GRACE: Duration = Duration::from_secs(30);
 /// Between tries of a collection that can be neither listed nor watched.
 const RETRY: Policy = Policy::doubling(Duration::from_millis(500), Duration::from_secs(30));
 
-/// Answers with metadata alone.
-const METADATA: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json";
-const WHOLE: &str = "application/json";
+/// Forms of an answer: of a list, and of a watch, whose events are single objects. A server that is asked for the
+/// wrong one of the two forms of metadata refuses.
+struct Forms {
+    list: &'static str,
+    watch: &'static str,
+}
+
+const WHOLE: Forms = Forms { list: "application/json", watch: "application/json" };
+const METADATA: Forms = Forms {
+    list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
+    watch: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
+};
 
 /// What to follow.
 pub(crate) struct Source<K> {
     client: kube::Client,
     path: String,
     selector: String,
-    accept: &'static str,
+    forms: Forms,
     compare: Option<Duration>,
     /// The version up to which everything was told.
     version: Option<u64>,
@@ -162,12 +171,12 @@ impl<K: DeserializeOwned> Source<K> {
     /// The collection at `path`, narrowed by a label selector unless that is empty.
     pub(crate) fn new(client: kube::Client, path: String, selector: &str) -> Self {
         let selector = if selector.is_empty() { String::new() } else { format!("&labelSelector={}", query_value(selector)) };
-        Self { client, path, selector, accept: WHOLE, compare: None, version: None, page: PAGE, objects: PhantomData }
+        Self { client, path, selector, forms: WHOLE, compare: None, version: None, page: PAGE, objects: PhantomData }
     }
 
     /// Metadata alone is asked for.
     pub(crate) fn metadata_only(mut self) -> Self {
-        self.accept = METADATA;
+        self.forms = METADATA;
         self
     }
 
@@ -288,7 +297,7 @@ impl<K: DeserializeOwned> Source<K> {
         }
         let path = format!("{}?limit={limit}{}&continue={}", self.path, self.selector, query_value(token));
         let exchange = async {
-            let response = self.open(&path).await?;
+            let response = self.open(&path, self.forms.list).await?;
             let (parts, body) = response.into_parts();
             let body = Limited::new(body, LARGEST).collect().await.map_err(too_large)?.to_bytes();
             if parts.status != StatusCode::OK {
@@ -300,8 +309,8 @@ impl<K: DeserializeOwned> Source<K> {
         timeout(LIST_TIMEOUT, exchange).await.unwrap_or(Err(Problem::Slow(LIST_TIMEOUT)))
     }
 
-    async fn open(&self, path: &str) -> Result<http::Response<Body>, Problem> {
-        let request = Request::get(path).header(header::ACCEPT, self.accept).body(Body::empty());
+    async fn open(&self, path: &str, form: &str) -> Result<http::Response<Body>, Problem> {
+        let request = Request::get(path).header(header::ACCEPT, form).body(Body::empty());
         let request = request.map_err(|e| Problem::Transport(e.to_string()))?;
         self.client.send(request).await.map_err(|e| Problem::Transport(chain(&e)))
     }
@@ -319,7 +328,7 @@ impl<K: DeserializeOwned> Source<K> {
             "{}?watch=true&allowWatchBookmarks=true&resourceVersion={version}&timeoutSeconds={seconds}{}",
             self.path, self.selector
         );
-        let response = timeout(WATCH_GRACE, self.open(&path)).await.unwrap_or(Err(Problem::Slow(WATCH_GRACE)))?;
+        let response = timeout(WATCH_GRACE, self.open(&path, self.forms.watch)).await.unwrap_or(Err(Problem::Slow(WATCH_GRACE)))?;
         let (parts, body) = response.into_parts();
         if parts.status == StatusCode::GONE {
             return Ok(End::List(Why::Expired));

@@ -131,3 +131,20 @@ async fn pages_that_are_too_slow_become_smaller() {
     tokio::spawn(source.follow(move |change| drop(sender.send(change))));
     assert_eq!(names(told.recv().await).1, ["ring"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn metadata_is_asked_for_in_the_form_of_what_is_asked() {
+    // kube-apiserver refuses a list in the form of one object.
+    let (asked, mut told) = mpsc::unbounded_channel();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let form = request.headers()[header::ACCEPT].to_str().unwrap().to_owned();
+        drop(asked.send((request.uri().query().unwrap_or_default().contains("watch=true"), form)));
+        async move { Ok::<_, std::io::Error>(Response::new(Body::from(list(1, &[]).into_bytes()))) }
+    });
+    let source = Source::<DynamicObject>::new(kube::Client::new(service, "default"), "/api/v1/configmaps".into(), "").metadata_only();
+    tokio::spawn(source.follow(drop));
+    let (watches, form) = told.recv().await.unwrap();
+    assert!(!watches && form.starts_with("application/json;as=PartialObjectMetadataList;"), "{form}");
+    let (watches, form) = told.recv().await.unwrap();
+    assert!(watches && form.starts_with("application/json;as=PartialObjectMetadata;"), "{form}");
+}
