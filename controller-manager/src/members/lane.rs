@@ -593,6 +593,37 @@ mod tests {
         running.abort();
     }
 
+    #[test]
+    fn issue7_a_job_in_a_member_is_a_span_with_the_objects_uid() {
+        #[derive(Clone, Default)]
+        struct Page(Arc<std::sync::Mutex<Vec<u8>>>);
+        impl std::io::Write for Page {
+            fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+                self.0.lock().unwrap().extend_from_slice(bytes);
+                Ok(bytes.len())
+            }
+            fn flush(&mut self) -> std::io::Result<()> {
+                Ok(())
+            }
+        }
+        let page = Page::default();
+        let writer = page.clone();
+        let told = tracing_subscriber::fmt()
+            .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+            .with_ansi(false)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(told, || {
+            let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+            let job = Job { key, epoch: 1, uid: "7f9c".into(), digest: String::new(), work: Work::Delete };
+            job.span("gondor").record(field::OUTCOME, Outcome::Gone.word());
+        });
+        let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
+        for part in ["what=\"delete\"", "cluster=\"gondor\"", "kind=\"ConfigMap\"", "name=\"ring\"", "uid=7f9c", "outcome=\"gone\""] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
     #[tokio::test]
     async fn a_job_that_panics_is_answered() {
         let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {

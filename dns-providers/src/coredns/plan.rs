@@ -74,10 +74,12 @@ pub(super) fn plan<'a>(todo: &[&NameChanges<'a>], present: &BTreeMap<String, Pre
 fn steps(group: &NameChanges<'_>, present: &BTreeMap<String, Present>, owner: &str) -> Result<Vec<(Compare, TxnOp)>, String> {
     let here = directory(group.name);
     let at_name = || present.iter().filter(|(key, _)| key.strip_prefix(&here).is_some_and(|hash| !hash.contains('/')));
+    let touched: BTreeSet<Kind> = group.changes.iter().map(|c| c.kind()).collect();
+    let stays = |key: &str| present.get(key).and_then(|p| p.record.as_ref()).is_some_and(|r| !touched.contains(&kind(r)));
     let mut wanted: BTreeMap<String, Record> = BTreeMap::new();
     for change in &group.changes {
         if let Change::Upsert(set) = change {
-            wanted.extend(encode(set, owner));
+            encode(&mut wanted, set, owner, stays);
         }
     }
     if !wanted.is_empty() {
@@ -88,7 +90,6 @@ fn steps(group: &NameChanges<'_>, present: &BTreeMap<String, Present>, owner: &s
             return Err(format!("key {key} belongs to {holder}; it is left alone"));
         }
     }
-    let touched: BTreeSet<Kind> = group.changes.iter().map(|c| c.kind()).collect();
     let mut steps = Vec::new();
     for (key, record) in &wanted {
         let guard = match present.get(key) {

@@ -1,6 +1,7 @@
 //! SkyDNS records in etcd, as CoreDNS's etcd plugin reads them and Federation v1 wrote them.
 //!
-//! One key a value: `/skydns/<labels of the name, reversed>/<FNV-1a of the value, lower hex>`.
+//! One key a value: `/skydns/<labels of the name, reversed>/<FNV-1a of the value, lower hex>`. Where two values of a name
+//! have the same hash, the second takes that of the value with a `+` behind it.
 //! CoreDNS ignores JSON fields it does not know, so the mark of ownership travels inside the record: it
 //! cannot be lost, and cannot outlive it. `group` is the record's own name: a query also reads the keys
 //! below the name asked for, and the group keeps those of other names out of the answer.
@@ -46,14 +47,20 @@ pub(super) fn name_of(key: &str) -> Option<DnsName> {
     DnsName::parse(&labels.join(".")).ok()
 }
 
-/// The keys and values of a record set.
-pub(super) fn encode(set: &RecordSet, owner: &str) -> BTreeMap<String, Record> {
+/// Adds the keys and values of a record set; `is_held` says which keys belong to other values that stay.
+pub(super) fn encode(all: &mut BTreeMap<String, Record>, set: &RecordSet, owner: &str, is_held: impl Fn(&str) -> bool) {
     let directory = directory(&set.name);
-    let record = |host: String| {
-        let key = format!("{directory}{:x}", fnv1a(host.as_bytes()));
-        (key, Record { host, ttl: set.ttl, group: set.name.to_string(), owner: owner.to_owned() })
-    };
-    set.data.values().into_iter().map(record).collect()
+    for host in set.data.values() {
+        let mut hashed = host.clone().into_bytes();
+        let key = loop {
+            let key = format!("{directory}{:x}", fnv1a(&hashed));
+            if !all.contains_key(&key) && !is_held(&key) {
+                break key;
+            }
+            hashed.push(b'+');
+        };
+        all.insert(key, Record { host, ttl: set.ttl, group: set.name.to_string(), owner: owner.to_owned() });
+    }
 }
 
 /// Puts records together into sets. Records of one name that differ in owner, type, TTL or alias are
@@ -93,6 +100,29 @@ mod tests {
 
     fn name(text: &str) -> DnsName {
         DnsName::parse(text).unwrap()
+    }
+
+    fn encode(set: &RecordSet, owner: &str) -> BTreeMap<String, Record> {
+        let mut all = BTreeMap::new();
+        super::encode(&mut all, set, owner, |_| false);
+        all
+    }
+
+    #[test]
+    fn d40_values_with_the_same_hash_do_not_overwrite_each_other() {
+        let mut seen = BTreeMap::new();
+        let addresses = (0..u32::MAX).map(|n| std::net::Ipv4Addr::from(0x0a00_0000 + n));
+        let (one, other) = addresses.into_iter().find_map(|ip| Some((seen.insert(fnv1a(ip.to_string().as_bytes()), ip)?, ip))).unwrap();
+        let set = RecordSet { name: name("a.example.com"), ttl: 30, data: Data::A([one, other].into()) };
+        let records = encode(&set, "mine");
+        assert_eq!(records.len(), 2, "{one} and {other}");
+        let held = decode(records.iter().map(|(key, record)| (name_of(key).unwrap(), record)), "mine");
+        assert_eq!(held.into_iter().map(|h| h.set).collect::<Vec<_>>(), [set.clone()]);
+        // The other family's record of the name, whose key is the same by chance, stays.
+        let (first, _) = records.first_key_value().unwrap();
+        let mut beside = BTreeMap::new();
+        super::encode(&mut beside, &set, "mine", |key| key == first);
+        assert!(beside.len() == 2 && !beside.contains_key(first));
     }
 
     /// Keys and values seen in the etcd of a running Federation v1, plus the owner.
