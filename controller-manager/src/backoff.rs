@@ -7,6 +7,10 @@ use daemon::backoff::{Backoff, Policy};
 
 /// Before a read of the federation is tried again.
 pub(crate) const READ: Policy = Policy::doubling(Duration::from_secs(1), Duration::from_secs(30));
+/// Before a write to the federation is tried again.
+pub(crate) const WRITE: Policy = Policy::doubling(Duration::from_secs(2), Duration::from_secs(30));
+/// Before a job in a member is tried again.
+pub(crate) const JOB: Policy = Policy::doubling(Duration::from_millis(500), Duration::from_secs(60));
 /// Before a watch is tried again; as client-go's reflector.
 const WATCH: Policy = Policy::doubling(Duration::from_millis(800), Duration::from_secs(30));
 /// After a socket failed, out of file descriptors most likely.

@@ -101,13 +101,9 @@ pub(crate) struct Surveyed {
     pub(crate) resource_version: String,
 }
 
-/// Waits between tries, doubling.
-const FIRST_RETRY: Duration = Duration::from_millis(500);
-const LAST_RETRY: Duration = Duration::from_secs(60);
-
-/// The wait after so many failures in a row.
+/// The wait after so many failures in a row, spread so that the objects of a member that fails do not come back together.
 pub(crate) fn backoff(failures: u32) -> Duration {
-    FIRST_RETRY.saturating_mul(1 << failures.saturating_sub(1).min(10)).min(LAST_RETRY)
+    crate::backoff::JOB.spread(failures.saturating_sub(1))
 }
 
 impl Tracked {

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use daemon::backoff::Backoff;
 use federation_api::{keys, record::PropagationRecordSpec};
 use futures::{StreamExt, stream};
 use http::{Method, StatusCode};
@@ -15,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
 use super::intake::{Intake, Mailbox};
+use crate::backoff::WRITE;
 use crate::members::request::{Call, JSON};
 
 const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
@@ -23,8 +25,6 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const CONCURRENCY: usize = 16;
 /// Records per page when all are read.
 const PAGE: usize = 1000;
-/// Pause before failed writes are tried again.
-const RETRY: Duration = Duration::from_secs(2);
 
 /// A batch: what to store by uid; nothing means delete.
 pub(crate) type Batch = HashMap<String, Option<PropagationRecordSpec>>;
@@ -148,6 +148,7 @@ impl Records {
     /// Writes batches until the sender is gone; a newer batch wins over what is still to be written.
     pub(crate) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
         let mut due = Batch::new();
+        let mut retry = Backoff::new(WRITE);
         loop {
             if due.is_empty() {
                 let Some(batch) = batches.recv().await else { return };
@@ -176,7 +177,9 @@ impl Records {
                 if batches.is_closed() {
                     return;
                 }
-                tokio::time::sleep(RETRY).await;
+                retry.pause().await;
+            } else {
+                retry.succeeded();
             }
             due.extend(failed.into_iter().map(|(uid, spec, _)| (uid, spec)));
         }

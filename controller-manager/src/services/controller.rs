@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use daemon::backoff::Backoff;
 use federation_api::keys;
 use futures::StreamExt;
 use futures::stream::BoxStream;
@@ -16,6 +17,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::backoff::{READ, WRITE};
 use crate::dns::{DnsHandle, ServiceKey};
 use crate::members::{Health, Member, MemberChange, Members};
 
@@ -30,8 +32,6 @@ const GATHER: Duration = Duration::from_millis(50);
 const SETTLE: Duration = Duration::from_secs(15);
 /// While waiting for members, this often looked whether they are there.
 const SETTLE_LOOK: Duration = Duration::from_millis(100);
-/// A status that could not be written is tried again after this.
-const RETRY: Duration = Duration::from_secs(2);
 /// Statuses written at a time.
 const WRITES: usize = 16;
 
@@ -79,6 +79,7 @@ impl Controller {
         let expected = self.joined().await;
         let (mut listed, mut settled) = (false, false);
         let mut next = Some(start);
+        let mut retry = Backoff::new(WRITE);
         loop {
             let wake = next.unwrap_or(start);
             tokio::select! {
@@ -115,8 +116,10 @@ impl Controller {
                     if let Some(dns) = &self.dns {
                         dns.complete();
                     }
-                    if !dirty.is_empty() {
-                        next = Some(Instant::now() + RETRY);
+                    if dirty.is_empty() {
+                        retry.succeeded();
+                    } else {
+                        next = Some(Instant::now() + retry.failed());
                     }
                     continue;
                 }
@@ -176,12 +179,13 @@ impl Controller {
     async fn joined(&self) -> BTreeSet<String> {
         let resource = ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "Cluster"), "clusters");
         let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+        let mut retry = Backoff::new(READ);
         loop {
             match api.list_metadata(&kube::api::ListParams::default()).await {
                 Ok(clusters) => return clusters.items.iter().map(ResourceExt::name_any).collect(),
                 Err(error) => tracing::warn!(%error, "listing clusters; trying again"),
             }
-            tokio::time::sleep(RETRY).await;
+            retry.pause().await;
         }
     }
 
