@@ -117,7 +117,7 @@ mod tests {
         let records = encode(&set, "mine");
         assert_eq!(records.len(), 2, "{one} and {other}");
         let held = decode(records.iter().map(|(key, record)| (name_of(key).unwrap(), record)), "mine");
-        assert_eq!(held.into_iter().map(|h| h.set).collect::<Vec<_>>(), [set.clone()]);
+        assert!(held.len() == 1 && held[0].set == set, "{held:?}");
         // The other family's record of the name, whose key is the same by chance, stays.
         let (first, _) = records.first_key_value().unwrap();
         let mut beside = BTreeMap::new();
