@@ -39,7 +39,7 @@ fn check_role(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Valu
     // What will match the selectors later cannot be known now, so only who has everything may write them, or take away
     // what they gather.
     let mut wanted = role.rules.unwrap_or_default();
-    let aggregates = |role: &Value| !role["aggregationRule"].is_null();
+    let aggregates = |role: &Value| role["aggregationRule"]["clusterRoleSelectors"].as_array().is_some_and(|list| !list.is_empty());
     if aggregates(new) || old.is_some_and(aggregates) {
         wanted.extend([Rule::all_resources(), Rule::all_urls()]);
     }
