@@ -12,9 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use daemon::backoff::{Backoff, Policy};
+use daemon::supervise::Supervisor;
 use etcd_client::{Client, ConnectOptions, Error};
 use tokio::time::{Instant, timeout, timeout_at};
-use tokio_util::task::AbortOnDropHandle;
 
 pub use endpoint::{Endpoint, Observer};
 pub use failure::{Failure, Reach};
@@ -27,10 +28,8 @@ pub const PROBE: Duration = Duration::from_millis(500);
 const PROBE_OTHERS: Duration = Duration::from_secs(1);
 /// How long one may take that did not answer when it was last asked, where no better one is left.
 const LAST_CHANCE: Duration = Duration::from_secs(1);
-/// Pause after no endpoint answered, doubled after each further round: a new leader is elected in one to two seconds.
-const PAUSE: Duration = Duration::from_millis(25);
-/// Longest pause.
-const PAUSE_MAX: Duration = Duration::from_millis(200);
+/// Pauses after rounds in which no endpoint answered: a new leader is elected in one to two seconds.
+const ROUNDS: Policy = Policy::doubling(Duration::from_millis(25), Duration::from_millis(200));
 
 /// How far a request may go to be answered.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +48,7 @@ pub struct Endpoints {
     all: Arc<[Arc<Endpoint>]>,
     /// The one that answered last.
     preferred: Arc<AtomicUsize>,
-    _probes: Vec<AbortOnDropHandle<()>>,
+    _probes: Supervisor,
 }
 
 impl Endpoints {
@@ -68,17 +67,12 @@ impl Endpoints {
             all.push(Arc::new(Endpoint::new(url.as_ref(), client, observer.clone())));
         }
         let (all, preferred): (Arc<[_]>, _) = (all.into(), Arc::new(AtomicUsize::new(0)));
-        let probes = (0..all.len()).filter(|_| all.len() > 1).map(|at| {
+        let probes = Supervisor::default();
+        for at in (0..all.len()).filter(|_| all.len() > 1) {
             let (all, preferred) = (all.clone(), preferred.clone());
-            AbortOnDropHandle::new(tokio::spawn(async move {
-                loop {
-                    all[at].probe().await;
-                    let used = preferred.load(Ordering::Relaxed) == at;
-                    tokio::time::sleep(if used { PROBE_EVERY } else { PROBE_OTHERS }).await;
-                }
-            }))
-        });
-        Ok(Self { _probes: probes.collect(), all, preferred })
+            probes.restart("etcd-probe", move || keep_probing(all.clone(), preferred.clone(), at));
+        }
+        Ok(Self { _probes: probes, all, preferred })
     }
 
     /// The endpoints in the order in which they are to be asked: the preferred first, those that do not answer
@@ -101,7 +95,7 @@ impl Endpoints {
     {
         let several = self.all.len() > 1;
         let deadline = Instant::now() + effort.limit;
-        let (mut why, mut in_doubt, mut pause) = (String::new(), false, PAUSE);
+        let (mut why, mut in_doubt, mut rounds) = (String::new(), false, Backoff::new(ROUNDS));
         loop {
             let mut reached = false;
             for (at, endpoint) in self.in_turn() {
@@ -148,11 +142,19 @@ impl Endpoints {
             if !several || !reached {
                 return Err(Failure::new(in_doubt, why));
             }
-            if timeout_at(deadline, tokio::time::sleep(pause)).await.is_err() {
+            if timeout_at(deadline, rounds.pause()).await.is_err() {
                 return Err(Failure::new(in_doubt, why));
             }
-            pause = (pause * 2).min(PAUSE_MAX);
         }
+    }
+}
+
+/// Asks one endpoint for its status, for ever.
+async fn keep_probing(all: Arc<[Arc<Endpoint>]>, preferred: Arc<AtomicUsize>, at: usize) {
+    loop {
+        all[at].probe().await;
+        let used = preferred.load(Ordering::Relaxed) == at;
+        tokio::time::sleep(if used { PROBE_EVERY } else { PROBE_OTHERS }).await;
     }
 }
 

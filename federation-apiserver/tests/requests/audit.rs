@@ -1,6 +1,7 @@
 //! The audit log, and what one user may take of the server.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -130,5 +131,46 @@ async fn d6_bodies_that_do_not_come_take_no_slots() {
     for service in [&eve, &sam] {
         let answer = service.clone().oneshot(post(path, question)).await.unwrap();
         assert_eq!(answer.status().as_u16(), 201);
+    }
+}
+
+/// What spans said when they ended.
+#[derive(Clone, Default)]
+struct Spans(Arc<Mutex<Vec<u8>>>);
+
+impl std::io::Write for Spans {
+    fn write(&mut self, buf: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(buf);
+        Ok(buf.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn issue7_a_write_is_followed_from_the_audit_id_to_uid_and_resource_version() {
+    let spans = Spans::default();
+    let to = spans.clone();
+    let log = tracing_subscriber::fmt()
+        .with_env_filter("off,span=info")
+        .with_span_events(tracing_subscriber::fmt::format::FmtSpan::CLOSE)
+        .with_writer(move || to.clone())
+        .with_ansi(false)
+        .finish();
+    let server = ready(Config::in_memory(Profile::Federation)).await;
+    let _collecting = tracing::subscriber::set_default(log);
+    let mut request = post("/api/v1/namespaces/default/configmaps", r#"{"metadata":{"name":"ring"}}"#);
+    request.headers_mut().insert("audit-id", "my-id".parse().unwrap());
+    let response = server.admin_service().oneshot(request).await.unwrap();
+    let made: Value = serde_json::from_slice(&response.into_body().collect().await.unwrap().to_bytes()).unwrap();
+    let text = String::from_utf8(spans.0.lock().unwrap().clone()).unwrap();
+    let line = |name: &str| text.lines().find(|l| l.contains(name)).unwrap_or_else(|| panic!("no {name} in {text}"));
+    for part in ["audit_id=\"my-id\"", "verb=\"create\"", "resource=\"configmaps\"", "user=\"system:admin\"", "code=201"] {
+        assert!(line("request{").contains(part), "{part} in {text}");
+    }
+    let (uid, version) = (&made["metadata"]["uid"], &made["metadata"]["resourceVersion"]);
+    for part in ["audit_id=\"my-id\"".to_owned(), format!("uid={uid}"), format!("resource_version={version}")] {
+        assert!(line("stored{").contains(&part), "{part} in {text}");
     }
 }
