@@ -1,6 +1,7 @@
 //! `unjoin`: what becomes of the federation's objects in a leaving member.
 
 use federation_api::keys;
+use federation_controller_manager::kinds::{KINDS, Kind};
 use kube::ResourceExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
@@ -16,18 +17,10 @@ use crate::wait::{Look, Patience, until};
 
 /// The kinds a federation propagates; namespaces last, so that what is in them goes first.
 fn kinds() -> Vec<ApiResource> {
-    [
-        ("apps", "v1", "Deployment", "deployments"),
-        ("apps", "v1", "ReplicaSet", "replicasets"),
-        ("apps", "v1", "DaemonSet", "daemonsets"),
-        ("batch", "v1", "Job", "jobs"),
-        ("", "v1", "Service", "services"),
-        ("", "v1", "ConfigMap", "configmaps"),
-        ("", "v1", "Secret", "secrets"),
-        ("", "v1", "Namespace", "namespaces"),
-    ]
-    .map(|(group, version, kind, plural)| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(group, version, kind), plural))
-    .to_vec()
+    let mut kinds: Vec<&Kind> = KINDS.iter().collect();
+    kinds.sort_by_key(|kind| !kind.namespaced);
+    let resource = |k: &Kind| ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(k.group, k.version, k.kind), k.resource);
+    kinds.into_iter().map(resource).collect()
 }
 
 /// Namespaces every cluster has; never deleted.
@@ -139,4 +132,17 @@ async fn hand_over(member: &Connection, resource: &ApiResource, object: &Dynamic
     let api = member.api(resource, object.namespace().as_deref());
     let patched = api.patch_metadata(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await;
     patched.map(|_| ()).map_err(|e| member.failed(&format!("handing over {}/{}", resource.plural, object.name_any()), &e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_is_propagated_leaves_with_the_federation_and_namespaces_last() {
+        let kinds: Vec<String> = kinds().into_iter().map(|k| k.plural).collect();
+        assert_eq!(kinds.len(), KINDS.len());
+        assert!(["deployments", "horizontalpodautoscalers", "ingresses", "secrets"].iter().all(|k| kinds.iter().any(|has| has == k)));
+        assert_eq!(kinds.last().map(String::as_str), Some("namespaces"));
+    }
 }
