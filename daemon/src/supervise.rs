@@ -113,7 +113,8 @@ impl Shared {
             let mut fault = self.fault.subscribe();
             tokio::select! {
                 done = work => done,
-                _ = fault.wait_for(|fault| *fault == Some(task)) => {
+                // What it answers is a lock on the value, and would be held while that is replaced.
+                () = async { drop(fault.wait_for(|fault| *fault == Some(task)).await) } => {
                     self.fault.send_replace(None);
                     panic!("a test asked for it");
                 }
