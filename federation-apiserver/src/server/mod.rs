@@ -2,6 +2,7 @@
 
 mod certificate;
 mod connected;
+mod damage;
 mod fixed;
 pub mod health;
 mod housekeeping;
@@ -123,6 +124,8 @@ impl Server {
         tasks.restart("bootstrap", move || housekeeping::run(Arc::clone(&server), roles.clone(), ready_sender.clone()));
         let server = Arc::clone(&inner);
         tasks.restart("namespaces", move || namespace_cleaner::run(Arc::clone(&server)));
+        let server = Arc::clone(&inner);
+        tasks.restart("damage", move || damage::run(Arc::clone(&server)));
         let authn = Arc::clone(&inner.authn);
         tasks.restart("credentials", move || Arc::clone(&authn).follow_files());
         tasks.restart("metrics", || metrics::Metrics::global().upkeep());

@@ -92,9 +92,9 @@ impl Cache {
         }
     }
 
-    /// Keys of what cannot be read back.
-    pub(super) fn unreadable(&self) -> Vec<String> {
-        self.read().broken.keys().cloned().collect()
+    /// What cannot be read back: keys and why.
+    pub(super) fn unreadable(&self) -> Vec<(String, String)> {
+        self.read().broken.iter().map(|(key, broken)| (key.clone(), broken.why.clone())).collect()
     }
 
     /// All objects now. `applied` is a revision the feed has passed, read before.

@@ -109,8 +109,9 @@ impl Feed {
         while let Ok(cache) = self.registered.try_recv() {
             self.add(cache);
         }
-        let (now, applied) = (self.backend.revision().await?, self.applied());
+        // In this order: what is written meanwhile is in what the backend tells then.
         let known = self.horizon.known().clone();
+        let (now, applied) = (self.backend.revision().await?, self.applied());
         let restored = now < known.revision.max(applied) || !self.knows(&known).await?;
         if restored {
             let known = known.revision.max(applied);

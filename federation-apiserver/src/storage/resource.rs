@@ -77,6 +77,11 @@ impl ResourceStore {
         Ok(Arc::new(last.at_revision(revision)))
     }
 
+    /// What is stored and cannot be read back: keys (`<namespace>/<name>` or `<name>`) and why.
+    pub fn damaged(&self) -> Vec<(String, String)> {
+        self.cache.unreadable()
+    }
+
     /// Deletes what is stored under a name although it cannot be read, and only then: [`StorageError::Conflict`] when
     /// it can be, or is not there.
     pub async fn delete_unreadable(&self, ns: Option<&str>, name: &str) -> Result<(), StorageError> {
@@ -95,7 +100,7 @@ impl ResourceStore {
     /// Names of the objects of a namespace that cannot be read back; lists leave them out.
     pub fn unreadable(&self, ns: &str) -> Result<Vec<String>, StorageError> {
         let prefix = prefix(Some(ns))?;
-        Ok(self.cache.unreadable().into_iter().filter_map(|key| key.strip_prefix(&prefix).map(str::to_owned)).collect())
+        Ok(self.cache.unreadable().into_iter().filter_map(|(key, _)| key.strip_prefix(&prefix).map(str::to_owned)).collect())
     }
 
     async fn put(&self, ns: Option<&str>, name: &str, value: &Value, expect: Expect) -> Result<Arc<Object>, StorageError> {

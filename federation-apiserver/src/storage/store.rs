@@ -146,6 +146,11 @@ impl Store {
         self.shared.backend.failure()
     }
 
+    #[cfg(test)]
+    pub(crate) fn backend(&self) -> &Arc<dyn Backend> {
+        &self.shared.backend
+    }
+
     /// The newest revision the caches have reached.
     pub fn revision(&self) -> u64 {
         self.shared.progress.borrow().applied

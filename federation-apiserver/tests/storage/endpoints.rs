@@ -10,6 +10,7 @@ use federation_apiserver::storage::{Backend, Expect, StorageError};
 use futures::StreamExt;
 use futures::future::join_all;
 
+use crate::lost::until_ready;
 use crate::subject::{EtcdServer, map, quick, soon};
 
 fn config(servers: Vec<String>) -> EtcdConfig {
@@ -82,6 +83,7 @@ async fn issue7_case_11_endpoints_die_in_turn_under_load_and_nothing_fails() {
     let etcd = Etcd::connect(&config(servers.iter().map(EtcdServer::url).collect())).await.unwrap();
     let store = Store::open_with(Arc::new(etcd), quick());
     let maps = store.resource("/registry/configmaps", &["data.n"], None);
+    until_ready(&store).await;
     let start = store.latest().await.unwrap();
     let watching = tokio::spawn(watch(maps.clone(), start));
     let load = Arc::new(Load { stop: AtomicBool::new(false), rounds: Default::default() });
@@ -127,6 +129,7 @@ async fn issue7_case_11_one_endpoint_is_dead_from_the_start() {
         let etcd = Arc::new(Etcd::connect(&config(servers)).await.unwrap());
         let store = Store::open_with(etcd.clone(), quick());
         let maps = store.resource("/registry/configmaps", &[], None);
+        until_ready(&store).await;
         for n in 0..100 {
             let made = maps.create(Some("ns"), "a", &map("a", "x", n)).await.unwrap();
             assert!(maps.get(Some("ns"), "a", ReadAt::Latest).await.unwrap().is_some());
@@ -135,7 +138,6 @@ async fn issue7_case_11_one_endpoint_is_dead_from_the_start() {
             let (event, _) = etcd.get("/registry/events/e").await.unwrap();
             etcd.delete("/registry/events/e", event.unwrap().revision).await.unwrap();
         }
-        assert_eq!(store.ready(), Ok(()));
-        store.latest().await.unwrap();
+        until_ready(&store).await;
     }
 }

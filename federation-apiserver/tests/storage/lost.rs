@@ -56,7 +56,7 @@ impl Backend for Line {
     }
 }
 
-async fn until_ready(store: &Store) {
+pub(crate) async fn until_ready(store: &Store) {
     soon(async {
         while store.ready().is_err() {
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -293,9 +293,10 @@ mod tests {
             last = after.revision;
             let tx = db.begin_read().unwrap();
             let (log, data) = (tx.open_table(LOG).unwrap().len().unwrap(), tx.open_table(DATA).unwrap().len().unwrap());
-            assert_eq!(log, data);
-            longest = longest.max(log);
+            // The live state stays when the change that made it is forgotten.
+            assert!(data == log || data == log + 1, "{log} changes and {data} states");
+            longest = longest.max(data);
         }
-        assert!(longest <= 101, "{longest} changes were kept, with 50 from one compaction to the next");
+        assert!(longest <= 102, "{longest} changes were kept, with 50 from one compaction to the next");
     }
 }
