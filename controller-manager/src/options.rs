@@ -9,9 +9,10 @@ use std::{
 
 use clap::{ArgAction, Parser};
 use daemon::logs::LogOptions;
-use federation_api::failure::{Failure, chain};
+use federation_api::failure::{EXIT_USAGE, Failure};
 use federation_api::names;
-use kube::config::{KubeConfigOptions, Kubeconfig, KubeconfigError};
+use federation_client::connect::Timeouts;
+use federation_client::{Access, Cluster, Environment, Error, Files, Kubeconfig, Target, User};
 
 use crate::config::{Config, Election, Monitor};
 
@@ -250,18 +251,20 @@ impl Options {
     /// # Errors
     /// Which flag or file is missing or wrong.
     pub async fn federation(&self) -> Result<kube::Client, Failure> {
-        let mut config = match &self.kubeconfig {
-            Some(path) => read_kubeconfig("--kubeconfig", path).await?,
-            None if !self.master.is_empty() => kube::Config::new(self.uri()?),
+        let server = if self.master.is_empty() { None } else { Some(self.uri()?.to_string()) };
+        let target = Target { server, ..Target::default() };
+        let access = match &self.kubeconfig {
+            Some(path) => from_file("--kubeconfig", path, &target)?,
+            None if target.server.is_some() => {
+                let nothing = Kubeconfig::single("--master", Cluster::default(), User::default());
+                Access::resolve(&nothing, &target, &Environment::of_process()).map_err(|e| wrong("--master", e))?
+            }
             None => {
                 return Err(Failure::usage("neither --kubeconfig nor --master says where the federation API server is")
                     .hint("name a kubeconfig with --kubeconfig"));
             }
         };
-        if !self.master.is_empty() {
-            config.cluster_url = self.uri()?;
-        }
-        client("the federation API server", config)
+        access.client().await.map_err(|e| wrong("--kubeconfig", e))
     }
 
     fn uri(&self) -> Result<http::Uri, Failure> {
@@ -276,40 +279,29 @@ impl Options {
     /// # Errors
     /// What is wrong with the kubeconfig.
     pub async fn host(&self) -> Result<Option<crate::HostCredentials>, Failure> {
-        let config = match &self.host_kubeconfig {
-            Some(path) => read_kubeconfig("--host-kubeconfig", path).await?,
-            None => match kube::Config::incluster() {
-                Ok(config) => config,
-                Err(_) => return Ok(None),
+        let access = match &self.host_kubeconfig {
+            Some(path) => from_file("--host-kubeconfig", path, &Target::default())?,
+            None => match Access::in_cluster(Timeouts::default(), &Environment::of_process()) {
+                Ok(access) => access,
+                Err(Error::Missing { .. }) => return Ok(None),
+                Err(e) => return Err(wrong("the pod's account", e)),
             },
         };
-        let namespace = self.host_namespace.clone().unwrap_or_else(|| config.default_namespace.clone());
-        Ok(Some(crate::HostCredentials { client: client("the host cluster", config)?, namespace }))
+        let namespace = self.host_namespace.clone().unwrap_or_else(|| access.namespace.clone());
+        let client = access.client().await.map_err(|e| wrong("--host-kubeconfig", e))?;
+        Ok(Some(crate::HostCredentials { client, namespace }))
     }
 }
 
-fn client(of: &str, mut config: kube::Config) -> Result<kube::Client, Failure> {
-    // Every controller tries again by itself, and says so; the client's retries would hide it for minutes.
-    config.default_retry = false;
-    let url = config.cluster_url.to_string();
-    kube::Client::try_from(config).map_err(|e| {
-        Failure::usage(format!("no client can be made for {of} at {url}: {}", chain(&e)))
-            .hint("check certificates and keys in its kubeconfig")
-    })
+/// What a kubeconfig's current context leads to.
+fn from_file(flag: &str, path: &std::path::Path, target: &Target) -> Result<Access, Failure> {
+    let access = Files::choose(Some(path)).load().and_then(|config| Access::resolve(&config, target, &Environment::of_process()));
+    access.map_err(|e| wrong(flag, e))
 }
 
-async fn read_kubeconfig(flag: &str, path: &std::path::Path) -> Result<kube::Config, Failure> {
-    let file = path.display().to_string();
-    let kubeconfig = Kubeconfig::read_from(path).map_err(|e| match e {
-        KubeconfigError::Parse(e) => Failure::usage(format!("{flag}: {}", machinery::yaml::complaint(&file, &e)))
-            .hint("the file has to be a kubeconfig in YAML or JSON"),
-        KubeconfigError::ReadConfig(e, _) => {
-            Failure::usage(format!("{flag}: cannot read {file}: {e}")).hint("check the path and that the user of this process may read it")
-        }
-        e => Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("the file has to be a kubeconfig in YAML or JSON"),
-    })?;
-    let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-    config.map_err(|e| {
-        Failure::usage(format!("{flag}: {file}: {}", chain(&e))).hint("its current-context has to name a context with cluster and user")
-    })
+/// The command line, or a file it names, is wrong.
+fn wrong(flag: &str, error: Error) -> Failure {
+    let unread = matches!(error, Error::Read { .. });
+    let failure = Failure { code: EXIT_USAGE, ..Failure::from(error).during(flag) };
+    if unread { failure.hint("check the path and that the user of this process may read it") } else { failure }
 }

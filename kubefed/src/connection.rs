@@ -1,13 +1,12 @@
 //! One API server: reads, server-side apply and deletes, each bounded and with errors people understand.
 
 use federation_api::keys;
+use federation_client::{Access, Environment, Kubeconfig, Target};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
-use kube::config::Kubeconfig;
 use kube::core::ApiResource;
 use kube::{Client, Error as KubeError, ResourceExt};
 
 use crate::error::{Failure, chain};
-use crate::kubeconfig::{Target, describe};
 use crate::render::names::MANAGER;
 use crate::render::object::Object;
 
@@ -55,9 +54,15 @@ impl Connection {
     /// # Errors
     /// What in the kubeconfig is missing or unusable.
     pub async fn open(kubeconfig: &Kubeconfig, target: &Target) -> Result<Self, Failure> {
-        let described = describe(kubeconfig, target.context.as_deref())?;
-        let client = target.client(kubeconfig).await?;
-        Ok(Self { context: described.context, server: target.server.clone().unwrap_or(described.server), client })
+        Self::to(&Access::resolve(kubeconfig, target, &Environment::of_process())?).await
+    }
+
+    /// Connects by an access that was resolved. Nothing is sent yet, but a credential plugin may run.
+    ///
+    /// # Errors
+    /// A plugin that fails; certificates that TLS does not take.
+    pub async fn to(access: &Access) -> Result<Self, Failure> {
+        Ok(Self { context: access.context.clone(), server: access.url(), client: access.client().await? })
     }
 
     /// The API of a resource, in a namespace if one is given.
@@ -245,7 +250,7 @@ mod tests {
             "clusters: [{{name: c, cluster: {{server: 'http://127.0.0.1:{port}'}}}}]\n\
              users: [{{name: u, user: {{}}}}]\ncontexts: [{{name: gondor, context: {{cluster: c, user: u}}}}]\n"
         );
-        let config = Kubeconfig::from_yaml(&yaml).unwrap();
+        let config = Kubeconfig::read(yaml.as_bytes(), federation_client::Source::Secret("test")).unwrap();
         let connection = Connection::open(&config, &Target::context(Some("gondor"))).await.unwrap();
         let f = connection.get(&crate::render::federated::resource(), None, "x").await.unwrap_err();
         assert_eq!(

@@ -8,7 +8,6 @@ pub mod cli;
 pub mod commands;
 pub mod connection;
 pub mod error;
-pub mod kubeconfig;
 pub mod printer;
 pub mod render;
 mod start;

@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use federation_api::keys;
+use federation_client::connect::Timeouts;
+use federation_client::{self as client, Cluster, Environment, Kubeconfig, Source, Target, User};
 use k8s_openapi::ByteString;
-use kube::config::{AuthInfo, Cluster, Context, KubeConfigOptions, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 
-use super::{connect::ConnectError, request::chain};
+use super::connect::ConnectError;
 
 #[cfg(test)]
 #[path = "access_tests.rs"]
@@ -19,7 +20,7 @@ pub(super) type Data = BTreeMap<String, ByteString>;
 #[derive(Debug)]
 pub(super) struct Access {
     cluster: Cluster,
-    user: AuthInfo,
+    user: User,
     /// The server the credentials are for; empty in secrets of v1, which bind them by `ca.crt` alone.
     recorded: String,
 }
@@ -27,8 +28,8 @@ pub(super) struct Access {
 impl Access {
     /// No credentials, no check of the server: v1's meaning of a Cluster without secret, here only where it is allowed.
     pub(super) fn anonymous() -> Self {
-        let cluster = Cluster { insecure_skip_tls_verify: Some(true), ..Cluster::default() };
-        Self { cluster, user: AuthInfo::default(), recorded: String::new() }
+        let cluster = Cluster { insecure_skip_tls_verify: true, ..Cluster::default() };
+        Self { cluster, user: User::default(), recorded: String::new() }
     }
 
     /// v1's rules: `token` with `ca.crt`, else `kubeconfig`. A value that is empty is absent. `secret` is for errors.
@@ -50,49 +51,37 @@ impl Access {
             (true, true) if kubeconfig.is_empty() => return Err(bad("it has neither token and ca.crt nor kubeconfig".to_owned())),
             (true, true) => return Self::from_kubeconfig(secret, &kubeconfig, recorded),
         }
-        let some = |value: String| Some(value).filter(|v| !v.is_empty());
         if insecure && recorded.is_empty() {
             return Err(bad(format!("it has key {} and lacks {}", keys::SECRET_INSECURE, keys::SECRET_SERVER)));
         }
         let cluster = Cluster {
             // Both at once are a contradiction that clients refuse.
-            certificate_authority_data: some(ca).filter(|_| !insecure).map(|ca| base64(ca.as_bytes())),
-            insecure_skip_tls_verify: insecure.then_some(true),
-            tls_server_name: some(text(keys::SECRET_TLS_SERVER_NAME)?),
-            proxy_url: some(text(keys::SECRET_PROXY)?),
+            certificate_authority_data: if insecure { Vec::new() } else { ca.into_bytes() },
+            insecure_skip_tls_verify: insecure,
+            tls_server_name: text(keys::SECRET_TLS_SERVER_NAME)?,
+            proxy_url: text(keys::SECRET_PROXY)?,
             ..Cluster::default()
         };
-        Ok(Self { cluster, user: AuthInfo { token: Some(token.into()), ..AuthInfo::default() }, recorded })
+        Ok(Self { cluster, user: User { token, ..User::default() }, recorded })
     }
 
     /// The context a kubeconfig is set to, if everything it uses is inline. What it does not use does not matter.
     fn from_kubeconfig(secret: &str, text: &str, recorded: String) -> Result<Self, ConnectError> {
         let bad = |why: String| ConnectError::BadSecret { secret: secret.to_owned(), why: format!("its kubeconfig {why}") };
-        let all = Kubeconfig::from_yaml(text).map_err(|e| bad(format!("cannot be read: {}", chain(&e))))?;
-        let current = all.current_context.filter(|c| !c.is_empty()).ok_or_else(|| bad("has no current-context".to_owned()))?;
-        let context = all.contexts.into_iter().find(|c| c.name == current).and_then(|c| c.context);
-        let context = context.ok_or_else(|| bad(format!("has no context \"{current}\"")))?;
-        let cluster = all.clusters.into_iter().find(|c| c.name == context.cluster).and_then(|c| c.cluster);
-        let cluster = cluster.ok_or_else(|| bad(format!("has no cluster \"{}\"", context.cluster)))?;
-        let user_name = context.user.unwrap_or_default();
-        let user = match all.auth_infos.into_iter().find(|u| u.name == user_name) {
-            Some(found) => found.auth_info.unwrap_or_default(),
-            None if user_name.is_empty() => AuthInfo::default(),
-            None => return Err(bad(format!("has no user \"{user_name}\""))),
+        let all = Kubeconfig::read(text.as_bytes(), Source::Secret("in it")).map_err(|e| bad(format!("cannot be read: {e}")))?;
+        let current = Some(all.current_context).filter(|c| !c.is_empty()).ok_or_else(|| bad("has no current-context".to_owned()))?;
+        let context = all.contexts.get(&current).ok_or_else(|| bad(format!("has no context \"{current}\"")))?;
+        let cluster = all.clusters.get(&context.cluster).ok_or_else(|| bad(format!("has no cluster \"{}\"", context.cluster)))?;
+        let user = match all.users.get(&context.user) {
+            Some(found) => found.clone(),
+            None if context.user.is_empty() => User::default(),
+            None => return Err(bad(format!("has no user \"{}\"", context.user))),
         };
-        let given = |value: &Option<String>| value.as_ref().is_some_and(|v| !v.is_empty());
-        let outside = [
-            ("user", &user_name, "exec", user.exec.is_some()),
-            ("user", &user_name, "auth-provider", user.auth_provider.is_some()),
-            ("user", &user_name, "tokenFile", given(&user.token_file)),
-            ("user", &user_name, "client-certificate", given(&user.client_certificate)),
-            ("user", &user_name, "client-key", given(&user.client_key)),
-            ("cluster", &context.cluster, "certificate-authority", given(&cluster.certificate_authority)),
-        ];
-        if let Some((what, name, field, _)) = outside.into_iter().find(|(.., there)| *there) {
+        let of_user = user.outside().map(|field| ("user", &context.user, field));
+        if let Some((what, name, field)) = of_user.or_else(|| cluster.outside().map(|field| ("cluster", &context.cluster, field))) {
             return Err(ConnectError::NotInline { secret: secret.to_owned(), field: format!("{field} (of {what} \"{name}\")") });
         }
-        let own = cluster.server.clone().unwrap_or_default();
+        let (cluster, own) = (cluster.clone(), cluster.server.clone());
         let recorded = if recorded.is_empty() { own } else { recorded };
         if recorded.is_empty() {
             return Err(bad(format!("has no server in cluster \"{}\"", context.cluster)));
@@ -113,20 +102,13 @@ impl Access {
         Ok(())
     }
 
-    /// The client's configuration. Nothing outside of `self` is read.
-    pub(super) async fn into_config(self, name: &str, server: &str) -> Result<kube::Config, String> {
-        let name = name.to_owned();
-        let cluster = Cluster { server: Some(server.to_owned()), ..self.cluster };
-        let context = Context { cluster: name.clone(), user: Some(name.clone()), ..Context::default() };
-        let kubeconfig = Kubeconfig {
-            clusters: vec![NamedCluster { name: name.clone(), cluster: Some(cluster), ..NamedCluster::default() }],
-            auth_infos: vec![NamedAuthInfo { name: name.clone(), auth_info: Some(self.user), ..NamedAuthInfo::default() }],
-            contexts: vec![NamedContext { name: name.clone(), context: Some(context), ..NamedContext::default() }],
-            current_context: Some(name),
-            ..Kubeconfig::default()
-        };
-        let config = kube::Config::from_custom_kubeconfig(kubeconfig, &KubeConfigOptions::default()).await;
-        config.map_err(|e| format!("the member's credentials: {}", chain(&e)))
+    /// What a client is made of. Nothing outside of `self` is read; credentials go over http too, if [`Access::may_go_to`]
+    /// let them.
+    pub(super) fn resolve(self, name: &str, server: &str, timeouts: Timeouts) -> Result<client::Access, client::Error> {
+        let config = Kubeconfig::single(name, Cluster { server: server.to_owned(), ..self.cluster }, self.user);
+        let config = Kubeconfig { inline: true, ..config };
+        let target = Target { in_clear: true, timeouts, ..Target::default() };
+        client::Access::resolve(&config, &target, &Environment::of_process())
     }
 }
 
@@ -141,9 +123,4 @@ fn same_server(one: &str, other: &str) -> bool {
         Some((scheme, host, port, uri.path().trim_end_matches('/').to_owned()))
     };
     origin(one).is_some_and(|one| Some(one) == origin(other))
-}
-
-fn base64(bytes: &[u8]) -> String {
-    use base64::Engine;
-    base64::engine::general_purpose::STANDARD.encode(bytes)
 }

@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
 use federation_api::{cluster::ClusterSpec, keys};
+use federation_client::connect::Timeouts;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 
@@ -218,10 +219,9 @@ impl MemberConnector for HostConnector {
         if known == Some(fingerprint.as_str()) {
             return Ok(None);
         }
-        let mut config = access.into_config(cluster, &server).await.map_err(ConnectError::Other)?;
-        config.connect_timeout = Some(CONNECT_TIMEOUT);
-        config.default_retry = false;
-        let client = kube::Client::try_from(config).map_err(|e| ConnectError::Other(format!("no client can be made: {}", chain(&e))))?;
+        let timeouts = Timeouts { connect: CONNECT_TIMEOUT, read: None };
+        let made = async { access.resolve(cluster, &server, timeouts)?.client().await };
+        let client = made.await.map_err(|e| ConnectError::Other(format!("no client can be made: {e}")))?;
         Ok(Some(Connection { client, fingerprint }))
     }
 }

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
-use kube::config::AuthInfo;
+use federation_client::User;
 
 use super::values::boolean;
 use crate::error::Failure;
@@ -48,7 +48,7 @@ impl AccessArgs {
     ///
     /// # Errors
     /// Flags that do not go together, or go only together.
-    pub fn credentials(&self) -> Result<Option<AuthInfo>, Failure> {
+    pub fn credentials(&self) -> Result<Option<User>, Failure> {
         if self.insecure_skip_tls_verify && self.certificate_authority.is_some() {
             return Err(Failure::usage("--certificate-authority and --insecure-skip-tls-verify exclude each other")
                 .hint("leave --insecure-skip-tls-verify out"));
@@ -84,14 +84,14 @@ impl AccessArgs {
                 })?;
             }
         }
-        let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
-        Ok((!given.is_empty()).then(|| AuthInfo {
-            token: self.token.clone().map(Into::into),
-            username: self.username.clone(),
-            password: self.password.clone().map(Into::into),
+        let text = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string()).unwrap_or_default();
+        Ok((!given.is_empty()).then(|| User {
+            token: self.token.clone().unwrap_or_default(),
+            username: self.username.clone().unwrap_or_default(),
+            password: self.password.clone().unwrap_or_default(),
             client_certificate: text(&self.client_certificate),
             client_key: text(&self.client_key),
-            ..AuthInfo::default()
+            ..User::default()
         }))
     }
 }

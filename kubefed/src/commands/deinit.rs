@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use federation_client::edit;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
@@ -17,7 +16,6 @@ use super::{Session, one_name};
 use crate::cli::DeinitArgs;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::kubeconfig::{check, holds, remove};
 use crate::render::credentials::CA_CERT;
 use crate::render::federated;
 use crate::render::names::{Federation, INSTANCE_LABEL, MANAGED_BY_LABEL, MANAGER};
@@ -196,30 +194,27 @@ impl Files {
     fn of(session: &Session, federation: &Federation, authority: Option<&Secret>) -> Result<Self, Failure> {
         let files = session.files();
         let mut ours = Self { names: [federation.name.clone(), super::init::basic_auth_user(&federation.name)], paths: Vec::new() };
-        let Ok(local) = files.load() else { return Ok(ours) };
-        let Some(cluster) = local.clusters.iter().find(|c| c.name == federation.name) else { return Ok(ours) };
-        let theirs = cluster.cluster.as_ref().and_then(|c| c.certificate_authority_data.clone());
-        let ca = authority.and_then(|s| s.data.as_ref()?.get(CA_CERT)).map(|b| BASE64.encode(&b.0));
-        if ca.is_none() || theirs != ca {
+        let local = files.load_any()?;
+        let Some(cluster) = local.clusters.get(&federation.name) else { return Ok(ours) };
+        let ca = authority.and_then(|s| s.data.as_ref()?.get(CA_CERT)).map(|b| b.0.as_slice());
+        if ca.is_none_or(|ca| ca != cluster.certificate_authority_data) {
             let name = &federation.name;
             session.printer.note(&format!("Entry \"{name}\" of the kubeconfig is not known to be this federation's and stays."));
             return Ok(ours);
         }
         for path in files.existing() {
-            if holds(path, &ours.entries())? {
-                check(path)?;
-                ours.paths.push(path.to_owned());
-            }
+            edit::can_remove(path, &ours.entries())?;
+            ours.paths.push(path.to_owned());
         }
         Ok(ours)
     }
 
-    fn entries(&self) -> [(&str, &str); 4] {
+    fn entries(&self) -> [(&'static str, &str); 4] {
         let [name, basic] = &self.names;
         [("clusters", name), ("users", name), ("users", basic), ("contexts", name)]
     }
 
     fn forget(&self) -> Result<(), Failure> {
-        self.paths.iter().try_for_each(|path| remove(path, &self.entries()).map(drop))
+        Ok(self.paths.iter().try_for_each(|path| edit::remove(path, &self.entries()).map(drop))?)
     }
 }

@@ -3,15 +3,15 @@
 use std::time::Duration;
 
 use federation_api::keys;
+use federation_client::connect::Timeouts;
+use federation_client::{Files, Kubeconfig, Target};
 use k8s_openapi::api::apps::v1::Deployment;
 use kube::ResourceExt;
 use kube::api::ListParams;
-use kube::config::Kubeconfig;
 
 use crate::cli::{Global, HostArgs};
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
-use crate::kubeconfig::{Files, Target};
 use crate::printer::Printer;
 use crate::render::names::Federation;
 use crate::render::object::Object;
@@ -27,6 +27,17 @@ pub struct Session {
 
 /// Between two looks at something awaited.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// A host that is away is noticed after this long.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// A server that stopped answering is noticed after this long.
+const READ_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long one request waits, `--request-timeout` given; zero is none given.
+pub(super) fn timeouts(flag: Duration) -> Timeouts {
+    let limit = (!flag.is_zero()).then_some(flag);
+    Timeouts { connect: limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT), read: Some(limit.unwrap_or(READ_TIMEOUT)) }
+}
 
 /// A control plane found in a host cluster.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,8 +60,8 @@ impl Session {
     /// That there is none, or it cannot be read.
     pub fn credentials(&self, host: &HostArgs) -> Result<Kubeconfig, Failure> {
         match &host.credentials_kubeconfig {
-            Some(file) => Files::choose(Some(file)).load(),
-            None => self.files().load(),
+            Some(file) => Ok(Files::choose(Some(file)).load()?),
+            None => Ok(self.files().load()?),
         }
     }
 
@@ -64,7 +75,7 @@ impl Session {
         Target {
             impersonate: self.global.impersonate.clone(),
             impersonate_groups: self.global.impersonate_groups.clone(),
-            request_timeout: (!self.global.request_timeout.is_zero()).then_some(self.global.request_timeout),
+            timeouts: timeouts(self.global.request_timeout),
             ..Target::context(context)
         }
     }
@@ -102,7 +113,7 @@ impl Session {
         let context = self.global.context.clone().unwrap_or_else(|| name.to_owned());
         let target = self.federation_target(Some(&context))?;
         let kubeconfig = self.files().load()?;
-        if !kubeconfig.contexts.iter().any(|c| c.name == context) {
+        if !kubeconfig.contexts.contains_key(&context) {
             return Err(Failure::new(format!("context \"{context}\" does not exist")).hint(
                 "name the federation's context with --context, or run kubefed init again: it writes the entry into this kubeconfig",
             ));

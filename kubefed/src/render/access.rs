@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use federation_api::keys::{SECRET_CA, SECRET_INSECURE, SECRET_PROXY, SECRET_SERVER, SECRET_TLS_SERVER_NAME, SECRET_TOKEN};
+use federation_client::{Access as Reached, Cluster, Kubeconfig, User};
 use k8s_openapi::ByteString;
 use kube::api::DynamicObject;
-use kube::config::{AuthInfo, Cluster, Context, Kubeconfig, NamedAuthInfo, NamedCluster, NamedContext};
 
 /// Name of the context made of an [`Access`].
 pub const STORED: &str = "the federation's own account";
@@ -30,16 +30,14 @@ pub struct Access {
 }
 
 impl Access {
-    /// What a kubeconfig says about a cluster, without credentials. Empty is absent, as for kubectl.
-    pub fn of(server: String, ca: Option<Vec<u8>>, cluster: Option<&Cluster>) -> Self {
-        let text = |get: fn(&Cluster) -> &Option<String>| cluster.and_then(|c| get(c).clone()).filter(|v| !v.trim().is_empty());
-        let insecure = cluster.is_some_and(|c| c.insecure_skip_tls_verify == Some(true));
+    /// The way a context goes, without its credentials; to another `server`, where one is named.
+    pub fn of(server: Option<String>, reached: &Reached) -> Self {
         Self {
-            server,
-            ca: ca.filter(|pem| !pem.trim_ascii().is_empty() && !insecure),
-            tls_server_name: text(|c| &c.tls_server_name),
-            insecure,
-            proxy: text(|c| &c.proxy_url),
+            server: server.unwrap_or_else(|| reached.url()),
+            ca: reached.authorities.clone().filter(|pem| !pem.trim_ascii().is_empty()),
+            tls_server_name: reached.tls_server_name.clone(),
+            insecure: reached.insecure,
+            proxy: reached.proxy.as_ref().map(|p| p.url().to_owned()),
             token: None,
         }
     }
@@ -74,38 +72,36 @@ impl Access {
 
     /// A kubeconfig with the one context [`STORED`].
     pub fn kubeconfig(&self) -> Kubeconfig {
-        let name = STORED.to_owned();
         let cluster = Cluster {
-            server: Some(self.server.clone()),
-            certificate_authority_data: self.ca.as_ref().map(|pem| BASE64.encode(pem)),
-            tls_server_name: self.tls_server_name.clone(),
-            insecure_skip_tls_verify: self.insecure.then_some(true),
-            proxy_url: self.proxy.clone(),
+            server: self.server.clone(),
+            certificate_authority_data: self.ca.clone().unwrap_or_default(),
+            tls_server_name: self.tls_server_name.clone().unwrap_or_default(),
+            insecure_skip_tls_verify: self.insecure,
+            proxy_url: self.proxy.clone().unwrap_or_default(),
             ..Cluster::default()
         };
-        let token = self.token.as_ref().map(|t| String::from_utf8_lossy(t).trim().to_owned());
-        let user = AuthInfo { token: token.map(Into::into), ..AuthInfo::default() };
-        let context = Context { cluster: name.clone(), user: Some(name.clone()), ..Context::default() };
-        Kubeconfig {
-            clusters: vec![NamedCluster { name: name.clone(), cluster: Some(cluster), ..NamedCluster::default() }],
-            auth_infos: vec![NamedAuthInfo { name: name.clone(), auth_info: Some(user), ..NamedAuthInfo::default() }],
-            contexts: vec![NamedContext { name: name.clone(), context: Some(context), ..NamedContext::default() }],
-            current_context: Some(name),
-            ..Kubeconfig::default()
-        }
+        let token = self.token.as_ref().map(|t| String::from_utf8_lossy(t).trim().to_owned()).unwrap_or_default();
+        Kubeconfig::single(STORED, cluster, User { token, ..User::default() })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use federation_client::{Environment, Source, Target};
     use serde_json::json;
 
     use super::*;
 
-    fn read(yaml: &str) -> Access {
-        let cluster: Cluster = serde_saphyr::from_str(yaml).unwrap();
-        let ca = cluster.certificate_authority_data.as_ref().map(|data| BASE64.decode(data).unwrap());
-        Access::of("https://gondor:6443".into(), ca, Some(&cluster))
+    fn of(config: &Kubeconfig) -> Access {
+        Access::of(None, &Reached::resolve(config, &Target::default(), &Environment::default()).unwrap())
+    }
+
+    fn read(fields: &str) -> Access {
+        let text = format!(
+            "clusters: [{{name: c, cluster: {{server: 'https://gondor:6443', {fields}}}}}]\n\
+             contexts: [{{name: c, context: {{cluster: c}}}}]\ncurrent-context: c\n"
+        );
+        of(&Kubeconfig::read(text.as_bytes(), Source::Secret("a test")).unwrap())
     }
 
     fn secret(access: &Access) -> DynamicObject {
@@ -122,21 +118,17 @@ mod tests {
             proxy: Some("socks5://127.0.0.1:1080".into()),
             token: None,
         };
-        let yaml = "{certificate-authority-data: aGk=, tls-server-name: minas-tirith, proxy-url: 'socks5://127.0.0.1:1080'}";
+        let yaml = "certificate-authority-data: aGk=, tls-server-name: minas-tirith, proxy-url: 'socks5://127.0.0.1:1080'";
         assert_eq!(read(yaml), whole);
         let whole = Access { token: Some(b"t".to_vec()), ..whole };
         assert_eq!(Access::from_secret(&secret(&whole)), whole);
-        let cluster = whole.kubeconfig().clusters.remove(0).cluster.unwrap();
-        assert_eq!(
-            Access { token: Some(b"t".to_vec()), ..Access::of("https://gondor:6443".into(), Some(b"hi".to_vec()), Some(&cluster)) },
-            whole
-        );
+        assert_eq!(Access { token: Some(b"t".to_vec()), ..of(&whole.kubeconfig()) }, whole);
     }
 
     #[test]
     fn issue7_case_10_empty_is_absent() {
         let nothing = Access { server: "https://gondor:6443".into(), ..Access::default() };
-        assert_eq!(read("{certificate-authority-data: '', tls-server-name: '', proxy-url: ''}"), nothing);
+        assert_eq!(read("certificate-authority-data: '', tls-server-name: '', proxy-url: ''"), nothing);
         assert_eq!(nothing.data().keys().collect::<Vec<_>>(), [SECRET_SERVER], "an apply takes the other keys away");
         let emptied = json!({"metadata": {}, "data": {"ca.crt": "", "token": "dA==", "server": "aHR0cHM6Ly9nb25kb3I6NjQ0Mw=="}});
         let emptied = Access::from_secret(&serde_json::from_value(emptied).unwrap());
@@ -145,7 +137,7 @@ mod tests {
 
     #[test]
     fn issue7_case_14_an_insecure_context_names_no_authority() {
-        let access = read("{certificate-authority-data: aGk=, insecure-skip-tls-verify: true}");
+        let access = read("insecure-skip-tls-verify: true");
         assert!(access.insecure && access.ca.is_none());
         assert_eq!(access.data()[SECRET_INSECURE].0, b"true");
     }

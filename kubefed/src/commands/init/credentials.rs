@@ -2,12 +2,9 @@
 
 use std::time::SystemTime;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD as BASE64;
+use federation_client::{Kubeconfig, Source, User};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use kube::config::Kubeconfig;
-use serde_json::Value;
 use uuid::Uuid;
 
 use crate::certs::{self, ADMIN, Found, MASTERS, Wanted};
@@ -41,7 +38,7 @@ pub async fn earlier(host: &Connection, plane: &ControlPlane, local: Option<&Kub
             ca: ca.as_ref().map(authority).transpose()?,
             server: apiserver.as_ref().and_then(|s| pair(s, SERVER_CERT, SERVER_KEY)),
             controller_manager: manager.as_ref().and_then(|s| text(s, KUBECONFIG)).and_then(|t| pair_in_kubeconfig(&t)),
-            admin: local.and_then(|k| admin(k, &federation.name)),
+            admin: local.and_then(|k| pair_of(k.users.get(&federation.name)?)),
         },
         token_csv: apiserver.as_ref().and_then(|s| text(s, TOKEN_FILE)),
         basic_csv: apiserver.as_ref().and_then(|s| text(s, BASIC_FILE)),
@@ -86,21 +83,14 @@ fn pair(secret: &Secret, cert: &str, key: &str) -> Option<Pair> {
     Some(Pair { cert: text(secret, cert)?, key: text(secret, key)? })
 }
 
-fn decode(value: &str) -> Option<String> {
-    String::from_utf8(BASE64.decode(value).ok()?).ok()
-}
-
 fn pair_in_kubeconfig(text: &str) -> Option<Pair> {
-    let value: Value = serde_saphyr::from_str(text).ok()?;
-    let user = &value["users"][0]["user"];
-    Some(Pair { cert: decode(user["client-certificate-data"].as_str()?)?, key: decode(user["client-key-data"].as_str()?)? })
+    let config = Kubeconfig::read(text.as_bytes(), Source::Secret("of the controller manager")).ok()?;
+    config.users.values().next().and_then(pair_of)
 }
 
-fn admin(local: &Kubeconfig, federation: &str) -> Option<Pair> {
-    let auth = local.auth_infos.iter().find(|u| u.name == federation)?;
-    // The key is a secret string in the typed form; as JSON it is what the file says.
-    let value = serde_json::to_value(auth.auth_info.as_ref()?).ok()?;
-    Some(Pair { cert: decode(value["client-certificate-data"].as_str()?)?, key: decode(value["client-key-data"].as_str()?)? })
+fn pair_of(user: &User) -> Option<Pair> {
+    let text = |data: &[u8]| String::from_utf8(data.to_vec()).ok().filter(|t| !t.is_empty());
+    Some(Pair { cert: text(&user.client_certificate_data)?, key: text(&user.client_key_data)? })
 }
 
 #[cfg(test)]

@@ -2,12 +2,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use kube::config::Kubeconfig;
+use federation_client::Kubeconfig;
+use federation_client::edit::Entry;
 use serde_json::json;
 
 use crate::certs::ADMIN;
-use crate::kubeconfig::Entry;
-use crate::render::credentials::Credentials;
+use crate::render::config::ControlPlane;
+use crate::render::credentials::{Credentials, Pair};
 
 /// Cluster, user and context named after the federation; a second user where passwords are on.
 pub(super) fn entries(federation: &str, url: &str, c: &Credentials) -> Vec<Entry> {
@@ -27,6 +28,15 @@ pub(super) fn entries(federation: &str, url: &str, c: &Credentials) -> Vec<Entry
     all
 }
 
+/// The entries by name, before anything of them is known: enough to try whether they can be written.
+pub(super) fn sketch(plane: &ControlPlane) -> Vec<Entry> {
+    let csv = Some("token,admin,uid".to_owned());
+    let (token_csv, basic_csv) = (csv.clone().filter(|_| plane.token_auth), csv.filter(|_| plane.basic_auth));
+    let none = || Pair { cert: String::new(), key: String::new() };
+    let credentials = Credentials { ca: none(), server: none(), controller_manager: none(), admin: none(), token_csv, basic_csv };
+    entries(&plane.federation.name, "https://unknown", &credentials)
+}
+
 /// Name of the user entry with a password.
 pub fn basic_auth_user(federation: &str) -> String {
     format!("{federation}-basic-auth")
@@ -34,7 +44,7 @@ pub fn basic_auth_user(federation: &str) -> String {
 
 /// The server an entry of our name points to, when it is not this federation's.
 pub(super) fn foreign_server(local: &Kubeconfig, federation: &str, c: &Credentials, url: &str) -> Option<String> {
-    let cluster = local.clusters.iter().find(|k| k.name == federation)?.cluster.as_ref()?;
-    let ours = cluster.certificate_authority_data.as_deref() == Some(BASE64.encode(&c.ca.cert).as_str());
-    cluster.server.clone().filter(|server| !ours && server != url)
+    let cluster = local.clusters.get(federation)?;
+    let ours = cluster.certificate_authority_data == c.ca.cert.as_bytes();
+    (!ours && !cluster.server.is_empty() && cluster.server != url).then(|| cluster.server.clone())
 }

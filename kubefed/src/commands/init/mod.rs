@@ -17,7 +17,6 @@ use crate::cli::{DryRun, Format, InitArgs};
 use crate::commands::Session;
 use crate::connection::Change;
 use crate::error::Failure;
-use crate::kubeconfig::{check, edit};
 use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
 use crate::render::host;
 use crate::render::object::{to_json, to_yaml};
@@ -34,12 +33,9 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     let printer = &session.printer;
     let host = session.host(&session.credentials(&args.host)?, &args.host).await?;
     let (files, patience) = (session.files(), session.patience(&args.host));
-    if files.existing().next().is_some() {
-        // What cannot be read cannot be written at the end either.
-        files.load()?;
-    }
-    let file = files.to_write()?;
-    check(file)?;
+    // What will be written at the end is tried before anything is made.
+    let local = files.load_any()?;
+    federation_client::edit::can_put(files.to_write(), &entries::sketch(&plane))?;
     let federation = &plane.federation;
 
     printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));
@@ -51,7 +47,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     printer.end(service.progress());
 
     printer.begin("Creating federation control plane objects (credentials, persistent volume claim)");
-    let earlier = credentials::earlier(&host, &plane, files.load().ok().as_ref()).await?;
+    let earlier = credentials::earlier(&host, &plane, Some(&local)).await?;
     let credentials = credentials::complete(&plane, &at, earlier)?;
     let objects = host.apply_all(&host::objects(&plane, &credentials)).await.map_err(explain_claim)?;
     printer.end(objects.progress());
@@ -61,8 +57,9 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
 
     printer.begin("Updating kubeconfig");
     let url = at.url().ok_or_else(|| Failure::new("the API server's Service has no address"))?;
-    let replaced = entries::foreign_server(&files.load().unwrap_or_default(), &federation.name, &credentials, &url);
-    let changed = edit(file, &entries::entries(&federation.name, &url, &credentials))?;
+    let file = files.to_write();
+    let replaced = entries::foreign_server(&files.load_any()?, &federation.name, &credentials, &url);
+    let changed = federation_client::edit::put(file, &entries::entries(&federation.name, &url, &credentials))?;
     printer.end(if changed { Change::Configured } else { Change::Unchanged }.progress());
     if let Some(server) = replaced {
         printer.warn(&format!("entry \"{}\" of {} pointed to {server} and was replaced", federation.name, file.display()));

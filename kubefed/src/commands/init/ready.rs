@@ -2,15 +2,16 @@
 
 use std::time::Duration;
 
+use federation_client::Target;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, PersistentVolumeClaim, Pod};
 use kube::ResourceExt;
 use kube::api::{ListParams, LogParams};
 
 use crate::commands::Session;
+use crate::commands::session::timeouts;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::kubeconfig::Target;
 use crate::render::config::{ControlPlane, Etcd};
 use crate::render::names::{APISERVER_MODULE, CONTROLLER_MANAGER_MODULE, INSTANCE_LABEL, MODULE_LABEL};
 use crate::wait::{Look, Patience, until};
@@ -147,7 +148,7 @@ async fn last_event(host: &Connection, namespace: &str, kind: &str, name: &str) 
 /// Asks `/readyz` through the entry just written, as the user will.
 async fn answers(session: &Session, federation: &str) -> Result<Look<()>, Failure> {
     let kubeconfig = session.files().load()?;
-    let target = Target { request_timeout: Some(Duration::from_secs(5)), ..Target::context(Some(federation)) };
+    let target = Target { timeouts: timeouts(Duration::from_secs(5)), ..Target::context(Some(federation)) };
     let connection = Connection::open(&kubeconfig, &target).await?;
     let request = http::Request::get("/readyz").body(Vec::new()).map_err(|e| Failure::new(e.to_string()))?;
     Ok(match connection.client.request_text(request).await {

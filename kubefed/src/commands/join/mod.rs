@@ -6,6 +6,7 @@ mod ready;
 
 use federation_api::cluster::ClusterSpec;
 use federation_api::names;
+use federation_client::{Access as Reached, Environment};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
@@ -14,7 +15,6 @@ use crate::cli::{DryRun, JoinArgs, NamedFormat};
 use crate::commands::{Session, identity, one_name};
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
-use crate::kubeconfig::describe;
 use crate::render::access::Access;
 use crate::render::federated;
 use crate::render::member::Member;
@@ -49,10 +49,9 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     let printer = &session.printer;
     let kubeconfig = session.credentials(&args.host)?;
     let context = if args.cluster_context.is_empty() { name } else { args.cluster_context.as_str() };
-    let described =
-        describe(&kubeconfig, Some(context)).map_err(|f| f.hint(format!("name the context of cluster {name} with --cluster-context")))?;
-    let server = args.cluster_server.clone().unwrap_or(described.server);
-    let access = Access::of(server, described.ca, proof::entry(&kubeconfig, &described.context));
+    let described = Reached::resolve(&kubeconfig, &session.target(Some(context)), &Environment::of_process());
+    let described = described.map_err(|e| missing(e, name))?;
+    let access = Access::of(args.cluster_server.clone(), &described);
     let host = session.host(&kubeconfig, &args.host).await?;
     let installed = session.installed(&host, &args.host.federation_system_namespace).await?;
     let mut member = Member {
@@ -75,7 +74,7 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
             access.server
         ));
     }
-    let cluster = Connection::open(&kubeconfig, &session.target(Some(context))).await?;
+    let cluster = Connection::to(&described).await?;
     let uid = identity::uid(&cluster).await?;
     if let Some(existing) = &existing {
         same_cluster(args, existing, &uid, context)?;
@@ -112,6 +111,13 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
         printer.end("done");
     }
     print(session, args, &object, change)
+}
+
+/// What is wrong with the member's context; where it is not there, how to name it.
+fn missing(error: federation_client::Error, name: &str) -> Failure {
+    let absent = matches!(error, federation_client::Error::Missing { .. });
+    let failure = Failure::from(error);
+    if absent { failure.hint(format!("name the context of cluster {name} with --cluster-context")) } else { failure }
 }
 
 /// A Cluster that exists keeps its secret, and its server unless told otherwise.

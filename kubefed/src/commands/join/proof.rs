@@ -3,8 +3,8 @@
 use std::error::Error;
 use std::time::Duration;
 
+use federation_client::Target;
 use k8s_openapi::api::core::v1::Namespace;
-use kube::config::{Cluster, Kubeconfig};
 use kube::{Api, Error as KubeError, ResourceExt};
 
 use super::Token;
@@ -17,12 +17,6 @@ use crate::wait::{Look, Patience, until};
 
 /// A token and the rights it has are known to all of a member's API servers within seconds.
 const SOON: Duration = Duration::from_secs(30);
-
-/// The cluster entry of a context.
-pub(super) fn entry<'a>(kubeconfig: &'a Kubeconfig, context: &str) -> Option<&'a Cluster> {
-    let context = kubeconfig.contexts.iter().find(|c| c.name == context)?.context.as_ref()?;
-    kubeconfig.clusters.iter().find(|c| c.name == context.cluster)?.cluster.as_ref()
-}
 
 /// The ways to check the member's server, best first. A context that names no authority, or asks for no check, says less than
 /// the member itself: its own authority is tried before.
@@ -102,10 +96,7 @@ pub(super) async fn prove(
 
 async fn attempt(session: &Session, access: &Access, uid: &str) -> Result<Outcome, Failure> {
     // As the account itself: nobody is impersonated.
-    let target = crate::kubeconfig::Target {
-        request_timeout: session.target(None).request_timeout,
-        ..crate::kubeconfig::Target::context(Some(STORED))
-    };
+    let target = Target { timeouts: session.target(None).timeouts, ..Target::context(Some(STORED)) };
     let connection = Connection::open(&access.kubeconfig(), &target).await?;
     let answer = Api::<Namespace>::all(connection.client.clone()).get(ANCHOR).await;
     let failed = |e: &KubeError| connection.failed("asking with the account's token", e);

@@ -1,10 +1,10 @@
 //! `unjoin`: the leaving member's side.
 
 use federation_api::{cluster::ClusterSpec, keys};
+use federation_client::Kubeconfig;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
 use kube::api::DynamicObject;
-use kube::config::Kubeconfig;
 use kube::core::ApiResource;
 use serde_json::json;
 

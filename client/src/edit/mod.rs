@@ -1,0 +1,258 @@
+//! Changing a kubeconfig file: the text is changed where our entries stand and nowhere else, what comes out is read
+//! again and compared before the file is touched, and the file is replaced in one step under kubectl's lock.
+
+mod emit;
+mod lock;
+mod replace;
+mod splice;
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use self::lock::Lock;
+use crate::Error;
+use crate::kubeconfig::{Kubeconfig, Source};
+use crate::yaml::{self, Document, Kind, Layout, Node};
+
+/// One named entry of a kubeconfig.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Entry {
+    /// `clusters`, `users` or `contexts`.
+    pub list: &'static str,
+    /// Its name.
+    pub name: String,
+    /// What it says; it replaces what was there.
+    pub value: Value,
+}
+
+impl Entry {
+    /// The key the value stands under: `cluster`, `user` or `context`.
+    fn key(&self) -> &'static str {
+        match self.list {
+            "clusters" => "cluster",
+            "users" => "user",
+            _ => "context",
+        }
+    }
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Change {
+    /// Puts an entry in, or in the place of the one of its name.
+    Put(Entry),
+    /// Takes an entry out.
+    Remove {
+        /// `clusters`, `users` or `contexts`.
+        list: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Empties `current-context`.
+    Unset,
+}
+
+/// Puts entries in, replacing those of the same name. `current-context` stays. Returns whether the file changed.
+///
+/// # Errors
+/// A file that cannot be read, understood, locked or written; it is then as it was.
+pub fn put(path: &Path, entries: &[Entry]) -> Result<bool, Error> {
+    edit(path, &puts(entries), Really::Do)
+}
+
+/// Takes entries out by list and name; `current-context` goes if it names one of them. A file that has none of them is
+/// not touched, nor locked. Returns whether the file changed.
+///
+/// # Errors
+/// As [`put`].
+pub fn remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<bool, Error> {
+    edit(path, &removals(entries), Really::Do)
+}
+
+/// Whether [`put`] of entries of these names would work now: everything is done but the last step.
+///
+/// # Errors
+/// As [`put`].
+pub fn can_put(path: &Path, entries: &[Entry]) -> Result<(), Error> {
+    edit(path, &puts(entries), Really::Try).map(drop)
+}
+
+/// Whether [`remove`] would work now: everything is done but the last step.
+///
+/// # Errors
+/// As [`put`].
+pub fn can_remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<(), Error> {
+    edit(path, &removals(entries), Really::Try).map(drop)
+}
+
+fn puts(entries: &[Entry]) -> Vec<Change> {
+    entries.iter().cloned().map(Change::Put).collect()
+}
+
+fn removals(entries: &[(&'static str, &str)]) -> Vec<Change> {
+    entries.iter().map(|(list, name)| Change::Remove { list, name: (*name).to_owned() }).collect()
+}
+
+#[derive(Clone, Copy, Eq, PartialEq)]
+enum Really {
+    Do,
+    Try,
+}
+
+fn edit(path: &Path, changes: &[Change], really: Really) -> Result<bool, Error> {
+    // A file that stays as it is needs no lock: it may be read-only, or a team's.
+    if changed(path, &replace::read(path)?, changes)?.is_none() {
+        return Ok(false);
+    }
+    let real = replace::target(path)?;
+    replace::make_directory(path, &real)?;
+    let _lock = Lock::take(path, &real)?;
+    let before = replace::read(path)?;
+    let Some(after) = changed(path, &before, changes)? else { return Ok(false) };
+    replace::replace(path, &real, &after, really == Really::Do)?;
+    Ok(true)
+}
+
+/// The bytes after the changes; none where nothing changes.
+///
+/// # Errors
+/// Bytes that kubectl would not read; a layout in which the changes cannot be made without touching other entries.
+pub fn changed(path: &Path, before: &[u8], changes: &[Change]) -> Result<Option<Vec<u8>>, Error> {
+    let config = Kubeconfig::read(before, Source::File(path))?;
+    let wrong = |wrong: yaml::Wrong| Error::Content {
+        file: path.display().to_string(),
+        line: wrong.line,
+        what: wrong.what,
+        hint: "mend the file, then repeat the command; it was left as it is".to_owned(),
+    };
+    let (original, encoding) = yaml::decode(before).map_err(wrong)?;
+    let mut text = original.clone();
+    for change in steps(&config, changes) {
+        let document = yaml::parse(&text).map_err(wrong)?;
+        if settled(&document, &change) {
+            continue;
+        }
+        let good = |new: &String| yaml::parse(new).is_ok_and(|after| faithful(&text, &document, new, &after, &change));
+        let spliced = splice::apply(&text, &document, &change).filter(good);
+        text = spliced.or_else(|| rewrite(&text, &document, &change).filter(good)).ok_or_else(|| Error::Write {
+            doing: "editing",
+            file: path.to_owned(),
+            what: "its entries cannot be changed without touching others".to_owned(),
+            hint: "kubectl config view --raw writes it in a plain layout; it was left as it is".to_owned(),
+        })?;
+    }
+    if text == original {
+        return Ok(None);
+    }
+    let bytes = encoding.encode(&text);
+    Kubeconfig::read(&bytes, Source::File(path))?;
+    Ok(Some(bytes))
+}
+
+/// The changes, and the one that follows from them.
+fn steps(config: &Kubeconfig, changes: &[Change]) -> Vec<Change> {
+    let removes_current = |change: &Change| matches!(change, Change::Remove { list: "contexts", name } if *name == config.current_context);
+    let mut all = changes.to_vec();
+    if !config.current_context.is_empty() && changes.iter().any(removes_current) {
+        all.push(Change::Unset);
+    }
+    all
+}
+
+/// Whether it is so already.
+fn settled(document: &Document, change: &Change) -> bool {
+    let root = document.root.as_ref();
+    match change {
+        Change::Put(entry) => find(root, entry.list, &entry.name).is_some_and(|item| item.json().is_ok_and(|v| v == entry.whole())),
+        Change::Remove { list, name } => find(root, list, name).is_none(),
+        Change::Unset => root.and_then(|r| r.get("current-context")).is_none_or(|c| c.is_null()),
+    }
+}
+
+fn items<'a>(root: Option<&'a Node>, list: &str) -> &'a [Node] {
+    match root.and_then(|r| r.get(list)).map(|l| &*l.target().kind) {
+        Some(Kind::Sequence(items, _)) => items,
+        _ => &[],
+    }
+}
+
+fn find<'a>(root: Option<&'a Node>, list: &str, name: &str) -> Option<&'a Node> {
+    items(root, list).iter().find(|item| item.name().as_deref() == Some(name))
+}
+
+/// Whether a change did what it should and nothing else: every other entry is there with its values, in the same
+/// order, and what comes after the document is byte for byte what it was.
+fn faithful(text: &str, before: &Document, new: &str, after: &Document, change: &Change) -> bool {
+    if text[before.end..] != new[after.end..] {
+        return false;
+    }
+    let (old, root) = (before.root.as_ref().filter(|r| !r.is_null()), after.root.as_ref());
+    let touched = match change {
+        Change::Put(entry) => entry.list,
+        Change::Remove { list, .. } => list,
+        Change::Unset => "current-context",
+    };
+    let others_stay = match (old.map(Node::entries), root.map(Node::entries)) {
+        (Some(old), Some(new)) => {
+            let kept = old.iter().filter(|(key, _)| *key != touched);
+            kept.clone().count() == new.keys().filter(|key| *key != touched).count()
+                && kept.clone().all(|(key, value)| new.get(key).is_some_and(|v| v.same(value)))
+        }
+        (None, Some(new)) => new.keys().all(|key| key == touched || key == "apiVersion" || key == "kind"),
+        _ => return false,
+    };
+    let (list, name) = match change {
+        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } => (*list, name.as_str()),
+        Change::Unset => return others_stay && root.and_then(|r| r.get(touched)).is_some_and(|c| c.json().is_ok_and(|v| v == "")),
+    };
+    let strangers = |root| items(root, list).iter().filter(|item| item.name().as_deref() != Some(name)).collect::<Vec<_>>();
+    let (was, is) = (strangers(old), strangers(root));
+    others_stay && was.len() == is.len() && was.iter().zip(is).all(|(a, b)| a.same(b)) && settled(after, change)
+}
+
+/// The document written anew, other people's values as they are spelt; comments are lost. For layouts that `splice`
+/// cannot change: an entry that others refer to, say.
+fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
+    let root = document.root.as_ref()?;
+    let Kind::Mapping(pairs, layout) = &*root.target().kind else { return None };
+    let node = |node: &Node| {
+        let mut out = String::new();
+        emit::node(node, &mut out);
+        out
+    };
+    let (list, name) = match change {
+        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } => (*list, Some(name)),
+        Change::Unset => ("current-context", None),
+    };
+    let entry = match change {
+        Change::Put(entry) => Some(entry.whole().to_string()),
+        _ => None,
+    };
+    let value = |key: &str, value: &Node| match name {
+        _ if key != list => node(value),
+        None => "\"\"".to_owned(),
+        Some(name) => {
+            let kept = items(Some(root), list).iter().filter(|item| item.name().as_ref() != Some(name)).map(&node);
+            let all: Vec<String> = kept.chain(entry.clone()).collect();
+            if *layout == Layout::Block && !all.is_empty() { format!("\n- {}", all.join("\n- ")) } else { format!("[{}]", all.join(", ")) }
+        }
+    };
+    let mut lines: Vec<String> = Vec::new();
+    for (key, at) in root.entries() {
+        lines.push(format!("{}: {}", emit::quoted(&key), value(&key, at)));
+    }
+    if let Some(entry) = entry.filter(|_| root.get(list).is_none()) {
+        lines.push(format!("{}: [{entry}]", emit::quoted(list)));
+    }
+    debug_assert!(!pairs.is_empty() || lines.len() <= 1);
+    let start = if text[..document.end].starts_with("---") { "---\n" } else { "" };
+    let body = match layout {
+        Layout::Flow => format!("{{{}}}\n", lines.join(",\n ")),
+        Layout::Block => format!("{}\n", lines.join("\n")),
+    };
+    Some(format!("{start}{body}{}", &text[document.end..]))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! What a kubeconfig says: the fields of client-go's `clientcmd/api`, an empty text being the same as none.
+
+mod decode;
+mod files;
+pub(crate) mod validate;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+pub use files::Files;
+pub(crate) use files::bytes;
+
+use crate::Error;
+
+/// One or several kubeconfigs, merged.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Kubeconfig {
+    /// Clusters by name.
+    pub clusters: BTreeMap<String, Cluster>,
+    /// Users by name.
+    pub users: BTreeMap<String, User>,
+    /// Contexts by name.
+    pub contexts: BTreeMap<String, Context>,
+    /// Name of the context that counts where none is named.
+    pub current_context: String,
+    /// Everything that is used has to stand in it: it comes from somebody who must not read files or run programs here.
+    pub inline: bool,
+}
+
+/// Where an API server is and how it is known.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Cluster {
+    /// URL of the API server.
+    pub server: String,
+    /// Name its certificate has to have, where it is not the server's.
+    pub tls_server_name: String,
+    /// Take any certificate.
+    pub insecure_skip_tls_verify: bool,
+    /// Authorities of its certificate: a PEM file.
+    pub certificate_authority: String,
+    /// Authorities of its certificate: PEM.
+    pub certificate_authority_data: Vec<u8>,
+    /// URL of the proxy to it.
+    pub proxy_url: String,
+    /// Whether answers are to come uncompressed.
+    pub disable_compression: bool,
+    /// What other programs keep here, by name.
+    pub extensions: BTreeMap<String, Value>,
+    /// The file it was read from, if any.
+    pub origin: Option<PathBuf>,
+}
+
+/// Who somebody is to an API server.
+#[derive(Clone, Default, PartialEq)]
+pub struct User {
+    /// A PEM file.
+    pub client_certificate: String,
+    /// PEM.
+    pub client_certificate_data: Vec<u8>,
+    /// A PEM file.
+    pub client_key: String,
+    /// PEM.
+    pub client_key_data: Vec<u8>,
+    /// Bearer token.
+    pub token: String,
+    /// A file with a bearer token, read again and again; counts more than `token`.
+    pub token_file: String,
+    /// User to act as.
+    pub act_as: String,
+    /// Uid to act as.
+    pub act_as_uid: String,
+    /// Groups to act as.
+    pub act_as_groups: Vec<String>,
+    /// Further attributes to act with.
+    pub act_as_user_extra: BTreeMap<String, Vec<String>>,
+    /// Name for basic authentication.
+    pub username: String,
+    /// Password for basic authentication.
+    pub password: String,
+    /// Name of an authentication provider: the kind of plugin that Kubernetes gave up.
+    pub auth_provider: Option<String>,
+    /// A credential plugin.
+    pub exec: Option<Exec>,
+    /// The file it was read from, if any.
+    pub origin: Option<PathBuf>,
+}
+
+/// Names only: everything else is, or may be, secret.
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User").field("act_as", &self.act_as).field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+impl Cluster {
+    /// The field that reads something outside of the kubeconfig, if one does.
+    pub fn outside(&self) -> Option<&'static str> {
+        (!self.certificate_authority.is_empty()).then_some("certificate-authority")
+    }
+}
+
+impl User {
+    /// The field that reads or runs something outside of the kubeconfig, if one does.
+    pub fn outside(&self) -> Option<&'static str> {
+        let fields = [
+            ("exec", self.exec.is_some()),
+            ("auth-provider", self.auth_provider.is_some()),
+            ("tokenFile", !self.token_file.is_empty()),
+            ("client-certificate", !self.client_certificate.is_empty()),
+            ("client-key", !self.client_key.is_empty()),
+        ];
+        fields.into_iter().find_map(|(field, is)| is.then_some(field))
+    }
+}
+
+/// A program that prints credentials.
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+pub struct Exec {
+    /// The program: a path, or a name to look up in `PATH`.
+    pub command: String,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// What is set in its environment, in this order.
+    pub env: Vec<(String, String)>,
+    /// Version of the protocol, with its group.
+    pub api_version: String,
+    /// What to tell people who lack the program.
+    pub install_hint: String,
+    /// Whether it is told about the cluster.
+    pub provide_cluster_info: bool,
+    /// `Never`, `IfAvailable` or `Always`.
+    pub interactive_mode: String,
+}
+
+/// A cluster and a user.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Context {
+    /// Name of the cluster.
+    pub cluster: String,
+    /// Name of the user.
+    pub user: String,
+    /// Namespace where none is named.
+    pub namespace: String,
+    /// The file it was read from, if any.
+    pub origin: Option<PathBuf>,
+}
+
+/// Where a kubeconfig comes from, and so how far it is to be trusted.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Source<'a> {
+    /// A file of the user's: it may name other files, beside itself, and programs.
+    File(&'a Path),
+    /// A secret, by how to call it: who may write it must not read our files or run programs here, so everything
+    /// that is used has to stand in it.
+    Secret(&'a str),
+}
+
+impl Source<'_> {
+    /// How to call it.
+    fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Secret(name) => (*name).to_owned(),
+        }
+    }
+}
+
+impl Kubeconfig {
+    /// Reads one kubeconfig. Paths in it are made relative to its file's directory.
+    ///
+    /// # Errors
+    /// What kubectl would not read either, by line, entry and field.
+    pub fn read(bytes: &[u8], source: Source<'_>) -> Result<Self, Error> {
+        decode::read(bytes, source)
+    }
+
+    /// One context of this name for one cluster and one user.
+    pub fn single(name: &str, cluster: Cluster, user: User) -> Self {
+        let context = Context { cluster: name.to_owned(), user: name.to_owned(), ..Context::default() };
+        Self {
+            clusters: [(name.to_owned(), cluster)].into(),
+            users: [(name.to_owned(), user)].into(),
+            contexts: [(name.to_owned(), context)].into(),
+            current_context: name.to_owned(),
+            inline: false,
+        }
+    }
+
+    /// Takes in what this one lacks of another: entries whole, by name.
+    pub fn merge(&mut self, weaker: Self) {
+        fn fill<T>(mine: &mut BTreeMap<String, T>, theirs: BTreeMap<String, T>) {
+            for (name, entry) in theirs {
+                mine.entry(name).or_insert(entry);
+            }
+        }
+        fill(&mut self.clusters, weaker.clusters);
+        fill(&mut self.users, weaker.users);
+        fill(&mut self.contexts, weaker.contexts);
+        if self.current_context.is_empty() {
+            self.current_context = weaker.current_context;
+        }
+    }
+
+    /// The names of its contexts, for a message.
+    pub fn context_names(&self) -> String {
+        let names: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
+        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    }
+}
+
+#[cfg(test)]
+mod tests;
