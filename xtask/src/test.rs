@@ -83,6 +83,9 @@ const SUITES: &[Suite] = &[
         shell::run(&mut cargo(&["build", "--quiet", "--package", "federation-apiserver", "--bin", "federation-apiserver"]))?;
         real("oracle")
     }),
+    suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs, and what it refuses, against ours", || {
+        shell::run(&mut cargo(&["test", "--quiet", "--package", "federation-client", "--features", "real", "--test", "real_kubectl"]))
+    }),
     suite("requests", true, "the tests of our API server's answers, asked of a real kube-apiserver", requests),
     suite("coredns", true, "a real CoreDNS answers from the records we write", || {
         let args = ["test", "--quiet", "--package", "dns-providers", "--features", "real", "--test", "real_coredns"];
