@@ -38,9 +38,20 @@ pub struct Effort {
     pub limit: Duration,
     /// Longest wait for one endpoint, where there are others; an endpoint that is found dead is left sooner.
     pub each: Duration,
-    /// Whether the request may be done twice: it is read only, or knows by itself that it was done. Others are sent
-    /// to another endpoint only when the one before certainly did not get them.
-    pub repeatable: bool,
+    /// Whether it may be sent again.
+    pub repeat: Repeat,
+}
+
+/// Whether a request may be sent to another endpoint when one did not answer it.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Repeat {
+    /// Only when the one before certainly did not get it.
+    Never,
+    /// It knows by itself that it was done, so one attempt at most does it. What one endpoint refuses says nothing of
+    /// the attempts before: [`Failure::Unanswered`] is told instead.
+    Once,
+    /// It may be done twice: it is read only, or the second time changes nothing.
+    Freely,
 }
 
 /// The endpoints of an etcd cluster. Dropping it ends the probes.
@@ -119,6 +130,10 @@ impl Endpoints {
                         return Ok(answer);
                     }
                     Some(Err(error)) => match failure::reach(&error) {
+                        Reach::Answered if in_doubt && effort.repeat == Repeat::Once => {
+                            let refusal = failure::describe(&error);
+                            return Err(Failure::Unanswered(format!("{why}; then {}: {refusal}", endpoint.url())));
+                        }
                         Reach::Answered => return Err(Failure::Refused(error)),
                         reach => {
                             why = format!("{}: {}", endpoint.url(), failure::describe(&error));
@@ -135,7 +150,7 @@ impl Endpoints {
                 };
                 reached |= failed != Reach::NotConnected;
                 in_doubt |= failed == Reach::Lost;
-                if Instant::now() >= deadline || (failed == Reach::Lost && !effort.repeatable) {
+                if Instant::now() >= deadline || (failed == Reach::Lost && effort.repeat == Repeat::Never) {
                     return Err(Failure::new(in_doubt, why));
                 }
             }
@@ -170,5 +185,43 @@ pub async fn limited<T>(limit: Duration, request: impl Future<Output = Result<T,
             reach => Failure::new(reach == Reach::Lost, failure::describe(&error)),
         }),
         Err(_) => Err(Failure::new(true, format!("no answer within {} s", limit.as_secs_f32()))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tonic::{Code, Status};
+
+    use super::*;
+
+    async fn two() -> Endpoints {
+        let urls = ["http://127.0.0.1:1", "http://127.0.0.1:2"];
+        Endpoints::connect(&urls, &ConnectOptions::new(), Arc::new(|_, _| ())).await.unwrap()
+    }
+
+    fn effort(repeat: Repeat) -> Effort {
+        Effort { limit: Duration::from_secs(60), each: Duration::from_secs(60), repeat }
+    }
+
+    /// One endpoint loses the request, and the next refuses it.
+    async fn lost_then_refused(repeat: Repeat) -> Failure {
+        let mut answers = vec![
+            Status::new(Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded"),
+            Status::new(Code::Unavailable, "etcdserver: request timed out"),
+        ];
+        let request = |_| std::future::ready(Err::<(), _>(Error::GRpcStatus(answers.pop().expect("two requests at most"))));
+        two().await.call(effort(repeat), request).await.unwrap_err()
+    }
+
+    #[tokio::test]
+    async fn a_refusal_says_nothing_of_an_attempt_that_is_in_doubt() {
+        let failure = lost_then_refused(Repeat::Once).await;
+        assert!(matches!(&failure, Failure::Unanswered(why) if why.contains("timed out") && why.contains("space exceeded")), "{failure:?}");
+        assert!(matches!(lost_then_refused(Repeat::Never).await, Failure::Unanswered(_)), "it is not asked again");
+        // Of a read only the answer counts.
+        assert!(matches!(lost_then_refused(Repeat::Freely).await, Failure::Refused(_)));
+        let refused =
+            |_| std::future::ready(Err::<(), _>(Error::GRpcStatus(Status::new(Code::InvalidArgument, "etcdserver: request is too large"))));
+        assert!(matches!(two().await.call(effort(Repeat::Once), refused).await, Err(Failure::Refused(_))), "nothing is in doubt");
     }
 }

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use etcd_client::{Certificate, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
-use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
@@ -25,7 +25,7 @@ pub const NAME: &str = "coredns";
 
 /// How far one request to etcd may go. Transactions are guarded by what was read, and planned anew when the guards do not
 /// hold, so they may be sent twice; a member may lose what it passed on to a leader that died.
-const REQUEST: Effort = Effort { limit: Duration::from_secs(5), each: Duration::from_secs(2), repeatable: true };
+const REQUEST: Effort = Effort { limit: Duration::from_secs(5), each: Duration::from_secs(2), repeat: Repeat::Freely };
 /// Keys fetched at a time: far below gRPC's limit of 4 MiB an answer.
 const PAGE: i64 = 2000;
 /// How often a batch is planned anew when someone else writes the same keys at the same moment.

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daemon::supervise::Supervisor;
 use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, KeyValue, KvClient, ResponseHeader, TlsOptions};
-use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 use futures::stream::BoxStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -32,7 +32,7 @@ const CALL: Duration = Duration::from_secs(4);
 /// lost, and the member does not notice.
 const WRITE: Duration = Duration::from_secs(1);
 /// What may be asked anywhere, twice if need be.
-const REPEATABLE: Effort = Effort { limit: CALL, each: CALL, repeatable: true };
+const REPEATABLE: Effort = Effort { limit: CALL, each: CALL, repeat: Repeat::Freely };
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How often a connection is probed; etcd refuses probes more often than every 5 s.

@@ -3,15 +3,15 @@
 //! A member that dies or hangs leaves its caller in doubt: the write may have been done, or be done yet. Where there
 //! is another endpoint to ask, each write therefore carries a mark: a key of its own that the same transaction
 //! expects as it was and writes. Of all attempts one at most can succeed, however late they arrive, and the mark's
-//! revision tells which did and when. A mark is used by one write at a time, and again by the next; a lease removes
-//! those of processes that are gone.
+//! revision tells which did and when. A mark is used by one write at a time, and again by the next where no attempt of
+//! the one before can come late; a lease removes those that nobody uses any more.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse};
-use etcd_endpoints::{Effort, Endpoint, Failure};
+use etcd_endpoints::{Effort, Endpoint, Failure, Repeat};
 
 use super::{CALL, Etcd, Names, WRITE, kv, refused, signed, unsigned};
 use crate::storage::{ROOT, StorageError};
@@ -45,6 +45,8 @@ struct Mark {
     /// When it was last written; 0 is never.
     revision: u64,
     lease: Option<(i64, Instant)>,
+    /// How often the write that has it was sent.
+    attempts: usize,
 }
 
 impl Once {
@@ -61,10 +63,10 @@ impl Once {
     fn take(&self) -> Option<Mark> {
         let prefix = self.prefix.as_ref()?;
         let mut free = self.free();
-        let made = free.marks.pop();
+        let made = free.marks.pop().map(|mark| Mark { attempts: 0, ..mark });
         Some(made.unwrap_or_else(|| {
             free.made += 1;
-            Mark { key: [prefix, free.made.to_string().as_bytes()].concat(), revision: 0, lease: None }
+            Mark { key: [prefix, free.made.to_string().as_bytes()].concat(), revision: 0, lease: None, attempts: 0 }
         }))
     }
 
@@ -72,10 +74,7 @@ impl Once {
     pub(super) async fn write(&self, etcd: &Etcd, key: &str, expected: u64, op: Op) -> Result<u64, StorageError> {
         let mut mark = self.take();
         let done = write(etcd, mark.as_mut(), key, expected, &op).await;
-        // Of a write that is still in doubt an attempt may be under way: its mark is never used again.
-        if let Some(mark) = mark
-            && !matches!(done, Err(StorageError::Unanswered(_)))
-        {
+        if let Some(mark) = mark.filter(|mark| mark.is_settled(&done)) {
             self.free().marks.push(mark);
         }
         done
@@ -84,7 +83,7 @@ impl Once {
 
 async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u64, op: &Op) -> Result<u64, StorageError> {
     let name = etcd.names.to_etcd(key);
-    let effort = Effort { limit: CALL, each: WRITE, repeatable: mark.is_some() };
+    let effort = Effort { limit: CALL, each: WRITE, repeat: if mark.is_some() { Repeat::Once } else { Repeat::Never } };
     let mut fresh = false;
     loop {
         let mut guards = vec![Compare::mod_revision(name.clone(), CompareOp::Equal, signed(expected))];
@@ -108,6 +107,9 @@ async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u6
         }
         let txn = Txn::new().when(guards).and_then(puts).or_else(looks);
         let attempt = |endpoint: Arc<Endpoint>| {
+            if let Some(mark) = &mut mark {
+                mark.attempts += 1;
+            }
             let txn = txn.clone();
             async move { kv(&endpoint).txn(txn).await }
         };
@@ -124,7 +126,9 @@ async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u6
         };
         let now = etcd.cluster.check(response.header())?;
         if response.succeeded() {
-            mark.into_iter().for_each(|mark| mark.revision = now);
+            if let Some(mark) = mark {
+                mark.revision = now;
+            }
             return Ok(now);
         }
         let mut found = response.op_responses().into_iter().map(|found| match found {
@@ -134,12 +138,12 @@ async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u6
         let current = found.next().flatten().map(|kv| etcd.names.versioned(kv)).transpose()?;
         if let Some(mark) = &mut mark {
             let before = std::mem::replace(&mut mark.revision, found.next().flatten().as_ref().map_or(0, revision));
-            if mark.revision > before {
+            if mark.revision > before && mark.attempts > 1 {
                 // An attempt that seemed lost.
                 return Ok(mark.revision);
             }
-            if mark.revision < before && current.as_ref().map_or(0, |c| c.revision) == expected {
-                // The mark had ended, nothing else was in the way.
+            if mark.revision != before && current.as_ref().map_or(0, |c| c.revision) == expected {
+                // Only the mark was in the way: it had ended, or was not as it should be.
                 continue;
             }
         }
@@ -148,6 +152,16 @@ async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u6
 }
 
 impl Mark {
+    /// Whether the next write may have it, and begins anew: not when an attempt of this one may still be under way, or be
+    /// done and not known. One that was done ends all others, which expect the mark as it was before.
+    fn is_settled(&self, done: &Result<u64, StorageError>) -> bool {
+        match done {
+            Ok(_) => true,
+            Err(StorageError::Conflict { .. }) => self.attempts == 1,
+            Err(_) => false,
+        }
+    }
+
     /// A lease that lasts for a while yet.
     async fn lease(&mut self, etcd: &Etcd, fresh: bool) -> Result<i64, StorageError> {
         if let Some((id, since)) = self.lease
@@ -168,4 +182,25 @@ fn revision(kv: &KeyValue) -> u64 {
 
 fn is_lease_missing(error: &etcd_client::Error) -> bool {
     matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains("lease not found"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_used_again_only_when_no_attempt_can_come_late() {
+        let settled = |attempts, done| Mark { key: Vec::new(), revision: 3, lease: None, attempts }.is_settled(&done);
+        let conflict = || Err(StorageError::Conflict { current: None });
+        assert!(settled(1, Ok(4)) && settled(2, Ok(4)) && settled(1, conflict()));
+        assert!(!settled(2, conflict()), "the lost attempt may succeed when the key is as it was again");
+        for error in [
+            StorageError::Unanswered(String::new()),
+            StorageError::Unavailable(String::new()),
+            StorageError::TooLarge(String::new()),
+            StorageError::Corrupt(String::new()),
+        ] {
+            assert!(!settled(1, Err(error.clone())), "{error}");
+        }
+    }
 }
