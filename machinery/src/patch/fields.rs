@@ -7,7 +7,7 @@ mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub(crate) use self::element::ByValue;
+pub(crate) use self::element::{ByValue, MAX_SHOWN};
 pub use self::element::{PathElement, Scalar, display_path};
 
 /// A set of paths, as a tree.

@@ -33,10 +33,16 @@ impl Ord for ByValue<'_> {
             (Value::Number(a), Value::Number(b)) => Exact::of(a).cmp(&Exact::of(b)),
             (Value::String(a), Value::String(b)) => a.cmp(b),
             (Value::Bool(a), Value::Bool(b)) => a.cmp(b),
-            (Value::Array(_), Value::Array(_)) | (Value::Object(_), Value::Object(_)) => self.0.to_string().cmp(&other.0.to_string()),
+            // Up to the first difference, so that two cost no more than the smaller of them.
+            (Value::Array(a), Value::Array(b)) => a.iter().map(ByValue).cmp(b.iter().map(ByValue)),
+            (Value::Object(a), Value::Object(b)) => a.iter().map(entry).cmp(b.iter().map(entry)),
             (a, b) => rank(a).cmp(&rank(b)),
         }
     }
+}
+
+fn entry<'a>((name, value): (&'a String, &'a Value)) -> (&'a String, ByValue<'a>) {
+    (name, ByValue(value))
 }
 
 fn rank(value: &Value) -> u8 {
@@ -123,7 +129,7 @@ impl PartialEq for Scalar {
 impl Eq for Scalar {}
 
 /// Most bytes that are shown of one element.
-const MAX_SHOWN: usize = 253;
+pub(crate) const MAX_SHOWN: usize = 253;
 
 /// A path as conflicts name it: `.spec.containers[name="web"].image`.
 pub fn display_path(path: &[PathElement]) -> String {
@@ -155,15 +161,34 @@ mod tests {
         ]
     }
 
+    fn nested() -> impl Strategy<Value = Value> {
+        prop_oneof![number(), Just(json!("a")), Just(json!(null))].prop_recursive(2, 8, 3, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                prop::collection::btree_map("[ab]", inner, 0..3).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    fn in_one_order(a: &Value, b: &Value, c: &Value) -> Result<(), TestCaseError> {
+        let [a, b, c] = [ByValue(a), ByValue(b), ByValue(c)];
+        prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
+        if a <= b && b <= c {
+            prop_assert!(a <= c);
+            prop_assert_eq!(a == c, a == b && b == c);
+        }
+        Ok(())
+    }
+
     proptest! {
         #[test]
+        fn values_have_one_order(a in nested(), b in nested(), c in nested()) {
+            in_one_order(&a, &b, &c)?;
+        }
+
+        #[test]
         fn numbers_have_one_order(a in number(), b in number(), c in number()) {
-            let [a, b, c] = [ByValue(&a), ByValue(&b), ByValue(&c)];
-            prop_assert_eq!(a.cmp(&b), b.cmp(&a).reverse());
-            if a <= b && b <= c {
-                prop_assert!(a <= c);
-                prop_assert_eq!(a == c, a == b && b == c);
-            }
+            in_one_order(&a, &b, &c)?;
         }
     }
 
@@ -171,6 +196,7 @@ mod tests {
     fn the_same_number_is_the_same_however_it_is_written() {
         assert_eq!(Scalar(json!(1)), Scalar(json!(1.0)));
         assert_eq!(Scalar(json!(0)), Scalar(json!(-0.0)));
+        assert_eq!(Scalar(json!([{"a": 1}])), Scalar(json!([{"a": 1.0}])));
         assert!(Scalar(json!((1_i64 << 53) + 1)) > Scalar(json!((1_u64 << 53) as f64)));
         assert!(Scalar(json!(u64::MAX)) < Scalar(json!(1e300)) && Scalar(json!(i64::MIN)) > Scalar(json!(-1e300)));
     }

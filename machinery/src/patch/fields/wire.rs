@@ -1,6 +1,8 @@
 //! `FieldsV1`: nested objects whose keys are path elements; `.` says that the element itself is in
 //! the set where longer paths are too.
 
+use std::collections::btree_map::Entry;
+
 use serde_json::{Map, Value, json};
 
 use super::FieldSet;
@@ -52,8 +54,10 @@ fn read(map: &Map<String, Value>) -> Result<(FieldSet, bool), String> {
             out.members.insert(element.clone());
         }
         if !child.is_empty() {
-            let merged = out.children.get(&element).map_or_else(|| child.clone(), |other| other.union(&child));
-            out.children.insert(element, merged);
+            match out.children.entry(element) {
+                Entry::Vacant(place) => drop(place.insert(child)),
+                Entry::Occupied(mut same) => same.get_mut().absorb(&child),
+            }
         }
     }
     let leaf = out.is_empty();

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::{Below, Fault, Object, PATCH};
-use crate::patch::fields::ByValue;
+use crate::clip;
+use crate::patch::fields::{ByValue, MAX_SHOWN};
 use crate::patch::json::same;
 
 impl Below<'_> {
@@ -64,7 +65,7 @@ fn positions<'a>(values: impl Iterator<Item = Option<&'a Value>>) -> BTreeMap<By
 
 fn merge_scalars(original: &[Value], patch: &[Value]) -> Result<Vec<Value>, Fault> {
     if let Some(odd) = original.iter().chain(patch).find(|v| v.is_object() || v.is_array()) {
-        return Err(Fault::Misfit(format!("a list of scalars cannot be merged with {odd}")));
+        return Err(Fault::Misfit(format!("a list of scalars cannot be merged with {}", shown(odd))));
     }
     let mut seen = BTreeSet::new();
     let merged = original.iter().chain(patch).filter(|item| seen.insert(ByValue(item))).cloned().collect();
@@ -97,7 +98,11 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
             }
         }
         if !found {
-            return Err(Fault::Malformed(format!("the order of the list in the patch does not match {}: {id}", super::ELEMENT_ORDER)));
+            return Err(Fault::Malformed(format!(
+                "the order of the list in the patch does not match {}: {}",
+                super::ELEMENT_ORDER,
+                shown(id)
+            )));
         }
     }
     Ok(())
@@ -144,9 +149,17 @@ fn identity<'a>(item: &'a Value, key: Option<&str>) -> Result<&'a Value, Fault> 
 }
 
 fn key_of<'a>(item: &'a Value, key: &str) -> Result<&'a Value, Fault> {
-    item.get(key).ok_or_else(|| Fault::Misfit(format!("{item} does not contain the declared merge key: {key}")))
+    match item.get(key) {
+        Some(Value::Array(_) | Value::Object(_)) => Err(Fault::Misfit(format!("{} has no scalar as its merge key {key}", shown(item)))),
+        Some(value) => Ok(value),
+        None => Err(Fault::Misfit(format!("{} does not contain the declared merge key: {key}", shown(item)))),
+    }
+}
+
+fn shown(item: &Value) -> String {
+    clip::shown(&item.to_string(), MAX_SHOWN).into_owned()
 }
 
 fn object(item: &Value) -> Result<Object, Fault> {
-    item.as_object().cloned().ok_or_else(|| Fault::Misfit(format!("{item} is not an object")))
+    item.as_object().cloned().ok_or_else(|| Fault::Misfit(format!("{} is not an object", shown(item))))
 }

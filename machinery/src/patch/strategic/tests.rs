@@ -43,12 +43,34 @@ fn what_is_wrong_with_a_patch_is_said() {
         (json!({"spec": {"$patch": "frob"}}), 400, "unknown value of $patch: \"frob\""),
         (json!({"spec": {"$retainKeys": ["a"], "b": 1}}), 400, "the patch sets \"b\""),
         (json!({"metadata": {"$deleteFromPrimitiveList/finalizers": 1}}), 400, "must be a list"),
+        (with_containers(&json!([{"name": {"a": 1}}])), 422, "no scalar as its merge key name"),
+        (with_containers(&json!([{"name": ["a"], "$patch": "delete"}])), 422, "no scalar as its merge key name"),
+        (json!({"spec": {"template": {"spec": {"$setElementOrder/containers": [{"name": {}}]}}}}), 422, "no scalar as its merge key name"),
         (with_containers(&json!(["scalar"])), 422, "does not contain the declared merge key"),
     ];
     for (patch, code, part) in cases {
         let error = patched(&old, &patch).expect_err("must fail");
         assert!(error.code == code && error.message.contains(part), "{patch}: {error:?}");
     }
+}
+
+#[test]
+fn d5_large_merge_keys_are_refused_at_once() {
+    let started = std::time::Instant::now();
+    let mut items: Vec<Value> = (0..70_000).map(|n| json!({"name": {"a": n}})).collect();
+    items.push(json!({"name": {"b": "x".repeat(1_400_000)}}));
+    let items = Value::from(items);
+    let order = json!({"spec": {"template": {"spec": {"$setElementOrder/containers": items}}}});
+    let old = with_containers(&json!([{"name": "a"}]));
+    for patch in [with_containers(&items), order] {
+        let error = patched(&old, &patch).expect_err("must fail");
+        assert!(error.code == 422 && error.message.len() < 1000, "{}", error.message.len());
+    }
+    // Where objects are compared all the same, they are so up to their first difference.
+    let finalizers = |list: &Value| json!({"metadata": {"finalizers": list}});
+    let gone = json!({"metadata": {"$deleteFromPrimitiveList/finalizers": items}});
+    assert_eq!(patched(&finalizers(&items), &gone).expect("fits"), finalizers(&json!([])));
+    assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 proptest! {
