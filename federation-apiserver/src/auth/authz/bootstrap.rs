@@ -99,8 +99,8 @@ fn complete_role(fresh: &mut Value, wanted: &Value) {
     // Rules that cannot be read grant nothing and are replaced.
     let rules = |object: &Value| -> Vec<Rule> { read::<Role>(object).ok().and_then(|role| role.rules).unwrap_or_default() };
     let (held, wanted) = (rules(fresh), rules(wanted));
-    let lacking = match missing(&held, &wanted) {
-        Ok(lacking) => divided(&lacking, usize::MAX),
+    let lacking = match missing(&held, &wanted).and_then(|lacking| divided(&lacking, usize::MAX)) {
+        Ok(lacking) => lacking,
         Err(TooMuch) => wanted.into_iter().filter(|rule| !held.contains(rule)).collect(),
     };
     if !lacking.is_empty() {

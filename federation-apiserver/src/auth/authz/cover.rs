@@ -1,13 +1,16 @@
 //! Whether some rules allow all that others allow, decided dimension by dimension: the combinations of what a rule lists
 //! may be more than there is memory for.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use super::rule::{Rule, url_covers};
 
 /// Rules compared with rules, at most, in one question. It takes well below a second; ordinary roles need thousands.
 const MAX_WORK: usize = 20_000_000;
+
+/// Bytes of verbs in rules that are told, at most.
+const MAX_TOLD: usize = 4 << 20;
 
 /// The question is too large to be decided; whoever asks must refuse.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -31,11 +34,16 @@ pub fn missing(held: &[Rule], wanted: &[Rule]) -> Result<Vec<Rule>, TooMuch> {
 
 /// The same rules with one group and resource or one path, and at most one name each, as messages show them; at most so
 /// many.
-pub fn divided(rules: &[Rule], most: usize) -> Vec<Rule> {
-    let mut out: Vec<Rule> = Vec::new();
+///
+/// # Errors
+/// They would take too long to tell.
+pub fn divided(rules: &[Rule], most: usize) -> Result<Vec<Rule>, TooMuch> {
+    let mut out: Vec<(Rule, HashSet<&str>)> = Vec::new();
     let mut known: HashMap<Rule, usize> = HashMap::new();
+    let mut left = MAX_TOLD;
     let one = |text: &String| vec![text.clone()];
-    for rule in rules {
+    'rules: for rule in rules {
+        let verbs = rule.verbs.iter().map(|v| 1 + v.len()).sum::<usize>();
         let names = if rule.resource_names.is_empty() { vec![Vec::new()] } else { rule.resource_names.iter().map(one).collect() };
         let places = rule.api_groups.iter().flat_map(|g| rule.resources.iter().map(move |r| (g, r)));
         let resources = places.flat_map(|(g, r)| {
@@ -43,20 +51,21 @@ pub fn divided(rules: &[Rule], most: usize) -> Vec<Rule> {
         });
         let urls = rule.non_resource_urls.iter().map(|u| Rule { non_resource_urls: one(u), ..Rule::default() });
         for part in resources.chain(urls) {
-            match known.get(&part) {
-                Some(at) => {
-                    let verbs = &mut out[*at].verbs;
-                    verbs.extend(rule.verbs.iter().filter(|v| !verbs.contains(v)).cloned().collect::<Vec<_>>());
-                }
-                None if out.len() == most => return out,
+            left = left.checked_sub(1 + verbs).ok_or(TooMuch)?;
+            let at = match known.get(&part) {
+                Some(at) => *at,
+                None if out.len() == most => break 'rules,
                 None => {
                     known.insert(part.clone(), out.len());
-                    out.push(Rule { verbs: rule.verbs.clone(), ..part });
+                    out.push((part, HashSet::new()));
+                    out.len() - 1
                 }
-            }
+            };
+            let (part, told) = &mut out[at];
+            part.verbs.extend(rule.verbs.iter().filter(|v| told.insert(v)).cloned());
         }
     }
-    out
+    Ok(out.into_iter().map(|(rule, _)| rule).collect())
 }
 
 /// Indexes of held rules, ascending.
@@ -122,12 +131,15 @@ impl<'a> Dimension<'a> {
     fn new(
         values: impl Iterator<Item = &'a str>,
         put: fn(&mut Rule, Vec<String>),
-        mut holders: impl FnMut(&str) -> Result<Holders, TooMuch>,
+        search: &mut Search,
+        mut holders: impl FnMut(&str, &mut Search) -> Result<Holders, TooMuch>,
     ) -> Result<Self, TooMuch> {
         let mut classes: Vec<Class<'a>> = Vec::new();
         let mut known: HashMap<Holders, usize> = HashMap::new();
-        for value in values {
-            let holders = holders(value)?;
+        let mut seen = HashSet::new();
+        for value in values.filter(|value| seen.insert(*value)) {
+            let holders = holders(value, search)?;
+            search.spend(1 + holders.len())?;
             let at = *known.entry(Rc::clone(&holders)).or_insert_with(|| {
                 classes.push(Class { values: Vec::new(), holders });
                 classes.len() - 1
@@ -151,7 +163,7 @@ impl<'a> Held<'a> {
     }
 
     fn verbs<'w>(&self, wanted: &'w Rule, search: &mut Search) -> Result<Dimension<'w>, TooMuch> {
-        Dimension::new(wanted.verbs.iter().map(String::as_str), |r, v| r.verbs = v, |v| self.verbs.holders(&[v], search))
+        Dimension::new(wanted.verbs.iter().map(String::as_str), |r, v| r.verbs = v, search, |v, search| self.verbs.holders(&[v], search))
     }
 
     fn on_resources<'w>(&self, wanted: &'w Rule, search: &mut Search) -> Result<Vec<Dimension<'w>>, TooMuch> {
@@ -161,8 +173,13 @@ impl<'a> Held<'a> {
         };
         let mut out = vec![
             self.verbs(wanted, search)?,
-            Dimension::new(wanted.api_groups.iter().map(String::as_str), |r, v| r.api_groups = v, |g| self.groups.holders(&[g], search))?,
-            Dimension::new(wanted.resources.iter().map(String::as_str), |r, v| r.resources = v, |r| resource(r, search))?,
+            Dimension::new(
+                wanted.api_groups.iter().map(String::as_str),
+                |r, v| r.api_groups = v,
+                search,
+                |g, search| self.groups.holders(&[g], search),
+            )?,
+            Dimension::new(wanted.resources.iter().map(String::as_str), |r, v| r.resources = v, search, resource)?,
         ];
         if wanted.resource_names.is_empty() {
             // No name at all: whatever is not limited to names.
@@ -170,7 +187,7 @@ impl<'a> Held<'a> {
             out.push(Dimension { classes, put: |_, _| {} });
         } else {
             let names = wanted.resource_names.iter().map(String::as_str);
-            out.push(Dimension::new(names, |r, v| r.resource_names = v, |n| self.names.holders(&[n], search))?);
+            out.push(Dimension::new(names, |r, v| r.resource_names = v, search, |n, search| self.names.holders(&[n], search))?);
         }
         Ok(out)
     }
@@ -182,7 +199,7 @@ impl<'a> Held<'a> {
             Ok(self.rules.iter().enumerate().filter(|(_, r)| covers(r)).map(|(at, _)| at).collect())
         };
         let urls = wanted.non_resource_urls.iter().map(String::as_str);
-        Ok(vec![self.verbs(wanted, search)?, Dimension::new(urls, |r, v| r.non_resource_urls = v, |u| url(u, search))?])
+        Ok(vec![self.verbs(wanted, search)?, Dimension::new(urls, |r, v| r.non_resource_urls = v, search, url)?])
     }
 }
 
@@ -287,13 +304,35 @@ mod tests {
         let lacking = missing(&held, std::slice::from_ref(&big)).unwrap();
         let combinations: usize = lacking.iter().map(|r| r.verbs.len() * r.api_groups.len() * r.resources.len()).sum();
         assert_eq!(combinations, 5000 * 5000 * 5000 - 5000 * 5000 - 4999);
-        assert_eq!(divided(&lacking, 100).len(), 100);
+        assert_eq!(divided(&lacking, 100).unwrap().len(), 100);
         let big = std::slice::from_ref(&big);
         assert_eq!(missing(&[Rule::all_resources()], big), Ok(vec![]));
         assert_eq!(missing(big, big), Ok(vec![]));
         // One rule for each verb covers the whole only together.
         let each: Vec<Rule> = (0..200).map(|n| Rule { verbs: vec![format!("v{n}")], ..rule(200) }).collect();
         assert_eq!(missing(&each, &[rule(200)]), Ok(vec![]));
+        assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    }
+
+    #[test]
+    fn d7_duplicates_and_names_cost_what_they_are() {
+        let started = Instant::now();
+        // What two rules say of one place is told as one rule.
+        let verbs = list("v", 150_000);
+        let half = |from: usize| Rule { verbs: verbs[from..from + 100_000].to_vec(), ..Rule::on(&["g"], &["r"], &[]) };
+        let told = divided(&[half(0), half(50_000)], 100).unwrap();
+        assert!(told.len() == 1 && told[0].verbs == verbs, "{} {}", told.len(), told[0].verbs.len());
+        // The same value many times is one.
+        let again = Rule { resources: vec!["r".into(); 100_000], ..half(0) };
+        let lacking = missing(&[], &[again.clone(), again]).unwrap();
+        assert!(lacking.iter().all(|r| r.resources == ["r"]));
+        // More than may be told, though the places are few.
+        assert_eq!(divided(&[Rule { resources: list("r", 100), ..half(0) }], 100), Err(TooMuch));
+        // Each name is held by all that name none, and these are looked at for each.
+        let held: Vec<Rule> = (0..20_000).map(|n| Rule::on(&["g"], &["r"], &[&format!("v{n}")])).collect();
+        let named = Rule { resource_names: list("n", 100_000), ..Rule::on(&["g"], &["r"], &["v0"]) };
+        assert_eq!(missing(&held, std::slice::from_ref(&named)), Err(TooMuch));
+        assert_eq!(missing(&held[..100], std::slice::from_ref(&named)), Ok(vec![]));
         assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
     }
 

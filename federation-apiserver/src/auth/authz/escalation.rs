@@ -78,16 +78,18 @@ fn unfit(kind: RbacKind, problem: &serde_json::Error) -> ApiError {
 
 fn confirm(auth: &Authorization, user: &UserInfo, kind: RbacKind, namespace: &str, name: &str, wanted: &[Rule]) -> Result<(), ApiError> {
     let held = auth.rules_for(user, namespace);
-    let lacking = match missing(&held, wanted) {
-        Ok(lacking) if lacking.is_empty() => return Ok(()),
-        Ok(lacking) => lacking,
+    let lacking = missing(&held, wanted);
+    if lacking.as_ref().is_ok_and(Vec::is_empty) {
+        return Ok(());
+    }
+    let mut lines: Vec<String> = match lacking.and_then(|lacking| divided(&lacking, MAX_TOLD)) {
+        Ok(told) => told.iter().map(Rule::compact).collect(),
         Err(TooMuch) => {
             let action =
                 format!("these rules are too many to compare with those user {:?} holds; divide them over several roles", user.name);
             return Err(ApiError::forbidden(GROUP, kind.plural(), name, &action));
         }
     };
-    let mut lines: Vec<String> = divided(&lacking, MAX_TOLD).iter().map(Rule::compact).collect();
     lines.sort();
     lines.dedup();
     if lines.len() == MAX_TOLD {
