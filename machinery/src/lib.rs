@@ -3,6 +3,7 @@
 pub mod clip;
 pub mod codec;
 pub mod depth;
+pub mod discovery;
 pub mod openapi;
 pub mod patch;
 pub mod schema;

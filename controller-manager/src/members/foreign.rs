@@ -5,34 +5,30 @@ use serde_json::Value;
 
 use super::request::query_value;
 use federation_api::keys;
+use machinery::discovery::Collection;
 
 /// Objects per page.
 const PAGE: usize = 250;
 
-/// API groups that compute what they list from other objects.
-const COMPUTED: [&str; 3] = ["metrics.k8s.io", "custom.metrics.k8s.io", "external.metrics.k8s.io"];
-
-/// Resources that only say something about other objects.
-const DERIVED: [&str; 4] = ["events", "endpoints", "endpointslices", "leases"];
+/// Resources that only say something about other objects, each after its group.
+const DERIVED: [(&str, &str); 5] = [
+    ("", "events"),
+    ("events.k8s.io", "events"),
+    ("", "endpoints"),
+    ("discovery.k8s.io", "endpointslices"),
+    ("coordination.k8s.io", "leases"),
+];
 
 /// Controllers whose own objects are looked at: what they made goes and stays with them.
 const OWNERS: [&str; 7] = ["Deployment", "ReplicaSet", "DaemonSet", "Job", "StatefulSet", "CronJob", "ReplicationController"];
 
-/// Paths of the API versions to look through, out of the answer to `/apis`: the preferred version of each group.
-pub(super) fn versions(groups: &Value) -> Vec<String> {
-    let stored = groups["groups"].as_array().into_iter().flatten().filter(|g| !g["name"].as_str().is_some_and(|n| COMPUTED.contains(&n)));
-    let preferred = stored.filter_map(|g| g["preferredVersion"]["groupVersion"].as_str().map(|version| format!("/apis/{version}")));
-    std::iter::once("/api/v1".to_owned()).chain(preferred).collect()
-}
-
-/// Collections of a namespace to look through, as resource and path, out of what an API version says of itself; what
-/// carries this federation's label is left out.
-pub(super) fn collections(version: &str, resources: &Value, namespace: &str, federation: &str) -> Vec<(String, String)> {
-    let query = format!("limit={PAGE}&labelSelector={}", query_value(&format!("{}!={federation}", keys::MANAGED_BY)));
-    let listed = |r: &&Value| r["namespaced"] == true && r["verbs"].as_array().is_some_and(|verbs| verbs.iter().any(|v| v == "list"));
-    let names = resources["resources"].as_array().into_iter().flatten().filter(listed).filter_map(|r| r["name"].as_str());
-    let own = names.filter(|name| !name.contains('/') && !DERIVED.contains(name));
-    own.map(|name| (name.to_owned(), format!("{version}/namespaces/{namespace}/{name}?{query}"))).collect()
+/// Path to list a collection of a namespace by, unless it only says something about other objects; what carries this
+/// federation's label is left out.
+pub(super) fn path(collection: &Collection, namespace: &str, federation: &str) -> Option<String> {
+    let Collection { version, resource, .. } = collection;
+    let derived = DERIVED.contains(&(version.group.as_str(), resource.as_str()));
+    let selector = query_value(&format!("{}!={federation}", keys::MANAGED_BY));
+    (!derived).then(|| format!("{}/namespaces/{namespace}/{resource}?limit={PAGE}&labelSelector={selector}", version.path()))
 }
 
 /// Name of the first object of a list that neither Kubernetes nor a controller of another object made.
@@ -57,6 +53,7 @@ fn is_by_product(resource: &str, item: &Value) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use machinery::discovery::GroupVersion;
     use serde_json::json;
 
     use super::*;
@@ -80,17 +77,15 @@ mod tests {
 
     #[test]
     fn d25_every_kind_a_namespace_can_hold_is_looked_at() {
-        let group = |name: &str| json!({"name": name, "preferredVersion": {"groupVersion": format!("{name}/v1")}});
-        let groups = json!({"groups": [group("apps"), group("metrics.k8s.io"), group("palantir.example.com")]});
-        assert_eq!(versions(&groups), ["/api/v1", "/apis/apps/v1", "/apis/palantir.example.com/v1"]);
-
-        let resource = |name: &str, namespaced: bool, verb: &str| json!({"name": name, "namespaced": namespaced, "verbs": [verb]});
-        let resources = json!({"resources": [
-            resource("roles", true, "list"), resource("roles/status", true, "list"), resource("nodes", false, "list"),
-            resource("bindings", true, "create"), resource("events", true, "list"),
-        ]});
-        let path = "/api/v1/namespaces/demo/roles?limit=250&labelSelector=federation.kubernetes.io%2Fmanaged-by%21%3Dfellowship";
-        assert_eq!(collections("/api/v1", &resources, "demo", "fellowship"), [("roles".to_owned(), path.to_owned())]);
+        let path = |group: &str, api_version: &str, resource: &str| {
+            let version = GroupVersion { group: group.into(), api_version: api_version.into() };
+            super::path(&Collection { version, resource: resource.into(), kind: "K".into() }, "demo", "fellowship")
+        };
+        let expected = "/api/v1/namespaces/demo/secrets?limit=250&labelSelector=federation.kubernetes.io%2Fmanaged-by%21%3Dfellowship";
+        assert_eq!(path("", "v1", "secrets").as_deref(), Some(expected));
+        assert_eq!((path("", "v1", "events"), path("events.k8s.io", "events.k8s.io/v1", "events")), (None, None));
+        // Somebody's own kind of that name is none of Kubernetes' own.
+        assert!(path("shire.example.com", "shire.example.com/v1", "events").is_some());
 
         let account = |name: &str| first("serviceaccounts", &json!({"items": [{"metadata": {"name": name}}]}));
         assert_eq!((account("default"), account("builder").as_deref()), (None, Some("builder")));

@@ -13,6 +13,7 @@ use daemon::trace::{TARGET, field};
 use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
+use machinery::discovery;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{
@@ -42,6 +43,8 @@ const REPORTS: usize = 16;
 const SURVEY_PAGE: usize = 500;
 /// Longest wait for one answer of a member.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// Why a namespace is left alone for now.
+const UNSEEN: &str = "whether others use the namespace cannot be seen";
 
 /// One stretch of time in which a member can be reached.
 #[derive(Clone)]
@@ -319,11 +322,13 @@ impl Exchange {
 
     /// Why a namespace cannot be deleted: deleting it would destroy what the federation did not make, or might.
     async fn in_use(&mut self, namespace: &str) -> Result<Option<String>, Outcome> {
-        let groups = self.read("/apis").await?;
-        for version in foreign::versions(&groups) {
-            let resources = self.read(&version).await?;
-            for (resource, path) in foreign::collections(&version, &resources, namespace, &self.federation) {
-                if let Some(reason) = self.first_foreign(&resource, &path).await? {
+        let mut collections = discovery::Collections::default();
+        for version in discovery::versions(&self.read("/apis").await?).map_err(unseen)? {
+            let resources = self.read(&version.path()).await?;
+            for collection in collections.of(&version, &resources).map_err(unseen)? {
+                if let Some(path) = foreign::path(&collection, namespace, &self.federation)
+                    && let Some(reason) = self.first_foreign(&collection.resource, &path).await?
+                {
                     return Ok(Some(reason));
                 }
             }
@@ -337,7 +342,7 @@ impl Exchange {
         if reply.status == StatusCode::OK {
             return parsed(&reply);
         }
-        let reason = format!("whether others use the namespace cannot be seen, {path}: {}", reply.message());
+        let reason = format!("{UNSEEN}, {path}: {}", reply.message());
         Err(Outcome::Failed { reason, retry_after: reply.retry_after })
     }
 
@@ -353,6 +358,9 @@ impl Exchange {
                 _ => return Err(failed(&reply)),
             }
             let list: Value = parsed(&reply)?;
+            if list.get("items").is_none() {
+                return Err(Outcome::Failed { reason: format!("{UNSEEN}, {page}: the answer is no list"), retry_after: None });
+            }
             if let Some(name) = foreign::first(resource, &list) {
                 return Ok(Some(format!("it holds {resource} \"{name}\", which the federation did not make")));
             }
@@ -414,6 +422,11 @@ impl Exchange {
 #[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
 fn endless(error: super::request::Endless) -> Outcome {
     Outcome::Failed { reason: error.to_string(), retry_after: None }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn unseen(error: discovery::Unreadable) -> Outcome {
+    Outcome::Failed { reason: format!("{UNSEEN}, {error}"), retry_after: None }
 }
 
 /// uid of the controller of an object.
@@ -495,16 +508,51 @@ mod tests {
     /// An exchange with a member that answers as `answer` says, from how often it was asked.
     fn exchange(answer: fn(usize, &str) -> std::io::Result<(u16, Value)>) -> Exchange {
         let asked = std::sync::atomic::AtomicUsize::new(0);
+        exchange_with(move |uri| answer(asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst), uri.query().unwrap_or_default()))
+    }
+
+    /// An exchange with a member that answers as `answer` says.
+    fn exchange_with(answer: impl Fn(&http::Uri) -> std::io::Result<(u16, Value)> + Send + 'static) -> Exchange {
         let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
-            let count = asked.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            let query = request.uri().query().unwrap_or_default();
-            std::future::ready(answer(count, query).map(|(status, body)| {
+            std::future::ready(answer(request.uri()).map(|(status, body)| {
                 let mut response = http::Response::new(kube::client::Body::from(body.to_string().into_bytes()));
                 *response.status_mut() = StatusCode::from_u16(status).expect("a status");
                 response
             }))
         });
         Exchange { client: kube::Client::new(service, "default"), federation: "fellowship".into(), reports: Vec::new() }
+    }
+
+    #[tokio::test]
+    async fn d25_a_namespace_that_holds_only_another_version_of_a_group_is_in_use() {
+        let answer = |held: &'static str, broken: &'static str| {
+            move |uri: &http::Uri| {
+                let resource = |name: &str| json!({"name": name, "kind": "K", "namespaced": true, "verbs": ["list"]});
+                let version = |v: &str| json!({"groupVersion": format!("istio.example.com/{v}"), "version": v});
+                let body = match uri.path() {
+                    path if path == broken => return Ok((503, json!({"message": "no endpoints"}))),
+                    "/apis" => {
+                        json!({"groups": [{"name": "istio.example.com", "versions": [version("v1"), version("v1alpha3")], "preferredVersion": version("v1")}]})
+                    }
+                    "/api/v1" => json!({"resources": []}),
+                    "/apis/istio.example.com/v1" => json!({"resources": [resource("gateways")]}),
+                    "/apis/istio.example.com/v1alpha3" => json!({"resources": [resource("gateways"), resource("envoyfilters")]}),
+                    path if path == held => json!({"items": [{"metadata": {"name": "precious"}}]}),
+                    path if path.contains("/namespaces/demo/") => json!({"items": []}),
+                    path => panic!("asked for {path}"),
+                };
+                Ok((200, body))
+            }
+        };
+        let older = "/apis/istio.example.com/v1alpha3/namespaces/demo/envoyfilters";
+        let reason = exchange_with(answer(older, "")).in_use("demo").await.unwrap().unwrap();
+        assert_eq!(reason, "it holds envoyfilters \"precious\", which the federation did not make");
+        assert_eq!(exchange_with(answer("", "")).in_use("demo").await.unwrap(), None);
+
+        let Err(Outcome::Failed { reason, .. }) = exchange_with(answer("", "/apis/istio.example.com/v1alpha3")).in_use("demo").await else {
+            panic!("nobody knows what it holds")
+        };
+        assert_eq!(reason, "whether others use the namespace cannot be seen, /apis/istio.example.com/v1alpha3: no endpoints");
     }
 
     #[tokio::test]

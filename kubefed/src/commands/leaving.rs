@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use federation_api::keys;
 use futures::future::join_all;
+use http::Request;
 use k8s_openapi::api::core::v1::Namespace;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use kube::api::{DynamicObject, ListParams};
 use kube::core::{ApiResource, PartialObjectMeta};
-use kube::discovery::{Discovery, Scope, verbs};
 use kube::{Resource, ResourceExt};
+use machinery::discovery::{self, Collection, Collections};
+use serde_json::Value;
 
 use crate::connection::Connection;
 use crate::error::{Failure, chain};
@@ -30,16 +32,13 @@ pub(super) fn is_account_token(secret: &DynamicObject) -> bool {
 /// # Errors
 /// When some kind could not be listed, so that nobody can say.
 pub(super) async fn contents(connection: &Connection, namespace: &str) -> Result<Vec<String>, Failure> {
-    let client = connection.client.clone();
-    // kube's discovery skips nothing by itself; a broken aggregated API makes it fail, and then nothing is removed.
-    let discovery =
-        Discovery::new(client).exclude(&["metrics.k8s.io"]).run().await.map_err(|e| connection.failed("listing API resources", &e))?;
-    let resources: Vec<ApiResource> = discovery
-        .groups()
-        .flat_map(|group| group.recommended_resources())
-        .filter(|(resource, caps)| caps.scope == Scope::Namespaced && caps.supports_operation(verbs::LIST) && !is_derived(resource))
-        .map(|(resource, _)| resource)
-        .collect();
+    // What cannot be asked may be what people would miss: a broken aggregated API makes it fail, and nothing is removed.
+    let mut collections = Collections::default();
+    let mut resources: Vec<ApiResource> = Vec::new();
+    for version in discovery::versions(&read(connection, "/apis").await?).map_err(unseen)? {
+        let served = read(connection, &version.path()).await?;
+        resources.extend(collections.of(&version, &served).map_err(unseen)?.into_iter().filter(|c| !is_derived(c)).map(resource));
+    }
     let lists = join_all(resources.iter().map(async |resource| {
         let list = connection.api(resource, Some(namespace)).list_metadata(&ListParams::default()).await;
         list.map(|l| (resource, l.items)).map_err(|e| connection.failed(&format!("listing {}", resource.plural), &e))
@@ -47,6 +46,24 @@ pub(super) async fn contents(connection: &Connection, namespace: &str) -> Result
     .await;
     let lists = lists.into_iter().collect::<Result<Vec<_>, Failure>>()?;
     Ok(of_others(&lists))
+}
+
+async fn read(connection: &Connection, path: &str) -> Result<Value, Failure> {
+    let failed = |e| connection.failed(&format!("reading {path}"), &e);
+    let request = Request::get(path).body(Vec::new()).map_err(|e| failed(kube::Error::HttpError(e)))?;
+    connection.client.request(request).await.map_err(failed)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "as map_err gives it")]
+fn unseen(error: discovery::Unreadable) -> Failure {
+    Failure::new(error.to_string())
+}
+
+/// A collection as kube names it.
+fn resource(collection: Collection) -> ApiResource {
+    let Collection { version, resource, kind } = collection;
+    let number = version.api_version.rsplit('/').next().unwrap_or_default().to_owned();
+    ApiResource { group: version.group, version: number, api_version: version.api_version, kind, plural: resource }
 }
 
 /// Names of what does not go by itself with what goes: an object that has owners goes when all of them do or have gone.
@@ -73,8 +90,9 @@ fn of_others(lists: &[(&ApiResource, Vec<PartialObjectMeta<DynamicObject>>)]) ->
 }
 
 /// Kinds that say something about other objects.
-fn is_derived(resource: &ApiResource) -> bool {
-    matches!(resource.plural.as_str(), "events" | "endpoints" | "endpointslices" | "podmetrics" | "bindings")
+fn is_derived(collection: &Collection) -> bool {
+    let named = (collection.version.group.as_str(), collection.resource.as_str());
+    matches!(named, ("" | "events.k8s.io", "events") | ("", "endpoints") | ("discovery.k8s.io", "endpointslices"))
 }
 
 /// Objects every namespace has, and objects that are going.
@@ -121,7 +139,7 @@ pub(super) fn shorten(list: &[String]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use serde_json::{Value, json};
+    use serde_json::json;
 
     use super::*;
 
@@ -135,6 +153,44 @@ mod tests {
 
     fn owned(api_version: &str, kind: &str, name: &str) -> Value {
         json!([{"apiVersion": api_version, "kind": kind, "name": name, "uid": format!("uid-{name}")}])
+    }
+
+    #[tokio::test]
+    async fn d42_a_namespace_that_holds_only_another_version_of_a_group_is_in_use() {
+        let connection = |answers: bool| {
+            let service = tower::service_fn(move |request: Request<kube::client::Body>| {
+                let listed = |name: &str| json!({"name": name, "kind": "K", "singularName": "", "namespaced": true, "verbs": ["list"]});
+                let version = |v: &str| json!({"groupVersion": format!("istio.example.com/{v}"), "version": v});
+                let list = |items: Value| json!({"apiVersion": "v1", "kind": "List", "metadata": {}, "items": items});
+                let (status, body) = match request.uri().path() {
+                    "/apis" => (
+                        200,
+                        json!({"groups": [{"name": "istio.example.com", "versions": [version("v1"), version("v1alpha3")], "preferredVersion": version("v1")}]}),
+                    ),
+                    "/api/v1" => (200, json!({"resources": []})),
+                    "/apis/istio.example.com/v1" => (200, json!({"resources": [listed("gateways")]})),
+                    "/apis/istio.example.com/v1alpha3" if answers => {
+                        (200, json!({"resources": [listed("gateways"), listed("envoyfilters")]}))
+                    }
+                    "/apis/istio.example.com/v1alpha3/namespaces/demo/envoyfilters" => (
+                        200,
+                        list(json!([{"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "precious"}}])),
+                    ),
+                    "/apis/istio.example.com/v1/namespaces/demo/gateways" => (200, list(json!([]))),
+                    _ => (
+                        503,
+                        json!({"kind": "Status", "status": "Failure", "message": "no endpoints", "reason": "ServiceUnavailable", "code": 503}),
+                    ),
+                };
+                let mut response = http::Response::new(kube::client::Body::from(body.to_string().into_bytes()));
+                *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+                std::future::ready(Ok::<_, std::convert::Infallible>(response))
+            });
+            Connection { context: "gondor".into(), server: "https://gondor".into(), client: kube::Client::new(service, "default") }
+        };
+        assert_eq!(contents(&connection(true), "demo").await.unwrap(), ["envoyfilters/precious"]);
+        let unknown = contents(&connection(false), "demo").await.unwrap_err();
+        assert_eq!(unknown.message, "reading /apis/istio.example.com/v1alpha3: Error from server (ServiceUnavailable): no endpoints");
     }
 
     #[test]
