@@ -375,7 +375,9 @@ pub async fn guarded<T>(task: &'static str, work: impl Future<Output = T>) -> Op
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(done) => Some(done),
         Err(panic) => {
-            tracing::error!(task, "one of these {}; this is a defect", End::panicked(task, &*panic));
+            // Outside the event, whose arguments are not looked at where nobody listens: it is counted all the same.
+            let end = End::panicked(task, &*panic);
+            tracing::error!(task, "one of these {end}; this is a defect");
             None
         }
     }
