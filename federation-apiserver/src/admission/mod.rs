@@ -39,22 +39,23 @@ fn terminating(resource: &Resource, namespace: &str) -> ApiError {
 
 /// A creation may be stored long after it was admitted, when its namespace is gone and nobody would ever remove it. So
 /// it is looked at again: all caches are as of the same revision, and when the new object is among them, a namespace
-/// that went before it is not. What came too late is taken back.
+/// that went before it is not. What came too late is taken back, and so is what nobody can look at: no creation is
+/// answered as an error and left stored.
 pub(crate) async fn created(call: Call<'_>, stored: &Object) -> Result<(), ApiError> {
     let (resource, namespace) = (call.entry.resource, stored.head.namespace());
     if !resource.namespaced {
         return Ok(());
     }
-    let known = call.server.registry.namespaces().store().get(None, namespace, ReadAt::Any).await?;
-    let late = match known {
-        None => ApiError::not_found("", "namespaces", namespace),
-        Some(found) if found.head.deleting() => terminating(resource, namespace),
-        Some(_) => return Ok(()),
+    let late = match call.server.registry.namespaces().store().get(None, namespace, ReadAt::NotOlderThan(stored.revision)).await {
+        Ok(None) => ApiError::not_found("", "namespaces", namespace),
+        Ok(Some(found)) if found.head.deleting() => terminating(resource, namespace),
+        Ok(Some(_)) => return Ok(()),
+        Err(e) => e.into(),
     };
     match call.entry.store().delete(Some(namespace), stored.head.name(), stored.revision).await {
         // Somebody else has it in hand: a deletion, or an update of one who saw it in time.
         Ok(_) | Err(StorageError::Conflict { .. }) => Err(late),
-        Err(e) => Err(e.into()),
+        Err(e) => Err(StorageError::Unanswered(format!("it was stored although {late}, and could not be taken back: {e}")).into()),
     }
 }
 

@@ -240,11 +240,14 @@ mod tests {
         let dying = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dying", "uid": "d",
             "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"finalizers": ["example.com/others"]}});
         inner.registry.namespaces().store().create(None, "dying", &dying).await.unwrap();
+        // Whether it is there nobody can say.
+        let broken = format!("{}namespaces/broken", crate::storage::ROOT);
+        inner.store.backend().put(&broken, "no object".into(), crate::storage::Expect::Absent, None).await.unwrap();
         let entry = inner.registry.find("", "v1", "configmaps").unwrap();
         let (info, user) = (crate::auth::Attributes::default(), crate::auth::UserInfo::default());
         let (query, headers) = (crate::server::query::Query::default(), http::HeaderMap::new());
         let call = handlers::Call { server: inner, entry, info: &info, user: &user, query: &query, headers: &headers };
-        for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403))] {
+        for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403)), ("broken", Some(500))] {
             let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": namespace, "uid": "u"}});
             let stored = entry.store().create(Some(namespace), "late", &object).await.unwrap();
             assert_eq!(crate::admission::created(call, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");

@@ -22,6 +22,8 @@ pub(super) struct Cache {
     state: RwLock<State>,
     /// Sequence number behind the newest change.
     changed: watch::Sender<u64>,
+    /// How many keys cannot be read back, told whenever they become others.
+    damaged: watch::Sender<usize>,
 }
 
 #[derive(Debug, Default)]
@@ -33,6 +35,8 @@ struct State {
     /// All changes after revision `floor`, revisions ascending.
     ring: VecDeque<Arc<Change>>,
     floor: u64,
+    /// Where the history begins that belongs to what is known; what the backend tells of before is another one's.
+    origin: u64,
     /// Sequence number of the first change in the ring.
     first: u64,
     weight: usize,
@@ -61,7 +65,7 @@ pub(super) struct Snapshot {
 
 impl Cache {
     pub(super) fn new(prefix: String, selectable: &'static [&'static str], tuning: Tuning) -> Self {
-        Self { prefix, selectable, tuning, state: RwLock::default(), changed: watch::Sender::new(0) }
+        Self { prefix, selectable, tuning, state: RwLock::default(), changed: watch::Sender::new(0), damaged: watch::Sender::new(0) }
     }
 
     // Nothing panics while it holds the lock; if something ever does, the state is still one between two changes.
@@ -137,6 +141,19 @@ impl Cache {
         Some(state.ring.iter().skip(skip).take(limit).cloned().collect())
     }
 
+    /// Whether the backend's own history leads from a revision to what is known.
+    pub(super) fn check_origin(&self, revision: u64) -> Result<(), StorageError> {
+        match self.read().origin {
+            oldest if revision < oldest => Err(StorageError::Compacted { requested: revision, oldest }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Tells when other keys than before cannot be read back, of which there is no change.
+    pub(super) fn subscribe_damage(&self) -> watch::Receiver<usize> {
+        self.damaged.subscribe()
+    }
+
     /// Tells when there are changes.
     pub(super) fn subscribe(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -170,7 +187,7 @@ impl Cache {
         state.revision = state.revision.max(revision);
         state.listed = revision;
         state.loaded = true;
-        metrics::damaged_objects(&self.prefix, state.broken.len());
+        self.tell_damage(&state);
         self.changed.send_replace(state.end());
     }
 
@@ -181,7 +198,7 @@ impl Cache {
             let mut state = self.write();
             // One more than there were, so that a watch that had seen all of them ends too.
             let first = state.end() + 1;
-            *state = State { first, ..State::default() };
+            *state = State { first, origin: revision, ..State::default() };
         }
         self.load(listed, 0, revision);
     }
@@ -197,17 +214,18 @@ impl Cache {
             })
             .collect();
         let mut state = self.write();
-        let broken = state.broken.len();
+        let mut touched = false;
         for (revision, (key, parsed)) in parsed {
             if revision <= state.listed || state.items.get(&key).is_some_and(|o| o.revision >= revision) {
                 continue;
             }
             state.revision = state.revision.max(revision);
-            state.put_back(&key);
+            touched |= state.put_back(&key);
             let new = match parsed {
                 Ok(object) => Some(object),
                 Err(why) if why.is_empty() => None,
                 Err(why) => {
+                    touched = true;
                     state.leave_out(&self.prefix, key, why);
                     continue;
                 }
@@ -217,10 +235,15 @@ impl Cache {
                 state.push(Change::new(revision, new, old), &self.tuning);
             }
         }
-        if broken != state.broken.len() {
-            metrics::damaged_objects(&self.prefix, state.broken.len());
+        if touched {
+            self.tell_damage(&state);
         }
         self.changed.send_replace(state.end());
+    }
+
+    fn tell_damage(&self, state: &State) {
+        metrics::damaged_objects(&self.prefix, state.broken.len());
+        self.damaged.send_replace(state.broken.len());
     }
 }
 
@@ -236,11 +259,12 @@ impl State {
         self.broken.insert(key, Broken { why, last });
     }
 
-    /// Something new is known about a key: whoever compares starts from what watchers have.
-    fn put_back(&mut self, key: &str) {
-        if let Some(last) = self.broken.remove(key).and_then(|broken| broken.last) {
-            self.items.insert(last);
-        }
+    /// Something new is known about a key: whoever compares starts from what watchers have. Says whether it could not
+    /// be read.
+    fn put_back(&mut self, key: &str) -> bool {
+        let Some(broken) = self.broken.remove(key) else { return false };
+        broken.last.map(|last| self.items.insert(last));
+        true
     }
 
     fn put_back_all(&mut self) {

@@ -122,7 +122,8 @@ impl ResourceStore {
 
     /// One object as it was at a revision.
     pub(super) async fn get_at(&self, key: &str, revision: u64) -> Result<Option<Arc<Object>>, StorageError> {
-        if let Some(items) = self.remembered(revision).await? {
+        // What cannot be read is not among them, and neither is what is not there.
+        if let Some(items) = self.remembered(revision).await?.filter(|_| self.cache.get(key).is_ok()) {
             return Ok(items.get(key).cloned());
         }
         // No other key is before it among those it is a prefix of.
@@ -135,6 +136,7 @@ impl ResourceStore {
     /// All objects at exactly a revision, if the cache still knows.
     async fn remembered(&self, revision: u64) -> Result<Option<Sorted>, StorageError> {
         self.wait_for(revision).await?;
+        self.cache.check_origin(revision)?;
         Ok(self.cache.as_of(revision))
     }
 

@@ -82,6 +82,11 @@ impl ResourceStore {
         self.cache.unreadable()
     }
 
+    /// Tells when other objects than before cannot be read back. Watches do not: nothing was deleted.
+    pub fn watch_damage(&self) -> tokio::sync::watch::Receiver<usize> {
+        self.cache.subscribe_damage()
+    }
+
     /// Deletes what is stored under a name although it cannot be read, and only then: [`StorageError::Conflict`] when
     /// it can be, or is not there.
     pub async fn delete_unreadable(&self, ns: Option<&str>, name: &str) -> Result<(), StorageError> {

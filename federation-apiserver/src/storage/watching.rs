@@ -95,6 +95,7 @@ pub(super) async fn watch(
             }
             let position = match cache.position_after(revision) {
                 Err(StorageError::Compacted { .. }) => {
+                    cache.check_origin(revision)?;
                     replay = Some(Replay::open(resource, &prefix, revision).await?);
                     0
                 }
@@ -207,5 +208,33 @@ impl Watcher {
             None => change.seen_through(&|_| true),
         };
         Some(WatchEvent::change(kind?, change.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::embedded::Embedded;
+    use super::super::listing::ListOptions;
+    use super::super::store::Store;
+    use super::*;
+
+    /// The backend has a history of those versions, but not the one that clients were told.
+    #[tokio::test]
+    async fn d21_nothing_is_told_of_before_a_restored_backup() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let maps = store.resource("/registry/maps", &[], None);
+        let map = |name: &str| serde_json::json!({"metadata": {"name": name}});
+        let before = maps.create(None, "a", &map("a")).await.unwrap().revision;
+        let restored = maps.create(None, "b", &map("b")).await.unwrap().revision;
+        let from = |revision| WatchOptions { from: WatchFrom::After(revision), bookmarks: false, send_initial_events: None };
+        maps.cache.reset(Vec::new(), restored);
+        let watched = maps.watch(None, from(before), None).await.map(drop);
+        assert!(matches!(watched, Err(StorageError::Compacted { requested, oldest }) if (requested, oldest) == (before, restored)));
+        let page = ListOptions { at: ReadAt::Exact(before), limit: 1, continue_token: None };
+        assert!(matches!(maps.list(None, &page, None).await, Err(StorageError::Compacted { .. })));
+        assert!(matches!(maps.get(None, "a", ReadAt::Exact(before)).await, Err(StorageError::Compacted { .. })));
+        let later = maps.create(None, "c", &map("c")).await.unwrap().revision;
+        let mut stream = maps.watch(None, from(restored), None).await.unwrap();
+        assert_eq!(stream.next().await.unwrap().revision(), later);
     }
 }

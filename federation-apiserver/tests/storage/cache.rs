@@ -322,6 +322,9 @@ async fn broken_objects_never_look_deleted(subject: &Subject) {
     assert!(matches!(maps.get(Some("ns"), "a", ReadAt::Latest).await, Err(StorageError::Corrupt(_))));
     assert!(maps.get(Some("ns"), "b", ReadAt::Latest).await.unwrap().is_some());
     assert_eq!(names(&maps, None, ReadAt::Latest).await, "ns/b");
+    // As it was, and as it is.
+    assert_eq!(maps.get(Some("ns"), "a", ReadAt::Exact(a.revision)).await.unwrap().unwrap().revision, a.revision);
+    assert!(matches!(maps.get(Some("ns"), "a", ReadAt::Exact(bad)).await, Err(StorageError::Corrupt(_))));
     // So it is for a server that starts now.
     let restarted = subject.store();
     let again = self::maps(&restarted);

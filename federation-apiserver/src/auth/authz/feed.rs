@@ -81,16 +81,25 @@ async fn follow_kind(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) {
 
 async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Result<(), StorageError> {
     let store = stores.get(kind);
-    let (all, mut seen) = list(store, kind, ReadAt::Latest).await?;
-    rbac.apply([Change::Replaced(kind, all)]);
-    let mut again = Backoff::new(WATCH_AGAIN);
+    let (mut damage, mut again) = (store.watch_damage(), Backoff::new(WATCH_AGAIN));
+    let mut seen = replace(rbac, store, kind).await?;
     loop {
         if kind == RbacKind::ClusterRole {
             write_aggregated(store).await;
         }
         let options = WatchOptions { from: WatchFrom::After(seen), bookmarks: false, send_initial_events: Some(false) };
         let mut batches = store.watch(None, options, None).await?.ready_chunks(256);
-        while let Some(events) = batches.next().await {
+        loop {
+            let events = tokio::select! {
+                events = batches.next() => events,
+                // Of what cannot be read any more there is no event, and it grants nothing: lists leave it out.
+                changed = damage.changed() => {
+                    changed.map_err(|_| StorageError::Unavailable("the store is closed".into()))?;
+                    seen = replace(rbac, store, kind).await?;
+                    None
+                }
+            };
+            let Some(events) = events else { break };
             seen = events.iter().map(WatchEvent::revision).max().unwrap_or(seen);
             rbac.apply(events.iter().filter_map(|e| change(kind, e)));
             if kind == RbacKind::ClusterRole {
@@ -99,6 +108,13 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
         }
         again.pause().await;
     }
+}
+
+/// Takes all that is stored of a kind in place of what is known; answers the revision.
+async fn replace(rbac: &Rbac, store: &ResourceStore, kind: RbacKind) -> Result<u64, StorageError> {
+    let (all, revision) = list(store, kind, ReadAt::Latest).await?;
+    rbac.apply([Change::Replaced(kind, all)]);
+    Ok(revision)
 }
 
 /// An object that cannot be decoded grants nothing, whatever it granted before, and keeps no other from being followed.
@@ -202,6 +218,7 @@ mod tests {
     use super::*;
     use crate::auth::authz::{Authorization, Mode};
     use crate::auth::{Attributes, UserInfo};
+    use crate::storage::Expect;
     use crate::storage::embedded::Embedded;
 
     fn may_list_secrets(rbac: &Arc<Rbac>, group: &str) -> bool {
@@ -237,6 +254,33 @@ mod tests {
         let revision = bindings.get(None, "auditors", ReadAt::Latest).await.unwrap().unwrap().revision;
         bindings.delete(None, "auditors", revision).await.unwrap();
         until("the binding is gone", || !may_list_secrets(&rbac, "auditors")).await;
+        following.abort();
+    }
+
+    /// As for a server that starts then.
+    #[tokio::test]
+    async fn a_role_that_becomes_unreadable_grants_nothing() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        bootstrap(&stores).await.unwrap();
+        let binding = serde_json::json!({"metadata": {"name": "auditors"}, "roleRef": {"kind": "ClusterRole", "name": "auditor"},
+            "subjects": [{"kind": "Group", "name": "auditors"}]});
+        create(stores.get(RbacKind::ClusterRoleBinding), binding).await.unwrap();
+        let role = serde_json::json!({"metadata": {"name": "auditor"},
+            "rules": [{"verbs": ["list"], "apiGroups": [""], "resources": ["secrets"]}]});
+        create(stores.get(RbacKind::ClusterRole), role).await.unwrap();
+        let rbac = Rbac::new();
+        let following = tokio::spawn(follow(rbac.clone(), stores.clone()));
+        until("the role grants", || may_list_secrets(&rbac, "auditors")).await;
+        let key = format!("{ROOT}{GROUP}/clusterroles/auditor");
+        for _ in 0..2 {
+            let sound = store.backend().get(&key).await.unwrap().0.unwrap();
+            let now = Expect::Revision(sound.revision);
+            let bad = store.backend().put(&key, "no object".into(), now, None).await.unwrap();
+            until("what cannot be read grants nothing", || !may_list_secrets(&rbac, "auditors")).await;
+            store.backend().put(&key, sound.value, Expect::Revision(bad), None).await.unwrap();
+            until("it grants again when it can be read", || may_list_secrets(&rbac, "auditors")).await;
+        }
         following.abort();
     }
 
