@@ -96,7 +96,7 @@ impl Inflight {
         Self { readonly: pool(limits.readonly), mutating: pool(limits.mutating), bodies: Pool::new(BODIES), watches: Pool::new(WATCHES) }
     }
 
-    /// Takes a slot for a request, held until the answer is made, or sent where it is a watch.
+    /// Takes a slot for a request, held until the answer is written.
     /// `system:masters` always get in, so that an overloaded server can be mended.
     pub(super) fn enter(&self, info: &Attributes, user: &UserInfo) -> Result<Option<Place>, ApiError> {
         let pool = match info.verb.as_str() {

@@ -18,7 +18,7 @@ use tokio_util::task::TaskTracker;
 use super::connected::Connected;
 use super::inflight::Pool;
 use super::metrics;
-use super::open_requests::{Counted, OpenRequests};
+use super::open_requests::OpenRequests;
 use super::service::ApiService;
 use super::tls::Tls;
 use crate::config::{ConfigError, Patience};
@@ -124,10 +124,11 @@ async fn connection(stream: TcpStream, address: SocketAddr, Served { tls, servic
         Err(_) => return,
     };
     let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()));
-    let requests = OpenRequests::default();
+    // An answer may take as long to be read as it may take to be made.
+    let (requests, limit) = (OpenRequests::default(), service.inner.config.request_timeout);
     let answer = hyper::service::service_fn(|request| {
         let (answer, open) = (tower::Service::call(&mut service.clone(), request), requests.begin());
-        async move { answer.await.map(|response| response.map(|body| Counted::new(body, open))) }
+        async move { answer.await.map(|response| response.map(|body| open.answered(body, limit))) }
     });
     let builder = builder(stream.get_ref().1.alpn_protocol());
     let connection = builder.serve_connection(TokioIo::new(stream), answer);
@@ -139,6 +140,10 @@ async fn connection(stream: TcpStream, address: SocketAddr, Served { tls, servic
             () = stopping.cancelled(), if !closing => {}
             // Who was told to go and neither asks nor leaves is left.
             () = requests.exhaust(patience) => if closing { return },
+            () = requests.overdue() => {
+                tracing::debug!(%address, "an answer is not read, the connection is closed");
+                return;
+            }
         }
         (closing, patience.idle) = (true, patience.first);
         connection.as_mut().graceful_shutdown();

@@ -16,7 +16,8 @@ use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
 use super::Inner;
-use super::metrics::{self, RequestLabels};
+use super::inflight::Place;
+use super::metrics::{self, Ongoing, RequestLabels};
 use super::query::Query;
 use super::response::{self, Body};
 use super::service::{Caller, RequestBody};
@@ -42,7 +43,12 @@ struct Known {
     record: Option<Record>,
     /// Whether the policy was asked about it.
     judged: bool,
+    /// What it takes until its answer is written.
+    taken: Option<Taken>,
 }
+
+/// A request's place among those in flight, and that it is counted.
+type Taken = (Option<Place>, Option<Ongoing>);
 
 /// Answers one request, whatever happens.
 pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Request<RequestBody>) -> Response<Body> {
@@ -79,7 +85,7 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
             response::error(&ApiError::internal("the server failed while answering this request"))
         }
     };
-    let Known { id, user, impersonator, mut record, judged } = known;
+    let Known { id, user, impersonator, mut record, judged, taken } = known;
     follow(&span, &id, &info, &user, &response);
     if !judged {
         // Who could not say who he is.
@@ -90,6 +96,10 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
     }
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::Empty;
+    }
+    // Who reads slowly keeps his place meanwhile, so that all answers waiting for readers are bounded.
+    if let Some(taken) = taken {
+        *response.body_mut() = std::mem::take(response.body_mut()).keeping(taken);
     }
     if let Ok(id) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(audit::AUDIT_ID, id);
@@ -167,7 +177,7 @@ async fn stages(
     query: &Query,
     info: &Attributes,
     body: RequestBody,
-    Known { id, user, impersonator, record, judged }: &mut Known,
+    Known { id, user, impersonator, record, judged, taken }: &mut Known,
 ) -> Result<Response<Body>, ApiError> {
     let proved = authenticate(server, caller, parts, info);
     metrics::authentication(proved.is_ok());
@@ -194,17 +204,13 @@ async fn stages(
     allowed?;
     let body = arrived(server, info, user, parts, record.as_mut(), body).await?;
     let slot = server.inflight.enter(info, user)?;
-    let _counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
+    let counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
+    *taken = Some((slot, counted));
     if info.resource.is_empty() {
         return fixed::answer(server, parts, body).await;
     }
     let entry = server.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    let mut response = handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await?;
-    if info.verb == "watch" {
-        // Its place is taken until its last event is sent.
-        *response.body_mut() = std::mem::take(response.body_mut()).keeping(slot);
-    }
-    Ok(response)
+    handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await
 }
 
 /// The request's body, read to its end before the request takes a slot: slots are for work, and who lets

@@ -1,9 +1,10 @@
 //! Response bodies: one shared buffer, a list concatenated from stored objects, or a stream.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
 use futures::stream::BoxStream;
@@ -27,6 +28,24 @@ pub enum Body {
     Chunks(VecDeque<Bytes>, u64),
     /// Chunks as they come; ends when the stream ends.
     Stream(BoxStream<'static, Bytes>),
+    /// A body, and what is kept until its last byte is written or nobody wants it any more.
+    Kept(Box<Self>, Vec<Kept>),
+}
+
+/// Anything that is dropped when a body is written.
+pub type Kept = Box<dyn Any + Send>;
+
+/// The last buffer of a body. Who writes a body drops it when it has handed out this one, which may then
+/// wait for a slow reader for as long as he likes.
+struct Last {
+    bytes: Bytes,
+    _kept: Vec<Kept>,
+}
+
+impl AsRef<[u8]> for Last {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
 }
 
 impl std::fmt::Debug for Body {
@@ -36,18 +55,30 @@ impl std::fmt::Debug for Body {
             Self::Full(b) => write!(f, "Full({} bytes)", b.len()),
             Self::Chunks(_, n) => write!(f, "Chunks({n} bytes)"),
             Self::Stream(_) => f.write_str("Stream"),
+            Self::Kept(body, _) => body.fmt(f),
         }
     }
 }
 
 impl Body {
-    /// Keeps something as long as the body lasts, where it is a stream.
+    /// Keeps something until the last byte is written, or the body is dropped before.
     #[must_use]
-    pub(crate) fn keeping(self, kept: impl Send + 'static) -> Self {
-        let Self::Stream(stream) = self else { return self };
-        Self::Stream(Box::pin(futures::StreamExt::inspect(stream, move |_| {
-            let _ = &kept;
-        })))
+    pub(crate) fn keeping(self, kept: impl Any + Send) -> Self {
+        match self {
+            Self::Kept(body, mut all) => {
+                all.push(Box::new(kept));
+                Self::Kept(body, all)
+            }
+            body => Self::Kept(Box::new(body), vec![Box::new(kept)]),
+        }
+    }
+
+    /// Whether it lasts as long as there are events, and not as long as it takes to write it.
+    pub(crate) fn is_stream(&self) -> bool {
+        match self {
+            Self::Kept(body, _) => body.is_stream(),
+            body => matches!(body, Self::Stream(_)),
+        }
     }
 
     /// A body of several buffers.
@@ -74,6 +105,16 @@ impl HttpBody for Body {
                 Poll::Ready(Some(Ok(Frame::data(frame))))
             }
             Self::Stream(stream) => stream.as_mut().poll_next(cx).map(|item| item.map(|bytes| Ok(Frame::data(bytes)))),
+            Self::Kept(body, kept) => {
+                let frame = ready!(Pin::new(&mut **body).poll_frame(cx));
+                let last = frame.is_some() && body.is_end_stream();
+                let kept = if last { std::mem::take(kept) } else { Vec::new() };
+                Poll::Ready(
+                    frame.map(|Ok(frame)| {
+                        Ok(frame.map_data(|bytes| if last { Bytes::from_owner(Last { bytes, _kept: kept }) } else { bytes }))
+                    }),
+                )
+            }
         }
     }
 
@@ -82,6 +123,7 @@ impl HttpBody for Body {
             Self::Empty => true,
             Self::Chunks(parts, _) => parts.is_empty(),
             Self::Full(_) | Self::Stream(_) => false,
+            Self::Kept(body, _) => body.is_end_stream(),
         }
     }
 
@@ -91,6 +133,7 @@ impl HttpBody for Body {
             Self::Full(b) => SizeHint::with_exact(b.len() as u64),
             Self::Chunks(_, n) => SizeHint::with_exact(*n),
             Self::Stream(_) => SizeHint::default(),
+            Self::Kept(body, _) => body.size_hint(),
         }
     }
 }
@@ -149,6 +192,8 @@ pub fn error(e: &ApiError) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use http_body_util::BodyExt;
 
     use super::*;
@@ -164,5 +209,26 @@ mod tests {
         }
         assert_eq!(frames.iter().sum::<usize>(), 200_000);
         assert!(frames.len() < 6, "{frames:?}");
+    }
+
+    #[tokio::test]
+    async fn d33_what_is_kept_lasts_until_the_last_byte_is_written() {
+        let chunks = || Body::chunks([Bytes::from(vec![1; FRAME]), Bytes::from(vec![2; FRAME])].into());
+        for (body, frames) in [(Body::Full("{}".into()), 1), (chunks(), 2)] {
+            let (kept, also) = (Arc::new(()), Arc::new(()));
+            let mut body = body.keeping(Arc::clone(&kept)).keeping(Arc::clone(&also));
+            let mut last = None;
+            for _ in 0..frames {
+                last = Some(body.frame().await.unwrap().unwrap().into_data().unwrap());
+            }
+            assert!(body.is_end_stream());
+            drop(body);
+            assert_eq!((Arc::strong_count(&kept), Arc::strong_count(&also)), (2, 2), "its last buffer is not written yet");
+            drop(last);
+            assert_eq!((Arc::strong_count(&kept), Arc::strong_count(&also)), (1, 1));
+        }
+        let kept = Arc::new(());
+        drop(chunks().keeping(Arc::clone(&kept)));
+        assert_eq!(Arc::strong_count(&kept), 1, "nobody wants it any more");
     }
 }

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use federation_apiserver::auth::UserInfo;
+use federation_apiserver::auth::authz::Mode;
 use federation_apiserver::config::{Limits, Patience, TlsConfig};
 use federation_apiserver::{Config, Profile};
 use http::Request;
@@ -15,7 +17,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
-use crate::subject::{client_config, over_connection, ready};
+use crate::subject::{Subject, client_config, over_connection, ready};
 
 fn get(path: &str, headers: &[(&str, &str)]) -> Request<Full<Bytes>> {
     let request = headers.iter().fold(Request::get(path), |r, (k, v)| r.header(*k, *v));
@@ -169,6 +171,63 @@ async fn tls(at: &str, protocol: &str) -> TlsStream<TcpStream> {
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let stream = TcpStream::connect(at).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
+}
+
+/// More than sockets and windows hold.
+const LARGE: usize = 24;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d33_who_does_not_read_his_answer_keeps_its_place_and_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens.csv");
+    std::fs::write(&tokens, "t,eve,1\n").unwrap();
+    let request_timeout = Duration::from_secs(4);
+    let limits = Limits { readonly: 1, mutating: 0 };
+    let base = Config { authorization: vec![Mode::AlwaysAllow], limits, request_timeout, ..Config::in_memory(Profile::Member) };
+    let server = ready(Config { token_auth_file: Some(tokens), ..base }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    let admin = Subject::Service(server.admin_service());
+    let sam = Subject::Service(server.service(UserInfo { name: "sam".into(), ..UserInfo::default() }));
+    let maps = "/api/v1/namespaces/default/configmaps";
+    for n in 0..LARGE {
+        let map = serde_json::json!({"metadata": {"name": format!("m{n}")}, "data": {"a": "x".repeat(1_000_000)}});
+        admin.expect(201, "POST", maps, map).await;
+    }
+    for protocol in ["h2", "http/1.1"] {
+        let io = TokioIo::new(tls(&at, protocol).await);
+        let start = Instant::now();
+        let auth = ("authorization", "Bearer t");
+        let (answer, left) = if protocol == "h2" {
+            let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+            let left = tokio::spawn(async { drop(connection.await) });
+            let answer = sender.send_request(get(&format!("https://{at}{maps}"), &[auth])).await.unwrap();
+            std::mem::forget(sender);
+            (answer, left)
+        } else {
+            let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+            let left = tokio::spawn(async { drop(connection.await) });
+            let answer = sender.send_request(get(maps, &[auth, ("host", "a")])).await.unwrap();
+            std::mem::forget(sender);
+            (answer, left)
+        };
+        assert_eq!(answer.status(), 200);
+        let code = async || sam.send("GET", "/api/v1/namespaces/default", &[], "").await.code;
+        let meanwhile = code().await;
+        if start.elapsed() < request_timeout {
+            assert_eq!(meanwhile, 429, "the place is taken until the answer is written ({protocol})");
+        }
+        let freed = async {
+            while code().await == 429 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), freed).await.expect("it is cut off");
+        assert!(start.elapsed() >= request_timeout, "it had its time ({protocol})");
+        assert!(answer.into_body().collect().await.is_err(), "the rest never came ({protocol})");
+        tokio::time::timeout(Duration::from_secs(60), left).await.expect("the connection is closed").unwrap();
+    }
 }
 
 #[tokio::test]
