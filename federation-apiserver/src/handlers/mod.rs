@@ -30,7 +30,7 @@ use crate::server::service::RequestBody;
 use crate::storage::object::Object;
 use crate::storage::store::{ReadAt, ResourceStore};
 
-pub(crate) use body::read as read_body;
+pub(crate) use body::{largest as largest_body, read as read_body};
 pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
 pub(crate) use prepare::{Write, waits};
 

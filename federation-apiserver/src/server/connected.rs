@@ -7,6 +7,7 @@ use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
+use super::room::Known;
 use super::tls::{Current, Tls};
 use crate::auth::authn::Peer;
 
@@ -21,6 +22,7 @@ pub(super) struct Connected {
     address: Option<SocketAddr>,
     certificate: Option<(Arc<Tls>, Vec<CertificateDer<'static>>)>,
     verdict: ArcSwapOption<Verdict>,
+    known: Known,
 }
 
 #[derive(Debug)]
@@ -34,7 +36,17 @@ impl Connected {
     /// From that address, with the chain it showed.
     pub(super) fn new(address: SocketAddr, tls: Arc<Tls>, chain: Option<&[CertificateDer<'static>]>) -> Self {
         let certificate = chain.filter(|chain| !chain.is_empty()).map(|chain| (tls, chain.to_vec()));
-        Self { address: Some(address), certificate, verdict: ArcSwapOption::empty() }
+        Self { address: Some(address), certificate, verdict: ArcSwapOption::empty(), known: Known::default() }
+    }
+
+    /// `known` is told when it proves who it is.
+    pub(super) fn telling(self, known: Known) -> Self {
+        Self { known, ..self }
+    }
+
+    /// It proved who it is.
+    pub(super) fn proved(&self) {
+        self.known.set();
     }
 
     /// Where it is.

@@ -1,5 +1,5 @@
-//! How much may go on at a time: requests, bodies being read, watches, connections. More is told to come
-//! again. All limits of the server are here.
+//! How much may go on at a time: requests, bytes of their bodies, watches. More is told to come again.
+//! What connections may take is in `room`.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,12 +11,12 @@ use serde_json::json;
 use crate::auth::{ANONYMOUS, Attributes, MASTERS, UserInfo};
 use crate::config::Limits;
 
-/// Bodies being read at a time.
-const BODIES: usize = 512;
+/// Bytes of the bodies of requests at a time, from their first byte to the answer.
+const BODIES: usize = 256 << 20;
+/// What a body counts for at least: its request takes memory too.
+const SMALLEST: usize = 64 << 10;
 /// Watches that are open at a time.
 const WATCHES: usize = 16_384;
-/// Connections that are open at a time.
-const CONNECTIONS: usize = 8192;
 
 /// Places that many share. One may have half of them at most, so that nobody can take them all, and an
 /// eighth is for the system itself, so that many together cannot either.
@@ -34,11 +34,12 @@ struct Held {
     by: HashMap<String, usize>,
 }
 
-/// A place in a pool, until it is dropped.
+/// Places in a pool, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Place {
     pool: Arc<Pool>,
     who: String,
+    places: usize,
 }
 
 impl Pool {
@@ -46,35 +47,27 @@ impl Pool {
         Arc::new(Self { places, share: places.div_ceil(2), reserve: places / 8, held: Mutex::default() })
     }
 
-    /// Places for connections; who is there is an address.
-    pub(super) fn connections() -> Arc<Self> {
-        let mut pool = Self::new(CONNECTIONS);
-        if let Some(pool) = Arc::get_mut(&mut pool) {
-            pool.reserve = 0;
-        }
-        pool
-    }
-
-    /// A place for `who`, when there is one.
-    pub(super) fn enter(self: &Arc<Self>, who: &str, system: bool) -> Option<Place> {
+    /// So many places for `who`, when there are.
+    fn enter(self: &Arc<Self>, who: &str, system: bool, places: usize) -> Option<Place> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         let ours = held.by.get(who).copied().unwrap_or_default();
-        let full = if system { held.all >= self.places } else { held.all + self.reserve >= self.places || ours >= self.share };
+        let all = held.all + places;
+        let full = if system { all > self.places } else { all + self.reserve > self.places || ours + places > self.share };
         if full {
             return None;
         }
-        held.all += 1;
-        *held.by.entry(who.to_owned()).or_default() += 1;
-        Some(Place { pool: Arc::clone(self), who: who.to_owned() })
+        held.all = all;
+        *held.by.entry(who.to_owned()).or_default() += places;
+        Some(Place { pool: Arc::clone(self), who: who.to_owned(), places })
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
         let mut held = self.pool.held.lock().unwrap_or_else(PoisonError::into_inner);
-        held.all -= 1;
+        held.all -= self.places;
         if let Some(ours) = held.by.get_mut(&self.who) {
-            *ours -= 1;
+            *ours -= self.places;
             if *ours == 0 {
                 held.by.remove(&self.who);
             }
@@ -104,20 +97,20 @@ impl Inflight {
             "get" | "list" | "head" | "options" => self.readonly.as_ref(),
             _ => self.mutating.as_ref(),
         };
-        pool.map_or(Ok(None), |pool| place(pool, user))
+        pool.map_or(Ok(None), |pool| place(pool, user, 1))
     }
 
-    /// Takes a place for reading a body, held until it is there.
-    pub(super) fn read_body(&self, user: &UserInfo) -> Result<Option<Place>, ApiError> {
-        place(&self.bodies, user)
+    /// Takes the bytes of a body that has at most so many, held until its request is answered.
+    pub(super) fn body(&self, user: &UserInfo, most: usize) -> Result<Option<Place>, ApiError> {
+        place(&self.bodies, user, most.max(SMALLEST))
     }
 }
 
-fn place(pool: &Arc<Pool>, user: &UserInfo) -> Result<Option<Place>, ApiError> {
+fn place(pool: &Arc<Pool>, user: &UserInfo, places: usize) -> Result<Option<Place>, ApiError> {
     if user.in_group(MASTERS) {
-        return Ok(pool.enter(&user.name, true));
+        return Ok(pool.enter(&user.name, true, places));
     }
-    pool.enter(&user.name, of_the_system(user)).map(Some).ok_or_else(|| ApiError {
+    pool.enter(&user.name, of_the_system(user), places).map(Some).ok_or_else(|| ApiError {
         details: json!({"retryAfterSeconds": 1}),
         ..ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
     })
@@ -173,12 +166,19 @@ mod tests {
     }
 
     #[test]
-    fn d33_watches_bodies_and_connections_of_one_are_bounded() {
+    fn d33_watches_and_bodies_of_one_are_bounded() {
         let inflight = Inflight::new(Limits { readonly: 0, mutating: 0 });
         let count = |f: &dyn Fn() -> Option<Place>| std::iter::from_fn(f).collect::<Vec<_>>().len();
         assert_eq!(count(&|| inflight.enter(&verb("watch"), &named("eve")).ok().flatten()), WATCHES / 2);
-        assert_eq!(count(&|| inflight.read_body(&named("eve")).ok().flatten()), BODIES / 2);
-        let connections = Pool::connections();
-        assert_eq!(count(&|| connections.enter("192.0.2.1", false)), CONNECTIONS / 2);
+        let bodies = |name: &str, most| std::iter::from_fn(|| inflight.body(&named(name), most).ok().flatten()).collect::<Vec<_>>();
+        assert_eq!(bodies("eve", 0).len(), BODIES / 2 / SMALLEST, "the smallest count too");
+        let eve = bodies("eve", 3 << 20);
+        assert_eq!(eve.len(), 42, "half of the bytes");
+        assert!(inflight.body(&named("eve"), 1 << 20).is_ok(), "what is left");
+        let mallory = bodies("mallory", 3 << 20);
+        assert_eq!(eve.len() + mallory.len(), 74, "an eighth is left");
+        assert!(inflight.body(&named(CONTROLLER_MANAGER_USER), 3 << 20).is_ok());
+        drop((eve, mallory));
+        assert_eq!(inflight.bodies.held.lock().unwrap().all, 0);
     }
 }

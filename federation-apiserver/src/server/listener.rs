@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connected::Connected;
-use super::inflight::Pool;
 use super::metrics;
 use super::open_requests::OpenRequests;
+use super::room::{Known, Room};
 use super::service::ApiService;
 use super::tls::Tls;
 use crate::config::{ConfigError, Patience};
@@ -63,7 +63,7 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
     let abort = CancellationToken::new();
     // Their tasks end with the listener's, in whatever way that ends.
     let _abort = abort.clone().drop_guard();
-    let room = Pool::connections();
+    let room = Room::new();
     let (mut resting, said) = (Backoff::new(REST), Said::default());
     loop {
         let accepted = tokio::select! {
@@ -73,14 +73,17 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
         match accepted {
             Ok((stream, address)) => {
                 said.recovers();
-                let Some(place) = room.enter(&address.ip().to_canonical().to_string(), false) else {
-                    refused(address);
+                let Some((place, made_room)) = room.enter(address.ip()) else {
+                    refused(address, "this one");
                     continue;
                 };
+                if made_room {
+                    refused(address, "the oldest that has not said who it is");
+                }
                 let served = served.clone();
                 let connection = async move {
-                    let _place = place;
-                    connection(stream, address, served).await;
+                    let connection = connection(stream, address, place.known.clone(), served);
+                    place.leave.run_until_cancelled(connection).await;
                 };
                 connections.spawn(guarded("connection", abort.clone().run_until_cancelled_owned(connection)));
             }
@@ -104,15 +107,15 @@ pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration
 }
 
 /// Told now and then, for strangers can cause it as often as they like.
-fn refused(address: SocketAddr) {
+fn refused(address: SocketAddr, which: &str) {
     static SAID: Sparing = Sparing::new(Duration::from_secs(10));
     metrics::connection_refused();
     if let Some(others) = SAID.now() {
-        tracing::warn!(%address, others, "too many connections, this one is closed");
+        tracing::warn!(%address, others, "too many connections, {which} is closed");
     }
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, Served { tls, service, stopping, mut patience }: Served) {
+async fn connection(stream: TcpStream, address: SocketAddr, known: Known, Served { tls, service, stopping, mut patience }: Served) {
     let _ = stream.set_nodelay(true);
     let accept = TlsAcceptor::from(Arc::clone(&tls.current().config)).accept(stream);
     let stream = match tokio::time::timeout(patience.first, accept).await {
@@ -123,7 +126,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, Served { tls, servic
         }
         Err(_) => return,
     };
-    let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()));
+    let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()).telling(known));
     // An answer may take as long to be read as it may take to be made.
     let (requests, limit) = (OpenRequests::default(), service.inner.config.request_timeout);
     let answer = hyper::service::service_fn(|request| {

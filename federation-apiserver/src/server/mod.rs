@@ -15,6 +15,7 @@ mod pipeline;
 pub(crate) mod query;
 mod request_info;
 pub mod response;
+mod room;
 pub mod service;
 pub(crate) mod tls;
 pub mod version;

@@ -202,7 +202,7 @@ async fn stages(
         record.decided(allowed.is_ok());
     }
     allowed?;
-    let body = arrived(server, info, user, parts, record.as_mut(), body).await?;
+    let (body, _bytes) = arrived(server, info, user, parts, record.as_mut(), body).await?;
     let slot = server.inflight.enter(info, user)?;
     let counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
     *taken = Some((slot, counted));
@@ -214,7 +214,7 @@ async fn stages(
 }
 
 /// The request's body, read to its end before the request takes a slot: slots are for work, and who lets
-/// a body trickle in does none.
+/// a body trickle in does none. Its bytes are counted as long as the second part of the answer is kept.
 async fn arrived(
     server: &Inner,
     info: &Attributes,
@@ -222,17 +222,16 @@ async fn arrived(
     parts: &Parts,
     record: Option<&mut Record>,
     body: RequestBody,
-) -> Result<RequestBody, ApiError> {
+) -> Result<(RequestBody, Option<Place>), ApiError> {
     if matches!(info.verb.as_str(), "get" | "list" | "watch" | "head") || body.is_end_stream() {
-        return Ok(body);
+        return Ok((body, None));
     }
-    let reading = server.inflight.read_body(user)?;
+    let place = server.inflight.body(user, handlers::largest_body(&body)?)?;
     let bytes = handlers::read_body(body).await?;
-    drop(reading);
     if let Some(record) = record {
         record.asked(parts, &bytes);
     }
-    Ok(Full::new(bytes).map_err(|never| match never {}).boxed_unsync())
+    Ok((Full::new(bytes).map_err(|never| match never {}).boxed_unsync(), place))
 }
 
 /// A cluster-scoped resource has no path below a namespace. Said before authorization, where roles in
@@ -250,6 +249,10 @@ fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attribute
         Caller::Connection(connected) => match server.authn.authenticate(&parts.headers, &connected.peer()) {
             Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
                 Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
+            }
+            Ok(user) if user.name != ANONYMOUS => {
+                connected.proved();
+                Ok(user)
             }
             outcome => outcome,
         },

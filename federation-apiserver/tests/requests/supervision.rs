@@ -7,7 +7,7 @@ use federation_apiserver::{Config, Profile, Server};
 use crate::subject::{self, Subject};
 
 /// Tasks that are made again; the death of any other ends the server.
-const RESTARTED: [&str; 6] = ["certificates", "credentials", "metrics", "namespaces", "rbac", "storage-compaction"];
+const RESTARTED: [&str; 7] = ["certificates", "credentials", "damage", "metrics", "namespaces", "rbac", "storage-compaction"];
 /// Ends in good order when its work is done.
 const DONE: &str = "bootstrap";
 /// Loaded machines are slow.
@@ -43,6 +43,7 @@ async fn issue7_the_death_of_each_task_is_seen() {
                     DONE,
                     "certificates",
                     "credentials",
+                    "damage",
                     "listener",
                     "metrics",
                     "namespaces",
