@@ -89,6 +89,35 @@ async fn d16_issue7_case_12_a_cluster_has_one_name_and_a_name_one_cluster() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_federation_in_a_directory_is_started_again_and_not_twice() {
+    let (dir, first) = realm(&["gondor"]).await;
+    propagated(&first, "keep", &["gondor"]).await;
+    let kubeconfig = std::fs::read(&first.kubeconfig).unwrap();
+    let twice = Realm::start(dir.path()).await.err().expect("the directory is in use");
+    assert!(format!("{twice:#}").contains("is in use by another process"), "{twice:#}");
+    assert_eq!(std::fs::read(&first.kubeconfig).unwrap(), kubeconfig);
+    assert_eq!(first.command(&["join", "gondor"]).await, Ok(0), "the first goes on, with the tokens it has");
+    let token = first.token("gondor").unwrap();
+    first.stop().await;
+
+    let again = eventually("the store is let go", async || Realm::start(dir.path()).await.ok()).await;
+    assert_eq!(again.token("gondor").unwrap(), token);
+    again.join("gondor").await.unwrap();
+    assert!(maps(again.federation.clone()).get("keep").await.is_ok());
+    propagated(&again, "more", &["gondor"]).await;
+    again.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_federation_is_no_member_of_itself() {
+    let (_dir, realm) = realm(&[]).await;
+    let failure = realm.command(&["join", "mirror", "--cluster-context=fellowship"]).await.unwrap_err();
+    assert_eq!(failure.message, "context \"fellowship\" is the federation itself, which cannot be a member of itself");
+    let accounts = Api::<ServiceAccount>::namespaced(realm.federation.clone(), SYSTEM).list(&ListParams::default()).await.unwrap();
+    assert!(accounts.items.is_empty(), "nothing was made");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn d9_issue7_case_13_unjoin_touches_only_the_cluster_that_was_joined() {
     let (_dir, realm) = realm(&["gondor", "rohan"]).await;
     propagated(&realm, "keep", &["gondor", "rohan"]).await;

@@ -9,7 +9,7 @@ use clap::Parser;
 use daemon::supervise::Death;
 use federation_api::keys;
 use federation_apiserver::auth::UserInfo;
-use federation_apiserver::config::StorageConfig;
+use federation_apiserver::config::{StorageConfig, TlsConfig};
 use federation_apiserver::{Config, Profile, Server};
 use federation_controller_manager as manager;
 use kube::Client;
@@ -155,8 +155,9 @@ impl Realm {
 
     /// `kubefed join`.
     pub(crate) async fn join(&self, member: &str) -> Result<()> {
-        // Everything is in this process: what is not there after this long does not come.
-        self.kubefed(&["join", member, "--timeout=1m"]).await
+        // Everything is in this process: what is not there after this long does not come. A member of before has
+        // another port now.
+        self.kubefed(&["join", member, "--replace", "--timeout=1m"]).await
     }
 
     /// `kubefed unjoin`.
@@ -200,19 +201,31 @@ fn account_token(admin_token: &str) -> String {
     format!("account-{admin_token}")
 }
 
+/// The administrator's token of before. Members and kubeconfigs have it, and so has a server that still runs on the
+/// directory: another `kubefed up` there fails, and must not lock out the first.
+fn kept_token(file: &Path) -> Option<String> {
+    let tokens = std::fs::read_to_string(file).ok()?;
+    let token = tokens.split(',').next()?;
+    Uuid::try_parse(token).ok().map(|_| token.to_owned())
+}
+
 async fn site(dir: &Path, name: &'static str, profile: Profile, stop: &CancellationToken) -> Result<Site> {
     let dir = dir.join(name);
     std::fs::create_dir_all(&dir)?;
-    let token = Uuid::new_v4().to_string();
+    let file = dir.join("tokens.csv");
+    let token = kept_token(&file).unwrap_or_else(|| Uuid::new_v4().to_string());
     let system = keys::DEFAULT_SYSTEM_NAMESPACE;
     let tokens = format!(
         "{token},admin,admin,system:masters\n{account},system:serviceaccount:{system}:{name}-{HOST},{name},\"system:serviceaccounts,system:serviceaccounts:{system}\"\n",
         account = account_token(&token),
     );
-    let file = dir.join("tokens.csv");
     write_private(&file, &tokens)?;
-    let config =
-        Config { storage: StorageConfig::Embedded { dir: dir.join("data") }, token_auth_file: Some(file), ..Config::in_memory(profile) };
+    let config = Config {
+        storage: StorageConfig::Embedded { dir: dir.join("data") },
+        tls: TlsConfig::SelfSigned { dir: dir.join("certs") },
+        token_auth_file: Some(file),
+        ..Config::in_memory(profile)
+    };
     let fail = |e: federation_apiserver::ConfigError| anyhow!("{name}: {} ({})", e.message, e.hint);
     let server = Server::start(config).await.map_err(fail)?;
     server.wait_ready(START).await.map_err(|e| anyhow!("{name} did not become ready: {e}"))?;

@@ -76,6 +76,10 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     }
     let cluster = Connection::to(&described).await?;
     let uid = identity::uid(&cluster).await?;
+    if identity::uid(&federation).await.is_ok_and(|own| own == uid) {
+        return Err(Failure::new(format!("context \"{context}\" is the federation itself, which cannot be a member of itself"))
+            .hint(format!("name the context of cluster {name} with --cluster-context")));
+    }
     if let Some(existing) = &existing {
         same_cluster(args, existing, &uid, context)?;
     }
