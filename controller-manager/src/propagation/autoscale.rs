@@ -9,6 +9,7 @@ use super::{
     brain::Brain,
     desired::{Split, wanted_replicas},
     entry::{Key, Tracked},
+    observed::Workload,
 };
 use crate::{
     kinds::{AUTOSCALER, Family, KINDS, ObjectKey},
@@ -18,7 +19,8 @@ use crate::{
 use federation_api::preferences::ReplicaPreferences;
 
 impl Brain {
-    /// Bounds of an autoscaler in each cluster, as its target prefers them. Clusters without a share have none.
+    /// Bounds of an autoscaler in each cluster that counts, as its target prefers them. Clusters without a share get
+    /// none of it, and leave `selected`.
     pub(super) fn split_autoscaler(
         &self,
         key: &Key,
@@ -31,34 +33,24 @@ impl Brain {
             Placement::parse(target.kind(), object.metadata.annotations.as_ref()?).ok()
         });
         let preferences = target.map_or_else(ReplicaPreferences::default, |placement| placement.preferences);
-        let minimum = object.data.pointer("/spec/minReplicas").and_then(Value::as_i64).unwrap_or(1).max(0);
-        let splits = bounds(&key.full_name(), minimum, wanted_replicas(key.kind(), object), &preferences, states);
-        selected.retain(|cluster| splits.contains_key(cluster) || !states.contains_key(cluster));
+        let splits = bounds(&key.full_name(), minimum(object), wanted_replicas(key.kind(), object), &preferences, states);
+        selected.retain(|cluster| splits.get(cluster).is_none_or(|split| split.replicas > 0));
         splits
     }
 
-    /// Shares of a workload that an autoscaler scales; nothing when none does. Where an autoscaler is, it decides.
-    pub(super) fn split_scaled(&self, key: &Key, states: &BTreeMap<String, ClusterState>) -> Option<BTreeMap<String, Split>> {
-        let scaler = self.autoscalers(&key.namespace).find(|scaler| {
-            let object = scaler.object.as_ref().filter(|_| !scaler.is_deleting());
-            object.is_some_and(|object| target_of(key, object).as_ref() == Some(&**key))
-        })?;
-        // What it is divided into is not known yet: then nothing changes.
+    /// Shares of a workload that an autoscaler scales; nothing when none does. Where an autoscaler is, it decides. As
+    /// in any cluster, a workload that is told to have no replicas has none: an autoscaler leaves it alone.
+    pub(super) fn split_scaled(&self, key: &Key, wanted: i64, states: &BTreeMap<String, ClusterState>) -> Option<BTreeMap<String, Split>> {
+        let scales = |object: &&DynamicObject| target_of(key, object).as_ref() == Some(&**key);
+        let (scaler, object) = self
+            .autoscalers(&key.namespace)
+            .filter_map(|scaler| Some((scaler, scaler.object.as_deref().filter(|_| !scaler.is_deleting())?)))
+            .find(|(_, object)| scales(object))?;
+        if wanted == 0 && minimum(object) != 0 {
+            return None;
+        }
         let seen = |cluster: &str| self.clusters.get(cluster)?.seen.get(key)?.workload.as_deref();
-        let split = |cluster: &String| match (scaler.divided.get(cluster), seen(cluster)) {
-            (None, Some(workload)) if scaler.divided.is_empty() => {
-                Split { replicas: workload.replicas, scaled: workload.scaled, ..Split::default() }
-            }
-            (None, _) => Split::default(),
-            (Some(bounds), workload) => {
-                let least = bounds.minimum.unwrap_or(1).max(1);
-                // An autoscaler does nothing about what has no replicas.
-                let running = workload.map_or(0, |w| w.replicas);
-                let scaled = workload.is_some_and(|w| w.scaled && w.replicas > 0);
-                Split { replicas: if scaled { 0 } else { running.clamp(least, bounds.replicas.max(least)) }, scaled, ..Split::default() }
-            }
-        };
-        Some(states.keys().map(|cluster| (cluster.clone(), split(cluster))).collect())
+        Some(states.keys().map(|cluster| (cluster.clone(), share(scaler.divided.get(cluster), seen(cluster)))).collect())
     }
 
     /// The division of an object was decided: what an autoscaler scales is divided by it.
@@ -93,6 +85,28 @@ fn target_of(key: &Key, object: &DynamicObject) -> Option<ObjectKey> {
     Some(ObjectKey { kind, namespace: key.namespace.clone(), name: target["name"].as_str()?.to_owned() })
 }
 
+/// The least number of replicas an autoscaler keeps.
+fn minimum(scaler: &DynamicObject) -> i64 {
+    scaler.data.pointer("/spec/minReplicas").and_then(Value::as_i64).unwrap_or(1).max(0)
+}
+
+/// What a cluster has of a workload that is scaled, given the bounds of the autoscaler there. Where the autoscaler has
+/// no bounds yet, or did not count the cluster, what runs goes on: that nobody scales it is no reason to end it.
+fn share(bounds: Option<&Split>, workload: Option<&Workload>) -> Split {
+    let running = workload.map_or(0, |w| w.replicas);
+    // An autoscaler does nothing about what has no replicas.
+    let scaled = workload.is_some_and(|w| w.scaled && w.replicas > 0);
+    let own = |replicas: i64| Split { replicas: if scaled { 0 } else { replicas }, scaled, ..Split::default() };
+    match bounds {
+        None => own(running),
+        Some(bounds) if bounds.replicas == 0 => Split::default(),
+        Some(bounds) => {
+            let least = bounds.minimum.unwrap_or(1).max(1);
+            own(running.clamp(least, bounds.replicas.max(least)))
+        }
+    }
+}
+
 /// Divides the bounds of an autoscaler. v1's rules: who may have replicas at all has at least one, so the minima may
 /// add up to more than was asked for; who may have none has no autoscaler.
 fn bounds(
@@ -104,12 +118,11 @@ fn bounds(
 ) -> BTreeMap<String, Split> {
     let most = plan(name, maximum, preferences, states);
     let least = plan(name, minimum, preferences, states);
-    let shares = most.into_iter().filter(|(_, share)| share.replicas() > 0);
-    shares
+    most.into_iter()
         .map(|(cluster, share)| {
             let maximum = share.replicas();
             let own = least.get(&cluster).map_or(0, crate::planner::Share::replicas);
-            let minimum = if minimum == 0 { 0 } else { own.clamp(1, maximum) };
+            let minimum = if minimum == 0 || maximum == 0 { 0 } else { own.clamp(1, maximum) };
             (cluster, Split { replicas: maximum, minimum: Some(minimum), ..Split::default() })
         })
         .collect()
@@ -124,7 +137,7 @@ mod tests {
     fn divide(minimum: i64, maximum: i64, preferences: &ReplicaPreferences) -> Vec<(i64, i64)> {
         let states = ["gondor", "rohan"].map(|name| (name.to_owned(), ClusterState::default())).into();
         let all = bounds("demo/web", minimum, maximum, preferences, &states);
-        ["gondor", "rohan"].map(|name| all.get(name).map_or((0, 0), |s| (s.minimum.unwrap_or(-1), s.replicas))).into()
+        ["gondor", "rohan"].map(|name| (all[name].minimum.unwrap_or(-1), all[name].replicas)).into()
     }
 
     #[test]
@@ -138,5 +151,17 @@ mod tests {
         let weight = |weight| ClusterPreferences { weight, ..ClusterPreferences::default() };
         let uneven = ReplicaPreferences { clusters: [("gondor".to_owned(), weight(3)), ("rohan".to_owned(), weight(1))].into(), ..even };
         assert_eq!(divide(4, 8, &uneven), [(3, 6), (1, 2)]);
+    }
+
+    #[test]
+    fn a_cluster_the_autoscaler_did_not_count_keeps_what_runs() {
+        let workload = |replicas, scaled| Workload { replicas, scaled, ..Workload::default() };
+        assert_eq!(share(None, Some(&workload(3, false))).replicas, 3);
+        assert!(share(None, Some(&workload(3, true))).scaled, "whoever scales there goes on");
+        assert_eq!(share(None, None), Split::default());
+        let bounds = |minimum, replicas| Split { replicas, minimum: Some(minimum), ..Split::default() };
+        assert_eq!(share(Some(&bounds(0, 0)), Some(&workload(3, true))), Split::default(), "it has no share");
+        assert_eq!(share(Some(&bounds(2, 5)), Some(&workload(9, false))).replicas, 5);
+        assert_eq!(share(Some(&bounds(2, 5)), None).replicas, 2);
     }
 }

@@ -62,11 +62,11 @@ impl Brain {
         if key.kind().family == Family::Autoscaler {
             return Some(self.split_autoscaler(key, &object, &states, selected));
         }
-        if let Some(splits) = self.split_scaled(key, &states) {
+        let (name, wanted) = (key.full_name(), wanted_replicas(key.kind(), &object));
+        if let Some(splits) = self.split_scaled(key, wanted, &states) {
             return Some(splits);
         }
-        let name = key.full_name();
-        let shares = plan(&name, wanted_replicas(key.kind(), &object), &placement.preferences, &states);
+        let shares = plan(&name, wanted, &placement.preferences, &states);
         let splits = if key.kind().family == Family::Job {
             let completions = wanted_completions(&object).map(|n| plan(&name, n, &placement.preferences, &states));
             let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished.is_some());

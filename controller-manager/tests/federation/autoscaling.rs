@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, config_map, deployment};
+use crate::bed::{Bed, DEPLOYMENTS, MAPS, config, config_map, deployment};
 
 const SCALERS: &str = "/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers";
 
@@ -72,4 +72,35 @@ async fn issue7_case_x11_an_ingress_follows() {
     bed.federation.delete(&path, Some("Background")).await;
     bed.gondor.until_gone(&path).await;
     bed.rohan.until_gone(&path).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_cluster_that_cannot_have_the_autoscaler_keeps_its_replicas_and_zero_is_zero() {
+    let mut bed = Bed::new(config()).await;
+    bed.rohan.forbid(Some("horizontalpodautoscalers"));
+    bed.run();
+    bed.until_cluster("gondor", "Ready").await;
+    bed.until_cluster("rohan", "Ready").await;
+    bed.namespace().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let replicas = |n: i64| move |d: Option<&Value>| d.is_some_and(|d| d["spec"]["replicas"] == n);
+    bed.federation.create(DEPLOYMENTS, deployment("web", 4, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.gondor.until(&path, replicas(2)).await;
+    bed.rohan.until(&path, replicas(2)).await;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let spec = json!({"scaleTargetRef": target, "minReplicas": 3, "maxReplicas": 10});
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec});
+    bed.federation.create(SCALERS, scaler).await;
+    // All of it goes to gondor once rohan is not waited for any more.
+    bed.gondor.until(&format!("{SCALERS}/web"), |h| h.is_some_and(|h| h["spec"]["maxReplicas"] == 10)).await;
+    bed.gondor.until(&path, replicas(3)).await;
+    bed.federation.merge(&path, json!({"metadata": {"labels": {"looked": "at"}}})).await;
+    bed.rohan.until(&path, |d| d.is_some_and(|d| d["metadata"]["labels"]["looked"] == "at")).await;
+    assert!(replicas(2)(bed.rohan.get(&path).await.as_ref()));
+
+    bed.federation.merge(&path, json!({"spec": {"replicas": 0}})).await;
+    bed.gondor.until(&path, replicas(0)).await;
+    bed.rohan.until(&path, replicas(0)).await;
+    bed.federation.merge(&path, json!({"spec": {"replicas": 4}})).await;
+    bed.gondor.until(&path, replicas(3)).await;
 }
