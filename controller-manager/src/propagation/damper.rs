@@ -52,13 +52,11 @@ impl<K> Default for Damper<K> {
 impl<K: Clone + Eq + Hash> Damper<K> {
     /// Takes note that something was undone.
     pub(crate) fn undone(&mut self, key: &K, now: Instant) -> Undone {
-        let over = |fight: &Fight| now.duration_since(fight.last) > QUIET;
         if self.fights.len() >= self.many {
-            self.fights.retain(|_, fight| !over(fight));
-            self.many = MANY.max(2 * self.fights.len());
+            self.forget(now);
         }
         let fight = self.fights.entry(key.clone()).or_insert(Fight { undone: 0, last: now });
-        if over(fight) {
+        if fight.is_over(now) {
             fight.undone = 0;
         }
         fight.undone = fight.undone.saturating_add(1);
@@ -68,6 +66,19 @@ impl<K: Clone + Eq + Hash> Damper<K> {
             n => FIRST.saturating_mul(1 << (n - 2).min(16)).min(LONGEST),
         };
         Undone { times: fight.undone, wait }
+    }
+
+    /// Forgets fights that are over.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        self.fights.retain(|_, fight| !fight.is_over(now));
+        self.fights.shrink_to(MANY);
+        self.many = MANY.max(2 * self.fights.len());
+    }
+}
+
+impl Fight {
+    fn is_over(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.last) > QUIET
     }
 }
 
@@ -97,5 +108,8 @@ mod tests {
         (0..MANY).for_each(|n| assert_eq!(damper.undone(&n, now).times, 1));
         damper.undone(&MANY, now + QUIET + Duration::from_secs(1));
         assert_eq!((damper.fights.len(), damper.many), (1, MANY));
+        // Also when nothing more is undone.
+        damper.forget(now + 3 * QUIET);
+        assert!(damper.fights.is_empty());
     }
 }

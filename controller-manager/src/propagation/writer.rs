@@ -1,8 +1,9 @@
 //! Writes to federated objects: finalizers and status.
 
-use std::{sync::Arc, time::Duration};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use federation_api::record::PropagationRecordSpec;
+use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -19,6 +20,10 @@ use crate::members::request::{Call, CallError, JSON, MERGE, Reply};
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Writes under way at a time.
 const CONCURRENCY: usize = 64;
+
+/// The object as it is after a write, or nothing when it is gone; or why not.
+type Written = Result<Option<Box<DynamicObject>>, WriteError>;
+
 /// Carries out writes; answers go to the mailbox.
 #[derive(Clone)]
 pub(crate) struct Writer {
@@ -37,13 +42,13 @@ impl Writer {
 
     fn spawn<F>(&self, key: Key, uid: &str, what: Write, work: F)
     where
-        F: Future<Output = Result<Option<Box<DynamicObject>>, WriteError>> + Send + 'static,
+        F: Future<Output = Written> + Send + 'static,
     {
         let (mailbox, permits, uid) = (self.mailbox.clone(), self.permits.clone(), uid.to_owned());
         let over = self.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
             let _permit = permits.acquire().await;
-            let result = work.await;
+            let result = caught(work).await;
             mailbox.send(Intake::Written { key, uid, what, result });
         }));
     }
@@ -84,7 +89,7 @@ impl Writer {
         let (client, path) = (self.client.clone(), format!("/apis/federation/v1beta1/clusters/{cluster}"));
         let (over, cluster) = (self.over.clone(), cluster.to_owned());
         tokio::spawn(over.run_until_cancelled_owned(async move {
-            if let Err(error) = patch_object(&client, &path, &patch).await {
+            if let Err(error) = caught(patch_object(&client, &path, &patch)).await {
                 tracing::warn!(cluster, error = error.reason, "what the brake let through could not be noted on the Cluster");
             }
         }));
@@ -98,6 +103,14 @@ impl Writer {
     }
 }
 
+/// A panic is a write that failed: the object must not wait for its answer for ever.
+async fn caught(work: impl Future<Output = Written>) -> Written {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!("a write to the federation panicked; it is tried again");
+        Err(WriteError { reason: "an error inside the controller; its log says more".into(), stale: false, retry_after: None })
+    })
+}
+
 fn unanswered(error: &CallError) -> WriteError {
     WriteError { reason: error.to_string(), stale: false, retry_after: None }
 }
@@ -106,7 +119,7 @@ fn refused(reply: &Reply) -> WriteError {
     WriteError { reason: reply.message(), stale: reply.status == StatusCode::CONFLICT, retry_after: reply.retry_after }
 }
 
-fn object(reply: &Reply) -> Result<Option<Box<DynamicObject>>, WriteError> {
+fn object(reply: &Reply) -> Written {
     let parsed: DynamicObject = serde_json::from_slice(&reply.body).map_err(|e| WriteError {
         reason: format!("the federation's answer cannot be read: {e}"),
         stale: false,
@@ -115,7 +128,7 @@ fn object(reply: &Reply) -> Result<Option<Box<DynamicObject>>, WriteError> {
     Ok(Some(Box::new(parsed)))
 }
 
-async fn patch_object(client: &kube::Client, path: &str, patch: &Value) -> Result<Option<Box<DynamicObject>>, WriteError> {
+async fn patch_object(client: &kube::Client, path: &str, patch: &Value) -> Written {
     let call = Call { method: Method::PATCH, path, content_type: MERGE, body: patch.to_string().into() };
     let reply = call.send(client, TIMEOUT).await.map_err(|e| unanswered(&e))?;
     match reply.status {
