@@ -9,7 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use daemon::trace::{TARGET, field};
+use daemon::trace::{TARGET, field, follows};
 use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
@@ -60,21 +60,29 @@ pub(crate) struct Job {
     pub(crate) epoch: u64,
     /// uid of the federated object; given back with the outcome.
     pub(crate) uid: Arc<str>,
+    /// resourceVersion of the federated object, as long as there is one.
+    pub(crate) version: Option<Arc<str>>,
     /// Digest of what is applied; given back with the outcome.
     pub(crate) digest: String,
     pub(crate) work: Work,
 }
 
 impl Job {
-    /// What is done for it in a member, for who follows the object.
+    /// What is done for it in a member, for who follows the object: a part of the trace of the write that led to it.
     fn span(&self, cluster: &str) -> tracing::Span {
         let (kind, namespace, name, uid) = (self.key.kind().kind, &self.key.namespace, &self.key.name, &self.uid);
         let what = match self.work {
             Work::Apply { .. } => "apply",
             Work::Delete => "delete",
+            Work::LetGo { .. } => "let go",
             Work::Survey { .. } => "survey",
         };
-        tracing::info_span!(target: TARGET, "member", what, cluster, kind, namespace, name, %uid, outcome = tracing::field::Empty)
+        let span =
+            tracing::info_span!(target: TARGET, "member", what, cluster, kind, namespace, name, %uid, outcome = tracing::field::Empty);
+        if let Some(version) = &self.version {
+            follows(&span, uid, version);
+        }
+        span
     }
 }
 
@@ -90,6 +98,8 @@ pub(crate) enum Work {
     },
     /// Delete the object if it is ours.
     Delete,
+    /// Take our marks off the object if it is ours; with the reason.
+    LetGo { reason: &'static str },
     /// Look at the pods of a workload.
     Survey {
         selector: String,
@@ -232,7 +242,7 @@ fn panicked(job: &Job) -> Outcome {
     let reason = "an error inside the controller; its log says more".to_owned();
     match job.work {
         Work::Survey { .. } => Outcome::Unsurveyed(reason),
-        Work::Apply { .. } | Work::Delete => Outcome::Failed { reason, retry_after: None },
+        Work::Apply { .. } | Work::Delete | Work::LetGo { .. } => Outcome::Failed { reason, retry_after: None },
     }
 }
 
@@ -249,6 +259,7 @@ impl Exchange {
         let result = match &job.work {
             Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, ours.clone(), *adopt).await,
             Work::Delete => self.delete(&job.key, &job.uid).await,
+            Work::LetGo { reason } => self.hand_over(&job.key, &job.uid, reason).await,
             Work::Survey { selector, replicas, workload } => match self.survey(&job.key, selector, *replicas, workload).await {
                 Err(Outcome::Failed { reason, .. }) => Ok(Outcome::Unsurveyed(reason)),
                 other => other,
@@ -292,11 +303,7 @@ impl Exchange {
     }
 
     async fn delete(&mut self, key: &ObjectKey, source: &str) -> Result<Outcome, Outcome> {
-        let Some(found) = self.look(key).await? else { return Ok(Outcome::Gone) };
-        let others = !found.source_uid.is_empty() && found.source_uid != source;
-        if !found.is_ours(source) || others {
-            return Ok(Outcome::Gone);
-        }
+        let Some(found) = self.look(key).await?.filter(|found| found.is_from(source)) else { return Ok(Outcome::Gone) };
         if key.kind == NAMESPACE
             && !found.deleting
             && let Some(reason) = self.in_use(&key.name).await?
@@ -367,6 +374,14 @@ impl Exchange {
             pages.read(&list).map_err(endless)?;
         }
         Ok(None)
+    }
+
+    /// Takes our marks off what was made from `source`.
+    async fn hand_over(&mut self, key: &ObjectKey, source: &str, reason: &str) -> Result<Outcome, Outcome> {
+        match self.look(key).await?.filter(|found| found.is_from(source)) {
+            Some(found) => self.let_go(key, &found.uid, reason.to_owned()).await,
+            None => Ok(Outcome::Gone),
+        }
     }
 
     /// Takes our marks off an object, so that it is the member's own from now on.
@@ -629,7 +644,7 @@ mod tests {
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
         let running = tokio::spawn(lane.run());
         let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
-        let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), digest: String::new(), work: Work::Delete };
+        let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete };
         // One of a session that never was, one of the session before, and one of the session to come.
         for epoch in [1, 2] {
             jobs.send(job(epoch)).unwrap_or_else(|_| panic!("the lane ended"));
@@ -663,13 +678,34 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(told, || {
             let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
-            let job = Job { key, epoch: 1, uid: "7f9c".into(), digest: String::new(), work: Work::Delete };
+            let job = Job { key, epoch: 1, uid: "7f9c".into(), version: None, digest: String::new(), work: Work::Delete };
             job.span("gondor").record(field::OUTCOME, Outcome::Gone.word());
         });
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
         for part in ["what=\"delete\"", "cluster=\"gondor\"", "kind=\"ConfigMap\"", "name=\"ring\"", "uid=7f9c", "outcome=\"gone\""] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn a_job_in_a_member_is_in_the_trace_of_the_write_that_led_to_it() {
+        use opentelemetry::trace::{TraceContextExt, TracerProvider};
+        use tracing_opentelemetry::OpenTelemetrySpanExt;
+        use tracing_subscriber::layer::SubscriberExt;
+        let tracer = opentelemetry_sdk::trace::SdkTracerProvider::builder().build().tracer("test");
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer);
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            let trace = |span: &tracing::Span| span.context().span().span_context().trace_id();
+            let written = tracing::info_span!(target: TARGET, "stored");
+            follows(&written, "7f9c", "1842");
+            let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+            let job = |version: &str| {
+                let version = Some(version.into());
+                Job { key: key.clone(), epoch: 1, uid: "7f9c".into(), version, digest: String::new(), work: Work::Delete }
+            };
+            assert_eq!(trace(&job("1842").span("gondor")), trace(&written));
+            assert_ne!(trace(&job("1843").span("gondor")), trace(&written));
+        });
     }
 
     #[tokio::test]
@@ -684,7 +720,7 @@ mod tests {
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
         let running = tokio::spawn(lane.run());
         let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
-        jobs.send(Job { key, epoch: 1, uid: "u".into(), digest: String::new(), work: Work::Delete })
+        jobs.send(Job { key, epoch: 1, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete })
             .unwrap_or_else(|_| panic!("the lane ended"));
         let answer = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await.unwrap();
         assert!(matches!(answer, Some(Intake::Outcome { outcome: Outcome::Failed { .. }, .. })));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use federation_api::{keys, preferences::ReplicaPreferences};
-use kube::api::DynamicObject;
+use kube::api::{DynamicObject, ObjectMeta};
 
 use crate::kinds::{Family, Kind};
 
@@ -49,12 +49,21 @@ pub fn stays(kind: &Kind, object: &DynamicObject) -> Option<&'static str> {
     if type_ == "kubernetes.io/service-account-token" {
         return Some("a token of a service account is only good in the cluster that made it: it stays in the federation");
     }
-    let release = type_ == "helm.sh/release.v1"
-        || (matches!(kind.resource, "secrets" | "configmaps") && has(&object.metadata.labels, "owner", "helm"));
     let told = has(&object.metadata.annotations, keys::PROPAGATE, "true");
-    (release && !told).then_some(
+    (is_release(kind, type_, &object.metadata) && !told).then_some(
         "Helm's record of a release stays in the federation, where the release was made; annotation federation.kubernetes.io/propagate=true spreads it",
     )
+}
+
+/// Whether an object is Helm's record of a release: by the type it gives Secrets, or by the name and the labels it gives
+/// both Secrets and ConfigMaps. One label alone says little: people label what Helm made by it.
+fn is_release(kind: &Kind, type_: &str, metadata: &ObjectMeta) -> bool {
+    let label = |key: &str| metadata.labels.as_ref().and_then(|labels| labels.get(key));
+    let revision = metadata.name.as_deref().and_then(|name| name.rsplit_once(".v"));
+    let numbered = revision.is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()));
+    let labelled =
+        label("owner").is_some_and(|owner| owner == "helm") && ["name", "status", "version"].iter().all(|key| label(key).is_some());
+    type_ == "helm.sh/release.v1" || (matches!(kind.resource, "secrets" | "configmaps") && numbered && labelled)
 }
 
 impl Default for Placement {

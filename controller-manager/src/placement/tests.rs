@@ -35,11 +35,19 @@ fn issue7_case_20_and_25_tokens_and_releases_stay_in_the_federation() {
         let object = serde_json::from_value(serde_json::json!({"metadata": metadata, "type": type_})).unwrap();
         super::stays(kind(resource), &object).is_some()
     };
-    let (none, helm) = (serde_json::json!({}), serde_json::json!({"labels": {"owner": "helm"}}));
-    let told = serde_json::json!({"labels": {"owner": "helm"}, "annotations": {keys::PROPAGATE: "true"}});
+    let labels = serde_json::json!({"owner": "helm", "name": "web", "status": "deployed", "version": "3"});
+    let (none, helm) = (serde_json::json!({}), serde_json::json!({"name": "sh.helm.release.v1.web.v3", "labels": labels}));
+    let told = serde_json::json!({"name": "web.v3", "labels": labels, "annotations": {keys::PROPAGATE: "true"}});
     assert!(stays("secrets", "kubernetes.io/service-account-token", told.clone()));
     assert!(stays("secrets", "helm.sh/release.v1", none.clone()));
     assert!(stays("secrets", "Opaque", helm.clone()) && stays("configmaps", "", helm.clone()));
     assert!(!stays("secrets", "helm.sh/release.v1", told) && !stays("services", "", helm));
+    for other in [
+        serde_json::json!({"name": "web.v3", "labels": {"owner": "helm"}}),
+        serde_json::json!({"name": "web", "labels": labels}),
+        serde_json::json!({"name": "web.vx", "labels": labels}),
+    ] {
+        assert!(!stays("configmaps", "", other.clone()) && !stays("secrets", "Opaque", other));
+    }
     assert!(!stays("secrets", "Opaque", none.clone()) && !stays("services", "helm.sh/release.v1", none));
 }

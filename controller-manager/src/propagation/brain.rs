@@ -253,12 +253,13 @@ impl Brain {
         self.touched.insert(uid.to_owned(), key.clone());
     }
 
-    fn flush_records(&mut self) {
+    pub(super) fn flush_records(&mut self) {
         let mut batch = Batch::new();
         for (uid, key) in std::mem::take(&mut self.touched) {
             let entry = self.entries.get_mut(&key);
             let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| *t.uid == *uid));
-            let Some(tracked) = tracked else {
+            // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
+            let Some(tracked) = tracked.filter(|t| !t.revenant) else {
                 let record = self.ledger.record(&uid);
                 batch.insert(uid, record);
                 continue;
@@ -312,7 +313,7 @@ impl Brain {
                 if !was_stopped {
                     let annotation = federation_api::keys::MASS_DELETION;
                     let message = format!(
-                        "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation, beside what went in the last day; \
+                        "{count} of {managed} objects in cluster {cluster} would be deleted without having been deleted in the federation, or are back after it, beside what went in the last day; \
                          stopped until the Cluster has annotation {annotation}=allow, or they are wanted again"
                     );
                     tracing::warn!(cluster, count, managed, "{message}");

@@ -8,9 +8,12 @@ use super::{
     brain::Brain,
     entry::{Key, Tracked},
     intake::Write,
-    reconcile::AWAY,
+    reconcile::{AWAY, Removal},
 };
-use crate::kinds::NAMESPACE;
+use crate::kinds::{NAMESPACE, ObjectKey};
+
+/// What is told of an object whose namespace was left out after it was propagated.
+const LEFT_OUT: &str = "nothing is propagated in this namespace; the object is let go, and copies it has in members stay there";
 
 impl Brain {
     /// An object whose deletion began.
@@ -33,7 +36,7 @@ impl Brain {
             let clusters: Vec<String> = live.copies.keys().cloned().collect();
             for cluster in clusters {
                 if self.clusters.contains_key(&cluster) {
-                    self.want_absent(key, live, &cluster, true);
+                    self.want_absent(key, live, &cluster, Removal::Deleted);
                 } else {
                     live.copies.remove(&cluster);
                     self.touch(key, &live.uid);
@@ -45,24 +48,40 @@ impl Brain {
                 return;
             }
         }
-        self.release(key, live);
+        self.release(key, live, orphan);
     }
 
-    /// Takes our finalizers away. What is still to be deleted in clusters that are away is stored before.
-    fn release(&mut self, key: &Key, live: &mut Tracked) {
+    /// Whether nothing is propagated in the namespace of an object.
+    pub(super) fn is_left_out(&self, key: &ObjectKey) -> bool {
+        self.parts.left_out.contains(if key.kind == NAMESPACE { &key.name } else { &key.namespace })
+    }
+
+    /// An object that was propagated before its namespace was left out: it is let go, or it could never be deleted. Its
+    /// copies stay.
+    pub(super) fn leave_out(&mut self, key: &Key, live: &mut Tracked) {
+        if live.complaint != LEFT_OUT {
+            self.event(key, &live.uid, true, "NotPropagated", LEFT_OUT.into());
+            LEFT_OUT.clone_into(&mut live.complaint);
+        }
+        self.release(key, live, true);
+    }
+
+    /// Takes our finalizers away. What is still to be deleted in clusters that are away is stored before; `orphan` says
+    /// that all copies stay.
+    fn release(&mut self, key: &Key, live: &mut Tracked, orphan: bool) {
         let Some(object) = live.object.clone() else { return };
         if live.writing.is_some() {
             return;
         }
         let all = object.metadata.finalizers.clone().unwrap_or_default();
         let rest: Vec<String> = all.iter().filter(|f| *f != keys::ORPHAN && *f != keys::DELETE_FROM_CLUSTERS).cloned().collect();
-        if rest.len() == all.len() {
-            return;
-        }
-        if live.has_finalizer(keys::ORPHAN) && !live.copies.is_empty() {
+        if orphan && !live.copies.is_empty() {
             // The copies stay, also those that an earlier selection or deletion wanted to go.
             live.copies.clear();
             self.touch(key, &live.uid);
+        }
+        if rest.len() == all.len() {
+            return;
         }
         for copy in live.copies.values_mut().filter(|c| c.record.explicit) {
             copy.set(State::Deleting, AWAY);
@@ -70,7 +89,7 @@ impl Brain {
         let tombstones = live.copies.values().any(|c| c.record.explicit);
         let record = tombstones.then(|| live.record(key)).flatten();
         live.recorded |= record.is_some();
-        live.released = !live.has_finalizer(keys::ORPHAN);
+        live.released = !orphan;
         live.writing = Some(Write::Finalizers);
         self.parts.writer.finalizers(key, &object, &rest, record);
     }

@@ -57,6 +57,8 @@ pub(crate) struct Tracked {
     pub(crate) placed: bool,
     /// Its deletion was let through, with that of its copies.
     pub(crate) released: bool,
+    /// Its deletion was carried out once, and a member has it again.
+    pub(crate) revenant: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
     /// When a finished Job is to be deleted, and when the look that is planned for it comes.
@@ -118,6 +120,7 @@ impl Tracked {
             recorded: false,
             placed: false,
             released: false,
+            revenant: false,
             status_due: false,
             alarm: None,
             divided: BTreeMap::new(),
@@ -134,6 +137,11 @@ impl Tracked {
 
     pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
         self.object.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    }
+
+    /// resourceVersion of the object as last seen.
+    pub(crate) fn version(&self) -> Option<Arc<str>> {
+        self.object.as_ref()?.metadata.resource_version.as_deref().map(Arc::from)
     }
 
     pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeSet;
 
-use federation_api::record::{ClusterRecord, PropagationRecordSpec, State};
+use federation_api::{
+    keys,
+    record::{ClusterRecord, PropagationRecordSpec, State},
+};
 
 use super::{
     brain::{Brain, Timer},
     entry::{Copy, Entry, Key, Tracked},
-    reconcile::tell_undone,
+    reconcile::{Removal, tell_undone},
 };
-use crate::kinds::{self, ObjectKey};
+use crate::kinds::{self, NAMESPACE, ObjectKey};
 
 impl Brain {
     /// Takes the stored records of kinds whose objects are known: a record without an object is a tombstone. Those
@@ -63,16 +66,23 @@ impl Brain {
     /// Objects that are gone: deletes what they left. Gives the clusters where something is still left.
     pub(super) fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) -> BTreeSet<String> {
         let mut graves = std::mem::take(&mut entry.graves);
+        let left = |graves: &[Tracked]| graves.iter().map(|grave| grave.copies.len()).sum::<usize>();
+        let before = left(&graves);
         for grave in &mut graves {
             let clusters: Vec<String> = grave.copies.keys().cloned().collect();
             for cluster in clusters {
                 if self.clusters.contains_key(&cluster) {
-                    self.want_absent(key, grave, &cluster, true);
+                    let removal = if grave.revenant { Removal::Unwanted } else { Removal::Deleted };
+                    self.want_absent(key, grave, &cluster, removal);
                 } else {
                     grave.copies.remove(&cluster);
                     self.touch(key, &grave.uid);
                 }
             }
+        }
+        if key.kind == NAMESPACE && left(&graves) < before {
+            // What is to be in the one that comes after waited for it.
+            self.enqueue_namespace(&key.name);
         }
         for grave in graves.extract_if(.., |grave| grave.copies.is_empty()) {
             self.remember_deletion(key, &grave.uid);
@@ -88,8 +98,10 @@ impl Brain {
         self.touch_all(forgotten);
     }
 
-    /// Forgets deletions that are old enough, and their records with them.
+    /// Forgets deletions that are old enough, and their records with them; and fights that are over.
     pub(super) fn forget_deletions(&mut self) {
+        let quiet = std::time::Instant::now();
+        self.clusters.values_mut().for_each(|side| side.damper.forget(quiet));
         let now = self.parts.clock.now();
         let forgotten: Vec<_> = std::iter::from_fn(|| self.ledger.expire(now)).collect();
         self.touch_all(forgotten);
@@ -97,11 +109,22 @@ impl Brain {
     }
 
     fn touch_all(&mut self, forgotten: impl IntoIterator<Item = (String, Key)>) {
-        forgotten.into_iter().for_each(|(uid, key)| self.touch(&key, &uid));
+        for (uid, key) in forgotten {
+            // What is back of it and waits stays: nobody knows any more that it is to go.
+            let entry = self.entries.get_mut(&key);
+            for grave in entry.into_iter().flat_map(|e| e.graves.extract_if(.., |g| g.revenant && *g.uid == *uid)) {
+                for cluster in grave.copies.keys() {
+                    self.clusters.get_mut(cluster).into_iter().for_each(|side| side.brake.done(&key));
+                }
+            }
+            self.touch(&key, &uid);
+            self.enqueue(&key);
+        }
     }
 
     /// A copy was seen in a cluster. If its object was deleted, with its copies, the member brought it back: the
-    /// tombstone is carried out once more.
+    /// tombstone is carried out once more. Somebody may have rescued it there, so the brake has a say, and it is told
+    /// how to keep it.
     pub(super) fn bury_again(&mut self, cluster: &str, key: &Key, source: &str) {
         if !self.ledger.knows(source, key) {
             return;
@@ -112,16 +135,22 @@ impl Brain {
         let grave = if let Some(known) = entry.graves.iter().position(|g| *g.uid == *source) {
             &mut entry.graves[known]
         } else {
-            entry.graves.push(Tracked { recorded: true, placed: true, ..Tracked::new(source) });
+            entry.graves.push(Tracked { recorded: true, placed: true, revenant: true, ..Tracked::new(source) });
             entry.graves.last_mut().unwrap_or_else(|| unreachable!("one was added"))
         };
         if grave.copies.contains_key(cluster) {
             return;
         }
-        let record = ClusterRecord { explicit: true, state: State::Deleting, ..ClusterRecord::default() };
+        let record = ClusterRecord { state: State::Deleting, ..ClusterRecord::default() };
         let not_before = Some(std::time::Instant::now() + undone.wait);
         grave.copies.insert(cluster.to_owned(), Copy { record, not_before, ..Copy::default() });
-        tracing::warn!(cluster, kind = key.kind().kind, name = key.full_name(), "a copy of a deleted object is back; it is deleted again");
+        let (kind, name) = (key.kind().kind, key.full_name());
+        tracing::warn!(cluster, kind, name, "a copy of a deleted object is back; it is deleted again");
+        let message = format!(
+            "{kind} \"{name}\" was deleted and is back in cluster {cluster}, where it is deleted again; to keep it, take its label {} off there",
+            keys::MANAGED_BY
+        );
+        self.event(key, source, true, "BackInCluster", message);
         self.touch(key, source);
         tell_undone(&self.parts.events, key, source, cluster, undone);
         self.enqueue(key);

@@ -26,6 +26,8 @@ mod outcome;
 mod reconcile;
 pub(crate) mod records;
 #[cfg(test)]
+mod rescue_tests;
+#[cfg(test)]
 mod safety_tests;
 mod schedule;
 mod sight;

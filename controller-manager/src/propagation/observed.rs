@@ -86,6 +86,11 @@ impl Seen {
     pub(crate) fn is_ours(&self, uid: &str) -> bool {
         self.labelled || (!uid.is_empty() && self.source_uid == uid)
     }
+
+    /// Whether the object is ours and was not made from another federated object.
+    pub(crate) fn is_from(&self, uid: &str) -> bool {
+        self.is_ours(uid) && (self.source_uid.is_empty() || self.source_uid == uid)
+    }
 }
 
 /// Whether anybody but us owns `spec.replicas`.

@@ -33,7 +33,9 @@ impl Brain {
         let _span = placing(key, &entry).entered();
         let haunted = self.reconcile_graves(key, &mut entry);
         if let Some(mut live) = entry.live.take() {
-            if live.is_deleting() {
+            if self.is_left_out(key) {
+                self.leave_out(key, &mut live);
+            } else if live.is_deleting() {
                 self.reconcile_deletion(key, &mut live);
             } else if live.object.is_some() {
                 self.reconcile_live(key, &mut live, &haunted);
@@ -61,8 +63,14 @@ impl Brain {
             }
         };
         let mut selected = placement.select(self.clusters.iter().map(|(name, side)| (name, &side.labels)));
-        if let Some(reason) = live.object.as_ref().and_then(|object| stays(key.kind(), object)) {
+        let staying = live.object.as_ref().and_then(|object| stays(key.kind(), object));
+        if let Some(reason) = staying {
             selected.clear();
+            // A copy may be there that no record knows of.
+            let there = self.clusters.iter().filter(|(_, side)| side.seen.get(key).is_some_and(|seen| seen.source_uid == *live.uid));
+            for (cluster, _) in there {
+                live.copies.entry(cluster.clone()).or_default();
+            }
             if live.complaint != reason {
                 self.event(key, &live.uid, false, "NotPropagated", reason.into());
                 reason.clone_into(&mut live.complaint);
@@ -100,7 +108,8 @@ impl Brain {
                 };
                 self.want_present(key, live, &cluster, split, haunted.contains(&cluster));
             } else {
-                self.want_absent(key, live, &cluster, false);
+                let removal = if staying.is_some() { Removal::LetGo } else { Removal::Unwanted };
+                self.want_absent(key, live, &cluster, removal);
             }
         }
         self.aggregate(key, live);
@@ -139,11 +148,12 @@ impl Brain {
         let federation = self.parts.federation.clone();
         let body = live.bodies.entry(split).or_insert_with(|| body(member_object(key, &object, &federation, split))).clone();
         let adopt = live.adopts();
-        let uid = live.uid.clone();
+        let source = Source { uid: live.uid.clone(), version: live.version() };
+        let uid = &source.uid;
         live.placed = true;
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         let mut news = std::mem::take(&mut copy.record.explicit);
-        let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == *uid);
+        let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == **uid);
         let outcome = seen.and_then(|seen| seen.workload.as_ref()?.outcome(key.kind()));
         if outcome.is_some() && copy.record.finished != outcome {
             copy.record.finished = outcome;
@@ -162,17 +172,17 @@ impl Brain {
             // Taking it over would keep what cannot be changed, such as a selector.
             copy.record.applied != copy.record.desired && copy.set(State::Pending, HAUNTED)
         } else {
-            self.act(key, &uid, cluster, copy, Some((&body, adopt)), true) == Step::News
+            self.act(key, &source, cluster, copy, Some((&body, adopt)), Removal::Unwanted) == Step::News
         };
         if news {
-            self.touch(key, &uid);
+            self.touch(key, uid);
         }
     }
 
-    /// Wants nothing of the object in a cluster. `explicit` says that the federated object was deleted;
-    /// otherwise the brake has a say.
-    pub(super) fn want_absent(&mut self, key: &Key, tracked: &mut Tracked, cluster: &str, explicit: bool) {
-        let uid = tracked.uid.clone();
+    /// Wants nothing of the object in a cluster.
+    pub(super) fn want_absent(&mut self, key: &Key, tracked: &mut Tracked, cluster: &str, removal: Removal) {
+        let explicit = removal == Removal::Deleted;
+        let source = Source { uid: tracked.uid.clone(), version: tracked.version() };
         let Some(copy) = tracked.copies.get_mut(cluster) else { return };
         let mut news = std::mem::replace(&mut copy.record.explicit, explicit) != explicit;
         if !copy.record.desired.is_empty() {
@@ -181,22 +191,24 @@ impl Brain {
             copy.not_before = None;
             copy.failures = 0;
         }
-        let step = self.act(key, &uid, cluster, copy, None, explicit);
+        let step = self.act(key, &source, cluster, copy, None, removal);
         news |= step != Step::Same;
         if step == Step::Forget {
             tracked.copies.remove(cluster);
         }
         if news {
-            self.touch(key, &uid);
+            self.touch(key, &source.uid);
         }
     }
 
-    /// Does the next step for one object in one cluster. Says what that means for the record.
-    fn act(&mut self, key: &Key, uid: &Arc<str>, cluster: &str, copy: &mut Copy, body: Option<(&Body, bool)>, explicit: bool) -> Step {
+    /// Does the next step for one object in one cluster: with a `body` it is to be there, without it is to go by
+    /// `removal`. Says what that means for the record.
+    fn act(&mut self, key: &Key, source: &Source, cluster: &str, copy: &mut Copy, body: Option<(&Body, bool)>, removal: Removal) -> Step {
         if copy.busy {
             return Step::Same;
         }
-        let pending = if body.is_some() { State::Pending } else { State::Deleting };
+        let Source { uid, version } = source;
+        let pending = if body.is_some() || removal == Removal::LetGo { State::Pending } else { State::Deleting };
         let current = body.is_some_and(|(b, _)| copy.record.applied == b.digest);
         let in_the_way = body.and_then(|_| self.without_namespace(cluster, &key.namespace));
         let Some(side) = self.clusters.get_mut(cluster) else { return Step::Same };
@@ -245,8 +257,9 @@ impl Brain {
                 }
                 (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
             }
+            (Action::Delete, _) if removal == Removal::LetGo => (Work::LetGo { reason: LEFT }, String::new()),
             (Action::Delete, _) => {
-                if !explicit && !side.brake.may_delete(key) {
+                if removal != Removal::Deleted && !side.brake.may_delete(key) {
                     let settle = self.parts.brake.settle;
                     self.later(settle, Timer::Brake(cluster.to_owned()));
                     return Step::news(copy.set(State::Deleting, COLLECTED));
@@ -261,7 +274,7 @@ impl Brain {
         };
         copy.busy = true;
         // The lane ends only after its cluster left, and then the copy is dropped.
-        let _ = side.lane.send(Job { key: key.clone(), epoch, uid: uid.clone(), digest, work });
+        let _ = side.lane.send(Job { key: key.clone(), epoch, uid: uid.clone(), version: version.clone(), digest, work });
         copy.absent = false;
         Step::news(copy.record.state != State::Failed && !current && copy.set(pending, ""))
     }
@@ -272,11 +285,15 @@ impl Brain {
             return None;
         }
         let key = ObjectKey { kind: NAMESPACE, namespace: String::new(), name: namespace.to_owned() };
-        let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(&key));
-        if seen.is_some_and(|s| !s.deleting) {
-            return None;
+        let entry = self.entries.get(&key);
+        let live = entry.and_then(|e| e.live.as_ref());
+        let haunted = entry.is_some_and(|e| e.graves.iter().any(|grave| grave.copies.contains_key(cluster)));
+        if let Some(seen) = self.clusters.get(cluster).and_then(|side| side.seen.get(&key)).filter(|seen| !seen.deleting) {
+            // An earlier one is going to be deleted with all that is in it, or is taken over first.
+            let same = live.is_none_or(|live| *live.uid == *seen.source_uid && !live.is_deleting());
+            return (haunted || !same).then_some(OTHER_NAMESPACE);
         }
-        let copy = self.entries.get(&key).and_then(|e| e.live.as_ref()?.copies.get(cluster));
+        let copy = live.and_then(|live| live.copies.get(cluster));
         // Who may make a namespace in the federation must not get into any namespace of the members by it.
         Some(if copy.is_some_and(|c| c.record.state == State::Conflict) { FOREIGN_NAMESPACE } else { NO_NAMESPACE })
     }
@@ -292,7 +309,7 @@ impl Brain {
 fn placing(key: &Key, entry: &Entry) -> tracing::Span {
     let live = entry.live.as_ref();
     let version = live.and_then(|l| l.object.as_ref()?.metadata.resource_version.as_deref());
-    tracing::info_span!(
+    let span = tracing::info_span!(
         target: daemon::trace::TARGET,
         "place",
         kind = key.kind().kind,
@@ -300,7 +317,11 @@ fn placing(key: &Key, entry: &Entry) -> tracing::Span {
         name = key.name,
         uid = live.map(|l| &*l.uid),
         resource_version = version,
-    )
+    );
+    if let (Some(live), Some(version)) = (live, version) {
+        daemon::trace::follows(&span, &live.uid, version);
+    }
+    span
 }
 
 /// Counts what was undone in a member, and tells it when it goes on.
@@ -315,6 +336,23 @@ pub(super) fn tell_undone(events: &Events, key: &Key, uid: &str, cluster: &str, 
         );
         events.tell(Event { about: About::object(key, uid), warning: true, reason: "Undone", message });
     }
+}
+
+/// The federated object something is done for.
+struct Source {
+    uid: Arc<str>,
+    version: Option<Arc<str>>,
+}
+
+/// How something leaves a cluster.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Removal {
+    /// The federated object was deleted, and its copies are to go with it.
+    Deleted,
+    /// It is not wanted there any more, or is back after it was deleted: the brake has a say.
+    Unwanted,
+    /// It stays there, without our marks.
+    LetGo,
 }
 
 /// What a step means for the record.
@@ -339,8 +377,11 @@ const HAUNTED: &str = "an earlier object of the name is deleted there first";
 const UNDONE: &str = "what the federation does is undone in the member again and again; it tries ever more slowly";
 /// Why nothing is put into a namespace.
 const NO_NAMESPACE: &str = "the namespace is not in the cluster yet";
+const OTHER_NAMESPACE: &str = "the namespace there is an earlier one's, which is deleted or taken over first";
 const FOREIGN_NAMESPACE: &str =
     "the namespace there is not the federation's; annotation federation.kubernetes.io/conflict=adopt on it takes it over";
+/// Why a copy is let go.
+const LEFT: &str = "such objects are not spread any more, and what is there is left to the cluster";
 /// Why a deletion nobody asked for waits.
 const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
 

@@ -24,20 +24,20 @@ use crate::{
     members::lane::{Job, Outcome, Work},
 };
 
-const MAP: usize = 1;
+pub(super) const MAP: usize = 1;
 
 /// A brain with one cluster, gondor. The federation never answers a write.
-struct Bench {
-    brain: Brain,
-    jobs: mpsc::UnboundedReceiver<Job>,
-    _batches: mpsc::UnboundedReceiver<Batch>,
+pub(super) struct Bench {
+    pub(super) brain: Brain,
+    pub(super) jobs: mpsc::UnboundedReceiver<Job>,
+    pub(super) batches: mpsc::UnboundedReceiver<Batch>,
 }
 
-fn key() -> ObjectKey {
+pub(super) fn key() -> ObjectKey {
     ObjectKey { kind: MAP, namespace: "demo".into(), name: "ring".into() }
 }
 
-fn seen() -> Seen {
+pub(super) fn seen() -> Seen {
     Seen { uid: "m".into(), resource_version: "5".into(), source_uid: "u".into(), labelled: true, ..Seen::default() }
 }
 
@@ -46,7 +46,7 @@ fn written(state: State, explicit: bool) -> ClusterRecord {
 }
 
 /// The federated object: selected everywhere, or nowhere; in deletion or not.
-fn ring(version: u64, selected: bool, deleting: bool, finalizers: &[&str]) -> DynamicObject {
+pub(super) fn ring(version: u64, selected: bool, deleting: bool, finalizers: &[&str]) -> DynamicObject {
     let requirement = if selected { "!" } else { "exists" };
     let mut metadata = json!({
         "name": "ring", "namespace": "demo", "uid": "u", "resourceVersion": version.to_string(), "finalizers": finalizers,
@@ -58,7 +58,7 @@ fn ring(version: u64, selected: bool, deleting: bool, finalizers: &[&str]) -> Dy
     object(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata}))
 }
 
-fn object(value: Value) -> DynamicObject {
+pub(super) fn object(value: Value) -> DynamicObject {
     serde_json::from_value(value).unwrap()
 }
 
@@ -77,7 +77,7 @@ fn seeing(seen: Option<Seen>, why: Why) -> Seeing {
     Seeing { objects: seen.into_iter().map(|s| (key(), s)).collect(), unreadable: vec![], version, why, bytes: 0 }
 }
 
-const BOTH: [&str; 2] = [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN];
+pub(super) const BOTH: [&str; 2] = [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN];
 
 /// A client of a server that never answers.
 fn silent() -> kube::Client {
@@ -88,11 +88,11 @@ fn silent() -> kube::Client {
 }
 
 impl Bench {
-    fn start(objects: Vec<DynamicObject>, record: Option<ClusterRecord>) -> Self {
+    pub(super) fn start(objects: Vec<DynamicObject>, record: Option<ClusterRecord>) -> Self {
         Self::start_with(objects, record, std::array::from_fn(|kind| kind == MAP))
     }
 
-    fn start_with(objects: Vec<DynamicObject>, record: Option<ClusterRecord>, enabled: [bool; KINDS.len()]) -> Self {
+    pub(super) fn start_with(objects: Vec<DynamicObject>, record: Option<ClusterRecord>, enabled: [bool; KINDS.len()]) -> Self {
         let client = silent();
         let (records, batches) = mpsc::unbounded_channel();
         let (mailbox, _) = Mailbox::new();
@@ -110,7 +110,7 @@ impl Bench {
             ready: tokio::sync::watch::channel(false).0,
         };
         let (lane, jobs) = mpsc::unbounded_channel();
-        let mut bench = Self { brain: Brain::new(parts), jobs, _batches: batches };
+        let mut bench = Self { brain: Brain::new(parts), jobs, batches };
         let stored = record.map(|record| {
             let clusters = [("gondor".to_owned(), record)].into();
             ("u".to_owned(), PropagationRecordSpec { object: key().object_ref(), clusters, deleted: None })
@@ -129,25 +129,25 @@ impl Bench {
         bench
     }
 
-    fn tell(&mut self, message: Intake) {
+    pub(super) fn tell(&mut self, message: Intake) {
         self.brain.take(message);
         self.brain.work(usize::MAX);
     }
 
-    fn reach(&mut self) {
+    pub(super) fn reach(&mut self) {
         self.tell(Intake::Session { cluster: "gondor".into(), epoch: Some(1) });
     }
 
-    fn list(&mut self, seen: Option<Seen>) {
+    pub(super) fn list(&mut self, seen: Option<Seen>) {
         let observed = Observed::Listed(seeing(seen, Why::First));
         self.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
     }
 
-    fn change(&mut self, object: DynamicObject) {
+    pub(super) fn change(&mut self, object: DynamicObject) {
         self.tell(Intake::Federated { kind: MAP, object: Box::new(object) });
     }
 
-    fn deletes(&mut self) -> bool {
+    pub(super) fn deletes(&mut self) -> bool {
         std::iter::from_fn(|| self.jobs.try_recv().ok()).any(|job| matches!(job.work, Work::Delete))
     }
 
@@ -309,6 +309,21 @@ async fn writes_end_with_leadership() {
     assert!(matches!(ended, Ok(None)));
 }
 
+#[tokio::test]
+async fn a_write_that_panics_is_a_write_that_failed() {
+    let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
+        None::<http::Response<kube::client::Body>>.map(Ok::<_, std::io::Error>).expect("a panic for a test")
+    });
+    let client = kube::Client::new(service, "default");
+    let (mailbox, mut inbox) = Mailbox::new();
+    let writer = Writer::new(client.clone(), Records::new(client), mailbox, CancellationToken::new());
+    writer.finalizers(&std::sync::Arc::new(key()), &ring(1, true, false, &[]), &[], None);
+    writer.annotate_cluster("gondor", "g", "a", "b");
+    drop(writer);
+    assert!(matches!(inbox.recv().await, Some(Intake::Written { result: Err(_), .. })));
+    assert!(inbox.recv().await.is_none());
+}
+
 /// The next job for the copy, carried out in the member as version `version`.
 fn carry_out(bench: &mut Bench, version: u64) -> bool {
     let Ok(job) = bench.jobs.try_recv() else { return false };
@@ -406,7 +421,7 @@ async fn one_big_intake_does_not_starve_the_timers() {
     let (mailbox, inbox) = Mailbox::new();
     mailbox.send(federated((0..many).map(object).collect()));
     let shutdown = CancellationToken::new();
-    let Bench { brain, mut jobs, _batches } = bench;
+    let Bench { brain, mut jobs, batches: _batches } = bench;
     let running = tokio::spawn(brain.run(inbox, shutdown.clone()));
     // Another task has its turn long before the last object was looked at.
     let first = jobs.recv().await;
@@ -424,5 +439,5 @@ async fn d4_nothing_is_put_into_the_federations_own_namespace() {
     bench.reach();
     bench.list(None);
     assert!(bench.jobs.try_recv().is_err());
-    assert!(bench.brain.entries.is_empty());
+    assert!(bench.brain.entries.values().all(|e| e.live.as_ref().is_some_and(|live| live.copies.is_empty())));
 }

@@ -83,6 +83,7 @@ impl Brain {
         let side = self.clusters.get(cluster)?;
         let Some(seen) = side.seen.get(key).filter(|s| !s.deleting) else { return Some(ClusterState::default()) };
         let Some(workload) = seen.workload.as_deref() else { return Some(ClusterState::default()) };
+        let version = live.version();
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         if workload.replicas == workload.ready {
             copy.survey = None;
@@ -106,7 +107,8 @@ impl Brain {
                 copy.surveying = true;
                 let work = Work::Survey { selector: workload.pod_selector.clone(), replicas, workload: seen.uid.clone() };
                 // The lane ends only after its cluster left.
-                let _ = side.lane.send(Job { key: key.clone(), epoch, uid: live.uid.clone(), digest: String::new(), work });
+                let uid = live.uid.clone();
+                let _ = side.lane.send(Job { key: key.clone(), epoch, uid, version, digest: String::new(), work });
             } else {
                 self.later(wait, Timer::Key(key.clone()));
             }

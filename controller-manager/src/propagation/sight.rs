@@ -76,9 +76,16 @@ impl Brain {
                 let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
                 side.watched[kind] = side.watched[kind].max(version(&seen));
                 let source = seen.source_uid.clone();
+                let whose = |side: &ClusterSide| side.seen.get(&key).map(|seen| (seen.source_uid.clone(), seen.deleting));
+                let before = whose(side);
                 side.see(key.clone(), *seen);
+                let same = kind != NAMESPACE || whose(side) == before;
                 self.bury_again(cluster, &key, &source);
                 self.enqueue(&key);
+                if !same {
+                    // What is in it may have waited for it.
+                    self.enqueue_namespace(&key.name);
+                }
             }
             Observed::Gone { key, uid, version } => {
                 let key = self.intern(key);

@@ -168,7 +168,8 @@ impl Brain {
         if !kinds::is_propagated(&key) {
             return;
         }
-        if self.parts.left_out.contains(if key.kind == NAMESPACE { &key.name } else { &key.namespace }) {
+        let ours = |f: &String| f == keys::DELETE_FROM_CLUSTERS || f == keys::ORPHAN;
+        if self.is_left_out(&key) && !self.entries.contains_key(&key) && !object.metadata.finalizers.iter().flatten().any(ours) {
             let uid = object.metadata.uid.as_deref().unwrap_or_default();
             self.event(&key, uid, true, "NotPropagated", "nothing is propagated in this namespace".into());
             return;

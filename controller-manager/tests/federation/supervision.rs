@@ -102,6 +102,39 @@ async fn issue7_a_task_that_panics_ends_the_controller_manager_and_is_named() {
     }
 }
 
+/// What the brain counts, panics.
+struct Poison;
+
+impl metrics::Recorder for Poison {
+    fn describe_counter(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_gauge(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+    fn describe_histogram(&self, _: metrics::KeyName, _: Option<metrics::Unit>, _: metrics::SharedString) {}
+
+    fn register_counter(&self, key: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Counter {
+        assert!(key.name() != "federation_records_written_total", "a panic for a test");
+        metrics::Counter::noop()
+    }
+
+    fn register_gauge(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Gauge {
+        metrics::Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &metrics::Key, _: &metrics::Metadata<'_>) -> metrics::Histogram {
+        metrics::Histogram::noop()
+    }
+}
+
+#[tokio::test]
+async fn issue7_a_brain_that_panics_ends_the_controller_manager() {
+    // All tasks run in this thread.
+    let _poisoned = metrics::set_default_local_recorder(&Poison);
+    let mut bed = Bed::new(config()).await;
+    bed.run();
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "demo"}});
+    bed.federation.create("/api/v1/namespaces", namespace).await;
+    assert_eq!(dead(bed.ended().await), "propagation");
+}
+
 #[tokio::test]
 async fn issue7_a_watch_of_the_federation_that_panics_is_started_again() {
     let mut bed = Bed::new(config()).await;
