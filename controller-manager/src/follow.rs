@@ -124,8 +124,13 @@ struct Headed {
 
 #[derive(Deserialize)]
 struct RawList<'a> {
-    #[serde(borrow)]
+    #[serde(borrow, deserialize_with = "or_null")]
     items: Vec<&'a RawValue>,
+}
+
+/// kube-apiserver writes a list of metadata without objects as `null`. What has no list at all is no empty one.
+fn or_null<'de: 'a, 'a, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<&'a RawValue>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
 #[derive(Default, Deserialize)]

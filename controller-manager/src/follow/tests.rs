@@ -106,6 +106,14 @@ async fn d3_one_object_that_cannot_be_read_does_not_hide_the_others() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_list_of_metadata_is_null_at_kube_apiserver_when_it_is_empty_and_never_missing() {
+    let (mut told, _) = follow(vec![(200, list(7, &[]).replace("[]", "null"))]);
+    assert_eq!(names(told.recv().await), (Why::First, vec![]));
+    let (mut told, _) = follow(vec![(200, list(7, &[]).replace("items", "objects"))]);
+    assert!(matches!(told.recv().await, Some(Change::Failing(why)) if why.contains("missing field")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn failures_are_told_and_tried_again_ever_more_slowly() {
     let refused = || (403, json!({"message": "not allowed"}).to_string());
     let start = Instant::now();
