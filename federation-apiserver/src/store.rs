@@ -37,6 +37,9 @@ pub struct Where {
     /// How to tell it
     #[arg(long, short = 'o', value_enum, default_value_t = Output::Table)]
     pub output: Output,
+    /// With -o json, tell what is left of damaged values too, in base64; they may be secret
+    #[arg(long)]
+    pub values: bool,
 }
 
 /// How to tell what was found.
@@ -54,15 +57,15 @@ impl Command {
         let mut out = io::stdout().lock();
         let done = match self {
             Self::Check(at) => check::check(&at.data_dir).map(|report| {
-                let _ = tell(&mut out, at.output, &report, None);
-                if report.damaged.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) }
+                let _ = tell(&mut out, at, &report, None);
+                if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) }
             }),
             Self::Repair(at) => {
                 let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
                 check::repair(&at.data_dir, stamp).map(|repaired| {
                     let _ = match &repaired {
-                        Some(done) => tell(&mut out, at.output, &done.report, Some((&done.backup, &done.moved))),
-                        None => tell(&mut out, at.output, &Report::default(), None),
+                        Some(done) => tell(&mut out, at, &done.report, Some((&done.backup, &done.moved))),
+                        None => tell(&mut out, at, &Report::default(), None),
                     };
                     ExitCode::SUCCESS
                 })
@@ -86,20 +89,31 @@ fn hint(error: &CheckError) -> &'static str {
     }
 }
 
-fn tell(out: &mut impl Write, output: Output, report: &Report, files: Option<(&PathBuf, &PathBuf)>) -> io::Result<()> {
-    if output == Output::Json {
+fn tell(out: &mut impl Write, at: &Where, report: &Report, files: Option<(&PathBuf, &PathBuf)>) -> io::Result<()> {
+    if at.output == Output::Json {
         let damaged = report.damaged.iter().map(|Damage { key, revision, current, why, rest }| {
-            json!({"key": key, "revision": revision, "current": current, "why": why, "value": STANDARD.encode(rest)})
+            let mut one = json!({"key": key, "revision": revision, "current": current, "why": why});
+            if at.values {
+                one["value"] = STANDARD.encode(rest).into();
+            }
+            one
         });
-        let mut all = json!({"keys": report.keys, "values": report.values, "damaged": damaged.collect::<Vec<_>>()});
+        let mut all = json!({"keys": report.keys, "values": report.values, "damaged": damaged.collect::<Vec<_>>(),
+            "lists": report.lists, "unguarded": report.unguarded});
         if let Some((backup, moved)) = files {
             all["backup"] = backup.display().to_string().into();
             all["moved"] = moved.display().to_string().into();
         }
         return writeln!(out, "{all:#}");
     }
-    if report.damaged.is_empty() {
+    if report.unguarded > 0 {
+        writeln!(out, "{} values are from before there were digests; store repair gives them one", report.unguarded)?;
+    }
+    if report.is_sound() {
         return writeln!(out, "nothing is damaged");
+    }
+    for why in &report.lists {
+        writeln!(out, "{why}")?;
     }
     let width = report.damaged.iter().map(|d| d.key.len()).max().unwrap_or_default().max(3);
     writeln!(out, "{:width$}  {:>10}  {:8}  WHY", "KEY", "REVISION", "STATE")?;

@@ -13,6 +13,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc as sync_mpsc;
@@ -101,6 +102,9 @@ impl Embedded {
         fs::create_dir_all(dir).map_err(not_writable)?;
         let new = !fs::exists(&path).map_err(not_writable)?;
         let (db, setup) = guarded(&path, || {
+            if new {
+                drop(private(&path)?);
+            }
             let db = Database::builder().set_cache_size(CACHE_BYTES).create(&path)?;
             let setup = tables::set_up(&db)?;
             Ok((db, setup))
@@ -146,7 +150,8 @@ impl Embedded {
         let (answer, answered) = oneshot::channel();
         let sent = self.requests.as_ref().map(|r| r.send(Request { op, answer, _permit: permit }));
         sent.and_then(Result::ok).ok_or_else(stopped)?;
-        answered.await.map_err(|_| stopped())?
+        // It answers all it was sent, unless it panics.
+        answered.await.map_err(|_| StorageError::Unanswered("the writer of the database died".into()))?
     }
 
     async fn read<T: Send + 'static>(
@@ -173,6 +178,11 @@ impl Drop for Embedded {
             let _ = thread.join();
         }
     }
+}
+
+/// A new file that only its owner may read: what is stored may be secret.
+fn private(path: &Path) -> io::Result<fs::File> {
+    fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
 }
 
 thread_local! {

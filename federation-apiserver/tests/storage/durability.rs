@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use federation_apiserver::storage::embedded::check::{self, CheckError};
 use federation_apiserver::storage::embedded::{Embedded, FILE, FORMAT, OpenError};
 use federation_apiserver::storage::store::{ListOptions, ReadAt, Store};
 use federation_apiserver::storage::{Backend, Expect, StorageError};
+use futures::StreamExt as _;
+use redb::{ReadableDatabase as _, ReadableTable as _};
 
 const DIR: &str = "STORAGE_TEST_CRASH_DIR";
 
@@ -174,7 +177,7 @@ async fn issue7_a_flipped_bit_in_a_live_value_is_named_and_moved_out() {
             db.put(sound, object("sound", 1), Expect::Absent, Some(Duration::from_secs(3600))).await.unwrap();
             revisions.push(db.put(hit, object("hit", 2), Expect::Revision(old), None).await.unwrap());
         }
-        assert!(check::check(dir.path()).unwrap().damaged.is_empty());
+        assert!(check::check(dir.path()).unwrap().is_sound());
         assert!(check::repair(dir.path(), 1).unwrap().is_none());
         flip(&file, &object("hit", 2), before);
         let id = {
@@ -205,8 +208,11 @@ async fn issue7_a_flipped_bit_in_a_live_value_is_named_and_moved_out() {
         assert_eq!((found.key.as_str(), found.revision, found.current), (hit, revisions[0], true));
         assert_eq!((report.keys, report.values), (2, 3));
         let done = check::repair(dir.path(), 7).unwrap().expect("there was damage");
-        assert_eq!(check::check(dir.path()).unwrap().damaged, []);
+        assert!(check::check(dir.path()).unwrap().is_sound());
         assert!(fs::read_to_string(&done.moved).unwrap().contains(hit));
+        for private in [&file, &done.backup, &done.moved] {
+            assert_eq!(fs::metadata(private).unwrap().permissions().mode() & 0o777, 0o600, "{}", private.display());
+        }
         let db = Embedded::open(dir.path()).unwrap();
         assert_ne!(db.cluster_id(), id, "it is another database now");
         let left: Vec<_> = db.list("/registry/", None, 0, 0).await.unwrap().items.into_iter().map(|v| v.key).collect();
@@ -249,7 +255,8 @@ async fn a_database_without_digests_is_taken_over() {
         }
         tx.commit().unwrap();
     }
-    assert_eq!(check::check(dir.path()).unwrap().damaged, []);
+    let report = check::check(dir.path()).unwrap();
+    assert!(report.is_sound() && report.unguarded == 3, "{report:?}");
     let db = Embedded::open(dir.path()).unwrap();
     assert_eq!(db.get("/registry/maps/a").await.unwrap().0.unwrap().value, object("a", 1));
     assert_eq!(db.get("/registry/maps/b").await.unwrap().0, None);
@@ -259,6 +266,104 @@ async fn a_database_without_digests_is_taken_over() {
     let db = Embedded::open(dir.path()).unwrap();
     assert!(db.get("/registry/maps/a").await.unwrap().0.unwrap().damaged);
     assert!(!db.list("/registry/maps/", None, 0, 4).await.unwrap().items[0].damaged, "what it was before");
+}
+
+/// A repair gives the values of before there were digests one.
+#[tokio::test]
+async fn values_of_before_there_were_digests_get_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(FILE);
+    drop(Embedded::open(dir.path()).unwrap());
+    {
+        let db = redb::Database::open(&path).unwrap();
+        let tx = db.begin_write().unwrap();
+        {
+            let mut meta = tx.open_table(redb::TableDefinition::<&str, u128>::new("meta")).unwrap();
+            meta.insert("revision", 2).unwrap();
+            meta.insert("digests", 2).unwrap();
+            let mut data = tx.open_table(redb::TableDefinition::<(&str, u64), Option<&[u8]>>::new("data")).unwrap();
+            data.insert(("/registry/maps/a", 2), Some(&object("a", 1)[..])).unwrap();
+            tx.open_table(redb::TableDefinition::<u64, &str>::new("log")).unwrap().insert(2, "/registry/maps/a").unwrap();
+        }
+        tx.commit().unwrap();
+    }
+    assert_eq!(check::check(dir.path()).unwrap().unguarded, 1);
+    assert!(check::repair(dir.path(), 1).unwrap().is_none());
+    let report = check::check(dir.path()).unwrap();
+    assert!(report.is_sound() && (report.unguarded, report.values) == (0, 1), "{report:?}");
+    let db = redb::Database::open(&path).unwrap();
+    let tx = db.begin_write().unwrap();
+    {
+        let mut data = tx.open_table(redb::TableDefinition::<(&str, u64), Option<&[u8]>>::new("data")).unwrap();
+        let mut cell = data.get(("/registry/maps/a", 2)).unwrap().unwrap().value().unwrap().to_vec();
+        cell[3] ^= 1;
+        data.insert(("/registry/maps/a", 2), Some(&cell[..])).unwrap();
+    }
+    tx.commit().unwrap();
+    drop(db);
+    assert!(Embedded::open(dir.path()).unwrap().get("/registry/maps/a").await.unwrap().0.unwrap().damaged);
+}
+
+/// A bit in what the log, or the list of what vanishes, says of a key: it names another one, or is no text any more.
+#[tokio::test]
+async fn damage_beside_the_values_is_found_survived_and_repaired() {
+    let (key, other) = ("/registry/configmaps/ns/web-1", "/registry/configmaps/ns/web-0");
+    const LOG: redb::TableDefinition<'_, u64, &str> = redb::TableDefinition::new("log");
+    const EXPIRY: redb::TableDefinition<'_, (u64, u64), &str> = redb::TableDefinition::new("expiry");
+    for (table, text) in [("log", true), ("log", false), ("expiry", true), ("expiry", false)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE);
+        {
+            let db = Embedded::open(dir.path()).unwrap();
+            db.put(other, object("web-0", 1), Expect::Absent, None).await.unwrap();
+            assert_eq!(db.put(key, object("web-1", 1), Expect::Absent, Some(Duration::from_secs(3600))).await.unwrap(), 3);
+            db.put("/registry/configmaps/ns/last", object("last", 1), Expect::Absent, None).await.unwrap();
+        }
+        {
+            let db = redb::Database::open(&path).unwrap();
+            let tx = db.begin_write().unwrap();
+            {
+                let wrong = if text { other } else { "/registry/configmaps/ns/mark" };
+                if table == "log" {
+                    tx.open_table(LOG).unwrap().insert(3, wrong).unwrap();
+                } else {
+                    let mut expiry = tx.open_table(EXPIRY).unwrap();
+                    let at = expiry.first().unwrap().unwrap().0.value();
+                    expiry.insert(at, wrong).unwrap();
+                }
+            }
+            tx.commit().unwrap();
+        }
+        let mut bytes = fs::read(&path).unwrap();
+        for at in 0..bytes.len() {
+            if bytes[at..].starts_with(b"/ns/mark") {
+                bytes[at + 4] = 0xff;
+            }
+        }
+        fs::write(&path, bytes).unwrap();
+        let report = check::check(dir.path()).unwrap();
+        assert!(report.damaged.is_empty() && report.lists.len() == 1, "{table}: {report:?}");
+        {
+            let db = Embedded::open(dir.path()).unwrap();
+            let mut changes = db.watch("/registry/", 1).await.unwrap();
+            let told = tokio::time::timeout(Duration::from_secs(20), changes.next()).await.unwrap().unwrap();
+            assert_eq!(matches!(told, Err(StorageError::Compacted { .. })), table == "log", "{told:?}");
+            drop(changes);
+            db.compact(4).await.unwrap();
+            let newest = db.put("/registry/configmaps/ns/later", object("later", 1), Expect::Absent, None).await.unwrap();
+            db.compact(newest).await.unwrap();
+            assert_eq!(db.list("/registry/", None, 0, 0).await.unwrap().items.len(), 4, "{table}");
+        }
+        let unsound = !check::check(dir.path()).unwrap().is_sound();
+        // What was wrong of the log was history, and is forgotten.
+        assert_eq!(unsound, table == "expiry");
+        assert_eq!(check::repair(dir.path(), 1).unwrap().is_some(), unsound);
+        assert!(check::check(dir.path()).unwrap().is_sound());
+        let db = redb::Database::open(&path).unwrap();
+        let tx = db.begin_read().unwrap();
+        let vanishing = tx.open_table(EXPIRY).unwrap().first().unwrap().map(|(at, key)| (at.value().1, key.value().to_owned()));
+        assert_eq!(vanishing, Some((3, key.to_owned())), "{table}");
+    }
 }
 
 #[tokio::test]

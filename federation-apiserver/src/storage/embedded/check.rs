@@ -1,18 +1,19 @@
 //! Looking for damage in a database that no server has open, and moving it out of the way.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use redb::{Database, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
 use serde_json::json;
 use thiserror::Error;
 
 use super::cell::Content;
-use super::tables::{self, DATA, EXPIRY, META, META_COMPACTED, META_DIGESTS, META_REVISION};
-use super::{FILE, FORMAT, OpenError, guarded};
+use super::tables::{self, DATA, EXPIRY, LOG, META, META_COMPACTED, META_DIGESTS, META_FORMAT, META_REVISION};
+use super::{FILE, FORMAT, OpenError, guarded, private};
 use crate::storage::ROOT;
 use crate::storage::object::Object;
 
@@ -40,6 +41,17 @@ pub struct Report {
     pub values: usize,
     /// In the order of keys and revisions.
     pub damaged: Vec<Damage>,
+    /// What is wrong with the log of changes and the list of what vanishes, in words.
+    pub lists: Vec<String>,
+    /// Values without a digest, from before there were any: damage of these shows only when they are no objects.
+    pub unguarded: usize,
+}
+
+impl Report {
+    /// Whether nothing is damaged.
+    pub fn is_sound(&self) -> bool {
+        self.damaged.is_empty() && self.lists.is_empty()
+    }
 }
 
 /// What a repair did.
@@ -83,13 +95,16 @@ pub fn check(dir: &Path) -> Result<Report, CheckError> {
     Ok(guarded(&path, || walk(&db))?)
 }
 
-/// Checks, and when a value is damaged puts a new database in the place of the old one, with all keys whose newest
-/// state is sound and without history. `stamp` tells the files it leaves beside from those of other repairs.
+/// Checks, and when something is damaged puts a new database in the place of the old one, with all keys whose newest
+/// state is sound and without history; when nothing is, gives a digest to every value that has none. `stamp` tells the files it leaves beside from those of other repairs.
 pub fn repair(dir: &Path, stamp: u64) -> Result<Option<Repaired>, CheckError> {
     // Open, and so locked, until the new file is in its place.
     let (path, db) = open(dir)?;
     let report = guarded(&path, || walk(&db))?;
-    if report.damaged.is_empty() {
+    if report.is_sound() {
+        if report.unguarded > 0 {
+            guarded(&path, || guard(&db))?;
+        }
         return Ok(None);
     }
     let beside = |what: &str| dir.join(format!("{FILE}.{what}"));
@@ -102,6 +117,7 @@ pub fn repair(dir: &Path, stamp: u64) -> Result<Option<Repaired>, CheckError> {
         Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&new)(e)),
         _ => {}
     }
+    drop(private(&new).map_err(failed(&new))?);
     guarded(&new, || copy(&db, &new))?;
     write_out(&moved, &report.damaged).map_err(failed(&moved))?;
     // The name leads to a whole database at every moment: the old one, then the new one.
@@ -139,8 +155,7 @@ struct Version<'a> {
 }
 
 /// Calls for every version of every key, in their order.
-fn each(db: &Database, mut seen: impl FnMut(Version<'_>) -> Result<(), redb::Error>) -> Result<(), redb::Error> {
-    let tx = db.begin_read()?;
+fn each(tx: &ReadTransaction, mut seen: impl FnMut(Version<'_>) -> Result<(), redb::Error>) -> Result<(), redb::Error> {
     let cells = tables::cells(&tx.open_table(META)?)?;
     let data = tx.open_table(DATA)?;
     let mut entries = data.iter()?.peekable();
@@ -167,7 +182,12 @@ fn fault<'a>(version: &Version<'a>) -> Option<(String, &'a [u8])> {
 
 fn walk(db: &Database) -> Result<Report, redb::Error> {
     let mut report = Report::default();
-    each(db, |version| {
+    let tx = db.begin_read()?;
+    let mut lists = Lists::read(&tx)?;
+    let cells = tables::cells(&tx.open_table(META)?)?;
+    each(&tx, |version| {
+        report.lists.extend(lists.compare(version.key, version.revision));
+        report.unguarded += usize::from(version.revision <= cells.after);
         if version.content != Content::Deleted {
             report.values += 1;
             report.keys += usize::from(version.current);
@@ -178,15 +198,91 @@ fn walk(db: &Database) -> Result<Report, redb::Error> {
         }
         Ok(())
     })?;
+    report.lists.extend(lists.rest());
     Ok(report)
+}
+
+/// What the other tables say of revisions: which key each changed. `None` is a key that is no text.
+struct Lists {
+    compacted: u64,
+    log: BTreeMap<u64, Option<String>>,
+    vanishing: BTreeMap<u64, Option<String>>,
+}
+
+impl Lists {
+    fn read(tx: &ReadTransaction) -> Result<Self, redb::Error> {
+        let compacted = tables::number(&tx.open_table(META)?, META_COMPACTED)? as u64;
+        let (mut log, mut vanishing) = (BTreeMap::new(), BTreeMap::new());
+        for entry in tx.open_table(LOG)?.iter()? {
+            let (revision, key) = entry?;
+            log.insert(revision.value(), tables::text(&key));
+        }
+        for entry in tx.open_table(EXPIRY)?.iter()? {
+            let (at, key) = entry?;
+            vanishing.insert(at.value().1, tables::text(&key));
+        }
+        Ok(Self { compacted, log, vanishing })
+    }
+
+    /// What they say wrongly of a version that is there.
+    fn compare(&mut self, key: &str, revision: u64) -> impl Iterator<Item = String> + use<> {
+        let wrong = |told: &Option<String>| told.as_deref() != Some(key);
+        let vanishing = self.vanishing.remove(&revision).filter(wrong);
+        let vanishing = vanishing.map(|_| format!("what makes {key} vanish, written at revision {revision}, names another key"));
+        let log = match self.log.remove(&revision) {
+            Some(told) if wrong(&told) => Some(format!("the log of changes names another key than {key} at revision {revision}")),
+            None if revision > self.compacted => Some(format!("the log of changes lacks revision {revision} of {key}")),
+            _ => None,
+        };
+        vanishing.into_iter().chain(log)
+    }
+
+    /// What they say of versions that are not there. What vanishes may be written over and forgotten before.
+    fn rest(self) -> impl Iterator<Item = String> {
+        let log = self.log.into_keys().map(|revision| format!("the log of changes has revision {revision}, which nothing was written at"));
+        let compacted = self.compacted;
+        let lost = self.vanishing.into_iter().filter(move |(revision, key)| *revision > compacted || key.is_none());
+        log.chain(lost.map(|(revision, _)| format!("something vanishes that was written at revision {revision}, and is not there")))
+    }
+}
+
+/// Writes every version that has no digest anew, all in one transaction.
+fn guard(db: &Database) -> Result<(), redb::Error> {
+    let (before, write) = (db.begin_read()?, db.begin_write()?);
+    {
+        let mut meta = write.open_table(META)?;
+        let old = tables::cells(&meta)?;
+        meta.insert(META_FORMAT, u128::from(FORMAT))?;
+        meta.insert(META_DIGESTS, 0)?;
+        let cells = tables::cells(&meta)?;
+        let mut data = write.open_table(DATA)?;
+        each(&before, |Version { key, revision, content, .. }| {
+            let value = match content {
+                Content::Value(value) => Some(value),
+                Content::Deleted => None,
+                Content::Damaged(_) => return Ok(()),
+            };
+            if revision <= old.after {
+                data.insert((key, revision), cells.write(key, revision, value).as_deref())?;
+            }
+            Ok(())
+        })?;
+    }
+    write.commit()?;
+    Ok(())
 }
 
 /// Makes a database of what is sound and current. It is another one than before, and remembers no history: whoever
 /// knew the old one lists again.
 fn copy(db: &Database, into: &Path) -> Result<(), redb::Error> {
     let tx = db.begin_read()?;
-    let (from, expiry) = (tx.open_table(META)?, tx.open_table(EXPIRY)?);
-    let revision = tables::number(&from, META_REVISION)? as u64 + 1;
+    let revision = tables::number(&tx.open_table(META)?, META_REVISION)? as u64 + 1;
+    // The key is the one that was written then, whatever is told here.
+    let mut times = BTreeMap::new();
+    for entry in tx.open_table(EXPIRY)?.iter()? {
+        let (at, revision) = entry?.0.value();
+        times.insert(revision, at);
+    }
     let new = Database::create(into)?;
     tables::set_up(&new)?;
     let write = new.begin_write()?;
@@ -199,29 +295,26 @@ fn copy(db: &Database, into: &Path) -> Result<(), redb::Error> {
         meta.insert(META_DIGESTS, 0)?;
         let cells = tables::cells(&meta)?;
         let mut data = write.open_table(DATA)?;
-        each(db, |version| {
+        let mut vanishing = write.open_table(EXPIRY)?;
+        each(&tx, |version| {
             if let Content::Value(value) = version.content
                 && version.current
                 && fault(&version).is_none()
             {
                 data.insert((version.key, version.revision), cells.write(version.key, version.revision, Some(value)).as_deref())?;
+                if let Some(at) = times.get(&version.revision) {
+                    vanishing.insert((*at, version.revision), version.key)?;
+                }
             }
             Ok(())
         })?;
-        let mut vanishing = write.open_table(EXPIRY)?;
-        for entry in expiry.iter()? {
-            let (at, key) = entry?;
-            if data.get((key.value(), at.value().1))?.is_some() {
-                vanishing.insert(at.value(), key.value())?;
-            }
-        }
     }
     write.commit()?;
     Ok(())
 }
 
 fn write_out(path: &Path, damaged: &[Damage]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
+    let mut file = private(path)?;
     for damage in damaged {
         let line = json!({"key": damage.key, "revision": damage.revision, "current": damage.current, "why": damage.why,
             "value": STANDARD.encode(&damage.rest)});

@@ -18,7 +18,7 @@ pub(super) const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
 /// (milliseconds since 1970, revision) to a key that vanishes then, unless a later revision wrote it.
 pub(super) const EXPIRY: TableDefinition<(u64, u64), &str> = TableDefinition::new("expiry");
 
-const META_FORMAT: &str = "format";
+pub(super) const META_FORMAT: &str = "format";
 const META_CLUSTER: &str = "cluster-id";
 pub(super) const META_REVISION: &str = "revision";
 pub(super) const META_COMPACTED: &str = "compacted";
@@ -33,6 +33,9 @@ impl From<redb::Error> for StorageError {
         }
     }
 }
+
+/// The revision of a new database, as in etcd, so that 0 can mean "none". No change made it.
+const FIRST: u64 = 1;
 
 /// The format whose cells had no digests.
 const BEFORE_DIGESTS: u64 = 1;
@@ -55,6 +58,7 @@ pub(super) struct Setup {
 pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
     match look(db)? {
         Some(setup) if setup.format == BEFORE_DIGESTS => {
+            check_newest(db, &setup)?;
             // From here on a program that knows no digests refuses the file.
             let tx = db.begin_write()?;
             {
@@ -65,17 +69,22 @@ pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
             tx.commit()?;
             return Ok(Setup { format: super::FORMAT, ..setup });
         }
-        Some(setup) => return Ok(setup),
+        Some(setup) => {
+            // Of a newer format nothing is known.
+            if setup.format == super::FORMAT {
+                check_newest(db, &setup)?;
+            }
+            return Ok(setup);
+        }
         None => {}
     }
     let tx = db.begin_write()?;
-    let setup = Setup { format: super::FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: 1 };
+    let setup = Setup { format: super::FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: FIRST };
     {
         let mut meta = tx.open_table(META)?;
         meta.insert(META_DIGESTS, u128::from(setup.revision))?;
         meta.insert(META_FORMAT, u128::from(setup.format))?;
         meta.insert(META_CLUSTER, setup.cluster_id)?;
-        // As in etcd, so that 0 can mean "none".
         meta.insert(META_REVISION, u128::from(setup.revision))?;
         meta.insert(META_COMPACTED, 0)?;
         tx.open_table(DATA)?;
@@ -86,7 +95,7 @@ pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
     Ok(setup)
 }
 
-/// What a database says about itself; `None` for a new one. Not all of it is read, but the newest change must be there.
+/// What a database says about itself; `None` for a new one.
 pub(super) fn look(db: &Database) -> Result<Option<Setup>, redb::Error> {
     let tx = db.begin_read()?;
     let meta = match tx.open_table(META) {
@@ -99,14 +108,31 @@ pub(super) fn look(db: &Database) -> Result<Option<Setup>, redb::Error> {
         return Ok(Some(Setup { format, cluster_id: 0, revision: 0 }));
     }
     let (cluster_id, revision) = (number(&meta, META_CLUSTER)?, number(&meta, META_REVISION)? as u64);
-    let (data, log) = (tx.open_table(DATA)?, tx.open_table(LOG)?);
+    tx.open_table(DATA)?;
+    tx.open_table(LOG)?;
     tx.open_table(EXPIRY)?;
-    if let Some((newest, key)) = log.last()?
-        && (newest.value() > revision || data.get((key.value(), newest.value()))?.is_none())
-    {
-        return Err(redb::Error::Corrupted("the newest change is not what it should be".into()));
-    }
     Ok(Some(Setup { format, cluster_id, revision }))
+}
+
+/// Not all of a database is read before it is used, but the newest change must be there.
+fn check_newest(db: &Database, setup: &Setup) -> Result<(), redb::Error> {
+    let tx = db.begin_read()?;
+    let (data, log) = (tx.open_table(DATA)?, tx.open_table(LOG)?);
+    let Some((newest, key)) = log.last()? else { return Ok(()) };
+    let there = match text(&key) {
+        Some(key) => data.get((key.as_str(), newest.value()))?.is_some(),
+        None => false,
+    };
+    if newest.value() > setup.revision || !there {
+        let why = "the newest change is not what it should be; restore a copy, or look with: federation-apiserver store check";
+        return Err(redb::Error::Corrupted(why.into()));
+    }
+    Ok(())
+}
+
+/// A key as a table has it; `None` when it is no text any more, over which the engine panics.
+pub(super) fn text(guard: &AccessGuard<'_, &'static str>) -> Option<String> {
+    super::quietly(|| guard.value().to_owned()).ok()
 }
 
 pub(super) fn number(meta: &impl ReadableTable<&'static str, u128>, name: &str) -> Result<u128, redb::Error> {
@@ -188,7 +214,13 @@ impl Reader {
     pub(super) fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<(Vec<Event>, u64), StorageError> {
         let view = self.view()?;
         view.check(after)?;
-        Ok(view.log(prefix, after, limit)?)
+        view.log(prefix, after, limit)?.ok_or_else(|| {
+            tracing::error!(
+                "the log of changes is damaged behind revision {after}: whoever follows it reads everything again; look with \
+                 federation-apiserver store check when this server is stopped"
+            );
+            StorageError::Compacted { requested: after, oldest: view.revision }
+        })
     }
 }
 
@@ -236,13 +268,18 @@ impl View {
         Ok(page)
     }
 
-    fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<(Vec<Event>, u64), redb::Error> {
+    /// `None` when the log does not say what happened.
+    fn log(&self, prefix: &str, after: u64, limit: usize) -> Result<Option<(Vec<Event>, u64)>, redb::Error> {
         let (data, log) = (self.tx.open_table(DATA)?, self.tx.open_table(LOG)?);
-        let (mut events, mut reached, mut seen) = (Vec::new(), after, 0);
+        let (mut events, mut reached, mut seen) = (Vec::new(), after.max(FIRST), 0);
         for entry in log.range(after + 1..)?.take(limit) {
             let (revision, key) = entry?;
-            let (revision, key) = (revision.value(), key.value().to_owned());
-            (reached, seen) = (revision, seen + 1);
+            // Each revision is one change of one key, and that key has it.
+            let due = std::mem::replace(&mut reached, revision.value()) + 1;
+            let Some(key) = text(&key).filter(|_| due == reached) else { return Ok(None) };
+            let Some(now) = data.get((key.as_str(), reached))? else { return Ok(None) };
+            let revision = reached;
+            seen += 1;
             if !key.starts_with(prefix) {
                 continue;
             }
@@ -250,19 +287,17 @@ impl View {
             // A state before that is damaged is told as none.
             let old = before.and_then(|(at, value)| versioned(self.cells, &key, at.value().1, &value));
             let old = old.filter(|old| !old.damaged).map(|old| old.value);
-            let now =
-                data.get((key.as_str(), revision))?.ok_or_else(|| redb::Error::Corrupted(format!("{key} lacks version {revision}")))?;
             events.push(match versioned(self.cells, &key, revision, &now) {
                 Some(new) => Event::Put { new, old },
                 None => Event::Delete { key, old: old.unwrap_or_default(), revision },
             });
         }
-        if seen < limit {
-            reached = reached.max(self.revision);
+        if seen < limit && reached < self.revision {
+            return Ok(None);
         }
         if reached > after {
             events.push(Event::Progress(reached));
         }
-        Ok((events, reached))
+        Ok(Some((events, reached)))
     }
 }

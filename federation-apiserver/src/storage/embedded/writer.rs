@@ -9,7 +9,7 @@ use redb::{Database, ReadableTable, Table, WriteTransaction};
 use tokio::sync::{OwnedSemaphorePermit, oneshot, watch};
 
 use super::cell::{Cells, Content};
-use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, cells, newest, number};
+use super::tables::{DATA, EXPIRY, LOG, META, META_COMPACTED, META_REVISION, cells, newest, number, text};
 use crate::storage::{Expect, StorageError};
 
 /// Writes that share a transaction, at most.
@@ -18,8 +18,8 @@ const BATCH: usize = 256;
 const BATCH_BYTES: usize = 4 << 20;
 /// Old changes forgotten in one transaction that writes nothing else.
 const PRUNE: usize = 1000;
-/// Old changes forgotten for each write of one that does: under load history shrinks faster than it grows.
-const PRUNE_PER_WRITE: usize = 2;
+/// Old changes forgotten for each change that one makes: under load history shrinks faster than it grows.
+const PRUNE_PER_CHANGE: u64 = 2;
 /// Longest wait for the next key to expire; clocks may be set meanwhile.
 const EXPIRY_WAIT: Duration = Duration::from_secs(60);
 
@@ -64,6 +64,14 @@ struct After {
 
 type Answer = Result<u64, StorageError>;
 
+/// Why a transaction was not made.
+#[derive(Debug)]
+struct Failed {
+    error: redb::Error,
+    /// Whether it may be on the disk all the same.
+    in_doubt: bool,
+}
+
 impl Writer {
     pub(super) fn new(db: Arc<Database>, committed: watch::Sender<Committed>) -> Self {
         Self { db, committed }
@@ -97,7 +105,16 @@ impl Writer {
         let (ops, waiting): (Vec<Op>, Vec<_>) = batch.into_iter().map(|r| (r.op, (r.answer, r._permit))).unzip();
         // After a failure the engine only says that there was one: the first reason stays.
         let failure = self.committed.borrow().failure.clone();
-        match failure.map_or_else(|| self.write(ops).map_err(|e| self.failed(&e)), Err) {
+        let written = failure.map_or_else(
+            || {
+                self.write(ops).map_err(|failed| {
+                    let why = self.failed(&failed.error);
+                    if failed.in_doubt { StorageError::Unanswered(why) } else { StorageError::Unavailable(why) }
+                })
+            },
+            |why| Err(StorageError::Unavailable(why)),
+        );
+        match written {
             Ok((answers, after)) => {
                 self.committed.send_if_modified(|c| std::mem::replace(&mut c.revision, after.revision) != after.revision);
                 for ((answer, _permit), result) in waiting.into_iter().zip(answers) {
@@ -106,24 +123,25 @@ impl Writer {
                 }
                 if after.prune { Some(Duration::ZERO) } else { after.expiry.map(|wait| wait.min(EXPIRY_WAIT)) }
             }
-            Err(why) => {
+            Err(error) => {
                 for (answer, _permit) in waiting {
-                    let _ = answer.send(Err(StorageError::Unavailable(why.clone())));
+                    let _ = answer.send(Err(error.clone()));
                 }
                 None
             }
         }
     }
 
-    fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), redb::Error> {
-        let tx = self.db.begin_write()?;
-        let done = apply(&tx, ops)?;
-        if done.1.dirty {
-            tx.commit()?
-        } else {
-            tx.abort()?
-        }
-        Ok(done)
+    fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), Failed> {
+        let prepare = || {
+            let tx = self.db.begin_write()?;
+            let done = apply(&tx, ops)?;
+            Ok((tx, done))
+        };
+        let (tx, done) = prepare().map_err(|error| Failed { error, in_doubt: false })?;
+        let in_doubt = done.1.dirty;
+        let ended = if in_doubt { tx.commit().map_err(redb::Error::from) } else { tx.abort().map_err(redb::Error::from) };
+        ended.map(|()| done).map_err(|error| Failed { error, in_doubt })
     }
 
     /// What was being written may be on the disk or not, so nothing more is written.
@@ -158,6 +176,8 @@ struct Tables<'tx> {
     compacted: u64,
     now: u64,
     dirty: bool,
+    /// Whether an entry was found in the log or among those that vanish that cannot be taken out.
+    stuck: bool,
 }
 
 fn apply(tx: &WriteTransaction, ops: Vec<Op>) -> Result<(Vec<Answer>, After), redb::Error> {
@@ -166,15 +186,15 @@ fn apply(tx: &WriteTransaction, ops: Vec<Op>) -> Result<(Vec<Answer>, After), re
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis() as u64;
     let (data, log, expiry) = (tx.open_table(DATA)?, tx.open_table(LOG)?, tx.open_table(EXPIRY)?);
     let cells = cells(&meta)?;
-    let mut tables = Tables { data, log, expiry, cells, revision, compacted, now, dirty: false };
-    let prune = if ops.is_empty() { PRUNE } else { ops.len() * PRUNE_PER_WRITE };
+    let mut tables = Tables { data, log, expiry, cells, revision, compacted, now, dirty: false, stuck: false };
+    let idle = ops.is_empty();
     let answers = ops.into_iter().map(|op| tables.perform(op)).collect::<Result<Vec<_>, _>>()?;
     tables.expire()?;
-    tables.prune(prune)?;
+    tables.prune(if idle { PRUNE } else { usize::try_from((tables.revision - revision) * PRUNE_PER_CHANGE).unwrap_or(PRUNE) })?;
     let after = After {
         revision: tables.revision,
-        prune: tables.log.first()?.is_some_and(|(r, _)| r.value() <= tables.compacted),
-        expiry: tables.expiry.first()?.map(|(at, _)| Duration::from_millis(at.value().0.saturating_sub(now))),
+        prune: !tables.stuck && tables.log.first()?.is_some_and(|(r, _)| r.value() <= tables.compacted),
+        expiry: tables.expiry.first()?.filter(|_| !tables.stuck).map(|(at, _)| Duration::from_millis(at.value().0.saturating_sub(now))),
         dirty: tables.dirty || compacted != tables.compacted,
     };
     for (name, before, value) in [(META_REVISION, revision, tables.revision), (META_COMPACTED, compacted, tables.compacted)] {
@@ -236,67 +256,176 @@ impl Tables<'_> {
     fn expire(&mut self) -> Result<(), redb::Error> {
         for _ in 0..BATCH {
             let due = match self.expiry.first()? {
-                Some((at, key)) if at.value().0 <= self.now => (at.value(), key.value().to_owned()),
+                Some((at, key)) if at.value().0 <= self.now => (at.value(), text(&key)),
                 _ => break,
             };
             self.dirty = true;
-            self.expiry.remove(due.0)?;
-            if newest(&self.data, self.cells, &due.1)?.is_some_and(|c| c.revision == due.0.1) {
-                self.write(&due.1, None)?;
+            self.stuck |= self.expiry.remove(due.0)?.is_none();
+            let Some(key) = due.1 else {
+                damaged("the list of what vanishes", due.0.1);
+                continue;
+            };
+            if newest(&self.data, self.cells, &key)?.is_some_and(|c| c.revision == due.0.1) {
+                self.write(&key, None)?;
             }
         }
         Ok(())
     }
 
-    /// Forgets versions that are superseded by a compacted revision.
+    /// Forgets versions that are superseded by a compacted revision: by one that is there, or the entry that says so is
+    /// not what was written and may name a key whose only state is older.
     fn prune(&mut self, at_most: usize) -> Result<(), redb::Error> {
         for _ in 0..at_most {
             let (revision, key) = match self.log.first()? {
-                Some((revision, key)) if revision.value() <= self.compacted => (revision.value(), key.value().to_owned()),
+                Some((revision, key)) if revision.value() <= self.compacted => (revision.value(), text(&key)),
                 _ => break,
             };
             self.dirty = true;
+            self.stuck |= self.log.remove(revision)?.is_none();
+            let key = key.unwrap_or_default();
             let cell = self.data.get((key.as_str(), revision))?;
-            let deleted = cell.is_some_and(|cell| matches!(self.cells.read(&key, revision, &cell), Content::Deleted));
+            let Some(deleted) = cell.map(|cell| matches!(self.cells.read(&key, revision, &cell), Content::Deleted)) else {
+                damaged("the log of changes", revision);
+                continue;
+            };
             // A deletion is forgotten together with what it deleted.
             let end = if deleted { revision + 1 } else { revision };
             self.data.retain_in((key.as_str(), 0)..(key.as_str(), end), |_, _| false)?;
-            self.log.remove(revision)?;
         }
         Ok(())
     }
 }
 
+fn damaged(what: &str, revision: u64) {
+    tracing::error!("{what} is damaged at revision {revision}; when this server is stopped, run: federation-apiserver store repair");
+}
+
 #[cfg(test)]
 mod tests {
-    use redb::{ReadableDatabase, ReadableTableMetadata};
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use redb::backends::InMemoryBackend;
+    use redb::{ReadableDatabase, ReadableTableMetadata, StorageBackend};
+    use tokio::sync::Semaphore;
 
     use super::super::tables::set_up;
     use super::*;
 
+    fn writer(backend: impl StorageBackend) -> (Arc<Database>, Writer) {
+        let db = Arc::new(Database::builder().create_with_backend(backend).unwrap());
+        set_up(&db).unwrap();
+        let (sender, _committed) = watch::channel(Committed { revision: 1, failure: None });
+        (db.clone(), Writer::new(db, sender))
+    }
+
+    fn put(key: &str, expect: Expect, ttl: Option<Duration>) -> Op {
+        Op::Put { key: key.into(), value: Bytes::from("{}"), expect, ttl }
+    }
+
+    /// How many changes and how many states are kept.
+    fn kept(db: &Database) -> (u64, u64) {
+        let tx = db.begin_read().unwrap();
+        (tx.open_table(LOG).unwrap().len().unwrap(), tx.open_table(DATA).unwrap().len().unwrap())
+    }
+
     /// Never a moment without a request, as with leases and events that come all the time.
     #[test]
     fn d23_history_stays_bounded_under_steady_load() {
-        let db = Arc::new(Database::builder().create_with_backend(redb::backends::InMemoryBackend::new()).unwrap());
-        set_up(&db).unwrap();
-        let (sender, _committed) = watch::channel(Committed { revision: 1, failure: None });
-        let writer = Writer::new(db.clone(), sender);
-        let (mut last, mut longest) = (0, 0);
+        let (db, writer) = writer(InMemoryBackend::new());
+        let (mut last, mut first, mut compacted) = (1, 2, 0);
         for n in 0..400 {
-            let expect = if last == 0 { Expect::Absent } else { Expect::Revision(last) };
-            let mut ops = vec![Op::Put { key: "/registry/leases/a".into(), value: Bytes::from(n.to_string()), expect, ttl: None }];
+            let expect = if n == 0 { Expect::Absent } else { Expect::Revision(last) };
+            let mut ops = vec![put("/registry/leases/a", expect, None)];
             if n % 50 == 49 {
                 ops.push(Op::Compact { revision: last });
+                compacted = last;
             }
             let (answers, after) = writer.write(ops).unwrap();
             assert!(answers.iter().all(Result::is_ok), "{answers:?}");
-            last = after.revision;
-            let tx = db.begin_read().unwrap();
-            let (log, data) = (tx.open_table(LOG).unwrap().len().unwrap(), tx.open_table(DATA).unwrap().len().unwrap());
+            last += 1;
+            assert_eq!(after.revision, last);
+            first = (first + 2).min(first.max(compacted + 1));
+            let changes = last - first + 1;
             // The live state stays when the change that made it is forgotten.
-            assert!(data == log || data == log + 1, "{log} changes and {data} states");
-            longest = longest.max(data);
+            assert_eq!(kept(&db), (changes, changes + u64::from(first > 2)));
+            assert!(changes <= 101, "{changes} changes are kept, with 50 from one compaction to the next");
         }
-        assert!(longest <= 102, "{longest} changes were kept, with 50 from one compaction to the next");
+    }
+
+    /// What vanishes is a change too, though nobody asks for it.
+    #[test]
+    fn d23_history_stays_bounded_under_events_alone() {
+        let (db, writer) = writer(InMemoryBackend::new());
+        let event = |n: u64| put(&format!("/registry/events/{n}"), Expect::Absent, Some(Duration::ZERO));
+        for n in 0..100 {
+            let (_, after) = writer.write(vec![event(n)]).unwrap();
+            assert_eq!(after.revision, 2 * n + 3, "it was written, and vanished");
+        }
+        assert_eq!(kept(&db), (200, 200));
+        writer.write(vec![Op::Compact { revision: 201 }]).unwrap();
+        for n in 100..200 {
+            writer.write(vec![event(n)]).unwrap();
+        }
+        assert_eq!(kept(&db), (200, 200), "as many as came since");
+    }
+
+    /// A bit of the log makes one key another that is there, or no text.
+    #[test]
+    fn a_damaged_entry_of_the_log_takes_nothing_along() {
+        for wrong in ["/registry/maps/web-0", "/registry/maps/none"] {
+            let (db, writer) = writer(InMemoryBackend::new());
+            writer.write(vec![put("/registry/maps/web-0", Expect::Absent, None)]).unwrap();
+            writer.write(vec![put("/registry/maps/web-1", Expect::Absent, None)]).unwrap();
+            let tx = db.begin_write().unwrap();
+            tx.open_table(LOG).unwrap().insert(3, wrong).unwrap();
+            tx.commit().unwrap();
+            let reader = super::super::tables::Reader::new(db.clone());
+            let told = reader.log("/registry/", 1, 10);
+            assert!(matches!(told, Err(StorageError::Compacted { requested: 1, oldest: 3 })), "{told:?}");
+            assert_eq!(reader.log("/registry/", 3, 10).unwrap().1, 3, "what comes later is told");
+            writer.write(vec![Op::Compact { revision: 3 }]).unwrap();
+            let (_, after) = writer.write(Vec::new()).unwrap();
+            assert!(!after.prune && kept(&db) == (0, 2));
+            for name in ["web-0", "web-1"] {
+                assert!(reader.get(&format!("/registry/maps/{name}")).unwrap().0.is_some(), "{name} with {wrong}");
+            }
+        }
+    }
+
+    /// A disk that fails when it is told to keep what was written.
+    #[derive(Debug)]
+    struct Failing(InMemoryBackend, Arc<AtomicBool>);
+
+    impl StorageBackend for Failing {
+        fn len(&self) -> Result<u64, std::io::Error> {
+            self.0.len()
+        }
+        fn read(&self, offset: u64, out: &mut [u8]) -> Result<(), std::io::Error> {
+            self.0.read(offset, out)
+        }
+        fn set_len(&self, len: u64) -> Result<(), std::io::Error> {
+            self.0.set_len(len)
+        }
+        fn sync_data(&self) -> Result<(), std::io::Error> {
+            if self.1.load(Ordering::Relaxed) { Err(std::io::Error::other("no space")) } else { self.0.sync_data() }
+        }
+        fn write(&self, offset: u64, data: &[u8]) -> Result<(), std::io::Error> {
+            self.0.write(offset, data)
+        }
+    }
+
+    #[test]
+    fn what_may_be_on_the_disk_is_not_told_as_failed() {
+        let fails = Arc::new(AtomicBool::new(false));
+        let (_db, writer) = writer(Failing(InMemoryBackend::new(), fails.clone()));
+        let mut answers = Vec::new();
+        for _ in 0..2 {
+            fails.store(true, Ordering::Relaxed);
+            let (answer, answered) = oneshot::channel();
+            let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().unwrap();
+            writer.commit(vec![Request { op: put("/registry/maps/a", Expect::Absent, None), answer, _permit: permit }]);
+            answers.push(answered.blocking_recv().unwrap());
+        }
+        let [Err(StorageError::Unanswered(_)), Err(StorageError::Unavailable(_))] = &answers[..] else { panic!("{answers:?}") };
     }
 }
