@@ -11,7 +11,7 @@ use machinery::schema::{Gvk, Types};
 use machinery::status::ApiError;
 use serde_json::Value;
 
-use super::{Call, cpu};
+use super::Call;
 use crate::server::service::RequestBody;
 
 /// kube-apiserver's limit.
@@ -64,9 +64,13 @@ pub(super) fn content_type(call: Call<'_>) -> &str {
 
 /// Decodes a body that should hold an object of kind `expected`.
 pub(super) async fn decode(call: Call<'_>, expected: Gvk, bytes: Bytes) -> Result<Decoded, ApiError> {
-    let media = MediaType::parse(content_type(call)).ok_or_else(|| ApiError::unsupported_media_type(codec::ACCEPTED))?;
     let validation = validation(call)?;
-    cpu::run(bytes.len(), move || codec::decode(Types::builtin(), &expected, &bytes, media, validation)).await?
+    decode_as(call, expected, bytes, validation).await
+}
+
+async fn decode_as(call: Call<'_>, expected: Gvk, bytes: Bytes, validation: FieldValidation) -> Result<Decoded, ApiError> {
+    let media = MediaType::parse(content_type(call)).ok_or_else(|| ApiError::unsupported_media_type(codec::ACCEPTED))?;
+    call.work(bytes.len(), move || codec::decode(Types::builtin(), &expected, &bytes, media, validation)).await?
 }
 
 /// What is to happen to unknown fields.
@@ -75,13 +79,11 @@ pub(super) fn validation(call: Call<'_>) -> Result<FieldValidation, ApiError> {
 }
 
 /// Decodes the options a DELETE may carry.
-pub(super) fn delete_options(call: Call<'_>, bytes: &[u8]) -> Result<Value, ApiError> {
+pub(super) async fn delete_options(call: Call<'_>, bytes: Bytes) -> Result<Value, ApiError> {
     if bytes.is_empty() {
         return Ok(Value::Null);
     }
-    let media = MediaType::parse(content_type(call)).ok_or_else(|| ApiError::unsupported_media_type(codec::ACCEPTED))?;
-    let expected = Gvk::new("", "v1", "DeleteOptions");
-    Ok(codec::decode(Types::builtin(), &expected, bytes, media, FieldValidation::Ignore)?.value)
+    Ok(decode_as(call, Gvk::new("", "v1", "DeleteOptions"), bytes, FieldValidation::Ignore).await?.value)
 }
 
 #[cfg(test)]

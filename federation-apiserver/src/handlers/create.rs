@@ -6,7 +6,7 @@ use machinery::status::ApiError;
 use serde_json::Value;
 
 use super::prepare::{self, Write};
-use super::{Call, body, cpu, encode, with_warnings};
+use super::{Call, body, encode, with_warnings};
 use crate::admission;
 use crate::auth::reviews::Reviewer;
 use crate::server::response::{self, Body};
@@ -59,7 +59,7 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, weight: usize, 
         }
         admission::create(call.server, resource, &call.info.namespace).await?;
         let (about, how) = (call.owned(), write.clone());
-        let prepared = cpu::run(weight, move || {
+        let prepared = call.work(weight, move || {
             prepare::create(&about.entry, &mut candidate, &about.user, &how, applied)?;
             about.check_escalation(&candidate, None)?;
             Ok::<Value, ApiError>(candidate)

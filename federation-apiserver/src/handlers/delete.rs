@@ -47,8 +47,8 @@ impl DeleteOptions {
         Self { uid: Some(uid.to_owned()), ..self.clone() }
     }
 
-    fn read(call: Call<'_>, bytes: &[u8]) -> Result<Self, ApiError> {
-        let body = body::delete_options(call, bytes)?;
+    async fn read(call: Call<'_>, bytes: Bytes) -> Result<Self, ApiError> {
+        let body = body::delete_options(call, bytes).await?;
         Self::parse(&body, call.query)
     }
 
@@ -120,7 +120,7 @@ pub(crate) enum Deleted {
 
 pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
     let bytes = body::read(request_body).await?;
-    let wanted = DeleteOptions::read(call, &bytes)?;
+    let wanted = DeleteOptions::read(call, bytes).await?;
     let resource = call.resource();
     admission::delete(resource, &call.info.name)?;
     let pending = if wanted.cascade { StatusCode::ACCEPTED } else { StatusCode::OK };
@@ -234,7 +234,7 @@ pub(crate) fn keeps_copies(namespace: &Value) -> bool {
 
 pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
     let bytes = body::read(request_body).await?;
-    let wanted = DeleteOptions::read(call, &bytes)?;
+    let wanted = DeleteOptions::read(call, bytes).await?;
     let filter = options::filter(call)?;
     let list_options = options::list_options(call.query)?;
     let listing = call.store().list(call.namespace(), &list_options, filter.as_deref().map(|f| f as _)).await?;

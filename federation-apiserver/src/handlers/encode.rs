@@ -8,8 +8,8 @@ use machinery::status::ApiError;
 use machinery::table::{self, IncludeObject, ListMeta};
 use serde_json::{Value, json};
 
+use super::Call;
 use super::accept::{self, Form};
-use super::{Call, cpu};
 use crate::audit::Written;
 use crate::registry::resource::Resource;
 use crate::server::response::{self, Body};
@@ -72,7 +72,7 @@ pub(super) async fn list(call: Call<'_>, listing: Listing) -> Result<Response<Bo
     }
     let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
     let size = listing.items.iter().map(|o| o.bytes.len()).sum();
-    let made = cpu::run(size, move || {
+    let made = call.work(size, move || {
         let version = listing.revision.to_string();
         let token = listing.continue_token.unwrap_or_default();
         let meta = ListMeta { resource_version: &version, continue_token: &token, remaining: listing.remaining };

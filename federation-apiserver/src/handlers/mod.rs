@@ -2,7 +2,6 @@
 
 mod accept;
 mod body;
-mod cpu;
 mod create;
 mod delete;
 mod encode;
@@ -23,10 +22,10 @@ use crate::auth::authz::{escalation, object::RbacKind};
 use crate::auth::{Attributes, UserInfo};
 use crate::registry::Entry;
 use crate::registry::resource::{Resource, Subresource};
-use crate::server::Inner;
 use crate::server::query::Query;
 use crate::server::response::{self, Body};
 use crate::server::service::RequestBody;
+use crate::server::{Inner, cpu};
 use crate::storage::object::Object;
 use crate::storage::store::{ReadAt, ResourceStore};
 
@@ -119,6 +118,11 @@ impl<'a> Call<'a> {
     /// The object of this request as it is now.
     pub(crate) async fn current(self) -> Result<Option<Arc<Object>>, ApiError> {
         Ok(self.store().get(self.namespace(), &self.info.name, ReadAt::Latest).await?)
+    }
+
+    /// Does work on so many bytes where it delays nobody else.
+    async fn work<T: Send + 'static>(self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        cpu::run(self.user, &self.info.verb, bytes, work).await
     }
 
     /// What outlives the request, for work that may.

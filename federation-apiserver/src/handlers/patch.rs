@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::create;
 use super::prepare::{self, Write};
 use super::update::{self, TRIES};
-use super::{Call, body, cpu, scale, with_warnings};
+use super::{Call, body, scale, with_warnings};
 use crate::auth::Attributes;
 use crate::registry::Entry;
 use crate::registry::resource::Subresource;
@@ -69,7 +69,7 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
         return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
     }
     let weight = bytes.len();
-    let patch = parse(kind, bytes).await?;
+    let patch = parse(call, kind, bytes).await?;
     let warnings = Arc::new(Mutex::new(Vec::new()));
     let (about, told) = (call.owned(), Arc::clone(&warnings));
     let stored = update::change(call, part, weight, &write, false, move |old| {
@@ -106,8 +106,8 @@ fn unfit(e: ApiError, validation: FieldValidation) -> ApiError {
     ApiError::invalid("", "", "", &[error])
 }
 
-pub(super) async fn parse(kind: Kind, bytes: Bytes) -> Result<Value, ApiError> {
-    let patch = cpu::run(bytes.len(), move || codec::decode_patch(&bytes)).await??;
+pub(super) async fn parse(call: Call<'_>, kind: Kind, bytes: Bytes) -> Result<Value, ApiError> {
+    let patch = call.work(bytes.len(), move || codec::decode_patch(&bytes)).await??;
     match kind {
         // As kube-apiserver, to which `null` is an empty map here and an error in a merge patch.
         Kind::Strategic if patch.is_null() => Ok(json!({})),
@@ -153,7 +153,7 @@ async fn apply_patch(
     }
     let (about, weight) = (call.owned(), bytes.len());
     let gvk = call.entry.gvk.clone();
-    let decoded = cpu::run(weight, move || codec::decode_configuration(&gvk, &bytes, validation)).await??;
+    let decoded = call.work(weight, move || codec::decode_configuration(&gvk, &bytes, validation)).await??;
     let mut wanted = decoded.value;
     let meta = prepare::metadata(&mut wanted)?;
     match meta.get("name").and_then(Value::as_str).unwrap_or_default() {
@@ -200,7 +200,7 @@ async fn apply_patch(
             None => {
                 // As in kube-apiserver, who makes an object by applying it needs the right to create it too.
                 call.server.authz.authorize(call.user, &Attributes { verb: "create".into(), ..call.info.clone() })?;
-                let new = cpu::run(weight, move || merge(None)).await??;
+                let new = call.work(weight, move || merge(None)).await??;
                 create::store_new(call, new, weight, write, true).await.map(|stored| (stored, StatusCode::CREATED))
             }
         };

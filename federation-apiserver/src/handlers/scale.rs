@@ -43,7 +43,7 @@ pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: Bytes, write: &Writ
     }
     let validation = body::validation(call)?;
     let (about, weight) = (call.owned(), bytes.len());
-    let change = patch::parse(kind, bytes).await?;
+    let change = patch::parse(call, kind, bytes).await?;
     let named = change["metadata"]["resourceVersion"].as_str().map(str::to_owned);
     store(call, weight, write, move |old| {
         let new = patch::patched_plain(kind, &scale_of(old), &change)?;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::create::Stored;
 use super::prepare::{self, Change, Write};
-use super::{Call, body, cpu, options, scale, with_warnings};
+use super::{Call, body, options, scale, with_warnings};
 use crate::registry::resource::Subresource;
 use crate::server::response::Body;
 use crate::server::service::RequestBody;
@@ -64,7 +64,7 @@ pub(super) async fn change(
     for attempt in 1.. {
         let current = call.current().await?.ok_or_else(|| call.not_found())?;
         let (inside, how, was, transform) = (about.clone(), write.clone(), Arc::clone(&current), Arc::clone(&transform));
-        let prepared = cpu::run(weight + current.bytes.len(), move || {
+        let prepared = call.work(weight + current.bytes.len(), move || {
             let old = was.value()?;
             let new = transform(&old)?;
             let wanted = new["metadata"]["resourceVersion"].as_str().unwrap_or_default();

@@ -117,7 +117,7 @@ fn place(pool: &Arc<Pool>, user: &UserInfo, places: usize) -> Result<Option<Plac
 }
 
 /// The federation's own components. Service accounts are other people's programs.
-fn of_the_system(user: &UserInfo) -> bool {
+pub(super) fn of_the_system(user: &UserInfo) -> bool {
     let system = user.name.starts_with("system:") && user.name != ANONYMOUS && !user.name.starts_with("system:serviceaccount:");
     system || user.name == CONTROLLER_MANAGER_USER
 }

@@ -2,6 +2,7 @@
 
 mod certificate;
 mod connected;
+pub(crate) mod cpu;
 mod damage;
 mod fixed;
 pub mod health;

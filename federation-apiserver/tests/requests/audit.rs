@@ -134,6 +134,25 @@ async fn d6_bodies_that_do_not_come_take_no_slots() {
     }
 }
 
+#[tokio::test]
+async fn d5_large_delete_options_are_read_off_the_worker() {
+    let server = ready(Config::in_memory(Profile::Federation)).await;
+    for (length, at_once) in [(10, true), (100_000, false)] {
+        let options = format!("kind: DeleteOptions\napiVersion: v1\ndryRun: [{:?}]\n", "x".repeat(length));
+        for path in ["/api/v1/namespaces/default/configmaps/ring", "/api/v1/namespaces/default/configmaps"] {
+            let request =
+                Request::delete(path).header("content-type", "application/yaml").body(Full::<Bytes>::from(options.clone())).unwrap();
+            let mut answer = Box::pin(server.admin_service().oneshot(request));
+            let answer = match futures::poll!(&mut answer) {
+                std::task::Poll::Ready(answer) if at_once => answer,
+                std::task::Poll::Pending if !at_once => answer.await,
+                other => panic!("{length}: {other:?}"),
+            };
+            assert_eq!(answer.unwrap().status().as_u16(), 422, "{path}");
+        }
+    }
+}
+
 /// What spans said when they ended.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<u8>>>);
