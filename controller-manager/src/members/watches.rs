@@ -44,8 +44,19 @@ pub(crate) struct Watches {
 }
 
 impl Watches {
-    fn source<K: DeserializeOwned>(&self, session: &Session, path: String) -> Source<K> {
-        Source::new(session.client.clone(), path, &format!("{}={}", keys::MANAGED_BY, self.federation)).compared_every(self.comparison)
+    fn source<K: DeserializeOwned + 'static>(&self, session: &Session, path: String) -> Source<K> {
+        self.reading(session, path, |text| serde_json::from_str(text))
+    }
+
+    /// As [`Self::source`], with what is kept of each object.
+    fn reading<K>(
+        &self,
+        session: &Session,
+        path: String,
+        read: impl Fn(&str) -> Result<K, serde_json::Error> + Send + Sync + 'static,
+    ) -> Source<K> {
+        let selector = format!("{}={}", keys::MANAGED_BY, self.federation);
+        Source::reading(session.client.clone(), path, &selector, read).compared_every(self.comparison)
     }
 
     /// Waits for a session newer than `epoch`; nothing when the member left.
@@ -54,7 +65,7 @@ impl Watches {
     }
 
     /// Follows a collection in each session, until the member leaves.
-    async fn follow<K: DeserializeOwned>(mut self, source: impl Fn(&Self, &Session) -> Source<K>, mut tell: impl FnMut(u64, Change<K>)) {
+    async fn follow<K>(mut self, source: impl Fn(&Self, &Session) -> Source<K>, mut tell: impl FnMut(u64, Change<K>)) {
         let mut epoch = 0;
         while let Some(session) = self.next_session(epoch).await {
             epoch = session.epoch;
@@ -69,16 +80,19 @@ impl Watches {
 
     /// Watches one federated kind until the member leaves: metadata alone, unless it has counters.
     pub(crate) async fn kind(self, id: KindId) {
-        let (me, federation) = (self.clone(), self.federation.clone());
-        if KINDS[id].counters.is_empty() {
-            let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", "")).metadata_only();
-            let seen = |o: &PartialObjectMeta<DynamicObject>| Seen::from_metadata(&o.metadata, &federation);
-            self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |o| &o.metadata, seen))).await;
-        } else {
-            let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", ""));
-            let seen = |o: &DynamicObject| Seen::from_object(&KINDS[id], o, &federation);
-            self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |o| &o.metadata, seen))).await;
-        }
+        let me = self.clone();
+        let source = move |me: &Self, session: &Session| {
+            let (path, federation) = (KINDS[id].path("", ""), me.federation.clone());
+            if KINDS[id].counters.is_empty() {
+                let seen =
+                    move |o: &PartialObjectMeta<DynamicObject>| (key(id, &o.metadata), Seen::from_metadata(&o.metadata, &federation));
+                me.reading(session, path, move |text| serde_json::from_str(text).map(|o| seen(&o))).metadata_only()
+            } else {
+                let seen = move |o: &DynamicObject| (key(id, &o.metadata), Seen::from_object(&KINDS[id], o, &federation));
+                me.reading(session, path, move |text| serde_json::from_str(text).map(|o| seen(&o)))
+            }
+        };
+        self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |seen| seen))).await;
     }
 
     /// Watches Services: keeps their store and reports them as the other kinds are, until the member leaves.
@@ -88,8 +102,8 @@ impl Watches {
         let name = |s: &Service| Some(MemberChange::Service { cluster: me.cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
         self.follow(source, |epoch, change: Change<Service>| {
             me.keep(&change, |event| writer.apply_watcher_event(event), name, |m| m.services_synced = true);
-            let seen = |s: &Service| Seen::from_metadata(s.meta(), &federation);
-            me.report(id, epoch, observed(id, change, Resource::meta, seen));
+            let seen = |s: Service| (key(id, &s.metadata), Seen::from_metadata(&s.metadata, &federation));
+            me.report(id, epoch, observed(id, change, seen));
         })
         .await;
     }
@@ -142,22 +156,25 @@ impl Watches {
     }
 }
 
+fn key(kind: KindId, metadata: &ObjectMeta) -> ObjectKey {
+    ObjectKey { kind, namespace: metadata.namespace.clone().unwrap_or_default(), name: metadata.name.clone().unwrap_or_default() }
+}
+
 /// What the brain is told of a change.
-fn observed<K>(id: KindId, change: Change<K>, metadata: impl Fn(&K) -> &ObjectMeta, seen: impl Fn(&K) -> Seen) -> Option<Observed> {
+fn observed<K>(id: KindId, change: Change<K>, seen: impl Fn(K) -> (ObjectKey, Seen)) -> Option<Observed> {
     let of_head = |head: Head| ObjectKey { kind: id, namespace: head.namespace, name: head.name };
-    let key = |object: &K| {
-        let meta = metadata(object);
-        ObjectKey { kind: id, namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
-    };
     Some(match change {
         Change::Listed(listing) => Observed::Listed(Seeing {
-            objects: listing.objects.iter().map(|o| (key(o), seen(o))).collect(),
+            objects: listing.objects.into_iter().map(seen).collect(),
             unreadable: listing.unreadable.into_iter().map(of_head).collect(),
             version: listing.version,
             why: listing.why,
             bytes: listing.bytes,
         }),
-        Change::Changed(object) => Observed::Changed(key(&object), Box::new(seen(&object))),
+        Change::Changed(object) => {
+            let (key, seen) = seen(object);
+            Observed::Changed(key, Box::new(seen))
+        }
         Change::Gone(head, _) => {
             let (uid, version) = (head.uid.clone(), head.resource_version.parse().ok());
             Observed::Gone { key: of_head(head), uid, version }
