@@ -1,4 +1,4 @@
-//! `federation-apiserver store check|repair`: damage in an embedded store that no server has open.
+//! `federation-apiserver store check|repair|restore`: damage in an embedded store that no server has open, and copies.
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -13,6 +13,7 @@ use serde_json::json;
 
 use crate::storage::embedded::OpenError;
 use crate::storage::embedded::check::{self, CheckError, Damage, Report};
+use crate::storage::embedded::restore::{self, Restored};
 
 /// Exit code of a check that found damage.
 pub const EXIT_DAMAGED: u8 = 3;
@@ -26,6 +27,16 @@ pub enum Command {
     /// Move damaged values out of the embedded store, into a file beside it; a copy of the store is kept
     #[command(after_help = "Exit codes: 0 nothing is damaged any more, 1 it could not be repaired and is as it was.")]
     Repair(Where),
+    /// Put a copy of the embedded store back, so that all clients notice; the store that was there is kept beside it
+    #[command(after_help = "Exit codes: 0 the copy is in place, 1 it could not be and the store is as it was.")]
+    Restore {
+        /// The copy of federation.redb
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Directory of the embedded store; no server may have it open
+        #[arg(long, default_value = "/var/lib/federation-apiserver", value_name = "DIR")]
+        data_dir: PathBuf,
+    },
 }
 
 /// Which store, and how to tell what was found.
@@ -55,21 +66,23 @@ impl Command {
     /// Does it, and says on standard output what was found.
     pub fn run(&self) -> ExitCode {
         let mut out = io::stdout().lock();
+        let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let done = match self {
             Self::Check(at) => check::check(&at.data_dir).map(|report| {
                 let _ = tell(&mut out, at, &report, None);
                 if report.is_sound() { ExitCode::SUCCESS } else { ExitCode::from(EXIT_DAMAGED) }
             }),
-            Self::Repair(at) => {
-                let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
-                check::repair(&at.data_dir, stamp).map(|repaired| {
-                    let _ = match &repaired {
-                        Some(done) => tell(&mut out, at, &done.report, Some((&done.backup, &done.moved))),
-                        None => tell(&mut out, at, &Report::default(), None),
-                    };
-                    ExitCode::SUCCESS
-                })
-            }
+            Self::Restore { file, data_dir } => restore::restore(file, data_dir, stamp).map(|restored| {
+                let _ = tell_restored(&mut out, &restored);
+                ExitCode::SUCCESS
+            }),
+            Self::Repair(at) => check::repair(&at.data_dir, stamp).map(|repaired| {
+                let _ = match &repaired {
+                    Some(done) => tell(&mut out, at, &done.report, Some((&done.backup, &done.moved))),
+                    None => tell(&mut out, at, &Report::default(), None),
+                };
+                ExitCode::SUCCESS
+            }),
         };
         done.unwrap_or_else(|error| {
             let failure = Failure { code: EXIT_FAILED, ..Failure::new(error.to_string()).hint(hint(&error)) };
@@ -87,6 +100,17 @@ fn hint(error: &CheckError) -> &'static str {
         CheckError::Missing { .. } => "name the directory of the embedded store with --data-dir",
         _ => "check owner, mode and space",
     }
+}
+
+fn tell_restored(out: &mut impl Write, Restored { report, backup }: &Restored) -> io::Result<()> {
+    writeln!(out, "the copy is in place, with {} keys", report.keys)?;
+    if let Some(backup) = backup {
+        writeln!(out, "the store that was there is {}", backup.display())?;
+    }
+    if !report.is_sound() {
+        writeln!(out, "some of it is damaged; store check tells what, store repair moves it out")?;
+    }
+    Ok(())
 }
 
 fn tell(out: &mut impl Write, at: &Where, report: &Report, files: Option<(&PathBuf, &PathBuf)>) -> io::Result<()> {

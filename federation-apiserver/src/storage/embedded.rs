@@ -6,6 +6,7 @@
 
 mod cell;
 pub mod check;
+pub mod restore;
 mod tables;
 mod writer;
 

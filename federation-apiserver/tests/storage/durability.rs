@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use federation_apiserver::storage::embedded::check::{self, CheckError};
+use federation_apiserver::storage::embedded::restore;
 use federation_apiserver::storage::embedded::{Embedded, FILE, FORMAT, OpenError};
 use federation_apiserver::storage::store::{ListOptions, ReadAt, Store};
-use federation_apiserver::storage::{Backend, Expect, StorageError};
+use federation_apiserver::storage::{Backend, Event, Expect, StorageError};
 use futures::StreamExt as _;
 use redb::{ReadableDatabase as _, ReadableTable as _};
 
@@ -302,6 +303,50 @@ async fn values_of_before_there_were_digests_get_one() {
     tx.commit().unwrap();
     drop(db);
     assert!(Embedded::open(dir.path()).unwrap().get("/registry/maps/a").await.unwrap().0.unwrap().damaged);
+}
+
+/// Also when the copy has been written to until it is further than the store was.
+#[tokio::test]
+async fn d21_no_version_of_before_a_restore_goes_on() {
+    let (dir, elsewhere) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (path, copy) = (dir.path().join(FILE), elsewhere.path().join("copy"));
+    let (key, later) = ("/registry/configmaps/ns/a", "/registry/configmaps/ns/later");
+    let (id, kept) = {
+        let db = Embedded::open(dir.path()).unwrap();
+        (db.cluster_id(), db.put(key, object("a", 1), Expect::Absent, None).await.unwrap())
+    };
+    fs::copy(&path, &copy).unwrap();
+    let told = {
+        let db = Embedded::open(dir.path()).unwrap();
+        let locked = restore::restore(&copy, dir.path(), 1);
+        assert!(matches!(locked, Err(CheckError::Open(OpenError::Locked { .. }))), "{locked:?}");
+        db.put(later, object("later", 1), Expect::Absent, None).await.unwrap()
+    };
+    let missing = restore::restore(&elsewhere.path().join("none"), dir.path(), 1);
+    assert!(matches!(missing, Err(CheckError::Read { .. })), "{missing:?}");
+    fs::write(elsewhere.path().join("other"), "no database").unwrap();
+    assert!(matches!(restore::restore(&elsewhere.path().join("other"), dir.path(), 1), Err(CheckError::Open(_))));
+    let done = restore::restore(&copy, dir.path(), 2).unwrap();
+    assert!(done.report.is_sound() && done.report.keys == 1, "{done:?}");
+    {
+        let db = Embedded::open(dir.path()).unwrap();
+        assert_ne!(db.cluster_id(), id);
+        assert_eq!(db.get(key).await.unwrap().0.unwrap().revision, kept);
+        assert!(db.get(later).await.unwrap().0.is_none());
+        let new = db.put(later, object("later", 2), Expect::Absent, None).await.unwrap();
+        assert!(new > told);
+        for version in [kept, told, told + 1000] {
+            let watched = db.watch("/registry/", version).await.map(drop);
+            assert!(matches!(watched, Err(StorageError::Compacted { .. })), "{version}: {watched:?}");
+        }
+        let mut changes = db.watch("/registry/", new - 1).await.unwrap();
+        assert!(matches!(changes.next().await, Some(Ok(Event::Put { new: found, .. })) if found.revision == new));
+    }
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    // What was there is kept, and one that cannot be read is no hindrance.
+    fs::write(&path, "no database").unwrap();
+    restore::restore(&done.backup.unwrap(), dir.path(), 3).unwrap();
+    assert!(Embedded::open(dir.path()).unwrap().get(later).await.unwrap().0.is_some());
 }
 
 /// A bit in what the log, or the list of what vanishes, says of a key: it names another one, or is no text any more.

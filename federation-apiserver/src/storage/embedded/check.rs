@@ -78,6 +78,14 @@ pub enum CheckError {
         /// The file.
         path: PathBuf,
     },
+    /// A copy cannot be read.
+    #[error("cannot read {}: {source}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
     /// A file cannot be written.
     #[error("cannot write {}: {source}", path.display())]
     Write {
@@ -107,32 +115,57 @@ pub fn repair(dir: &Path, stamp: u64) -> Result<Option<Repaired>, CheckError> {
         }
         return Ok(None);
     }
-    let beside = |what: &str| dir.join(format!("{FILE}.{what}"));
-    let (new, backup, moved) = (beside("repairing"), beside(&format!("before-repair-{stamp}")), beside(&format!("damaged-{stamp}.jsonl")));
-    let failed = |path: &Path| {
-        let path = path.to_owned();
-        move |source| CheckError::Write { path, source }
-    };
-    match fs::remove_file(&new) {
-        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(&new)(e)),
-        _ => {}
-    }
+    let (new, backup) = (beside(dir, "repairing"), beside(dir, &format!("before-repair-{stamp}")));
+    let moved = beside(dir, &format!("damaged-{stamp}.jsonl"));
+    remove_left(&new)?;
     drop(private(&new).map_err(failed(&new))?);
     guarded(&new, || copy(&db, &new))?;
     write_out(&moved, &report.damaged).map_err(failed(&moved))?;
-    // The name leads to a whole database at every moment: the old one, then the new one.
-    fs::hard_link(&path, &backup).map_err(failed(&backup))?;
-    fs::rename(&new, &path).map_err(failed(&path))?;
-    File::open(dir).and_then(|d| d.sync_all()).map_err(failed(dir))?;
+    swap(dir, &path, &new, Some(&backup))?;
     drop(db);
     Ok(Some(Repaired { report, backup, moved }))
 }
 
-fn open(dir: &Path) -> Result<(PathBuf, Database), CheckError> {
+/// A file beside the database.
+pub(super) fn beside(dir: &Path, what: &str) -> PathBuf {
+    dir.join(format!("{FILE}.{what}"))
+}
+
+pub(super) fn failed(path: &Path) -> impl FnOnce(io::Error) -> CheckError + use<> {
+    let path = path.to_owned();
+    move |source| CheckError::Write { path, source }
+}
+
+/// Removes what an attempt before left that was ended in the middle.
+pub(super) fn remove_left(new: &Path) -> Result<(), CheckError> {
+    match fs::remove_file(new) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(failed(new)(e)),
+        _ => Ok(()),
+    }
+}
+
+/// Puts a new database in the place of the old one, which stays as `backup`. The name leads to a whole database at
+/// every moment: the old one, then the new one.
+pub(super) fn swap(dir: &Path, path: &Path, new: &Path, backup: Option<&Path>) -> Result<(), CheckError> {
+    if let Some(backup) = backup {
+        fs::hard_link(path, backup).map_err(failed(backup))?;
+    }
+    fs::rename(new, path).map_err(failed(path))?;
+    File::open(dir).and_then(|d| d.sync_all()).map_err(failed(dir))
+}
+
+pub(super) fn open(dir: &Path) -> Result<(PathBuf, Database), CheckError> {
     let path = dir.join(FILE);
     if !fs::exists(&path).map_err(|source| OpenError::NotWritable { path: path.clone(), source })? {
         return Err(CheckError::Missing { path });
     }
+    let db = open_file(&path)?;
+    Ok((path, db))
+}
+
+/// Opens a database of ours that is there.
+pub(super) fn open_file(path: &Path) -> Result<Database, CheckError> {
+    let path = path.to_owned();
     let (db, setup) = guarded(&path, || {
         let db = Database::open(&path)?;
         let setup = tables::look(&db)?;
@@ -140,7 +173,7 @@ fn open(dir: &Path) -> Result<(PathBuf, Database), CheckError> {
     })?;
     match setup {
         Some(setup) if setup.format > FORMAT => Err(OpenError::Newer { path, found: setup.format, known: FORMAT }.into()),
-        Some(_) => Ok((path, db)),
+        Some(_) => Ok(db),
         None => Err(OpenError::Corrupt { path, why: "it holds no tables of ours".into() }.into()),
     }
 }
@@ -180,7 +213,7 @@ fn fault<'a>(version: &Version<'a>) -> Option<(String, &'a [u8])> {
     }
 }
 
-fn walk(db: &Database) -> Result<Report, redb::Error> {
+pub(super) fn walk(db: &Database) -> Result<Report, redb::Error> {
     let mut report = Report::default();
     let tx = db.begin_read()?;
     let mut lists = Lists::read(&tx)?;

@@ -19,7 +19,7 @@ pub(super) const LOG: TableDefinition<u64, &str> = TableDefinition::new("log");
 pub(super) const EXPIRY: TableDefinition<(u64, u64), &str> = TableDefinition::new("expiry");
 
 pub(super) const META_FORMAT: &str = "format";
-const META_CLUSTER: &str = "cluster-id";
+pub(super) const META_CLUSTER: &str = "cluster-id";
 pub(super) const META_REVISION: &str = "revision";
 pub(super) const META_COMPACTED: &str = "compacted";
 /// Revision after which cells carry a digest.
