@@ -23,6 +23,8 @@ use crate::server::metrics;
 const QUEUE: usize = 10_000;
 /// Bytes of them.
 const QUEUE_BYTES: usize = 64 << 20;
+/// Pause after a rotation that failed.
+const ROTATE_AGAIN: SignedDuration = SignedDuration::from_secs(60);
 /// Lines written together.
 const BATCH: usize = 256;
 
@@ -76,6 +78,10 @@ struct Writer {
     file: Option<File>,
     size: u64,
     said: Said,
+    /// When a rotation that failed is tried again.
+    again: Option<Timestamp>,
+    rotation: Said,
+    pruning: Said,
 }
 
 impl Writer {
@@ -93,7 +99,7 @@ impl Writer {
                 (Some(file), size)
             }
         };
-        Ok(Self { to, file, size, said: Said::default() })
+        Ok(Self { to, file, size, said: Said::default(), again: None, rotation: Said::default(), pruning: Said::default() })
     }
 
     /// Writes until nobody is left who could send.
@@ -108,6 +114,7 @@ impl Writer {
                 if self.to.max_size > 0
                     && self.size + (text.len() + line.len()) as u64 > self.to.max_size
                     && self.size + text.len() as u64 > 0
+                    && self.may_rotate(Timestamp::now())
                 {
                     self.put(&std::mem::take(&mut text), std::mem::take(&mut lines));
                     self.rotate(Timestamp::now());
@@ -155,14 +162,35 @@ impl Writer {
         written
     }
 
+    /// Whether it is time to try; a file that is too big is written meanwhile.
+    fn may_rotate(&self, now: Timestamp) -> bool {
+        self.again.is_none_or(|again| now >= again)
+    }
+
     /// Begins a new file; the old one gets the time into its name.
     fn rotate(&mut self, now: Timestamp) {
         let Some(path) = &self.to.path else { return };
-        self.file = None;
-        self.size = 0;
-        let outcome = std::fs::rename(path, backup(path, now)).and_then(|()| prune(path, &self.to, now));
-        if let Err(e) = outcome {
-            tracing::error!("the audit log {} cannot be rotated: {e}", path.display());
+        match std::fs::rename(path, backup(path, now)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => {
+                self.again = Some(now + ROTATE_AGAIN);
+                if self.rotation.changes(&e.kind().to_string()) {
+                    tracing::error!("the audit log {} cannot be rotated and grows meanwhile: {e}", path.display());
+                }
+            }
+            // One that is not there was rotated by somebody else.
+            _ => {
+                (self.file, self.size, self.again) = (None, 0, None);
+                if self.rotation.recovers() {
+                    tracing::info!("the audit log is rotated again");
+                }
+            }
+        }
+        match prune(path, &self.to, now) {
+            Ok(()) => drop(self.pruning.recovers()),
+            Err(e) if self.pruning.changes(&e.kind().to_string()) => {
+                tracing::error!("old files of the audit log {} cannot be removed: {e}", path.display());
+            }
+            Err(_) => {}
         }
     }
 }
@@ -185,7 +213,7 @@ fn names(path: &Path) -> (String, String) {
     (part(path.file_stem()), if extension.is_empty() { extension } else { format!(".{extension}") })
 }
 
-/// Removes old files beyond what is to be kept.
+/// Removes old files beyond what is to be kept: all that can be, and tells the first failure.
 fn prune(path: &Path, keep: &Destination, now: Timestamp) -> io::Result<()> {
     let (stem, extension) = names(path);
     let start = format!("{stem}-");
@@ -198,15 +226,16 @@ fn prune(path: &Path, keep: &Destination, now: Timestamp) -> io::Result<()> {
     }
     // The newest first.
     old.sort_unstable_by(|a, b| b.cmp(a));
+    let mut outcome = Ok(());
     for (nth, (time, name)) in old.iter().enumerate() {
         let too_many = keep.max_backups > 0 && nth >= keep.max_backups;
         let too_old =
             !keep.max_age.is_zero() && now.duration_since(*time) > SignedDuration::try_from(keep.max_age).unwrap_or(SignedDuration::MAX);
         if too_many || too_old {
-            std::fs::remove_file(directory.join(name))?;
+            outcome = outcome.and(std::fs::remove_file(directory.join(name)));
         }
     }
-    Ok(())
+    outcome
 }
 
 fn time_of(text: &str) -> Option<Timestamp> {
@@ -243,6 +272,31 @@ mod tests {
         writer.to.max_age = Duration::from_secs(3600);
         prune(&path, &writer.to, "2026-01-02T04:04:04Z".parse().unwrap()).unwrap();
         assert_eq!(files(dir.path()), ["audit-2026-01-02T03-04-04.500.log", "audit.log"]);
+    }
+
+    #[test]
+    fn d22_a_rotation_that_fails_is_tried_again_later_and_old_files_are_removed_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        let mut writer = writer(&path, 0, 1);
+        let at = |time: &str| format!("2026-01-02T{time}.5Z").parse::<Timestamp>().unwrap();
+        for (old, second) in ["audit-2026-01-02T03-03-01.500.log", "audit-2026-01-02T03-03-03.500.log"].iter().zip(1..) {
+            std::fs::write(dir.path().join(old), second.to_string()).unwrap();
+        }
+        // Directories where files should be: neither renamed over nor removed.
+        for blocked in ["audit-2026-01-02T03-04-05.500.log", "audit-2026-01-02T03-03-02.500.log"] {
+            std::fs::create_dir_all(dir.path().join(blocked).join("x")).unwrap();
+        }
+        writer.write(b"1\n").unwrap();
+        writer.rotate(at("03:04:05"));
+        assert!(!writer.may_rotate(at("03:05:04")) && writer.may_rotate(at("03:05:05")));
+        writer.write(b"2\n").unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1\n2\n", "it is written on");
+        let there = files(dir.path());
+        assert!(!there.iter().any(|name| name.contains("03-03-01") || name.contains("03-03-03")), "{there:?}");
+        writer.rotate(at("03:05:05"));
+        assert!(writer.may_rotate(at("03:05:06")));
+        assert_eq!(std::fs::read_to_string(dir.path().join("audit-2026-01-02T03-05-05.500.log")).unwrap(), "1\n2\n");
     }
 
     #[test]
