@@ -19,13 +19,19 @@ pub fn follows(span: &Span, uid: &str, resource_version: &str) {
     }
 }
 
-/// Puts a span, just made, into the trace its client is in, where the request says so (W3C
-/// `traceparent`).
-pub fn of_request(span: &Span, headers: &HeaderMap) {
+/// Ties a span, just made, to the trace its client is in, where the request says so (W3C `traceparent`):
+/// as a part of it for who is `trusted`, for the trace also says whether it is exported; by a link for
+/// anybody else.
+pub fn of_request(span: &Span, headers: &HeaderMap, trusted: bool) {
     if !span.is_disabled() && headers.contains_key("traceparent") {
         let context = TraceContextPropagator::new().extract_with_context(&Context::new(), &Headers(headers));
-        if context.has_active_span() {
+        if !context.has_active_span() {
+            return;
+        }
+        if trusted {
             let _ = span.set_parent(context);
+        } else {
+            span.add_link(context.span().span_context().clone());
         }
     }
 }

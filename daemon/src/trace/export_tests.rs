@@ -66,6 +66,32 @@ async fn spans_of_one_change_reach_the_collector_in_one_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_strangers_traceparent_is_a_link_and_keeps_nothing_from_being_exported() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut seen) = mpsc::channel(8);
+    let collecting = tokio::spawn(collector(listener, sender));
+    let (export, layer) = exporting("test-program", &endpoint).unwrap();
+    let traceparent = |digit: &str| {
+        // The last byte says that it is not to be exported.
+        let value = format!("00-{}-{}-00", digit.repeat(32), digit.repeat(16));
+        HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), HeaderValue::from_str(&value).unwrap())])
+    };
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        for (who, digit, trusted) in [("stranger", "a", false), ("master", "b", true)] {
+            let span = tracing::info_span!(target: TARGET, "request", { trace::field::USER } = who);
+            trace::of_request(&span, &traceparent(digit), trusted);
+            span.in_scope(|| ());
+        }
+    });
+    tokio::task::block_in_place(|| export.end());
+    let body = seen.recv().await.expect("a batch");
+    assert!(contains(&body, b"stranger") && contains(&body, &[0xaa; 16]), "it is exported, with a link");
+    assert!(!contains(&body, b"master"), "who is trusted may leave it out");
+    collecting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dead_collector_holds_nobody_up() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

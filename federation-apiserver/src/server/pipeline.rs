@@ -24,7 +24,7 @@ use super::service::{Caller, RequestBody};
 use super::{fixed, request_info};
 use crate::audit::{self, Record, Written};
 use crate::auth::authn::impersonate;
-use crate::auth::{ANONYMOUS, Attributes, UNAUTHENTICATED, UserInfo};
+use crate::auth::{ANONYMOUS, Attributes, MASTERS, UNAUTHENTICATED, UserInfo};
 use crate::handlers;
 use crate::registry::resource::Subresource;
 
@@ -69,12 +69,21 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
         { field::USER } = Empty,
         { field::CODE } = Empty,
     );
-    trace::of_request(&span, &parts.headers);
-    let work = guarded("request", stages(server, caller, &parts, &query, &info, body, &mut known)).instrument(span.clone());
-    let outcome = if info.verb == "watch" {
-        work.await
-    } else {
-        tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Some(Err(timed_out())))
+    let proved = guarded("request", async { authenticate(server, caller, &parts, &info) }).await;
+    trace::of_request(&span, &parts.headers, matches!(&proved, Some(Ok(user)) if user.in_group(MASTERS)));
+    let outcome = match proved {
+        None => None,
+        Some(Err(e)) => Some(Err(e)),
+        Some(Ok(user)) => {
+            known.user = user;
+            let work = stages(server, caller, &parts, &query, &info, body, &mut known);
+            let work = guarded("request", work).instrument(span.clone());
+            if info.verb == "watch" {
+                work.await
+            } else {
+                tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Some(Err(timed_out())))
+            }
+        }
     };
     let panicked = outcome.is_none();
     let mut response = match outcome {
@@ -179,9 +188,6 @@ async fn stages(
     body: RequestBody,
     Known { id, user, impersonator, record, judged, taken }: &mut Known,
 ) -> Result<Response<Body>, ApiError> {
-    let proved = authenticate(server, caller, parts, info);
-    metrics::authentication(proved.is_ok());
-    *user = proved?;
     *record = audit::begin(server, id, parts, info, user, caller.address());
     *judged = true;
     let acting = impersonate(&server.authz, user.clone(), &parts.headers)?;
@@ -244,6 +250,12 @@ fn scoped(server: &Inner, info: &Attributes) -> Result<(), ApiError> {
 }
 
 fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
+    let proved = prove(server, caller, parts, info);
+    metrics::authentication(proved.is_ok());
+    proved
+}
+
+fn prove(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
     match caller {
         Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
         Caller::Connection(connected) => match server.authn.authenticate(&parts.headers, &connected.peer()) {
