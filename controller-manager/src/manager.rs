@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use daemon::{
     backoff::Backoff,
-    supervise::{Done, Heart, Supervisor},
+    supervise::{Done, Supervisor, beating},
 };
 use federation_api::failure::Failure;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -164,7 +164,7 @@ async fn lead(
     }
     for kind in (0..KINDS.len()).filter(|&k| !enabled[k]) {
         let (federation, events) = (federation.clone(), events.clone());
-        tasks.restart("federation-watch", move || watch_left_alone(federation.clone(), kind, events.clone()));
+        tasks.restart_always("federation-watch", move || watch_left_alone(federation.clone(), kind, events.clone()));
     }
     tasks.spawn("records-reader", read_records(records.clone(), mailbox.clone()));
     let clusters = Clusters {
@@ -214,18 +214,6 @@ async fn lead(
     writing.stop(GRACE).await;
     if asked.elapsed() >= GRACE {
         tracing::warn!("the last propagation records could not be written in time; they are made again after the next start");
-    }
-}
-
-/// Runs `work` and beats between its turns, as long as it gives others theirs.
-async fn beating(work: impl Future<Output = ()>, heart: &Heart) {
-    let mut work = std::pin::pin!(work);
-    let mut ticks = tokio::time::interval(Duration::from_secs(1));
-    loop {
-        tokio::select! {
-            () = &mut work => return,
-            _ = ticks.tick() => heart.beat(),
-        }
     }
 }
 

@@ -3,8 +3,9 @@
 //! A task of [`Supervisor::spawn`] is one that the program cannot do without: when it panics or comes
 //! back, [`Supervisor::death`] resolves and the program ends with [`EXIT_DEFECT`]; until then
 //! [`Supervisor::dead`] names it to the health endpoint. A task of [`Supervisor::restart`] is made
-//! again instead, with growing pauses and a counter. A task whose work can be done comes back with
-//! [`Done`]. What ends after [`Supervisor::stop`] was asked to.
+//! again instead, with growing pauses and a counter, until it has ended [`HOPELESS`] times in a row: then
+//! it is dead as well. One of [`Supervisor::restart_always`] is never given up. A task whose work can be
+//! done comes back with [`Done`]. What ends after [`Supervisor::stop`] was asked to.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -26,6 +27,10 @@ use crate::backoff::{Backoff, Policy};
 
 /// Pauses before a task that ended is made again.
 pub const RESTART: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(30));
+
+/// So many ends in a row, without a quiet time of [`RESTART`] between them, and a task is dead: after some
+/// two minutes.
+pub const HOPELESS: u32 = 10;
 
 /// Counter of tasks made again, by `task`.
 pub const RESTARTS: &str = "federation_task_restarts_total";
@@ -213,8 +218,27 @@ impl Supervisor {
     }
 
     /// Starts a task that is made again when it ends, with pauses as of [`RESTART`], and counted in
-    /// [`RESTARTS`]. It is over when it comes back with [`Done`], or at all after the stop.
-    pub fn restart<F>(&self, task: &'static str, mut make: impl FnMut() -> F + Send + 'static)
+    /// [`RESTARTS`]. It is over when it comes back with [`Done`], or at all after the stop; and dead when it
+    /// ended [`HOPELESS`] times in a row, for then what it did is not done any more.
+    pub fn restart<F>(&self, task: &'static str, make: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future + Send + 'static,
+        F::Output: Ending,
+    {
+        self.made_again(task, Some(HOPELESS), make);
+    }
+
+    /// As [`Supervisor::restart`], but never given up: one of many, or one that others can do without, so
+    /// that what it works on cannot end the program.
+    pub fn restart_always<F>(&self, task: &'static str, make: impl FnMut() -> F + Send + 'static)
+    where
+        F: Future + Send + 'static,
+        F::Output: Ending,
+    {
+        self.made_again(task, None, make);
+    }
+
+    fn made_again<F>(&self, task: &'static str, hopeless: Option<u32>, mut make: impl FnMut() -> F + Send + 'static)
     where
         F: Future + Send + 'static,
         F::Output: Ending,
@@ -233,6 +257,9 @@ impl Supervisor {
                     return;
                 }
                 let pause = backoff.failed();
+                if hopeless.is_some_and(|most| backoff.failures() >= most) {
+                    return shared.died(task, &end);
+                }
                 metrics::counter!(RESTARTS, "task" => task).increment(1);
                 tracing::error!(task, "a task ended and is started again in {pause:.1?}: it {end}");
                 tokio::time::sleep(pause).await;
@@ -330,6 +357,18 @@ impl Heart {
     fn silence(&self) -> Option<Duration> {
         let silence = lock(&self.last).elapsed();
         (silence > self.limit).then_some(silence)
+    }
+}
+
+/// Runs `work` and beats between its turns, as long as it gives others theirs.
+pub async fn beating<T>(work: impl Future<Output = T>, heart: &Heart) -> T {
+    let mut work = std::pin::pin!(work);
+    let mut ticks = tokio::time::interval(Duration::from_secs(1));
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            _ = ticks.tick() => heart.beat(),
+        }
     }
 }
 

@@ -106,6 +106,36 @@ fn a_restarted_task_is_counted_and_its_pauses_grow() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn issue7_a_task_that_ends_again_and_again_is_dead() {
+    let supervisor = Supervisor::default();
+    supervisor.restart_always("monitor", || dies("member"));
+    supervisor.restart("seldom", || async { tokio::time::sleep(RESTART.quiet).await });
+    let begun = Instant::now();
+    supervisor.restart("rbac", || dies("role"));
+    let death = supervisor.death().await;
+    assert_eq!((death.task, death.why.as_str()), ("rbac", "panicked: no role"));
+    assert!(begun.elapsed() < Duration::from_secs(150), "{:?}", begun.elapsed());
+    tokio::time::sleep(RESTART.quiet * 30).await;
+    assert_eq!(supervisor.live(), Err("task rbac panicked: no role".to_owned()), "one of many, or one with quiet times, lives");
+}
+
+#[cfg(feature = "faults")]
+#[tokio::test(start_paused = true)]
+async fn a_fault_ends_one_task_once_and_holds_up_nobody() {
+    let supervisor = Supervisor::default();
+    supervisor.restart("watch", pending::<()>);
+    supervisor.spawn("feed", pending::<()>());
+    settle().await;
+    for _ in 0..3 {
+        supervisor.fault("watch");
+        tokio::time::sleep(RESTART.quiet * 2).await;
+        assert_eq!(supervisor.live(), Ok(()), "it was made again");
+    }
+    supervisor.fault("feed");
+    assert_eq!(supervisor.death().await.task, "feed");
+}
+
+#[tokio::test(start_paused = true)]
 async fn dropping_a_supervisor_ends_its_tasks_in_good_order() {
     let supervisor = Supervisor::default();
     let child = supervisor.child();

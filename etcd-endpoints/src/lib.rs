@@ -69,6 +69,19 @@ impl Endpoints {
     /// # Errors
     /// There is no URL, one is none, or the TLS settings do not go with it.
     pub async fn connect<S: AsRef<str>>(urls: &[S], options: &ConnectOptions, observer: Observer) -> Result<Self, Error> {
+        Self::supervised(urls, options, observer, Supervisor::default()).await
+    }
+
+    /// [`Endpoints::connect`] with an owner for the probes.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn supervised<S: AsRef<str>>(
+        urls: &[S],
+        options: &ConnectOptions,
+        observer: Observer,
+        probes: Supervisor,
+    ) -> Result<Self, Error> {
         if urls.is_empty() {
             return Err(Error::InvalidArgs("no endpoint is given".into()));
         }
@@ -78,10 +91,9 @@ impl Endpoints {
             all.push(Arc::new(Endpoint::new(url.as_ref(), client, observer.clone())));
         }
         let (all, preferred): (Arc<[_]>, _) = (all.into(), Arc::new(AtomicUsize::new(0)));
-        let probes = Supervisor::default();
         for at in (0..all.len()).filter(|_| all.len() > 1) {
             let (all, preferred) = (all.clone(), preferred.clone());
-            probes.restart("etcd-probe", move || keep_probing(all.clone(), preferred.clone(), at));
+            probes.restart_always("etcd-probe", move || keep_probing(all.clone(), preferred.clone(), at));
         }
         Ok(Self { _probes: probes, all, preferred })
     }

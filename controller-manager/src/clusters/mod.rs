@@ -217,7 +217,7 @@ impl Clusters {
         let name = joined.name.clone();
         let (sender, receiver) = watch::channel(joined);
         let (clusters, ends) = (self.clone(), stop.clone());
-        monitors.restart("monitor", move || monitor::run(clusters.clone(), receiver.clone(), ends.clone()));
+        monitors.restart_always("monitor", move || monitor::run(clusters.clone(), receiver.clone(), ends.clone()));
         running.insert(name, Running { joined: sender, stop });
     }
 

@@ -127,10 +127,10 @@ impl Server {
         let server = Arc::clone(&inner);
         tasks.restart("namespaces", move || namespace_cleaner::run(Arc::clone(&server)));
         let server = Arc::clone(&inner);
-        tasks.restart("damage", move || damage::run(Arc::clone(&server)));
+        tasks.restart_always("damage", move || damage::run(Arc::clone(&server)));
         let authn = Arc::clone(&inner.authn);
         tasks.restart("credentials", move || Arc::clone(&authn).follow_files());
-        tasks.restart("metrics", || metrics::Metrics::global().upkeep());
+        tasks.restart_always("metrics", || metrics::Metrics::global().upkeep());
         tasks.spawn("storage-writer", until_unwritable(Arc::clone(&inner.store)));
         Ok(Self { inner, ready, tasks })
     }

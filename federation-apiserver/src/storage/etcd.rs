@@ -113,7 +113,7 @@ impl Etcd {
         Self::supervised(config, Supervisor::default()).await
     }
 
-    /// [`Etcd::connect`] with an owner for its task.
+    /// [`Etcd::connect`] with an owner for its tasks.
     pub async fn supervised(config: &EtcdConfig, tasks: Supervisor) -> Result<Self, EtcdConfigError> {
         let mut options = ConnectOptions::new()
             .with_connect_timeout(CONNECT)
@@ -126,7 +126,8 @@ impl Etcd {
         }
         let servers: Vec<&str> = config.servers.iter().map(|s| s.trim_end_matches('/')).collect();
         let observer = Arc::new(|url: &str, up: bool| metrics::etcd_endpoint(url, up));
-        let endpoints = Endpoints::connect(&servers, &options, observer).await.map_err(|e| EtcdConfigError::Servers(e.into()))?;
+        let endpoints = Endpoints::supervised(&servers, &options, observer, tasks.child()).await;
+        let endpoints = endpoints.map_err(|e| EtcdConfigError::Servers(e.into()))?;
         let (endpoints, names, cluster) = (Arc::new(endpoints), Names::new(&config.prefix), Arc::new(ClusterId::default()));
         let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone(), tasks);
         let once = Once::new(&names, servers.len() > 1);

@@ -7,7 +7,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use daemon::supervise::Supervisor;
+use daemon::supervise::{Supervisor, beating};
 use tokio::sync::{mpsc, watch};
 
 use super::cache::Cache;
@@ -75,6 +75,9 @@ impl Shared {
     }
 }
 
+/// The feed shows that it lives every second; when it did not for so long, it hangs.
+const HANGS: Duration = Duration::from_secs(60);
+
 /// Everything that is stored.
 pub struct Store {
     shared: Arc<Shared>,
@@ -101,7 +104,8 @@ impl Store {
         let (register, registered) = mpsc::unbounded_channel();
         let (sender, progress) = watch::channel(Progress::default());
         let horizon = Arc::<Horizon>::default();
-        tasks.spawn("storage-feed", feed::run(backend.clone(), registered, sender, horizon.clone()));
+        let feeding = feed::run(backend.clone(), registered, sender, horizon.clone());
+        tasks.spawn_beating("storage-feed", HANGS, |heart| async move { beating(feeding, &heart).await });
         let compacted = backend.clone();
         tasks.restart("storage-compaction", move || feed::compact_regularly(compacted.clone(), tuning.history));
         Arc::new(Self {

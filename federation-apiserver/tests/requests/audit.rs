@@ -29,7 +29,7 @@ rules:
 - level: Metadata
 "#;
 
-fn audited(dir: &Path) -> Config {
+pub(crate) fn audited(dir: &Path) -> Config {
     let policy = dir.join("policy.yaml");
     std::fs::write(&policy, POLICY).unwrap();
     let to = Destination { path: Some(dir.join("audit.log")), max_size: 0, max_backups: 0, max_age: Duration::ZERO };

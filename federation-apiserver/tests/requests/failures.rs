@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use federation_apiserver::config::StorageConfig;
 use federation_apiserver::{Config, Profile};
@@ -9,6 +10,8 @@ use serde_json::json;
 
 use crate::subject::{Subject, ready};
 
+/// Loaded machines are slow.
+const PATIENCE: Duration = Duration::from_secs(60);
 const DIR: &str = "REQUESTS_TEST_FULL_DIR";
 
 async fn embedded(dir: &Path) -> Subject {
@@ -74,4 +77,53 @@ async fn a_store_that_cannot_write_says_so() {
         api.expect(200, "GET", &format!("/api/v1/namespaces/default/configmaps/m{n}"), json!(null)).await;
     }
     api.expect(201, "POST", "/api/v1/namespaces/default/configmaps", json!({"metadata": {"name": "more"}})).await;
+}
+
+/// The program itself, with the exit code that has it started again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue7_a_server_that_cannot_write_any_more_ends_with_code_70() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name).display().to_string();
+    std::fs::write(at("tokens"), "secret,admin,1,system:masters\n").unwrap();
+    let log = std::fs::File::create(at("log")).unwrap();
+    let child = tokio::process::Command::new("sh")
+        .args(["-c", "trap '' XFSZ; ulimit -f 16384; exec \"$0\" \"$@\""])
+        .arg(env!("CARGO_BIN_EXE_federation-apiserver"))
+        .args(["--bind-address=127.0.0.1", "--secure-port=0", "--token-auth-file", &at("tokens")])
+        .args(["--data-dir", &at("data"), "--cert-dir", &at("certs")])
+        .stdout(Stdio::null())
+        .stderr(log)
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = child.unwrap();
+    let said = || std::fs::read_to_string(at("log")).unwrap();
+    let listening = async {
+        loop {
+            let said = said();
+            if let Some((_, url)) = said.split_once("serving on https://")
+                && url.contains('\n')
+            {
+                return url.split_whitespace().next().unwrap().to_owned();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let authority = tokio::time::timeout(PATIENCE, listening).await.expect("it listens");
+    let api = Subject::Tls { authority, token: "secret".into(), _server: None };
+    let ready = async {
+        while api.send("GET", "/readyz", &[], "").await.code != 200 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ready).await.expect("it is ready");
+    for n in 0..1000 {
+        let object = json!({"metadata": {"name": format!("m{n}")}, "data": {"k": "v".repeat(200_000)}});
+        let headers = [("content-type", "application/json")];
+        if api.send("POST", "/api/v1/namespaces/default/configmaps", &headers, object.to_string()).await.code == 503 {
+            break;
+        }
+    }
+    let ended = tokio::time::timeout(PATIENCE, child.wait()).await.expect("it ends").unwrap();
+    assert_eq!(ended.code(), Some(70), "{}", said());
+    assert!(said().contains("storage-writer"), "{}", said());
 }
