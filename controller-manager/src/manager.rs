@@ -253,7 +253,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn issue7_propagation_that_hangs_is_seen_and_one_that_works_or_waits_is_not() {
         let tasks = Supervisor::default();
-        tasks.spawn_beating("propagation", HANGS, |heart| async move { beating(std::future::pending(), &heart).await });
+        tasks.spawn_beating("propagation", HANGS, |heart| async move { beating(std::future::pending::<()>(), &heart).await });
         tokio::time::sleep(HANGS * 3).await;
         assert_eq!(tasks.live(), Ok(()));
         // What never comes back to the runtime cannot beat; here it is not asked at all.

@@ -243,7 +243,9 @@ impl Cache {
 
     fn tell_damage(&self, state: &State) {
         metrics::damaged_objects(&self.prefix, state.broken.len());
-        self.damaged.send_replace(state.broken.len());
+        // That there is still none is no news: followers list anew for this, and wait before they go on.
+        let now = state.broken.len();
+        self.damaged.send_if_modified(|before| std::mem::replace(before, now) != 0 || now != 0);
     }
 }
 
