@@ -3,16 +3,20 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::request::Parts;
-use http::{Response, header};
+use http::{HeaderMap, Response, header};
 use jiff::Timestamp;
+use machinery::codec::{self, MediaType};
+use machinery::schema::Types;
 use serde_json::{Map, Value, json};
 
 use super::Written;
 use super::policy::{Level, Stage, Verdict};
 use crate::auth::{Attributes, UserInfo};
-use crate::server::Inner;
+use crate::handlers::patch_media;
 use crate::server::response::Body;
+use crate::server::{Inner, cpu};
 
 /// Annotation: the resourceVersion a write made. It and the object's uid lead to what was done for it.
 const RESOURCE_VERSION: &str = "federation.kubernetes.io/resource-version";
@@ -22,6 +26,11 @@ const UID: &str = "federation.kubernetes.io/uid";
 const LONGEST_AGENT: usize = 1024;
 /// Longest path with query that is recorded.
 const LONGEST_URI: usize = 8 << 10;
+
+/// Largest body that is recorded, in bytes.
+const LARGEST_BODY: usize = 256 << 10;
+
+const TOO_LARGE: &str = "which are too many to be recorded";
 
 /// A request being answered. It is complete when this is dropped.
 pub(crate) struct Record {
@@ -76,15 +85,14 @@ impl Record {
     }
 
     /// The request's body, where the policy wants it.
-    pub(crate) fn asked(&mut self, parts: &Parts, body: &[u8]) {
+    pub(crate) async fn asked(&mut self, parts: &Parts, body: &Bytes, info: &Attributes, user: &UserInfo) {
         if self.verdict.level >= Level::Request && !body.is_empty() {
-            let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-            self.body("requestObject", kind, body);
+            self.body("requestObject", media(&parts.headers), body, info, user).await;
         }
     }
 
     /// The answer. That of a watch is complete when its last event is sent, and takes the record with it.
-    pub(crate) fn answered(mut self, response: &mut Response<Body>, panicked: bool) {
+    pub(crate) async fn answered(mut self, response: &mut Response<Body>, panicked: bool, info: &Attributes, user: &UserInfo) {
         let code = response.status().as_u16();
         let outcome = if response.status().is_success() { "Success" } else { "Failure" };
         self.event.insert("responseStatus".into(), json!({"metadata": {}, "status": outcome, "code": code}));
@@ -92,10 +100,18 @@ impl Record {
             self.event["annotations"][UID] = uid.as_str().into();
             self.event["annotations"][RESOURCE_VERSION] = revision.to_string().into();
         }
-        if let Body::Full(bytes) = response.body() {
-            let bytes = bytes.clone();
-            let kind = response.headers().get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let whole = match response.body() {
+            Body::Full(bytes) => Some(bytes.clone()),
+            Body::Chunks(parts, size) if *size <= LARGEST_BODY as u64 => Some(parts.iter().flatten().copied().collect()),
+            Body::Chunks(_, size) if self.verdict.level >= Level::RequestResponse => {
+                self.left_out("responseObject", *size, TOO_LARGE);
+                None
+            }
+            _ => None,
+        };
+        if let Some(bytes) = whole {
             if !response.status().is_success()
+                && bytes.len() <= LARGEST_BODY
                 && let Ok(status) = serde_json::from_slice::<Value>(&bytes)
             {
                 for part in ["reason", "message"] {
@@ -105,7 +121,7 @@ impl Record {
                 }
             }
             if self.verdict.level >= Level::RequestResponse {
-                self.body("responseObject", kind, &bytes);
+                self.body("responseObject", media(response.headers()), &bytes, info, user).await;
             }
         }
         if panicked {
@@ -117,25 +133,29 @@ impl Record {
         }
     }
 
-    /// Bodies are recorded as JSON; what is not, is told by its size.
-    fn body(&mut self, field: &str, kind: &str, bytes: &[u8]) {
-        let mut value = match kind {
-            k if k.contains("json") || k.is_empty() => serde_json::from_slice(bytes).ok(),
-            k if k.contains("yaml") => std::str::from_utf8(bytes).ok().and_then(|text| serde_saphyr::from_str::<Value>(text).ok()),
-            _ => None,
-        };
-        if self.verdict.omit_managed_fields
-            && let Some(meta) = value.as_mut().and_then(|v| v.get_mut("metadata")).and_then(Value::as_object_mut)
-        {
-            meta.remove("managedFields");
-        }
-        match value {
-            Some(value) => drop(self.event.insert(field.into(), value)),
-            None => {
-                self.event["annotations"][format!("federation.kubernetes.io/{field}")] =
-                    format!("{} bytes that are not JSON", bytes.len()).into()
+    /// Bodies are recorded as JSON, whatever form they came in; of those that are not, the size is told.
+    async fn body(&mut self, field: &str, media: Option<MediaType>, bytes: &Bytes, info: &Attributes, user: &UserInfo) {
+        let value = match media {
+            _ if bytes.len() > LARGEST_BODY => Err(TOO_LARGE),
+            None => Err("of a kind that is not recorded"),
+            Some(media) => {
+                let (body, omit) = (bytes.clone(), self.verdict.omit_managed_fields);
+                let reading = cpu::run(user, &info.verb, bytes.len(), move || recorded(media, &body, omit));
+                match tokio::time::timeout(self.server.config.request_timeout, reading).await {
+                    Ok(Ok(value)) => value.ok_or("that cannot be read"),
+                    Ok(Err(_)) | Err(_) => Err("that could not be read in time"),
+                }
             }
+        };
+        match value {
+            Ok(value) => drop(self.event.insert(field.into(), value)),
+            Err(why) => self.left_out(field, bytes.len() as u64, why),
         }
+    }
+
+    /// Says why a body of so many bytes is not recorded.
+    fn left_out(&mut self, field: &str, size: u64, why: &str) {
+        self.event["annotations"][format!("federation.kubernetes.io/{field}")] = format!("{size} bytes {why}").into();
     }
 
     /// Writes the event of a stage unless the policy leaves it out.
@@ -154,6 +174,21 @@ impl Record {
         line.push('\n');
         audit.sink.put(line);
     }
+}
+
+/// How a body of these headers is read: as the handlers do, so that none is carried out and not recorded.
+fn media(headers: &HeaderMap) -> Option<MediaType> {
+    let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+    MediaType::parse(kind).or_else(|| patch_media(kind))
+}
+
+/// What is recorded of a body.
+fn recorded(media: MediaType, body: &[u8], omit_managed_fields: bool) -> Option<Value> {
+    let mut value = codec::read(Types::builtin(), body, media).ok()?;
+    if omit_managed_fields && let Some(meta) = value.get_mut("metadata").and_then(Value::as_object_mut) {
+        meta.remove("managedFields");
+    }
+    Some(value)
 }
 
 impl Drop for Record {

@@ -31,6 +31,7 @@ use crate::storage::store::{ReadAt, ResourceStore};
 
 pub(crate) use body::{largest as largest_body, read as read_body};
 pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
+pub(crate) use patch::media as patch_media;
 pub(crate) use prepare::{Write, waits};
 
 /// Makes an object of the server's own ready to be stored.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use machinery::codec::{self, FieldValidation};
+use machinery::codec::{self, FieldValidation, MediaType};
 use machinery::patch::apply::{self, Writer};
 use machinery::patch::{json, merge, strategic};
 use machinery::schema::{self, Types};
@@ -51,6 +51,11 @@ impl Kind {
             _ => Err(ApiError::unsupported_media_type(&ACCEPTED)),
         }
     }
+}
+
+/// How the body of a patch of this `Content-Type` is read.
+pub(crate) fn media(content_type: &str) -> Option<MediaType> {
+    Kind::of(content_type).ok().map(|kind| if kind == Kind::Apply { MediaType::Yaml } else { MediaType::Json })
 }
 
 pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Option<Subresource>) -> Result<Response<Body>, ApiError> {

@@ -101,7 +101,7 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
         record = audit::begin(server, &id, &parts, &info, &user, caller.address());
     }
     if let Some(record) = record {
-        record.answered(&mut response, panicked);
+        record.answered(&mut response, panicked, &info, &user).await;
     }
     if parts.method == Method::HEAD {
         *response.body_mut() = Body::Empty;
@@ -235,7 +235,7 @@ async fn arrived(
     let place = server.inflight.body(user, handlers::largest_body(&body)?)?;
     let bytes = handlers::read_body(body).await?;
     if let Some(record) = record {
-        record.asked(parts, &bytes);
+        record.asked(parts, &bytes, info, user).await;
     }
     Ok((Full::new(bytes).map_err(|never| match never {}).boxed_unsync(), place))
 }

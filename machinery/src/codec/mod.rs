@@ -94,17 +94,28 @@ pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, vali
         let (kind, version) = (&expected.kind, &expected.version);
         ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
-    let document = match media {
-        MediaType::Json => Document::from_json(body).map_err(refuse)?,
-        MediaType::Yaml => Document::from_yaml(body).map_err(refuse)?,
-        MediaType::Protobuf => Document { value: protobuf::decode(types, body).map_err(refuse)?, duplicates: Vec::new() },
-    };
-    let Document { mut value, duplicates } = document;
+    let Document { mut value, duplicates } = document(types, body, media).map_err(refuse)?;
     identify(&mut value, expected)
         .map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
     let duplicates = duplicates.into_iter().map(|path| format!("duplicate field {path:?}"));
     let findings: Vec<String> = settle(types, expected, &mut value, duplicates.collect()).map_err(refuse)?;
     finish(value, findings, validation).map_err(refuse)
+}
+
+/// What a body says, whatever it should hold; nothing is conformed.
+///
+/// # Errors
+/// Why it is not readable.
+pub fn read(types: &Types, body: &[u8], media: MediaType) -> Result<Value, String> {
+    document(types, body, media).map(|document| document.value)
+}
+
+fn document(types: &Types, body: &[u8], media: MediaType) -> Result<Document, String> {
+    Ok(match media {
+        MediaType::Json => Document::from_json(body)?,
+        MediaType::Yaml => Document::from_yaml(body)?,
+        MediaType::Protobuf => Document { value: protobuf::decode(types, body)?, duplicates: Vec::new() },
+    })
 }
 
 /// Decodes the configuration of a server-side apply (YAML or JSON) as it was written: it is not
