@@ -58,6 +58,18 @@ impl Writer {
     }
 }
 
+impl Writer {
+    /// In a list: a slice that is there and cannot be read stays as it is known.
+    pub(super) fn keep(&mut self, namespace: &str, slice: &str) {
+        let index = self.endpoints.0.read().unwrap_or_else(PoisonError::into_inner);
+        for (service, slices) in index.iter().filter(|(service, _)| service.0 == namespace) {
+            if let Some(ready) = slices.get(slice) {
+                self.listing.entry(service.clone()).or_default().insert(slice.to_owned(), *ready);
+            }
+        }
+    }
+}
+
 /// The Service a slice belongs to, if any.
 pub(super) fn service_of(slice: &EndpointSlice) -> Option<Service> {
     Some((slice.namespace()?, slice.labels().get(SERVICE_NAME)?.clone()))

@@ -8,7 +8,10 @@ use kube::{
     Resource, ResourceExt,
     api::{DynamicObject, ObjectMeta},
     core::PartialObjectMeta,
-    runtime::{reflector::store::Writer, watcher::Event},
+    runtime::{
+        reflector::{ObjectRef, store::Writer},
+        watcher::Event,
+    },
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -30,6 +33,13 @@ use federation_api::keys;
 
 /// URL path of all endpoint slices.
 const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
+
+/// What a store is told.
+enum Told<'a, K> {
+    Event(Event<K>),
+    /// In a list: it is there and cannot be read, so it stays as it is known. A name is never emptied for that.
+    Unreadable(&'a Head),
+}
 
 /// What the watches of one member share.
 #[derive(Clone)]
@@ -100,8 +110,16 @@ impl Watches {
         let (me, federation) = (self.clone(), self.federation.clone());
         let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", ""));
         let name = |s: &Service| Some(MemberChange::Service { cluster: me.cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
+        let known = writer.as_reader();
         self.follow(source, |epoch, change: Change<Service>| {
-            me.keep(&change, |event| writer.apply_watcher_event(event), name, |m| m.services_synced = true);
+            let write = |told: Told<'_, Service>| match told {
+                Told::Event(event) => writer.apply_watcher_event(&event),
+                Told::Unreadable(head) => {
+                    let known = known.get(&ObjectRef::new(&head.name).within(&head.namespace));
+                    known.into_iter().for_each(|service| writer.apply_watcher_event(&Event::InitApply((*service).clone())));
+                }
+            };
+            me.keep(&change, write, name, |m| m.services_synced = true);
             let seen = |s: Service| (key(id, &s.metadata), Seen::from_metadata(&s.metadata, &federation));
             me.report(id, epoch, observed(id, change, seen));
         })
@@ -117,7 +135,11 @@ impl Watches {
             Some(MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service })
         };
         self.follow(source, |_, change| {
-            me.keep(&change, |event| writer.apply_watcher_event(event), name, |m| m.endpoints_synced = true);
+            let write = |told: Told<'_, EndpointSlice>| match told {
+                Told::Event(event) => writer.apply_watcher_event(&event),
+                Told::Unreadable(head) => writer.keep(&head.namespace, &head.name),
+            };
+            me.keep(&change, write, name, |m| m.endpoints_synced = true);
         })
         .await;
     }
@@ -126,23 +148,24 @@ impl Watches {
     fn keep<K: Resource<DynamicType = ()> + Clone>(
         &self,
         change: &Change<K>,
-        mut write: impl FnMut(&Event<K>),
+        mut write: impl FnMut(Told<'_, K>),
         name: impl Fn(&K) -> Option<MemberChange>,
         listed: fn(&mut Member),
     ) {
         match change {
             Change::Listed(listing) => {
-                write(&Event::Init);
-                listing.objects.iter().for_each(|o| write(&Event::InitApply(o.clone())));
-                write(&Event::InitDone);
+                write(Told::Event(Event::Init));
+                listing.objects.iter().for_each(|o| write(Told::Event(Event::InitApply(o.clone()))));
+                listing.unreadable.iter().for_each(|head| write(Told::Unreadable(head)));
+                write(Told::Event(Event::InitDone));
                 self.members.modify(&self.cluster, listed);
             }
             Change::Changed(object) => {
-                write(&Event::Apply(object.clone()));
+                write(Told::Event(Event::Apply(object.clone())));
                 name(object).into_iter().for_each(|c| self.members.tell(c));
             }
             Change::Gone(_, Some(object)) => {
-                write(&Event::Delete(object.clone()));
+                write(Told::Event(Event::Delete(object.clone())));
                 name(object).into_iter().for_each(|c| self.members.tell(c));
             }
             Change::Gone(_, None) | Change::Unreadable(..) | Change::Watching | Change::Failing(_) => {}
@@ -192,4 +215,66 @@ fn observed<K>(id: KindId, change: Change<K>, seen: impl Fn(K) -> (ObjectKey, Se
         Change::Watching => Observed::Watching,
         Change::Failing(reason) => Observed::Failing(reason),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use http::{Request, Response};
+    use kube::{client::Body, runtime::reflector};
+
+    use super::*;
+
+    const DEMO: &str = r#"{"metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"5","labels":{"kubernetes.io/service-name":"web"},"managedFields":[]},"endpoints":[{"addresses":["192.0.2.1"]}]}"#;
+
+    /// A member whose one object can be read in its first list and in no later one, and whose watches end at once.
+    fn member() -> (Watches, watch::Sender<Option<Session>>, Arc<AtomicUsize>) {
+        let lists = Arc::new(AtomicUsize::new(0));
+        let (counted, seen) = (lists.clone(), Arc::new(Mutex::new(BTreeMap::<String, bool>::new())));
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let query = request.uri().query().unwrap_or_default().to_owned();
+            let (status, body) = if query.contains("watch=true") {
+                (410, String::new())
+            } else {
+                let deep = format!("\"managedFields\":[{{\"fieldsV1\":{}{{}}{}}}]", "{\"a\":".repeat(200), "}".repeat(200));
+                let first = !std::mem::replace(&mut *seen.lock().unwrap().entry(request.uri().path().to_owned()).or_insert(false), true);
+                counted.fetch_add(1, Ordering::SeqCst);
+                let item = if first { DEMO.to_owned() } else { DEMO.replace("\"managedFields\":[]", &deep) };
+                (200, format!(r#"{{"metadata":{{"resourceVersion":"9"}},"items":[{item}]}}"#))
+            };
+            std::future::ready(Response::builder().status(status).body(Body::from(body.into_bytes())).map_err(std::io::Error::other))
+        });
+        let client = kube::Client::new(service, "default");
+        let (sender, session) = watch::channel(Some(Session { epoch: 1, client }));
+        let watches = Watches {
+            cluster: "gondor".into(),
+            federation: "fellowship".into(),
+            session,
+            mailbox: Mailbox::new().0,
+            members: Members::default(),
+            comparison: Duration::from_secs(60),
+        };
+        (watches, sender, lists)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn promise_1_a_service_that_cannot_be_read_any_more_stays_as_it_is_known() {
+        let (watches, _session, lists) = member();
+        let id = KINDS.iter().position(|kind| kind.kind == "Service").unwrap();
+        let (known, writer) = reflector::store::<Service>();
+        let (slices, endpoints) = (watches.clone(), endpoints::Writer::default());
+        let answers = endpoints.as_reader();
+        tokio::spawn(watches.services(writer, id));
+        tokio::spawn(slices.endpoints(endpoints));
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert!(lists.load(Ordering::SeqCst) > 4, "it was listed again");
+        let names: Vec<String> = known.state().iter().map(|s| s.name_any()).collect();
+        assert_eq!(names, ["web"]);
+        assert!(answers.answer("demo", "web"));
+    }
 }
