@@ -40,6 +40,8 @@ async fn wrong_credentials_and_missing_rights() {
     let place = Place::new();
     let host = place.apiserver("rivendell", 0, &[]);
     let port: u16 = host.url.rsplit(':').next().unwrap().parse().unwrap();
+    // A cluster may be host and member, but the federation is a server of its own.
+    let federation = place.apiserver("fellowship", 0, &[]);
     let join: &[&str] = &["join", "gondor", "--host-cluster-context=rivendell", "--wait=false"];
     let init: &[&str] = &[
         "init",
@@ -80,7 +82,7 @@ async fn wrong_credentials_and_missing_rights() {
 
     // With all rights `init` goes on from there and makes everything; this host has no pods that could run it.
     let everybody =
-        |token| place.kubeconfig(&[("rivendell", &host.url, token), ("gondor", &host.url, token), ("fellowship", &host.url, ADMIN)]);
+        |token| place.kubeconfig(&[("rivendell", &host.url, token), ("gondor", &host.url, token), ("fellowship", &federation.url, ADMIN)]);
     for done in ["service... done", "deployments... unchanged"] {
         everybody(ADMIN);
         let said = place.kubefed(init);
@@ -90,7 +92,8 @@ async fn wrong_credentials_and_missing_rights() {
     all.push_str(&hide(&place.kubefed(join).complaint(1), port));
     insta::assert_snapshot!(all);
     let cluster = "/apis/federation/v1beta1/clusters/gondor";
-    assert_eq!(request(&admin, "GET", cluster, &json!(null)).await.0, 404, "the Cluster comes last");
+    let federated = federation.client(ADMIN);
+    assert_eq!(request(&federated, "GET", cluster, &json!(null)).await.0, 404, "the Cluster comes last");
 
     everybody(ADMIN);
     // The account's token is made by a controller that does not run here.
@@ -108,7 +111,7 @@ async fn wrong_credentials_and_missing_rights() {
     })
     .await;
     assert_eq!(joining.await.unwrap(), "cluster \"gondor\" created\n");
-    assert_eq!(request(&admin, "GET", cluster, &json!(null)).await.0, 200);
+    assert_eq!(request(&federated, "GET", cluster, &json!(null)).await.0, 200);
 }
 
 #[test]
