@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -208,7 +208,11 @@ async fn issue7_a_flipped_bit_in_a_live_value_is_named_and_moved_out() {
         let [found] = &report.damaged[..] else { panic!("{report:?}") };
         assert_eq!((found.key.as_str(), found.revision, found.current), (hit, revisions[0], true));
         assert_eq!((report.keys, report.values), (2, 3));
+        // Whoever repairs need not be the user of the server; as root the test can show it.
+        let _ = std::os::unix::fs::chown(&file, Some(65_534), Some(65_534));
+        let owner = fs::metadata(&file).unwrap().uid();
         let done = check::repair(dir.path(), 7).unwrap().expect("there was damage");
+        assert_eq!(fs::metadata(&file).unwrap().uid(), owner);
         assert!(check::check(dir.path()).unwrap().is_sound());
         assert!(fs::read_to_string(&done.moved).unwrap().contains(hit));
         for private in [&file, &done.backup, &done.moved] {

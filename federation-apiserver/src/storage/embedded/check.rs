@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
+use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -150,8 +151,22 @@ pub(super) fn swap(dir: &Path, path: &Path, new: &Path, backup: Option<&Path>) -
     if let Some(backup) = backup {
         fs::hard_link(path, backup).map_err(failed(backup))?;
     }
+    owned_like(path, dir, new).map_err(failed(new))?;
     fs::rename(new, path).map_err(failed(path))?;
     File::open(dir).and_then(|d| d.sync_all()).map_err(failed(dir))
+}
+
+/// Gives a file the owner of the one it replaces, else of its directory, so that the server can open what root made.
+fn owned_like(old: &Path, dir: &Path, new: &Path) -> io::Result<()> {
+    let of = match fs::metadata(old) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => fs::metadata(dir)?,
+        found => found?,
+    };
+    let is = fs::metadata(new)?;
+    if (of.uid(), of.gid()) == (is.uid(), is.gid()) {
+        return Ok(());
+    }
+    chown(new, Some(of.uid()), Some(of.gid()))
 }
 
 pub(super) fn open(dir: &Path) -> Result<(PathBuf, Database), CheckError> {
