@@ -51,6 +51,7 @@ pub fn parse(text: &str) -> Result<Document, Wrong> {
     }
     if let Some(root) = &document.root {
         check(root)?;
+        check_finite(root)?;
     }
     Ok(document)
 }
@@ -230,7 +231,17 @@ fn check(node: &Node) -> Result<(), Wrong> {
         }),
         // What it stands for is checked where it stands.
         Kind::Alias(_) => Ok(()),
-        Kind::Scalar(..) => match node.scalar()? {
+        Kind::Scalar(..) => node.scalar().map(drop),
+    }
+}
+
+/// JSON has no infinite numbers. Only what counts is looked at: a doubled key may hide one.
+fn check_finite(node: &Node) -> Result<(), Wrong> {
+    match &*node.kind {
+        Kind::Sequence(items, _) => items.iter().try_for_each(check_finite),
+        Kind::Mapping(..) => node.entries().into_iter().try_for_each(|(_, value)| check_finite(value)),
+        // Larger things that an alias stands for are looked at where they stand.
+        Kind::Alias(_) | Kind::Scalar(..) => match node.scalar()? {
             Some(super::Scalar::Float(value)) if !value.is_finite() => Err(Wrong::new(node.line, "this number has no finite value")),
             _ => Ok(()),
         },
@@ -258,6 +269,8 @@ mod tests {
     #[test]
     fn doubled_keys_and_merges_count_as_kubectl_counts_them() {
         assert_eq!(json("a: b\na: c\n"), serde_json::json!({"a": "c"}));
+        assert_eq!(json("a: .nan\na: c\n"), serde_json::json!({"a": "c"}));
+        assert!(parse("a: c\na: .nan\n").is_err() && parse("a: &n .nan\na: c\nb: *n\n").is_err());
         assert_eq!(json("x: &x {a: b}\na: c\n<<: *x\n")["a"], "b");
         assert_eq!(
             json("x: &x {a: b, d: e}\n<<: [*x, {a: f, g: h}]\na: c\n"),
