@@ -14,6 +14,8 @@ const COPIES: usize = 40;
 
 /// All three, in a namespace of their own that is gone afterwards.
 pub(crate) fn all(world: &mut World) -> Result<()> {
+    // The host has crashed just now, and members may be right before its pods are back.
+    eventually("the federation to answer", PATIENCE, || world.kubectl("fellowship", "get --raw /readyz"))?;
     world.kubectl("fellowship", &format!("create namespace {NAMESPACE}"))?;
     deleted_as_soon_as_made(world)?;
     made_anew_while_away(world)?;
