@@ -374,6 +374,12 @@ fn differs_on_purpose(text: &str) -> bool {
     text.replace('\0', "").contains("\\/")
 }
 
+/// What kubectl reads though we do not, on purpose: docs/compatibility.md.
+fn has_a_lone_dash(text: &str) -> bool {
+    let text = text.replace('\0', "");
+    [", -", ": -", "[-", "{-"].iter().any(|before| [",", "]", "}"].iter().any(|after| text.contains(&format!("{before}{after}"))))
+}
+
 fn compare(kubectl: &Path, file: &Path, bytes: &[u8]) -> Result<(), TestCaseError> {
     std::fs::write(file, bytes).expect("a file");
     let text = String::from_utf8_lossy(bytes);
@@ -384,7 +390,7 @@ fn compare(kubectl: &Path, file: &Path, bytes: &[u8]) -> Result<(), TestCaseErro
             prop_assert_eq!(mine, theirs, "{}", text);
         }
         (Err(said), Ok(_)) => prop_assert!(differs_on_purpose(&text), "kubectl refuses it: {}\n{}", said, text),
-        (Ok(_), Err(said)) => prop_assert!(false, "we refuse it: {}\n{}", said, text),
+        (Ok(_), Err(said)) => prop_assert!(has_a_lone_dash(&text), "we refuse it: {}\n{}", said, text),
         (Err(_), Err(_)) => {}
     }
     Ok(())
