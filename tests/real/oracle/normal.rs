@@ -39,6 +39,9 @@ fn object(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(object),
         Value::Object(map) => {
+            if let Some(Value::Array(entries)) = map.get_mut("managedFields") {
+                managed_fields(entries);
+            }
             for name in MADE_UP {
                 if map.get(name).is_some_and(Value::is_string) {
                     map.insert(name.into(), "...".into());
@@ -48,6 +51,18 @@ fn object(value: &mut Value) {
             map.values_mut().for_each(object);
         }
         _ => {}
+    }
+}
+
+/// Both servers sort what each manager did by operation, second and name, so two commands stand the
+/// other way round when a second ends between them. The order is checked here, then made that of the names.
+fn managed_fields(entries: &mut Vec<Value>) {
+    let text = |entry: &Value, field: &str| entry[field].as_str().unwrap_or_default().to_owned();
+    let upstream = |e: &Value| (text(e, "operation"), text(e, "time"), text(e, "manager"));
+    if entries.is_sorted_by_key(upstream) {
+        entries.sort_by_key(|e| (text(e, "operation"), text(e, "manager")));
+    } else {
+        entries.push("not in the order of operation, time and manager".into());
     }
 }
 
