@@ -22,15 +22,15 @@ use crate::storage::store::ReadAt;
 /// Pauses after failures; storage may be away.
 const RETRY: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(5));
 
-/// Stores them, trying until it is done; `ready` becomes true then.
+/// Stores them, trying until it is done; `ready` becomes true when the roles count for decisions, too.
 pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) -> Done {
     let (mut retry, said) = (Backoff::new(RETRY), Said::default());
-    loop {
+    let since = loop {
         // Together, for storage makes few commits of what comes at once.
         let namespaces = try_join_all(IMMORTAL.map(|name| namespace(&inner, name)));
         let stored = tokio::join!(namespaces, feed::bootstrap(&roles));
         let why = match stored {
-            (Ok(_), Ok(())) => break,
+            (Ok(_), Ok(since)) => break since,
             (Err(e), _) => e.message,
             (_, Err(e)) => e.to_string(),
         };
@@ -38,7 +38,8 @@ pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Send
             tracing::warn!("the first namespaces and roles are not stored yet, trying again: {why}");
         }
         retry.pause().await;
-    }
+    };
+    inner.authz.rbac().reach(&since).await;
     ready.send_replace(true);
     Done
 }

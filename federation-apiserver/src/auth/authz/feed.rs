@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::aggregate;
 use super::bootstrap::{self, Write};
 use super::object::{GROUP, RbacKind};
-use super::rbac::{Change, Rbac};
+use super::rbac::{Change, Rbac, Revisions};
 use crate::storage::event::{EventKind, WatchEvent};
 use crate::storage::object::Object;
 use crate::storage::store::{ListOptions, ReadAt, ResourceStore, Store, WatchFrom, WatchOptions};
@@ -102,6 +102,7 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
             let Some(events) = events else { break };
             seen = events.iter().map(WatchEvent::revision).max().unwrap_or(seen);
             rbac.apply(events.iter().filter_map(|e| change(kind, e)));
+            rbac.followed_to(kind, seen);
             if kind == RbacKind::ClusterRole {
                 write_aggregated(store).await;
             }
@@ -114,6 +115,7 @@ async fn list_and_watch(rbac: &Rbac, stores: &RbacStores, kind: RbacKind) -> Res
 async fn replace(rbac: &Rbac, store: &ResourceStore, kind: RbacKind) -> Result<u64, StorageError> {
     let (all, revision) = list(store, kind, ReadAt::Latest).await?;
     rbac.apply([Change::Replaced(kind, all)]);
+    rbac.followed_to(kind, revision);
     Ok(revision)
 }
 
@@ -148,11 +150,12 @@ async fn write_aggregated(store: &ResourceStore) {
 }
 
 /// Brings the bootstrap roles and bindings into the store. To be called at start, before requests
-/// are let in; repeating it changes nothing.
+/// are let in; repeating it changes nothing. Answers since which revisions they are stored, for
+/// [`Rbac::reach`].
 ///
 /// # Errors
 /// The store is away or refuses; try again.
-pub async fn bootstrap(stores: &RbacStores) -> Result<(), BootstrapError> {
+pub async fn bootstrap(stores: &RbacStores) -> Result<Revisions, BootstrapError> {
     let read = |source| BootstrapError { action: "read", source };
     let mut last = None;
     for _ in 0..ATTEMPTS {
@@ -160,13 +163,23 @@ pub async fn bootstrap(stores: &RbacStores) -> Result<(), BootstrapError> {
         let roles = all(RbacKind::ClusterRole).await.map_err(read)?.0;
         let bindings = all(RbacKind::ClusterRoleBinding).await.map_err(read)?.0;
         match carry_out(stores, bootstrap::plan(&roles, &bindings)).await {
-            Ok(()) => return Ok(()),
+            Ok(()) => return stored_since(stores).await.map_err(read),
             Err(e @ StorageError::Conflict { .. }) => last = Some(e),
             Err(source) => return Err(BootstrapError { action: "written", source }),
         }
     }
     let source = last.unwrap_or(StorageError::Conflict { current: None });
     Err(BootstrapError { action: "written", source })
+}
+
+/// The revision of the latest object of each kind: that of the list would be one which no event need bring.
+async fn stored_since(stores: &RbacStores) -> Result<Revisions, StorageError> {
+    let mut revisions = Revisions::default();
+    for kind in RbacKind::ALL {
+        let all = stores.get(kind).list(None, &ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None }, None).await?;
+        revisions[kind as usize] = all.items.iter().map(|object| object.revision).max().unwrap_or(0);
+    }
+    Ok(revisions)
 }
 
 async fn carry_out(stores: &RbacStores, writes: Vec<Write>) -> Result<(), StorageError> {
@@ -255,6 +268,25 @@ mod tests {
         bindings.delete(None, "auditors", revision).await.unwrap();
         until("the binding is gone", || !may_list_secrets(&rbac, "auditors")).await;
         following.abort();
+    }
+
+    /// A server is ready when what it stored at first counts, not a moment before (d6_… saw a 403 then).
+    #[tokio::test]
+    async fn issue7_bootstrap_roles_count_once_they_are_reached() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let stores = RbacStores::of(&store);
+        let revisions = bootstrap(&stores).await.unwrap();
+        let rbac = Rbac::new();
+        for kind in [RbacKind::Role, RbacKind::RoleBinding, RbacKind::ClusterRole] {
+            replace(&rbac, stores.get(kind), kind).await.unwrap();
+        }
+        rbac.apply([Change::Replaced(RbacKind::ClusterRoleBinding, Vec::new())]);
+        assert!(rbac.synced(), "all kinds were listed, bindings before they were stored");
+        let mut reached = std::pin::pin!(rbac.reach(&revisions));
+        assert!(futures::poll!(&mut reached).is_pending());
+        replace(&rbac, stores.get(RbacKind::ClusterRoleBinding), RbacKind::ClusterRoleBinding).await.unwrap();
+        assert!(futures::poll!(&mut reached).is_ready());
+        assert_eq!(bootstrap(&stores).await.unwrap(), revisions, "a second start stores nothing");
     }
 
     /// As for a server that starts then.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use arc_swap::{ArcSwap, Guard};
 use futures::{Stream, StreamExt as _};
 use serde_json::Value;
+use tokio::sync::watch;
 
 use super::aggregate;
 use super::object::{Binding, GROUP, RbacKind, Role, RoleRef, Subject, read};
@@ -51,6 +52,9 @@ struct Stale {
     namespaces: BTreeSet<String>,
 }
 
+/// A revision of storage for each kind, in the order of [`RbacKind`].
+pub type Revisions = [u64; RbacKind::ALL.len()];
+
 /// Roles and bindings of the server.
 #[derive(Debug, Default)]
 pub struct Rbac {
@@ -59,6 +63,7 @@ pub struct Rbac {
     snapshot: ArcSwap<Snapshot>,
     /// One bit for each kind that has been listed.
     listed: AtomicU8,
+    followed: watch::Sender<Revisions>,
 }
 
 impl Rbac {
@@ -70,6 +75,18 @@ impl Rbac {
     /// Whether all four kinds have been listed; before that everybody but system:masters is refused.
     pub fn synced(&self) -> bool {
         self.listed.load(Ordering::Acquire) == 0b1111
+    }
+
+    /// Notes that all changes of a kind up to `revision` have been applied.
+    pub(super) fn followed_to(&self, kind: RbacKind, revision: u64) {
+        self.followed.send_modify(|all| all[kind as usize] = revision);
+    }
+
+    /// Waits until what was stored by `revisions` counts for decisions, as long as that takes.
+    pub async fn reach(&self, revisions: &Revisions) {
+        let mut followed = self.followed.subscribe();
+        // The sender lives as long as `self`.
+        let _ = followed.wait_for(|seen| seen.iter().zip(revisions).all(|(seen, wanted)| seen >= wanted)).await;
     }
 
     /// Follows a stream of changes until it ends, taking those that wait together in one step.
