@@ -1,9 +1,13 @@
 //! What a server says, and what follows from it. The server is a function.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
-use http::Response;
-use kube::api::DynamicObject;
+use http::{Request, Response, header};
+use http_body_util::BodyExt;
+use kube::{api::DynamicObject, client::Body};
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -331,5 +335,5 @@ async fn d20_a_list_without_end_is_an_error() {
     let (mut told, asked) = follow_server(Arc::new(move |_| (200, page.clone())));
     let Some(Change::Failing(why)) = told.recv().await else { panic!("no failure") };
     assert!(why.contains("pages"), "{why}");
-    assert_eq!(asked.lock().unwrap().len(), MOST_PAGES);
+    assert_eq!(asked.lock().unwrap().len(), list::MOST_PAGES);
 }
