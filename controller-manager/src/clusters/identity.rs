@@ -55,8 +55,10 @@ impl Identities {
         let age = (joined.created.as_str(), joined.name.as_str());
         let elder = all.iter().find(|(name, known)| known.uid.as_deref() == Some(uid) && (known.created.as_str(), name.as_str()) < age);
         let (name, _) = elder?;
-        let message =
-            format!("it is the same cluster as {name}, which was joined before; nothing is written under this name: unjoin one of them");
+        let message = format!(
+            "it is the same cluster as {name}, which was joined before, or a copy of its etcd; nothing is written under this name: unjoin \
+             one of them, and make a copy anew with an etcd of its own (docs/on-prem.md, Join)"
+        );
         certain(Finding::not_ready("SameClusterAs", message))
     }
 }

@@ -49,7 +49,10 @@ pub(super) async fn no_other_name(
     match other_name(&clusters, &accounts, &of.name, name, uid) {
         None => Ok(()),
         Some(other) => Err(Failure::new(format!("context \"{}\" is the cluster that is joined as \"{other}\" already", member.context))
-            .hint(format!("go on with the name {other}; for another name run kubefed unjoin {other} first"))),
+            .hint(format!(
+                "go on with the name {other}; for another name run kubefed unjoin {other} first; if it is a copy of {other}, from a \
+                 snapshot, make it anew with an etcd of its own (docs/on-prem.md, Join)"
+            ))),
     }
 }
 
