@@ -34,7 +34,7 @@ pub const CONFLICT: &str = "federation.kubernetes.io/conflict";
 /// Annotation on a federated Secret or ConfigMap with Helm's record of a release: `true` spreads it to the members.
 pub const PROPAGATE: &str = "federation.kubernetes.io/propagate";
 
-/// Annotation on a Cluster: `allow` lets deletions that the brake stopped (design D9) go on, as long as it is there.
+/// Annotation on a Cluster: `allow` lets deletions that the brake stopped go on, as long as it is there.
 pub const MASS_DELETION: &str = "federation.kubernetes.io/mass-deletion";
 
 /// Annotation on a Cluster, kept by the controller manager: what the brake let through in the last day, by the hour.

@@ -1,8 +1,8 @@
 //! `federation/v1beta1` PropagationRecord: what was last decided and applied for one federated
-//! object in each cluster (design D5).
+//! object in each cluster.
 //!
 //! Cluster-scoped and named by the uid of the federated object, so that it outlives the object
-//! while a cluster that is away still holds a copy (the tombstone of design D9).
+//! while a cluster that is away still holds a copy (the tombstone).
 
 use std::collections::BTreeMap;
 
@@ -93,7 +93,7 @@ pub enum State {
     Applied,
     /// The last attempt failed; it is repeated.
     Failed,
-    /// An object that is not ours has the name (design D6).
+    /// An object that is not ours has the name.
     Conflict,
     /// To be deleted when the cluster can be reached.
     Deleting,

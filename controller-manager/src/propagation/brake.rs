@@ -1,4 +1,4 @@
-//! The brake on deletions in one member that no deleted federated object explains (design D9). Pure.
+//! The brake on deletions in one member that no deleted federated object explains. Pure.
 
 use std::{
     collections::{HashSet, VecDeque},

@@ -1,4 +1,4 @@
-//! Propagation: federated objects into members (design D5 to D7, D9).
+//! Propagation: federated objects into members.
 //!
 //! Watches, lanes and writers do IO and send what happened to one mailbox. The brain takes it from there,
 //! decides by pure functions, and hands out work; per object and cluster at most one job is under way.

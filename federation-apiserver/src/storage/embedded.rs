@@ -1,4 +1,4 @@
-//! The embedded backend: etcd's model in one file, for one machine (design D3).
+//! The embedded backend: etcd's model in one file, for one machine.
 //!
 //! Every version of every key is kept under (key, revision) until it is compacted, beside a log from
 //! revision to key. One thread writes: whatever waits goes into one durable transaction, and is

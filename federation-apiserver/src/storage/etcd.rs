@@ -1,4 +1,4 @@
-//! The etcd v3 backend, for production and high availability (design D3).
+//! The etcd v3 backend, for production and high availability.
 
 mod leases;
 mod once;

@@ -1,5 +1,5 @@
-//! etcd's model, twice (design D3): a [`Backend`] is a flat, revisioned key space with watches;
-//! [`store::Store`] puts a watch cache of shared bytes over it (design D1).
+//! etcd's model, twice: a [`Backend`] is a flat, revisioned key space with watches;
+//! [`store::Store`] puts a watch cache of shared bytes over it.
 //!
 //! Keys are `/registry/<group>/<resource>/<namespace>/<name>` (no group part for the core group, no
 //! namespace part for cluster-scoped resources). Values are canonical JSON without

@@ -1,4 +1,4 @@
-//! One stored object: its bytes as clients see them and a small parsed head (design D1).
+//! One stored object: its bytes as clients see them and a small parsed head.
 
 use std::borrow::Cow;
 use std::fmt;

@@ -1,5 +1,5 @@
 //! Kubernetes' protobuf bodies: the magic `k8s\0`, an envelope that names the kind, and one message
-//! decoded by the type tables (design D4).
+//! decoded by the type tables.
 //!
 //! The wire format is protobuf's: <https://protobuf.dev/programming-guides/encoding/>.
 

@@ -1,4 +1,4 @@
-//! Compiled structural schemas: one engine for built-in kinds and custom resources (design D2).
+//! Compiled structural schemas: one engine for built-in kinds and custom resources.
 //!
 //! A [`Types`] registry holds every type once, by [`TypeId`]; types refer to each other by id, so
 //! recursive types cost nothing.
