@@ -7,6 +7,7 @@ mod image;
 mod kit_command;
 mod shell;
 mod test;
+mod unused;
 
 use std::process::ExitCode;
 

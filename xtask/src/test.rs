@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use kit::{ApiServer, Options, programs, setup};
 
 use crate::shell::{self, cargo, say};
-use crate::{demo, image};
+use crate::{demo, image, unused};
 
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -70,6 +70,7 @@ const SUITES: &[Suite] = &[
     suite("lints", false, "clippy, warnings are errors", || {
         shell::run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"]))
     }),
+    suite("unused", false, "every dependency of a crate is used by it", unused::check),
     suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
         shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))
     }),
