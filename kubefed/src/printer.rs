@@ -1,14 +1,24 @@
 //! The one way out: data on stdout, talk on stderr, colour only on a terminal. What would act on a terminal is shown instead.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
+use crate::cli::{Format, NamedFormat};
 use crate::error::{Failure, visible};
+use crate::render::object::{Object, to_json, to_yaml, yaml};
 
 /// Writes everything a command says.
 pub struct Printer {
-    out: Mutex<Box<dyn Write + Send>>,
+    out: Mutex<Out>,
     err: Mutex<Talk>,
+}
+
+struct Out {
+    to: Box<dyn Write + Send>,
+    /// Why data was lost; what comes later is not tried.
+    lost: Option<io::Error>,
 }
 
 struct Talk {
@@ -28,19 +38,71 @@ impl Printer {
 
     /// Any two streams, for tests and for embedding.
     pub fn to(out: Box<dyn Write + Send>, err: Box<dyn Write + Send>, colour: bool) -> Self {
-        Self { out: Mutex::new(out), err: Mutex::new(Talk { to: err, colour, open: false }) }
+        Self { out: Mutex::new(Out { to: out, lost: None }), err: Mutex::new(Talk { to: err, colour, open: false }) }
     }
 
-    /// One line of data. A reader that went away is not an error worth telling.
+    /// One line of data. That it could not be written is told by [`Printer::finish`].
     pub fn data(&self, line: &str) {
-        let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(out, "{}", visible(line)).and_then(|()| out.flush());
+        self.raw(&format!("{}\n", visible(line)));
     }
 
     /// Data as it is, of several lines, for programs.
     pub fn raw(&self, text: &str) {
         let mut out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+        if out.lost.is_none() {
+            out.lost = out.to.write_all(text.as_bytes()).and_then(|()| out.to.flush()).err();
+        }
+    }
+
+    /// Objects, in order, as a format has them: a YAML stream, a JSON `List`, or a line `kind/name` each.
+    ///
+    /// # Errors
+    /// An object that the format cannot say.
+    pub fn objects(&self, objects: &[Object], format: NamedFormat) -> Result<(), Failure> {
+        match format {
+            NamedFormat::Yaml => self.raw(&to_yaml(objects)?),
+            NamedFormat::Json => self.raw(&to_json(objects)),
+            NamedFormat::Name => objects.iter().for_each(|o| self.data(&o.kind_and_name())),
+        }
+        Ok(())
+    }
+
+    /// One object, not as a list of one.
+    ///
+    /// # Errors
+    /// As [`Printer::objects`].
+    pub fn object(&self, object: &Object, format: NamedFormat) -> Result<(), Failure> {
+        match format {
+            NamedFormat::Yaml => self.raw(to_yaml(std::slice::from_ref(object))?.trim_start_matches("---\n")),
+            NamedFormat::Json => self.value(object.value(), Format::Json)?,
+            NamedFormat::Name => self.data(&object.kind_and_name()),
+        }
+        Ok(())
+    }
+
+    /// Something that is no object of Kubernetes, its keys sorted.
+    ///
+    /// # Errors
+    /// A value that the format cannot say.
+    pub fn value(&self, value: &Value, format: Format) -> Result<(), Failure> {
+        match format {
+            Format::Yaml => self.raw(&yaml(value)?),
+            Format::Json => self.raw(&format!("{value:#}\n")),
+        }
+        Ok(())
+    }
+
+    /// Whether all data was written. A reader that went away is not an error worth telling.
+    ///
+    /// # Errors
+    /// Why the first part that is missing could not be written.
+    pub fn finish(&self) -> Result<(), Failure> {
+        let out = self.out.lock().unwrap_or_else(PoisonError::into_inner);
+        match &out.lost {
+            Some(error) if error.kind() != ErrorKind::BrokenPipe => Err(Failure::new(format!("writing to standard output: {error}"))
+                .hint("what was printed is not whole; make room or write elsewhere, then repeat the command")),
+            _ => Ok(()),
+        }
     }
 
     /// Begins a step: `Creating a thing...`, finished by [`Printer::end`].
@@ -180,6 +242,31 @@ mod tests {
         let shown = r"x^[[1A^[[2K\nerror: no";
         assert_eq!(out.text(), format!("{shown}\n"));
         assert_eq!(err.text(), format!("{shown}... {shown}\n{shown}\nwarning: {shown}\nerror: {shown}\nhint: {shown}\n"));
+    }
+
+    /// A stream that takes nothing.
+    struct Broken(ErrorKind);
+
+    impl Write for Broken {
+        fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+            Err(self.0.into())
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn data_that_is_lost_is_an_error_unless_nobody_reads_it() {
+        let finish = |kind| {
+            let p = Printer::to(Box::new(Broken(kind)), Box::new(io::sink()), false);
+            p.data("one");
+            p.data("two");
+            p.finish()
+        };
+        let failure = finish(ErrorKind::StorageFull).unwrap_err();
+        assert_eq!((failure.message.as_str(), failure.code), ("writing to standard output: no storage space", 1));
+        assert_eq!(finish(ErrorKind::BrokenPipe), Ok(()));
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Ok(cli) => cli,
         Err(Instead::Text(text)) => {
             printer.raw(&text);
-            return ExitCode::from(EXIT_OK);
+            return finish(&printer, EXIT_OK);
         }
         Err(Instead::Wrong(failure)) => return fail(&printer, &failure),
     };
@@ -43,8 +43,16 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
         Err(e) => return fail(&session.printer, &Failure::new(format!("starting: {e}"))),
     };
     match runtime.block_on(Box::pin(commands::run(&session, cli.command))) {
-        Ok(code) => ExitCode::from(code),
+        Ok(code) => finish(&session.printer, code),
         Err(failure) => fail(&session.printer, &failure),
+    }
+}
+
+/// The exit code of a command that did what it was asked, unless what it printed is not whole.
+fn finish(printer: &Printer, code: u8) -> ExitCode {
+    match printer.finish() {
+        Ok(()) => ExitCode::from(code),
+        Err(failure) => fail(printer, &failure),
     }
 }
 

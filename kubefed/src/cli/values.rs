@@ -47,6 +47,15 @@ pub enum NamedFormat {
     Name,
 }
 
+impl From<Format> for NamedFormat {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Yaml => Self::Yaml,
+            Format::Json => Self::Json,
+        }
+    }
+}
+
 /// Go's notation of truth.
 ///
 /// # Errors

@@ -3,10 +3,9 @@
 use serde_json::{Value, json};
 
 use super::Session;
-use crate::cli::{Format, VersionArgs};
+use crate::cli::VersionArgs;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::render::object::yaml;
 
 /// Prints both versions.
 ///
@@ -31,10 +30,7 @@ pub(super) async fn run(session: &Session, args: &VersionArgs) -> Result<(), Fai
             if let Some(Ok(server)) = &server {
                 all["serverVersion"] = server.clone();
             }
-            match format {
-                Format::Json => printer.raw(&format!("{all:#}\n")),
-                Format::Yaml => printer.raw(&yaml(&all)?),
-            }
+            printer.value(&all, format)?;
         }
     }
     server.transpose().map(|_| ())

@@ -45,6 +45,11 @@ impl Object {
         format!("{}/{}", self.resource.plural, self.name)
     }
 
+    /// `cluster/gondor`, as kubectl's `-o name` has it but for the group.
+    pub fn kind_and_name(&self) -> String {
+        format!("{}/{}", self.resource.kind.to_lowercase(), self.name)
+    }
+
     /// The object in the client's dynamic form.
     ///
     /// # Errors

@@ -30,3 +30,16 @@ fn every_program_tells_them_alike() {
         assert!(unwrapped.contains("64 the command line"), "exit codes are documented: {}", said.out);
     }
 }
+
+#[test]
+fn what_cannot_be_printed_is_an_error() {
+    for args in [&["version", "--client"][..], &["version", "--client", "-o", "json"], &["options"], &["completion", "bash"], &["--help"]] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_kubefed"));
+        let said = command.args(args).stdout(full).output().unwrap();
+        let err = String::from_utf8(said.stderr).unwrap();
+        assert_eq!(said.status.code(), Some(1), "{args:?}: {err}");
+        assert!(err.starts_with("error: writing to standard output: No space left on device"), "{args:?}: {err}");
+        assert_eq!(err.matches("error: ").count(), 1, "{args:?}: {err}");
+    }
+}

@@ -13,13 +13,12 @@ pub mod resolve;
 #[cfg(test)]
 mod tests;
 
-use crate::cli::{DryRun, Format, InitArgs};
+use crate::cli::{DryRun, InitArgs};
 use crate::commands::Session;
 use crate::connection::Change;
 use crate::error::Failure;
 use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
 use crate::render::host;
-use crate::render::object::{to_json, to_yaml};
 
 /// Sets a control plane up, or brings one to what the flags say.
 ///
@@ -93,10 +92,7 @@ fn dry_run(session: &Session, args: &InitArgs, plane: &ControlPlane) -> Result<(
     }
     let credentials = credentials::complete(plane, &at, credentials::Earlier::default())?;
     let objects = host::all(plane, &credentials, &at);
-    match args.output {
-        Format::Yaml => session.printer.raw(&to_yaml(&objects)?),
-        Format::Json => session.printer.raw(&to_json(&objects)),
-    }
+    session.printer.objects(&objects, args.output.into())?;
     session.printer.note("Federation control plane runs (dry run)");
     Ok(())
 }

@@ -19,7 +19,7 @@ use crate::render::access::Access;
 use crate::render::federated;
 use crate::render::member::Member;
 use crate::render::names::Federation;
-use crate::render::object::{Object, to_json, to_yaml};
+use crate::render::object::Object;
 use crate::wait::{Look, Patience, until};
 
 /// Checks every name and reports the cluster's.
@@ -208,9 +208,9 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
         member.cluster, member.secret
     ));
     match args.output {
-        Some(NamedFormat::Json) => session.printer.raw(&to_json(&all)),
-        Some(NamedFormat::Name) => session.printer.data(&format!("cluster/{}", member.cluster)),
-        Some(NamedFormat::Yaml) | None => session.printer.raw(&to_yaml(&all)?),
+        // Only the Cluster is the command's result; what else is sent is a step on the way.
+        Some(NamedFormat::Name) => session.printer.objects(&all[all.len() - 1..], NamedFormat::Name)?,
+        format => session.printer.objects(&all, format.unwrap_or(NamedFormat::Yaml))?,
     }
     session.printer.note(&format!("cluster \"{}\" created (dry run)", member.cluster));
     Ok(())
@@ -219,14 +219,12 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
 fn print(session: &Session, args: &JoinArgs, object: &Object, change: Change) -> Result<(), Failure> {
     let printer = &session.printer;
     match args.output {
-        None => printer.data(&format!("cluster \"{}\" {}", object.name, change.word())),
-        Some(NamedFormat::Name) => printer.data(&format!("cluster/{}", object.name)),
-        Some(NamedFormat::Yaml) => printer.raw(to_yaml(std::slice::from_ref(object))?.trim_start_matches("---\n")),
-        Some(NamedFormat::Json) => {
-            printer.raw(&format!("{:#}\n", object.value()));
+        None => {
+            printer.data(&format!("cluster \"{}\" {}", object.name, change.word()));
+            Ok(())
         }
+        Some(format) => printer.object(object, format),
     }
-    Ok(())
 }
 
 /// The federation and cluster a member belongs to, for `unjoin`.
