@@ -12,28 +12,44 @@ use super::{
 use crate::kinds::ObjectKey;
 use federation_api::keys;
 
-/// How often a name that changes hands is looked at before the job is tried again later.
-const LOOKS: usize = 3;
+/// How often it is tried, and a name that changes hands looked at, before the job is tried again later.
+const LOOKS: usize = 4;
+/// A version that no object has. kube-apiserver makes what is applied with it where nothing is, because who makes an
+/// object names no version, and refuses it where something is, also when nothing would change (seen with 1.36, for
+/// built-in kinds and custom resources).
+const NOT_THERE: &str = "9223372036854775807";
 /// How often it is tried to take back what was merged into somebody's object.
 const TAKE_BACKS: usize = 3;
 
+/// What is known of the member's object before it is written.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Known {
+    /// uid of the object that was seen there with our label.
+    pub(crate) ours: Option<String>,
+    /// Nothing is believed to be there; otherwise it is looked at first.
+    pub(crate) absent: bool,
+}
+
 impl Exchange {
-    /// Makes the object be as `body` says. `ours` is the uid of the object that was seen there with our label.
+    /// Makes the object be as `body` says.
     ///
-    /// Only an object that was looked at is overwritten, and its uid goes along: one that was deleted and made
-    /// again by somebody else is looked at anew. What is believed absent is applied without force. A POST would
-    /// be refused where something is, but be recorded as an update, and fields that are dropped later would stay.
+    /// What is believed absent is applied at once, under the condition that nothing is there, and looked at only when
+    /// that does not hold. Only an object that was looked at is overwritten, and its uid goes along: one that was
+    /// deleted and made again by somebody else is looked at anew. A POST would be refused where something is, too, but
+    /// be recorded as an update, and fields that are dropped later would stay.
     pub(super) async fn apply(
         &mut self,
         key: &ObjectKey,
         body: &Bytes,
         source: &str,
-        mut ours: Option<String>,
+        Known { mut ours, mut absent }: Known,
         adopt: bool,
     ) -> Result<Outcome, Outcome> {
+        let mut refused = None;
         for _ in 0..LOOKS {
             let there = match ours.take() {
                 Some(uid) => Some(uid),
+                None if std::mem::take(&mut absent) => None,
                 None => match self.look(key).await? {
                     None => None,
                     Some(found) if found.is_ours(source) || adopt => Some(found.uid),
@@ -41,21 +57,23 @@ impl Exchange {
                 },
             };
             let reply = match &there {
-                Some(uid) => self.patch(key, with_uid(body, uid)?, true).await?,
-                None => self.patch(key, body.clone(), false).await?,
+                Some(uid) => self.patch(key, with(body, "uid", uid)?, true).await?,
+                None => self.patch(key, with(body, "resourceVersion", NOT_THERE)?, false).await?,
             };
             match (reply.status, there) {
                 (StatusCode::CREATED, _) | (StatusCode::OK, Some(_)) => return self.applied(key, &reply),
                 (StatusCode::OK, None) => {
+                    // A server that does not keep the condition has merged our fields into somebody's object, or this
+                    // is an earlier try of ours whose answer was lost.
                     let object: DynamicObject = parsed(&reply)?;
                     if !has_other_writers(&object) {
-                        // An earlier try of ours whose answer was lost.
                         return self.applied(key, &reply);
                     }
                     self.take_back(key, &object).await?;
                     return Ok(Outcome::Conflict);
                 }
-                (StatusCode::CONFLICT, None) => return Ok(Outcome::Conflict),
+                // Something is there: it is looked at.
+                (StatusCode::CONFLICT, None) => refused = Some(failed(&reply)),
                 // Kubernetes calls another uid a conflict where nothing is, and invalid where something is.
                 (StatusCode::CONFLICT | StatusCode::UNPROCESSABLE_ENTITY, Some(uid)) => {
                     if self.look(key).await?.is_some_and(|found| found.uid == uid) {
@@ -65,7 +83,8 @@ impl Exchange {
                 _ => return Err(failed(&reply)),
             }
         }
-        Err(Outcome::Failed { reason: "the name changed hands at each look".into(), retry_after: None })
+        let changed = || Outcome::Failed { reason: "the name changed hands at each look".into(), retry_after: None };
+        Err(refused.unwrap_or_else(changed))
     }
 
     fn applied(&self, key: &ObjectKey, reply: &Reply) -> Result<Outcome, Outcome> {
@@ -105,11 +124,11 @@ fn has_other_writers(object: &DynamicObject) -> bool {
     entries.filter(|e| itself(&e.subresource)).any(|e| e.manager.as_deref() != Some(keys::FIELD_MANAGER))
 }
 
-/// The body with the uid of the object it is meant for; a uid is nobody's field.
-fn with_uid(body: &Bytes, uid: &str) -> Result<Bytes, Outcome> {
+/// The body with what the object it is meant for has as `field` of its metadata; uid and version are nobody's fields.
+fn with(body: &Bytes, field: &str, value: &str) -> Result<Bytes, Outcome> {
     let mut object: Value = serde_json::from_slice(body)
         .map_err(|e| Outcome::Failed { reason: format!("the body for the member cannot be read: {e}"), retry_after: None })?;
-    object["metadata"]["uid"] = uid.into();
+    object["metadata"][field] = value.into();
     Ok(object.to_string().into())
 }
 

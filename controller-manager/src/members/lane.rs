@@ -23,6 +23,7 @@ use tokio::{
 use tracing::Instrument;
 
 use super::{
+    apply::Known,
     foreign,
     limiter::{Came, Like, Limiter, Report},
     request::{Call, JSON, MERGE, Pages, Reply, query_value},
@@ -91,8 +92,7 @@ pub(crate) enum Work {
     /// Make the object be as `body` says.
     Apply {
         body: Bytes,
-        /// uid of the object that was seen there with our label.
-        ours: Option<String>,
+        known: Known,
         /// Take over what is there.
         adopt: bool,
     },
@@ -257,7 +257,7 @@ pub(super) struct Exchange {
 impl Exchange {
     async fn carry_out(&mut self, job: &Job) -> Outcome {
         let result = match &job.work {
-            Work::Apply { body, ours, adopt } => self.apply(&job.key, body, &job.uid, ours.clone(), *adopt).await,
+            Work::Apply { body, known, adopt } => self.apply(&job.key, body, &job.uid, known.clone(), *adopt).await,
             Work::Delete => self.delete(&job.key, &job.uid).await,
             Work::LetGo { reason } => self.hand_over(&job.key, &job.uid, reason).await,
             Work::Survey { selector, replicas, workload } => match self.survey(&job.key, selector, *replicas, workload).await {

@@ -8,7 +8,7 @@ use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
 mod access;
-mod apply;
+pub(crate) mod apply;
 pub mod connect;
 pub mod endpoints;
 mod foreign;

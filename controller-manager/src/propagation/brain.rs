@@ -29,6 +29,8 @@ use crate::{
 
 /// Records are stored this long after the first change.
 const RECORD_FLUSH: Duration = Duration::from_millis(200);
+/// Longest wait of a record for what is under way in members: one write says what all of them answered.
+const RECORD_WAIT: Duration = Duration::from_secs(2);
 /// Status is written this long after the first change.
 const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
@@ -92,8 +94,8 @@ pub(crate) struct Brain {
     pub(super) queue: VecDeque<Key>,
     queued: HashSet<Key>,
     timers: BinaryHeap<Reverse<(Instant, Timer)>>,
-    /// Objects whose records changed, with their uids.
-    touched: HashMap<String, Key>,
+    /// Objects whose records changed, by uid, and since when.
+    touched: HashMap<String, (Key, Instant)>,
     opened: bool,
     /// Deletions that were carried out.
     pub(super) ledger: Ledger,
@@ -150,7 +152,7 @@ impl Brain {
             self.fire();
             self.work(SLICE);
         }
-        self.flush_records();
+        self.flush_records(true);
     }
 
     /// Whether everything was read that the first decision needs.
@@ -226,7 +228,7 @@ impl Brain {
             match self.timers.pop() {
                 Some(Reverse((_, Timer::Key(key)))) => self.enqueue(&key),
                 Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
-                Some(Reverse((_, Timer::Records))) => self.flush_records(),
+                Some(Reverse((_, Timer::Records))) => self.flush_records(false),
                 Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
                 Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
                 Some(Reverse((_, Timer::Blind(cluster, kind)))) => self.tell_blind(&cluster, kind),
@@ -250,14 +252,21 @@ impl Brain {
         if self.touched.is_empty() {
             self.later(RECORD_FLUSH, Timer::Records);
         }
-        self.touched.insert(uid.to_owned(), key.clone());
+        self.touched.entry(uid.to_owned()).or_insert_with(|| (key.clone(), Instant::now()));
     }
 
-    pub(super) fn flush_records(&mut self) {
-        let mut batch = Batch::new();
-        for (uid, key) in std::mem::take(&mut self.touched) {
+    /// Hands over the changed records: each once its members answered, or waited long enough; `all` waits for none.
+    pub(super) fn flush_records(&mut self, all: bool) {
+        let (mut batch, now) = (Batch::new(), Instant::now());
+        let mut waiting = HashMap::new();
+        for (uid, (key, since)) in std::mem::take(&mut self.touched) {
             let entry = self.entries.get_mut(&key);
             let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| *t.uid == *uid));
+            let under_way = tracked.as_ref().is_some_and(|t| t.copies.values().any(|copy| copy.busy));
+            if !all && under_way && now.saturating_duration_since(since) < RECORD_WAIT {
+                waiting.insert(uid, (key, since));
+                continue;
+            }
             // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
             let Some(tracked) = tracked.filter(|t| !t.revenant) else {
                 let record = self.ledger.record(&uid);
@@ -270,6 +279,10 @@ impl Brain {
                 batch.insert(uid, record);
             }
         }
+        if !waiting.is_empty() {
+            self.later(RECORD_FLUSH, Timer::Records);
+        }
+        self.touched = waiting;
         if !batch.is_empty() {
             metrics::counter!("federation_records_written_total").increment(batch.len() as u64);
             // The writer outlives the brain.

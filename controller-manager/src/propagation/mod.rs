@@ -8,6 +8,8 @@ use kube::{api::DynamicObject, core::PartialObjectMeta};
 
 mod aggregate;
 mod autoscale;
+#[cfg(test)]
+mod batching_tests;
 pub(crate) mod brain;
 pub(crate) mod brake;
 mod conditions;

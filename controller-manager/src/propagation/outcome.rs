@@ -39,7 +39,10 @@ impl Brain {
         let name = key.full_name();
         let entry = self.entries.get_mut(key);
         let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == *uid));
-        let Some(copy) = tracked.and_then(|t| t.copies.get_mut(cluster)) else { return };
+        let Some(tracked) = tracked else { return };
+        let others = tracked.copies.iter().filter(|(name, _)| *name != cluster);
+        let first = !others.map(|(_, copy)| &copy.record).any(|record| record.applied == digest && record.state == State::Applied);
+        let Some(copy) = tracked.copies.get_mut(cluster) else { return };
         let told;
         let mut retry = None;
         let tell = |warning, reason, message| Some(Told { warning, reason, message });
@@ -65,7 +68,10 @@ impl Brain {
                 copy.record.applied = digest;
                 copy.failures = 0;
                 copy.set(State::Applied, "");
-                told = if created {
+                // That it went well elsewhere too is no news; the record says where.
+                told = if !first {
+                    None
+                } else if created {
                     tell(false, "CreateInCluster", format!("Creating {kind} \"{name}\" in cluster {cluster}"))
                 } else {
                     tell(false, "UpdateInCluster", format!("Updating {kind} \"{name}\" in cluster {cluster}"))

@@ -19,7 +19,10 @@ use super::{
 use crate::{
     events::{About, Event, Events},
     kinds::{Family, NAMESPACE, ObjectKey},
-    members::lane::{Job, Work},
+    members::{
+        apply::Known,
+        lane::{Job, Work},
+    },
     placement::{Placement, stays},
 };
 
@@ -255,7 +258,9 @@ impl Brain {
                         return Step::news(copy.set(State::Pending, UNDONE));
                     }
                 }
-                (Work::Apply { body: body.bytes.clone(), ours, adopt }, body.digest.clone())
+                // What is somebody else's is likely to be there still.
+                let known = Known { absent: ours.is_none() && copy.record.state != State::Conflict, ours };
+                (Work::Apply { body: body.bytes.clone(), known, adopt }, body.digest.clone())
             }
             (Action::Delete, _) if removal == Removal::LetGo => (Work::LetGo { reason: LEFT }, String::new()),
             (Action::Delete, _) => {

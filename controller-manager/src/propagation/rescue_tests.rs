@@ -124,7 +124,7 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
     assert_eq!(judge(&mut many), 0);
     assert!(many.brain.clusters["gondor"].brake.stopped);
     // After a restart they are memories as before, not tombstones.
-    many.brain.flush_records();
+    many.brain.flush_records(true);
     let mut stored = std::collections::HashMap::new();
     while let Ok(batch) = many.batches.try_recv() {
         stored.extend(batch);
@@ -197,7 +197,7 @@ async fn what_is_in_a_namespace_that_was_left_out_later_is_let_go() {
     bench.tell(Intake::FederatedGone { kind: MAP, head, object: None });
     // Its copies stay, and its record goes.
     assert!(jobs(&mut bench).is_empty() && !bench.brain.entries.contains_key(&there));
-    bench.brain.flush_records();
+    bench.brain.flush_records(true);
     assert_eq!(bench.batches.try_recv().unwrap().get("u"), Some(&None));
     bench.brain.take(Intake::Session { cluster: "gondor".into(), epoch: None });
     bench.reach();

@@ -205,7 +205,9 @@ async fn apply_patch(
             None => {
                 // As in kube-apiserver, who makes an object by applying it needs the right to create it too.
                 call.server.authz.authorize(call.user, &Attributes { verb: "create".into(), ..call.info.clone() })?;
-                let new = call.work(weight, move || merge(None)).await??;
+                let mut new = call.work(weight, move || merge(None)).await??;
+                // As in kube-apiserver a version is no condition where nothing is; only POST refuses one.
+                prepare::metadata(&mut new)?.remove("resourceVersion");
                 create::store_new(call, new, weight, write, true).await.map(|stored| (stored, StatusCode::CREATED))
             }
         };
