@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod command_line;
 pub mod failure;
 pub mod keys;
+pub mod kinds;
 pub mod names;
 pub mod preferences;
 pub mod record;

@@ -1,151 +1,94 @@
-//! The kinds the federation propagates, as data.
+//! The federated kinds as the controller manager numbers them, and the objects of them.
 
-use federation_api::{keys, record::ObjectRef};
-use kube::core::{ApiResource, GroupVersionKind};
+use std::ops::{Index, IndexMut};
 
-/// What distinguishes the treatment of a kind.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Family {
-    /// The same object in each cluster.
-    Plain,
-    /// As plain, but addresses and node ports are each cluster's own.
-    Service,
-    /// `spec.replicas` is divided among clusters; the key names the annotation with preferences.
-    Replicated(&'static str),
-    /// As plain, with counters in its status.
-    Counted,
-    /// `spec.parallelism` and `spec.completions` are divided among clusters.
-    Job,
-    /// `spec.minReplicas` and `spec.maxReplicas` are divided among clusters; in each, the copy decides about the
-    /// replicas of its target.
-    Autoscaler,
-}
+use federation_api::record::ObjectRef;
 
-/// One federated kind.
-#[derive(Debug)]
-pub struct Kind {
-    /// API group; empty for the core group.
-    pub group: &'static str,
-    /// API version.
-    pub version: &'static str,
-    /// Kind.
-    pub kind: &'static str,
-    /// Plural resource name; also v1's name of the controller in `--controllers`.
-    pub resource: &'static str,
-    /// Whether objects live in namespaces.
-    pub namespaced: bool,
-    /// How it is treated.
-    pub family: Family,
-    /// Status counters summed over the clusters.
-    pub counters: &'static [&'static str],
-}
+pub use federation_api::kinds::{Family, KINDS, Kind};
 
 /// Index into [`KINDS`].
 pub type KindId = usize;
 
-/// Index of `Namespace` in [`KINDS`].
-pub const NAMESPACE: KindId = 0;
+/// `Namespace`.
+pub const NAMESPACE: KindId = id("Namespace");
 
-/// Index of `HorizontalPodAutoscaler` in [`KINDS`].
-pub const AUTOSCALER: KindId = 8;
+/// `HorizontalPodAutoscaler`.
+pub const AUTOSCALER: KindId = id("HorizontalPodAutoscaler");
 
-/// All federated kinds, namespaces first.
-pub static KINDS: [Kind; 10] = [
-    Kind { group: "", version: "v1", kind: "Namespace", resource: "namespaces", namespaced: false, family: Family::Plain, counters: &[] },
-    Kind { group: "", version: "v1", kind: "ConfigMap", resource: "configmaps", namespaced: true, family: Family::Plain, counters: &[] },
-    Kind { group: "", version: "v1", kind: "Secret", resource: "secrets", namespaced: true, family: Family::Plain, counters: &[] },
-    Kind { group: "", version: "v1", kind: "Service", resource: "services", namespaced: true, family: Family::Service, counters: &[] },
-    Kind {
-        group: "apps",
-        version: "v1",
-        kind: "Deployment",
-        resource: "deployments",
-        namespaced: true,
-        family: Family::Replicated(keys::DEPLOYMENT_PREFERENCES),
-        counters: &["replicas", "updatedReplicas", "readyReplicas", "availableReplicas", "unavailableReplicas"],
-    },
-    Kind {
-        group: "apps",
-        version: "v1",
-        kind: "ReplicaSet",
-        resource: "replicasets",
-        namespaced: true,
-        family: Family::Replicated(keys::REPLICA_SET_PREFERENCES),
-        counters: &["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas"],
-    },
-    Kind {
-        group: "apps",
-        version: "v1",
-        kind: "DaemonSet",
-        resource: "daemonsets",
-        namespaced: true,
-        family: Family::Counted,
-        counters: &[
-            "currentNumberScheduled",
-            "numberMisscheduled",
-            "desiredNumberScheduled",
-            "numberReady",
-            "updatedNumberScheduled",
-            "numberAvailable",
-            "numberUnavailable",
-        ],
-    },
-    Kind {
-        group: "batch",
-        version: "v1",
-        kind: "Job",
-        resource: "jobs",
-        namespaced: true,
-        family: Family::Job,
-        counters: &["active", "succeeded", "failed"],
-    },
-    Kind {
-        group: "autoscaling",
-        version: "v2",
-        kind: "HorizontalPodAutoscaler",
-        resource: "horizontalpodautoscalers",
-        namespaced: true,
-        family: Family::Autoscaler,
-        counters: &["currentReplicas", "desiredReplicas"],
-    },
-    Kind {
-        group: "networking.k8s.io",
-        version: "v1",
-        kind: "Ingress",
-        resource: "ingresses",
-        namespaced: true,
-        family: Family::Plain,
-        counters: &[],
-    },
-];
+/// Index of a kind in [`KINDS`]; for constants, where a name that is not there does not compile.
+pub const fn id(kind: &str) -> KindId {
+    let mut id = 0;
+    while !same(KINDS[id].kind.as_bytes(), kind.as_bytes()) {
+        id += 1;
+    }
+    id
+}
 
-impl Kind {
-    /// `apiVersion` of the kind.
-    pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+const fn same(a: &[u8], b: &[u8]) -> bool {
+    let mut at = 0;
+    while at < a.len() && at < b.len() && a[at] == b[at] {
+        at += 1;
+    }
+    a.len() == b.len() && at == a.len()
+}
+
+/// Something for each kind.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct PerKind<T>([T; KINDS.len()]);
+
+impl<T> PerKind<T> {
+    /// Made for each kind.
+    pub fn new(of: impl FnMut(KindId) -> T) -> Self {
+        Self(std::array::from_fn(of))
     }
 
-    /// What kube needs to address objects of the kind.
-    pub fn api_resource(&self) -> ApiResource {
-        ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(self.group, self.version, self.kind), self.resource)
+    /// Each kind with its own.
+    pub fn iter(&self) -> impl Iterator<Item = (KindId, &T)> {
+        self.0.iter().enumerate()
     }
+}
 
-    /// URL path of one object, or of the namespace's collection when `name` is empty.
-    pub fn path(&self, namespace: &str, name: &str) -> String {
-        let mut path =
-            if self.group.is_empty() { format!("/api/{}", self.version) } else { format!("/apis/{}/{}", self.group, self.version) };
-        if !namespace.is_empty() {
-            path.push_str("/namespaces/");
-            path.push_str(namespace);
-        }
+impl PerKind<bool> {
+    /// The kinds it is true of.
+    pub fn which(&self) -> impl Iterator<Item = KindId> {
+        self.iter().filter_map(|(kind, on)| on.then_some(kind))
+    }
+}
+
+impl<T: Default> Default for PerKind<T> {
+    fn default() -> Self {
+        Self::new(|_| T::default())
+    }
+}
+
+impl<T> Index<KindId> for PerKind<T> {
+    type Output = T;
+
+    fn index(&self, kind: KindId) -> &T {
+        &self.0[kind]
+    }
+}
+
+impl<T> IndexMut<KindId> for PerKind<T> {
+    fn index_mut(&mut self, kind: KindId) -> &mut T {
+        &mut self.0[kind]
+    }
+}
+
+/// URL path of one object of a kind, or of the namespace's collection when `name` is empty.
+pub fn path(kind: &Kind, namespace: &str, name: &str) -> String {
+    let mut path = if kind.group.is_empty() { "/api/" } else { "/apis/" }.to_owned() + &kind.api_version();
+    if !namespace.is_empty() {
+        path.push_str("/namespaces/");
+        path.push_str(namespace);
+    }
+    path.push('/');
+    path.push_str(kind.resource);
+    if !name.is_empty() {
         path.push('/');
-        path.push_str(self.resource);
-        if !name.is_empty() {
-            path.push('/');
-            path.push_str(name);
-        }
-        path
+        path.push_str(name);
     }
+    path
 }
 
 /// The kind a record speaks of, if it is one of ours.
@@ -177,7 +120,7 @@ impl ObjectKey {
 
     /// URL path of the object.
     pub fn path(&self) -> String {
-        self.kind().path(&self.namespace, &self.name)
+        path(self.kind(), &self.namespace, &self.name)
     }
 
     /// The reference that goes into a record.
@@ -214,12 +157,7 @@ mod tests {
     fn paths_are_those_of_the_api() {
         let key = |kind, namespace: &str, name: &str| ObjectKey { kind, namespace: namespace.into(), name: name.into() };
         assert_eq!(key(NAMESPACE, "", "demo").path(), "/api/v1/namespaces/demo");
-        assert_eq!(key(4, "demo", "web").path(), "/apis/apps/v1/namespaces/demo/deployments/web");
-    }
-
-    #[test]
-    fn indices_are_those_of_the_table() {
-        assert_eq!((KINDS[NAMESPACE].kind, KINDS[AUTOSCALER].kind), ("Namespace", "HorizontalPodAutoscaler"));
+        assert_eq!(key(id("Deployment"), "demo", "web").path(), "/apis/apps/v1/namespaces/demo/deployments/web");
     }
 
     #[test]
@@ -227,9 +165,9 @@ mod tests {
         let key = |kind, namespace: &str, name: &str| ObjectKey { kind, namespace: namespace.into(), name: name.into() };
         assert!(!is_propagated(&key(NAMESPACE, "", "default")));
         assert!(!is_propagated(&key(NAMESPACE, "", "kube-system")));
-        assert!(!is_propagated(&key(1, "kube-system", "coredns")));
-        assert!(!is_propagated(&key(3, "default", "kubernetes")));
-        assert!(is_propagated(&key(1, "default", "settings")));
+        assert!(!is_propagated(&key(id("ConfigMap"), "kube-system", "coredns")));
+        assert!(!is_propagated(&key(id("Service"), "default", "kubernetes")));
+        assert!(is_propagated(&key(id("ConfigMap"), "default", "settings")));
         assert!(is_propagated(&key(NAMESPACE, "", "demo")));
     }
 }

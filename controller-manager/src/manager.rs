@@ -17,7 +17,7 @@ use crate::{
     election::Elector,
     endpoint::{self, Told},
     events::Events,
-    kinds::KINDS,
+    kinds::{KINDS, PerKind},
     members::Members,
     propagation::{
         brain::{Brain, Parts},
@@ -149,7 +149,7 @@ async fn lead(
     tasks: &Supervisor,
 ) {
     let name: Arc<str> = config.federation_name.as_str().into();
-    let enabled: [bool; KINDS.len()] = std::array::from_fn(|id| config.enabled(KINDS[id].resource));
+    let enabled = PerKind::new(|id| config.enabled(KINDS[id].resource));
     let (mailbox, inbox) = Mailbox::new();
     let members = Members::default();
     let (events, event_writer) = Events::new(federation.clone());
@@ -158,11 +158,11 @@ async fn lead(
 
     let (tasks, writing) = (tasks.child(), tasks.child());
     tasks.spawn("events", event_writer);
-    for kind in (0..KINDS.len()).filter(|&k| enabled[k]) {
+    for kind in enabled.which() {
         let (federation, mailbox) = (federation.clone(), mailbox.clone());
         tasks.restart("federation-watch", move || watch_federated(federation.clone(), kind, mailbox.clone()));
     }
-    for kind in (0..KINDS.len()).filter(|&k| !enabled[k]) {
+    for kind in PerKind::new(|kind| !enabled[kind]).which() {
         let (federation, events) = (federation.clone(), events.clone());
         tasks.restart_always("federation-watch", move || watch_left_alone(federation.clone(), kind, events.clone()));
     }
@@ -177,7 +177,7 @@ async fn lead(
         mailbox: mailbox.clone(),
         events: events.clone(),
         identities: Identities::default(),
-        enabled,
+        enabled: enabled.clone(),
     };
     tasks.spawn("clusters", clusters.run(tasks.child(), shutdown.clone()));
     writing.spawn("records-writer", records.clone().run(batch_queue));

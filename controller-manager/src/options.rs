@@ -10,6 +10,7 @@ use std::{
 use clap::{ArgAction, Parser};
 use daemon::logs::LogOptions;
 use federation_api::failure::{EXIT_USAGE, Failure};
+use federation_api::kinds::KINDS;
 use federation_api::names;
 use federation_client::connect::Timeouts;
 use federation_client::{Access, Cluster, Environment, Error, Files, Kubeconfig, Target, User};
@@ -19,20 +20,13 @@ use crate::config::{Config, Election, Monitor};
 #[cfg(test)]
 mod tests;
 
+/// The controller that publishes Services in DNS, beside those named after the kinds they propagate.
+const SERVICE_DNS: &str = "service-dns";
+
 /// Controllers that `--controllers` can name, as in v1.
-pub const CONTROLLERS: [&str; 11] = [
-    "services",
-    "service-dns",
-    "secrets",
-    "configmaps",
-    "daemonsets",
-    "deployments",
-    "replicasets",
-    "namespaces",
-    "horizontalpodautoscalers",
-    "jobs",
-    "ingresses",
-];
+fn controllers() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.resource).chain([SERVICE_DNS])
+}
 
 /// Watches the federation and makes the member clusters follow.
 #[derive(Clone, Debug, Parser)]
@@ -167,8 +161,8 @@ pub fn duration(text: &str) -> Result<Duration, String> {
 
 fn switch(text: &str) -> Result<(String, bool), String> {
     let (name, value) = text.split_once('=').ok_or_else(|| format!("\"{text}\" is not name=true or name=false"))?;
-    if !CONTROLLERS.contains(&name) {
-        return Err(format!("there is no controller \"{name}\"; there are {}", CONTROLLERS.join(", ")));
+    if !controllers().any(|known| known == name) {
+        return Err(format!("there is no controller \"{name}\"; there are {}", controllers().collect::<Vec<_>>().join(", ")));
     }
     let value = value.parse().map_err(|_| format!("\"{text}\" is not {name}=true or {name}=false"))?;
     Ok((name.to_owned(), value))
@@ -232,7 +226,7 @@ impl Options {
 
     /// v1's rules about names in DNS.
     fn check_dns(&self) -> Result<(), Failure> {
-        if self.controllers.iter().any(|(name, on)| name == "service-dns" && !on) {
+        if self.controllers.iter().any(|(name, on)| name == SERVICE_DNS && !on) {
             return Ok(());
         }
         if !self.dns_provider.is_empty() && self.federation_name.is_empty() {

@@ -55,7 +55,7 @@ pub(crate) struct Clusters {
     /// Who the members are.
     pub(crate) identities: identity::Identities,
     /// Kinds whose controllers are on.
-    pub(crate) enabled: [bool; crate::kinds::KINDS.len()],
+    pub(crate) enabled: crate::kinds::PerKind<bool>,
 }
 
 /// Pause between questions for a Cluster that a list lacked.

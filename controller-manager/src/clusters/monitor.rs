@@ -125,19 +125,19 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         comparison: clusters.comparison,
     };
     let mut services = Some(services);
-    for (id, kind) in KINDS.iter().enumerate().filter(|(id, _)| clusters.enabled[*id]) {
-        match (kind.family, services.take()) {
+    for id in clusters.enabled.which() {
+        match (KINDS[id].family, services.take()) {
             (Family::Service, Some(writer)) => {
                 let watch = watches.clone().services(writer, id);
                 tasks.spawn(watch.map(|()| "watch of services".to_owned()));
             }
             (_, writer) => {
                 services = writer;
-                tasks.spawn(watches.clone().kind(id).map(|()| format!("watch of {}", kind.resource)));
+                tasks.spawn(watches.clone().kind(id).map(move |()| format!("watch of {}", KINDS[id].resource)));
             }
         }
     }
-    if clusters.enabled.iter().zip(&KINDS).any(|(on, k)| *on && k.family == Family::Service) {
+    if clusters.enabled.which().any(|id| KINDS[id].family == Family::Service) {
         tasks.spawn(watches.endpoints(endpoints).map(|()| "watch of endpoints".to_owned()));
     }
 

@@ -3,20 +3,19 @@
 
 use std::time::Duration;
 
+use federation_api::kinds::MEMBER_VERBS;
 use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::{KINDS, Kind},
+    kinds::{KINDS, Kind, PerKind},
     members::request::{Call, JSON},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// What the federation does with objects of every kind it propagates.
-const VERBS: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
 
 /// Rights that are missing, as `verb resource`, or nothing where the member does not tell.
-pub(crate) async fn missing(client: &kube::Client, enabled: &[bool; KINDS.len()]) -> Option<Vec<String>> {
+pub(crate) async fn missing(client: &kube::Client, enabled: &PerKind<bool>) -> Option<Vec<String>> {
     // Rules of cluster role bindings count in every namespace, so any will do.
     let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
@@ -26,7 +25,7 @@ pub(crate) async fn missing(client: &kube::Client, enabled: &[bool; KINDS.len()]
         return None;
     }
     let review: Value = serde_json::from_slice(&reply.body).ok()?;
-    lacking(&review["status"], KINDS.iter().zip(enabled).filter_map(|(kind, on)| on.then_some(kind)))
+    lacking(&review["status"], enabled.which().map(|id| &KINDS[id]))
 }
 
 fn lacking<'a>(status: &Value, kinds: impl Iterator<Item = &'a Kind>) -> Option<Vec<String>> {
@@ -42,7 +41,7 @@ fn lacking<'a>(status: &Value, kinds: impl Iterator<Item = &'a Kind>) -> Option<
             everywhere && has(&rule["verbs"], verb) && has(&rule["apiGroups"], kind.group) && has(&rule["resources"], kind.resource)
         })
     };
-    let wanted = kinds.flat_map(|kind| VERBS.iter().map(move |verb| (kind, *verb)));
+    let wanted = kinds.flat_map(|kind| MEMBER_VERBS.iter().map(move |verb| (kind, *verb)));
     Some(wanted.filter(|(kind, verb)| !may(kind, verb)).map(|(kind, verb)| format!("{verb} {}", kind.resource)).collect())
 }
 
@@ -59,7 +58,7 @@ mod tests {
         let kinds = || KINDS.iter().filter(|k| ["configmaps", "deployments"].contains(&k.resource));
         let all = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
         assert_eq!(lacking(&all, kinds()), Some(vec![]));
-        let some = json!({"resourceRules": [rule(&VERBS, "", &["configmaps"]), rule(&VERBS[..4], "apps", &["deployments"])]});
+        let some = json!({"resourceRules": [rule(MEMBER_VERBS, "", &["configmaps"]), rule(&MEMBER_VERBS[..4], "apps", &["deployments"])]});
         assert_eq!(lacking(&some, kinds()), Some(vec!["patch deployments".into(), "delete deployments".into()]));
         let mut named = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
         named["resourceRules"][0]["resourceNames"] = json!(["one"]);

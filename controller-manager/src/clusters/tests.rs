@@ -65,7 +65,7 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         mailbox,
         events: Events::new(federation).0,
         identities: identity::Identities::default(),
-        enabled: [false; crate::kinds::KINDS.len()],
+        enabled: crate::kinds::PerKind::default(),
     };
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));

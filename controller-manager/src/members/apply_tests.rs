@@ -72,7 +72,7 @@ impl Member {
 }
 
 fn key() -> ObjectKey {
-    ObjectKey { kind: 1, namespace: "default".into(), name: "ring".into() }
+    ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "default".into(), name: "ring".into() }
 }
 
 fn ring(data: &Value) -> Value {

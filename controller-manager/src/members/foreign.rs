@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::request::query_value;
-use federation_api::keys;
+use federation_api::{keys, kinds::KINDS};
 use machinery::discovery::Collection;
 
 /// Objects per page.
@@ -19,8 +19,8 @@ const DERIVED: [(&str, &str); 5] = [
     ("coordination.k8s.io", "leases"),
 ];
 
-/// Controllers whose own objects are looked at: what they made goes and stays with them.
-const OWNERS: [&str; 7] = ["Deployment", "ReplicaSet", "DaemonSet", "Job", "StatefulSet", "CronJob", "ReplicationController"];
+/// Controllers that are not federated and whose own objects are looked at as well: what they made goes and stays with them.
+const OTHER_OWNERS: [&str; 3] = ["StatefulSet", "CronJob", "ReplicationController"];
 
 /// Path to list a collection of a namespace by, unless it only says something about other objects; what carries this
 /// federation's label is left out.
@@ -41,7 +41,7 @@ pub(super) fn first(resource: &str, list: &Value) -> Option<String> {
 fn is_by_product(resource: &str, item: &Value) -> bool {
     let metadata = &item["metadata"];
     let of_default_account = || metadata["annotations"]["kubernetes.io/service-account.name"] == "default";
-    let owned = |o: &Value| o["controller"] == true && o["kind"].as_str().is_some_and(|kind| OWNERS.contains(&kind));
+    let owned = |o: &Value| o["controller"] == true && o["kind"].as_str().is_some_and(makes_others);
     let made_by_kubernetes = match resource {
         "configmaps" => metadata["name"] == "kube-root-ca.crt",
         "serviceaccounts" => metadata["name"] == "default",
@@ -49,6 +49,11 @@ fn is_by_product(resource: &str, item: &Value) -> bool {
         _ => false,
     };
     made_by_kubernetes || metadata["ownerReferences"].as_array().into_iter().flatten().any(owned)
+}
+
+/// Whether a kind's controller makes other objects.
+fn makes_others(kind: &str) -> bool {
+    KINDS.iter().any(|k| k.owner && k.kind == kind) || OTHER_OWNERS.contains(&kind)
 }
 
 #[cfg(test)]

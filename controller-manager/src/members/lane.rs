@@ -605,7 +605,7 @@ mod tests {
             assert_eq!(query.ends_with("&continue=more"), count > 0, "{query}");
             Ok((200, json!({"metadata": {"continue": token}, "items": [pod]})))
         });
-        let key = ObjectKey { kind: 5, namespace: "demo".into(), name: "web".into() };
+        let key = ObjectKey { kind: crate::kinds::id("ReplicaSet"), namespace: "demo".into(), name: "web".into() };
         let outcome = talk.survey(&key, "app=web", 5, "w").await.unwrap();
         assert!(matches!(outcome, Outcome::Surveyed(Survey { running: 3, capacity: None })), "{outcome:?}");
     }
@@ -627,7 +627,7 @@ mod tests {
             };
             Ok((200, json!({"metadata": {}, "items": items})))
         });
-        let key = ObjectKey { kind: 4, namespace: "demo".into(), name: "web".into() };
+        let key = ObjectKey { kind: crate::kinds::id("Deployment"), namespace: "demo".into(), name: "web".into() };
         let outcome = talk.survey(&key, "app=web", 5, "w").await.unwrap();
         assert!(matches!(outcome, Outcome::Surveyed(Survey { running: 1, capacity: None })), "{outcome:?}");
     }
@@ -643,7 +643,7 @@ mod tests {
         let (mailbox, mut inbox) = Mailbox::new();
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
         let running = tokio::spawn(lane.run());
-        let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+        let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
         let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete };
         // One of a session that never was, one of the session before, and one of the session to come.
         for epoch in [1, 2] {
@@ -677,7 +677,7 @@ mod tests {
             .with_writer(move || writer.clone())
             .finish();
         tracing::subscriber::with_default(told, || {
-            let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+            let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
             let job = Job { key, epoch: 1, uid: "7f9c".into(), version: None, digest: String::new(), work: Work::Delete };
             job.span("gondor").record(field::OUTCOME, Outcome::Gone.word());
         });
@@ -698,7 +698,7 @@ mod tests {
             let trace = |span: &tracing::Span| span.context().span().span_context().trace_id();
             let written = tracing::info_span!(target: TARGET, "stored");
             follows(&written, "7f9c", "1842");
-            let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+            let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
             let job = |version: &str| {
                 let version = Some(version.into());
                 Job { key: key.clone(), epoch: 1, uid: "7f9c".into(), version, digest: String::new(), work: Work::Delete }
@@ -719,7 +719,7 @@ mod tests {
         let (mailbox, mut inbox) = Mailbox::new();
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, mailbox };
         let running = tokio::spawn(lane.run());
-        let key = Arc::new(ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() });
+        let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
         jobs.send(Job { key, epoch: 1, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete })
             .unwrap_or_else(|_| panic!("the lane ended"));
         let answer = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await.unwrap();

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     follow::{Change, Head, Source},
-    kinds::{KINDS, KindId, ObjectKey},
+    kinds::{KINDS, KindId, ObjectKey, path},
     propagation::{
         intake::{Intake, Mailbox, Observed, Seeing},
         observed::Seen,
@@ -92,7 +92,7 @@ impl Watches {
     pub(crate) async fn kind(self, id: KindId) {
         let me = self.clone();
         let source = move |me: &Self, session: &Session| {
-            let (path, federation) = (KINDS[id].path("", ""), me.federation.clone());
+            let (path, federation) = (path(&KINDS[id], "", ""), me.federation.clone());
             if KINDS[id].counters.is_empty() {
                 let seen =
                     move |o: &PartialObjectMeta<DynamicObject>| (key(id, &o.metadata), Seen::from_metadata(&o.metadata, &federation));
@@ -108,7 +108,7 @@ impl Watches {
     /// Watches Services: keeps their store and reports them as the other kinds are, until the member leaves.
     pub(crate) async fn services(self, mut writer: Writer<Service>, id: KindId) {
         let (me, federation) = (self.clone(), self.federation.clone());
-        let source = move |me: &Self, session: &Session| me.source(session, KINDS[id].path("", ""));
+        let source = move |me: &Self, session: &Session| me.source(session, path(&KINDS[id], "", ""));
         let name = |s: &Service| Some(MemberChange::Service { cluster: me.cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
         let known = writer.as_reader();
         self.follow(source, |epoch, change: Change<Service>| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use federation_api::{keys, preferences::ReplicaPreferences};
 use kube::api::{DynamicObject, ObjectMeta};
 
-use crate::kinds::{Family, Kind};
+use crate::kinds::Kind;
 
 #[cfg(test)]
 mod tests;
@@ -29,15 +29,6 @@ pub struct InvalidPlacement {
     pub annotation: &'static str,
     /// What is wrong with it.
     pub problem: String,
-}
-
-/// The annotation with replica preferences of a kind, if it has one.
-pub fn preferences_annotation(kind: &Kind) -> Option<&'static str> {
-    match kind.family {
-        Family::Replicated(key) => Some(key),
-        Family::Job => Some(keys::JOB_PREFERENCES),
-        Family::Plain | Family::Service | Family::Counted | Family::Autoscaler => None,
-    }
 }
 
 /// Why an object stays in the federation whatever its placement; nothing when it does not.
@@ -79,7 +70,7 @@ impl Placement {
     pub fn parse(kind: &Kind, annotations: &BTreeMap<String, String>) -> Result<Self, InvalidPlacement> {
         let selector = cluster_selector(annotations.get(keys::CLUSTER_SELECTOR).map(String::as_str))
             .map_err(|e| InvalidPlacement { annotation: keys::CLUSTER_SELECTOR, problem: e.to_string() })?;
-        let preferences = match preferences_annotation(kind).and_then(|key| Some((key, annotations.get(key)?))) {
+        let preferences = match kind.preferences.and_then(|key| Some((key, annotations.get(key)?))) {
             None => ReplicaPreferences::default(),
             Some((annotation, text)) => {
                 ReplicaPreferences::parse(text).map_err(|e| InvalidPlacement { annotation, problem: e.to_string() })?

@@ -81,7 +81,7 @@ impl Brain {
 fn target_of(key: &Key, object: &DynamicObject) -> Option<ObjectKey> {
     let target = object.data.pointer("/spec/scaleTargetRef")?;
     let group = target["apiVersion"].as_str()?.split_once('/')?.0;
-    let kind = KINDS.iter().position(|k| matches!(k.family, Family::Replicated(_)) && k.group == group && target["kind"] == k.kind)?;
+    let kind = KINDS.iter().position(|k| matches!(k.family, Family::Replicated) && k.group == group && target["kind"] == k.kind)?;
     Some(ObjectKey { kind, namespace: key.namespace.clone(), name: target["name"].as_str()?.to_owned() })
 }
 

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     config::Brake,
     events::{About, Event, Events},
-    kinds::{KINDS, KindId, ObjectKey},
+    kinds::{KindId, ObjectKey, PerKind},
     time::Clock,
 };
 
@@ -76,7 +76,7 @@ pub(crate) struct Parts {
     /// Namespaces that nothing is propagated in, beside those that every cluster owns.
     pub(crate) left_out: Arc<BTreeSet<String>>,
     /// Kinds whose controllers are on.
-    pub(crate) enabled: [bool; KINDS.len()],
+    pub(crate) enabled: PerKind<bool>,
     pub(crate) writer: Writer,
     /// Unbounded: a batch every 200 ms at most, and the writer takes all that wait as one.
     pub(crate) records: mpsc::UnboundedSender<Batch>,
@@ -100,16 +100,16 @@ pub(crate) struct Brain {
     /// Deletions that were carried out.
     pub(super) ledger: Ledger,
     /// Kinds that cannot be watched in the federation: since when, and whether nobody waits for them any more.
-    pub(super) failing: [Option<(Instant, bool)>; KINDS.len()],
+    pub(super) failing: PerKind<Option<(Instant, bool)>>,
     /// What has to be read before the first decision.
-    pub(super) listed: [bool; KINDS.len()],
+    pub(super) listed: PerKind<bool>,
     pub(super) records: Option<Vec<(String, PropagationRecordSpec)>>,
     pub(super) clusters_read: Option<Vec<String>>,
 }
 
 impl Brain {
     pub(crate) fn new(parts: Parts) -> Self {
-        let listed = parts.enabled.map(|on| !on);
+        let listed = PerKind::new(|kind| !parts.enabled[kind]);
         Self {
             parts,
             entries: HashMap::new(),
@@ -121,7 +121,7 @@ impl Brain {
             touched: HashMap::new(),
             opened: false,
             ledger: Ledger::default(),
-            failing: [None; KINDS.len()],
+            failing: PerKind::default(),
             listed,
             records: None,
             clusters_read: None,
@@ -162,7 +162,7 @@ impl Brain {
         }
         let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(n)));
         let looked_at = |kind: usize| self.listed[kind] || self.failing[kind].is_some_and(|(_, given_up)| given_up);
-        if known && (0..KINDS.len()).all(looked_at) && self.records.is_some() {
+        if known && PerKind::new(looked_at).iter().all(|(_, looked_at)| *looked_at) && self.records.is_some() {
             self.opened = true;
             self.claim_records();
             self.later(LEDGER_PERIOD, Timer::Ledger);

@@ -6,10 +6,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use super::entry::Body;
-use crate::{
-    kinds::{Family, Kind, NAMESPACE, ObjectKey},
-    placement::preferences_annotation,
-};
+use crate::kinds::{Family, Kind, NAMESPACE, ObjectKey};
 
 #[cfg(test)]
 #[path = "desired_tests.rs"]
@@ -71,13 +68,13 @@ pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation:
                 spec.insert("maxReplicas".into(), split.replicas.into());
                 spec.extend(split.minimum.map(|minimum| ("minReplicas".to_owned(), minimum.into())));
             }
-            Family::Replicated(_) if split.is_some_and(|split| split.scaled) => {
+            Family::Replicated if split.is_some_and(|split| split.scaled) => {
                 spec.remove("replicas");
             }
-            Family::Replicated(_) => {
+            Family::Replicated => {
                 spec.insert("replicas".into(), split.unwrap_or_default().replicas.into());
             }
-            Family::Plain | Family::Counted => {}
+            Family::Plain => {}
         }
     }
     let mut body = Value::Object(body);
@@ -86,7 +83,7 @@ pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation:
 }
 
 fn metadata(key: &ObjectKey, object: &DynamicObject, federation: &str) -> Value {
-    let preferences = preferences_annotation(key.kind());
+    let preferences = key.kind().preferences;
     let mut labels: Map<String, Value> = object.metadata.labels.iter().flatten().map(|(k, v)| (k.clone(), v.as_str().into())).collect();
     labels.insert(keys::MANAGED_BY.into(), federation.into());
     let mut annotations: Map<String, Value> = object

@@ -22,7 +22,7 @@ use super::{
     observed::Seen,
 };
 use crate::{
-    kinds::{KINDS, ObjectKey},
+    kinds::{ObjectKey, PerKind},
     members::lane::{Job, Survey},
 };
 
@@ -204,15 +204,15 @@ pub(crate) struct ClusterSide {
     /// What the member holds of ours.
     pub(crate) seen: HashMap<Key, Seen>,
     /// Kinds listed completely in this session.
-    pub(crate) listed: [bool; KINDS.len()],
+    pub(crate) listed: PerKind<bool>,
     /// Kinds listed completely in any session.
-    pub(crate) ever_listed: [bool; KINDS.len()],
+    pub(crate) ever_listed: PerKind<bool>,
     /// Version up to which a kind's watch told everything, in this session.
-    pub(crate) watched: [Option<u64>; KINDS.len()],
+    pub(crate) watched: PerKind<Option<u64>>,
     /// Why a kind cannot be watched.
-    pub(crate) failing: [Option<String>; KINDS.len()],
+    pub(crate) failing: PerKind<Option<String>>,
     /// Since when a kind cannot be watched, over all sessions.
-    pub(crate) blind: [Option<Instant>; KINDS.len()],
+    pub(crate) blind: PerKind<Option<Instant>>,
     /// What is undone there again and again.
     pub(crate) damper: Damper<Key>,
     pub(crate) brake: BrakeState<Key>,

@@ -65,11 +65,11 @@ impl Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kinds::ObjectKey;
+    use crate::kinds::{ObjectKey, id};
 
     #[test]
     fn issue7_case_34_deletions_are_remembered_for_a_while_and_not_without_bound() {
-        let key: Key = ObjectKey { kind: 1, namespace: "demo".into(), name: "ring".into() }.into();
+        let key: Key = ObjectKey { kind: id("ConfigMap"), namespace: "demo".into(), name: "ring".into() }.into();
         let at = |hours: i64| Timestamp::UNIX_EPOCH + SignedDuration::from_hours(hours);
         let mut ledger = Ledger::default();
         assert_eq!(ledger.insert("a", key.clone(), at(0)), None);

@@ -39,13 +39,13 @@ pub(crate) mod writer;
 use crate::{
     events::{About, Event, Events},
     follow::{Change, Source},
-    kinds::{KINDS, KindId, ObjectKey},
+    kinds::{KINDS, KindId, ObjectKey, path},
 };
 use intake::{Intake, Mailbox};
 
 /// Watches one federated kind in the federation and reports to the mailbox, for ever.
 pub(crate) async fn watch_federated(client: kube::Client, kind: KindId, mailbox: Mailbox) {
-    let source = Source::<DynamicObject>::new(client, KINDS[kind].path("", ""), "");
+    let source = Source::<DynamicObject>::new(client, path(&KINDS[kind], "", ""), "");
     let name = KINDS[kind].kind;
     source
         .follow(|change| {
@@ -73,7 +73,7 @@ pub(crate) async fn watch_federated(client: kube::Client, kind: KindId, mailbox:
 /// Watches a federated kind whose controller is off: whoever deletes an object that has our finalizers is told why
 /// it does not go.
 pub(crate) async fn watch_left_alone(client: kube::Client, kind: KindId, events: Events) {
-    let source = Source::<PartialObjectMeta<DynamicObject>>::new(client, KINDS[kind].path("", ""), "").metadata_only();
+    let source = Source::<PartialObjectMeta<DynamicObject>>::new(client, path(&KINDS[kind], "", ""), "").metadata_only();
     let resource = KINDS[kind].resource;
     let look = |object: &PartialObjectMeta<DynamicObject>| {
         let metadata = &object.metadata;

@@ -82,7 +82,7 @@ impl Brain {
             live.complaint.clear();
         }
         let splits = match key.kind().family {
-            Family::Replicated(_) | Family::Job | Family::Autoscaler => match self.schedule(key, live, &placement, &mut selected) {
+            Family::Replicated | Family::Job | Family::Autoscaler => match self.schedule(key, live, &placement, &mut selected) {
                 Some(splits) => {
                     self.divided(key, live, &splits);
                     Some(splits)

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::{
     follow::{Listing, Why},
-    kinds::{KindId, NAMESPACE, ObjectKey},
+    kinds::{KindId, NAMESPACE, ObjectKey, PerKind, id},
     members::lane::{Job, Outcome, Work},
 };
 
-const JOB: KindId = 7;
-const SECRET: KindId = 2;
+const JOB: KindId = id("Job");
+const SECRET: KindId = id("Secret");
 
 fn federated(kind: KindId, objects: Vec<DynamicObject>) -> Intake {
     Intake::FederatedList { kind, listing: Listing { objects, unreadable: vec![], version: None, why: Why::First, bytes: 0 } }
@@ -46,7 +46,7 @@ fn namespace_key() -> ObjectKey {
 
 /// A namespace of uid `new`, with a ConfigMap and a Job in it, where gondor has the namespace of uid `old`.
 fn made_anew(grave: bool) -> Bench {
-    let enabled = std::array::from_fn(|kind| [NAMESPACE, MAP, JOB].contains(&kind));
+    let enabled = PerKind::new(|kind| [NAMESPACE, MAP, JOB].contains(&kind));
     let mut bench = Bench::start_with(vec![ring(1, true, false, &BOTH)], None, enabled);
     if grave {
         let tombstone = ClusterRecord { explicit: true, state: State::Deleting, applied: "d".into(), ..ClusterRecord::default() };
@@ -153,7 +153,7 @@ async fn what_is_rescued_stays_once_its_deletion_is_forgotten() {
 
 #[tokio::test]
 async fn copies_of_what_begins_to_stay_are_handed_over() {
-    let enabled = std::array::from_fn(|kind| kind == SECRET);
+    let enabled = PerKind::new(|kind| kind == SECRET);
     let mut bench = Bench::start_with(vec![], None, enabled);
     let token = ObjectKey { kind: SECRET, namespace: "demo".into(), name: "token".into() };
     let metadata = json!({"name": "token", "namespace": "demo", "uid": "s", "resourceVersion": "1", "finalizers": BOTH});

@@ -20,7 +20,7 @@ use crate::{
     config::Brake,
     events::Events,
     follow::{Head, Listing, Why},
-    kinds::{KINDS, ObjectKey},
+    kinds::{ObjectKey, PerKind, id},
     members::lane::{Job, Outcome, Work},
 };
 
@@ -89,10 +89,10 @@ fn silent() -> kube::Client {
 
 impl Bench {
     pub(super) fn start(objects: Vec<DynamicObject>, record: Option<ClusterRecord>) -> Self {
-        Self::start_with(objects, record, std::array::from_fn(|kind| kind == MAP))
+        Self::start_with(objects, record, PerKind::new(|kind| kind == MAP))
     }
 
-    pub(super) fn start_with(objects: Vec<DynamicObject>, record: Option<ClusterRecord>, enabled: [bool; KINDS.len()]) -> Self {
+    pub(super) fn start_with(objects: Vec<DynamicObject>, record: Option<ClusterRecord>, enabled: PerKind<bool>) -> Self {
         let client = silent();
         let (records, batches) = mpsc::unbounded_channel();
         let (mailbox, _) = Mailbox::new();
@@ -370,13 +370,13 @@ async fn issue7_case_20_an_answer_that_is_older_than_what_the_watch_told_says_no
 
 #[tokio::test]
 async fn d3_a_kind_that_cannot_be_watched_holds_only_itself() {
-    let enabled = std::array::from_fn(|kind| kind == MAP || kind == 2);
+    let enabled = PerKind::new(|kind| kind == MAP || kind == id("Secret"));
     let mut bench = Bench::start_with(vec![ring(1, true, false, &BOTH)], None, enabled);
     bench.reach();
     bench.list(None);
     assert!(bench.jobs.try_recv().is_err(), "Secrets were not listed yet");
     bench.brain.parts.hold = std::time::Duration::ZERO;
-    bench.tell(Intake::FederatedFailing { kind: 2, reason: "recursion limit exceeded".into() });
+    bench.tell(Intake::FederatedFailing { kind: id("Secret"), reason: "recursion limit exceeded".into() });
     bench.brain.give_up(2);
     bench.brain.work(usize::MAX);
     assert!(carry_out(&mut bench, 10));
@@ -384,23 +384,23 @@ async fn d3_a_kind_that_cannot_be_watched_holds_only_itself() {
 
 #[tokio::test]
 async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
-    let enabled = std::array::from_fn(|kind| kind == MAP || kind == 2);
+    let enabled = PerKind::new(|kind| kind == MAP || kind == id("Secret"));
     let mut bench = Bench::start_with(vec![], None, enabled);
-    let secret = ObjectKey { kind: 2, namespace: "demo".into(), name: "ring".into() };
+    let secret = ObjectKey { kind: id("Secret"), namespace: "demo".into(), name: "ring".into() };
     let clusters = [("gondor".to_owned(), written(State::Deleting, true))].into();
     let record = ("s".to_owned(), PropagationRecordSpec { object: secret.object_ref(), clusters, deleted: None });
     bench.tell(Intake::Records(vec![record]));
     bench.brain.parts.hold = std::time::Duration::ZERO;
-    bench.tell(Intake::FederatedFailing { kind: 2, reason: "recursion limit exceeded".into() });
+    bench.tell(Intake::FederatedFailing { kind: id("Secret"), reason: "recursion limit exceeded".into() });
     bench.brain.give_up(2);
     bench.reach();
     bench.list(None);
     let seeing = seeing(None, Why::First);
-    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: 2, observed: Observed::Listed(seeing) });
+    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: id("Secret"), observed: Observed::Listed(seeing) });
     assert!(!bench.deletes());
     // Once it is known that the object is gone, they are.
     bench.tell(Intake::FederatedList {
-        kind: 2,
+        kind: id("Secret"),
         listing: Listing { objects: vec![], unreadable: vec![], version: None, why: Why::First, bytes: 0 },
     });
     assert!(bench.deletes());

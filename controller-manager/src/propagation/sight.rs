@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     follow::Why,
-    kinds::{KINDS, KindId, NAMESPACE, ObjectKey},
+    kinds::{KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
 };
 
 impl Brain {
@@ -25,10 +25,10 @@ impl Brain {
         let Some(side) = self.clusters.get_mut(cluster) else { return };
         let mut divides = side.unheard_until.take().is_some();
         side.epoch = epoch;
-        side.listed = [false; KINDS.len()];
-        side.watched = [None; KINDS.len()];
+        side.listed = PerKind::default();
+        side.watched = PerKind::default();
         // Why a kind cannot be watched is found out anew; since when is not forgotten.
-        side.failing = std::array::from_fn(|_| None);
+        side.failing = PerKind::default();
         if epoch.is_some() {
             divides |= !std::mem::replace(&mut side.counts, true);
         }

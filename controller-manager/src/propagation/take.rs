@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     follow::{Head, Listing, Why},
-    kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey},
+    kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
 };
 
 impl Brain {
@@ -64,11 +64,11 @@ impl Brain {
                         counts: was_ready,
                         unheard_until: Some(Instant::now() + self.parts.hold),
                         seen: HashMap::new(),
-                        listed: [false; KINDS.len()],
-                        ever_listed: [false; KINDS.len()],
-                        watched: [None; KINDS.len()],
-                        failing: std::array::from_fn(|_| None),
-                        blind: [None; KINDS.len()],
+                        listed: PerKind::default(),
+                        ever_listed: PerKind::default(),
+                        watched: PerKind::default(),
+                        failing: PerKind::default(),
+                        blind: PerKind::default(),
                         damper: Damper::default(),
                         brake: BrakeState::default(),
                     };

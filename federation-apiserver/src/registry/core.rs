@@ -4,39 +4,18 @@ use std::time::Duration;
 
 use machinery::schema::metadata::{self, NameRule};
 
-use super::namespaces::Namespaces;
 use super::resource::{Resource, Strategy, Subresource};
-use super::services::Services;
 use super::workloads;
 
 const fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
     Resource::namespaced("", "v1", kind, plural, singular)
 }
 
-/// Resources of every profile.
+/// Resources of every profile besides the federated kinds.
 pub(super) static RESOURCES: &[Resource] = &[
-    Resource { short_names: &["cm"], ..core("ConfigMap", "configmaps", "configmap") },
     Resource { short_names: &["ep"], ..core("Endpoints", "endpoints", "endpoints") },
     Resource { short_names: &["ev"], selectable: EVENT_FIELDS, ttl: Some(Duration::from_secs(3600)), ..core("Event", "events", "event") },
-    Resource {
-        short_names: &["ns"],
-        namespaced: false,
-        verbs: &["create", "delete", "get", "list", "patch", "update", "watch"],
-        subresources: &[Subresource::Finalize, Subresource::Status],
-        selectable: &["status.phase"],
-        strategy: &Namespaces,
-        ..core("Namespace", "namespaces", "namespace")
-    },
-    Resource { selectable: &["type"], ..core("Secret", "secrets", "secret") },
     Resource { short_names: &["sa"], strategy: &ServiceAccounts, ..core("ServiceAccount", "serviceaccounts", "serviceaccount") },
-    Resource {
-        short_names: &["svc"],
-        categories: &["all"],
-        subresources: &[Subresource::Status],
-        selectable: &["spec.clusterIP", "spec.type"],
-        strategy: &Services,
-        ..core("Service", "services", "service")
-    },
 ];
 
 /// Resources of hollow members.

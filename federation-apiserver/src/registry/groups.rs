@@ -1,8 +1,14 @@
-//! The groups besides the core one.
+//! The federated kinds, and the groups besides the core one.
+
+use std::sync::LazyLock;
+
+use federation_api::kinds::{KINDS, Kind, Served};
 
 use super::core::Rbac;
 use super::federation::Clusters;
-use super::resource::{Resource, Strategy, Subresource};
+use super::namespaces::Namespaces;
+use super::resource::{ALL_VERBS, Plain, Resource, Strategy, Subresource};
+use super::services::Services;
 use super::workloads::Jobs;
 
 /// Rules of kinds with a spec and a status and no rule of their own.
@@ -10,10 +16,10 @@ struct SpecAndStatus;
 
 impl Strategy for SpecAndStatus {}
 
-/// Rules of autoscalers, whose generation Kubernetes does not count.
-struct Autoscalers;
+/// Rules of kinds with a spec and a status whose generation Kubernetes does not count.
+struct Uncounted;
 
-impl Strategy for Autoscalers {
+impl Strategy for Uncounted {
     fn counts_generations(&self) -> bool {
         false
     }
@@ -29,24 +35,57 @@ impl Strategy for SpecOnly {
 }
 
 const STATUS: &[Subresource] = &[Subresource::Status];
-const STATUS_AND_SCALE: &[Subresource] = &[Subresource::Scale, Subresource::Status];
-
-const fn apps(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
-    Resource {
-        categories: &["all"],
-        subresources: STATUS_AND_SCALE,
-        strategy: &SpecAndStatus,
-        ..Resource::namespaced("apps", "v1", kind, plural, singular)
+/// Rules of a kind that the federation spreads over its members.
+fn strategy(kind: &Kind) -> &'static dyn Strategy {
+    match (kind.kind, kind.served) {
+        ("Namespace", _) => &Namespaces,
+        ("Service", _) => &Services,
+        ("Job", _) => &Jobs,
+        (_, Served { status: true, generations: true, .. }) => &SpecAndStatus,
+        (_, Served { status: true, .. }) => &Uncounted,
+        (_, Served { generations: true, .. }) => &SpecOnly,
+        _ => &Plain,
     }
 }
 
-pub(super) static APPS: &[Resource] = &[
-    Resource { short_names: &["ds"], subresources: STATUS, ..apps("DaemonSet", "daemonsets", "daemonset") },
-    Resource { short_names: &["deploy"], ..apps("Deployment", "deployments", "deployment") },
-    Resource { short_names: &["rs"], ..apps("ReplicaSet", "replicasets", "replicaset") },
-];
+/// A kind that the federation spreads over its members.
+fn federated(kind: &Kind) -> Resource {
+    let subresources: &[Subresource] = match (kind.kind, kind.served.scale, kind.served.status) {
+        ("Namespace", ..) => &[Subresource::Finalize, Subresource::Status],
+        (_, true, _) => &[Subresource::Scale, Subresource::Status],
+        (_, _, true) => STATUS,
+        _ => &[],
+    };
+    Resource {
+        group: kind.group,
+        version: kind.version,
+        kind: kind.kind,
+        plural: kind.resource,
+        singular: kind.served.singular,
+        short_names: kind.served.short_names,
+        categories: kind.served.categories,
+        namespaced: kind.namespaced,
+        // Namespaces are not deleted by the collection.
+        verbs: if kind.kind == "Namespace" { NO_DELETECOLLECTION } else { ALL_VERBS },
+        subresources,
+        selectable: kind.served.selectable,
+        strategy: strategy(kind),
+        ttl: None,
+    }
+}
 
-pub(super) static MEMBER_APPS: &[Resource] = &[Resource { short_names: &["sts"], ..apps("StatefulSet", "statefulsets", "statefulset") }];
+/// The kinds that the federation spreads over its members.
+pub(super) static FEDERATED: LazyLock<Vec<Resource>> = LazyLock::new(|| KINDS.iter().map(federated).collect());
+
+const NO_DELETECOLLECTION: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+
+pub(super) static MEMBER_APPS: &[Resource] = &[Resource {
+    short_names: &["sts"],
+    categories: &["all"],
+    subresources: &[Subresource::Scale, Subresource::Status],
+    strategy: &SpecAndStatus,
+    ..Resource::namespaced("apps", "v1", "StatefulSet", "statefulsets", "statefulset")
+}];
 
 pub(super) static AUTHENTICATION: &[Resource] = &[
     Resource::question("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
@@ -65,22 +104,6 @@ pub(super) static AUTHORIZATION: &[Resource] = &[
     Resource::question(AUTHORIZATION_GROUP, "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
 ];
 
-pub(super) static AUTOSCALING: &[Resource] = &[Resource {
-    short_names: &["hpa"],
-    categories: &["all"],
-    subresources: STATUS,
-    strategy: &Autoscalers,
-    ..Resource::namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler")
-}];
-
-pub(super) static BATCH: &[Resource] = &[Resource {
-    categories: &["all"],
-    subresources: STATUS,
-    selectable: &["status.successful"],
-    strategy: &Jobs,
-    ..Resource::namespaced("batch", "v1", "Job", "jobs", "job")
-}];
-
 pub(super) static COORDINATION: &[Resource] = &[Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease")];
 
 pub(super) static DISCOVERY: &[Resource] = &[Resource {
@@ -95,13 +118,6 @@ pub(super) static FEDERATION: &[Resource] = &[
         ..Resource::cluster("federation", "v1beta1", "PropagationRecord", "propagationrecords", "propagationrecord")
     },
 ];
-
-pub(super) static NETWORKING: &[Resource] = &[Resource {
-    short_names: &["ing"],
-    subresources: STATUS,
-    strategy: &SpecAndStatus,
-    ..Resource::namespaced("networking.k8s.io", "v1", "Ingress", "ingresses", "ingress")
-}];
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 

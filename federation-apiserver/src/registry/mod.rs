@@ -25,15 +25,12 @@ pub use namespaces::KUBERNETES;
 /// The resources of a profile, by group and then by name.
 pub fn resources(profile: Profile) -> Vec<&'static Resource> {
     let common = [
+        &groups::FEDERATED[..],
         core::RESOURCES,
-        groups::APPS,
         groups::AUTHENTICATION,
         groups::AUTHORIZATION,
-        groups::AUTOSCALING,
-        groups::BATCH,
         groups::COORDINATION,
         groups::DISCOVERY,
-        groups::NETWORKING,
         groups::RBAC,
     ];
     let special: &[&[Resource]] = match profile {

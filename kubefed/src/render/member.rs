@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use federation_api::keys;
+use federation_api::kinds::{self, MEMBER_VERBS};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
 use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
@@ -123,8 +124,6 @@ fn role_ref(kind: &str, name: String) -> RoleRef {
 
 /// What the federation may do in a member: write the kinds it propagates, read what tells it how they fare.
 fn rules() -> Vec<PolicyRule> {
-    // Writes are applies: a patch, and create where there is nothing yet.
-    const WRITE: [&str; 6] = ["get", "list", "watch", "create", "patch", "delete"];
     let strings = |list: &[&str]| list.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let rule = |group: &str, resources: &[&str], verbs: &[&str]| PolicyRule {
         api_groups: Some(strings(&[group])),
@@ -132,12 +131,11 @@ fn rules() -> Vec<PolicyRule> {
         verbs: strings(verbs),
         ..PolicyRule::default()
     };
-    vec![
-        rule("", &["namespaces", "configmaps", "secrets", "services"], &WRITE),
-        rule("apps", &["deployments", "replicasets", "daemonsets"], &WRITE),
-        rule("batch", &["jobs"], &WRITE),
-        rule("autoscaling", &["horizontalpodautoscalers"], &WRITE),
-        rule("networking.k8s.io", &["ingresses"], &WRITE),
+    let kinds = kinds::groups().into_iter().map(|group| {
+        let resources: Vec<&str> = kinds::of_group(group).map(|kind| kind.resource).collect();
+        rule(group, &resources, MEMBER_VERBS)
+    });
+    let rest = [
         rule("discovery.k8s.io", &["endpointslices"], &["list", "watch"]),
         // Nodes tell region and zone, pods why they do not run; and before a namespace is deleted it is looked
         // through for whatever the federation did not make, custom resources too.
@@ -157,7 +155,8 @@ fn rules() -> Vec<PolicyRule> {
             verbs: strings(&["get"]),
             ..PolicyRule::default()
         },
-    ]
+    ];
+    kinds.chain(rest).collect()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 //! kinds the federation serves, and the controller manager's.
 
 use federation_api::keys::CONTROLLER_MANAGER_USER;
+use federation_api::kinds::{self, Access, Kind};
 use serde_json::{Value, json};
 
 use super::object::GROUP as RBAC;
@@ -13,10 +14,6 @@ const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "updat
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 const CORE: &str = "";
-const APPS: &str = "apps";
-const BATCH: &str = "batch";
-const AUTOSCALING: &str = "autoscaling";
-const NETWORKING: &str = "networking.k8s.io";
 const DISCOVERY: &str = "discovery.k8s.io";
 const EVENTS: &str = "events.k8s.io";
 const COORDINATION: &str = "coordination.k8s.io";
@@ -112,33 +109,32 @@ fn auth_delegator() -> Vec<Rule> {
 
 /// Reading what holds no secrets in a namespace.
 fn view() -> Vec<Rule> {
-    let core = ["configmaps", "endpoints", "namespaces", "namespaces/status", "serviceaccounts", "services", "services/status"];
-    let apps = ["daemonsets", "daemonsets/status", "deployments", "deployments/scale", "deployments/status"];
-    vec![
-        Rule::on(&[CORE], &core, READ),
+    let mut rules = federated(READ, |kind| match kind.served.access {
+        Access::Read | Access::Write => [Some(Part::Itself), scale(kind), status(kind)].into(),
+        Access::Secret => vec![],
+    });
+    rules.extend([
+        Rule::on(&[CORE], &["endpoints", "serviceaccounts"], READ),
         Rule::on(&[CORE, EVENTS], &["events"], READ),
-        Rule::on(&[APPS], &apps, READ),
-        Rule::on(&[APPS], &["replicasets", "replicasets/scale", "replicasets/status"], READ),
-        Rule::on(&[BATCH], &["jobs", "jobs/status"], READ),
-        Rule::on(&[AUTOSCALING], &["horizontalpodautoscalers", "horizontalpodautoscalers/status"], READ),
-        Rule::on(&[NETWORKING], &["ingresses", "ingresses/status"], READ),
         Rule::on(&[DISCOVERY], &["endpointslices"], READ),
-    ]
+    ]);
+    rules
 }
 
 /// Writing workloads in a namespace, and reading what would let one escalate.
 fn edit() -> Vec<Rule> {
-    vec![
-        Rule::on(&[CORE], &["secrets"], READ),
+    let mut rules = federated(READ, |kind| if kind.served.access == Access::Secret { vec![Some(Part::Itself)] } else { vec![] });
+    rules.extend(federated(WRITE, |kind| match kind.served.access {
+        Access::Write | Access::Secret => vec![Some(Part::Itself), scale(kind)],
+        Access::Read => vec![],
+    }));
+    rules.extend([
         Rule::on(&[CORE], &["serviceaccounts"], &["impersonate"]),
-        Rule::on(&[CORE], &["configmaps", "secrets", "serviceaccounts", "services"], WRITE),
+        Rule::on(&[CORE], &["serviceaccounts"], WRITE),
         Rule::on(&[CORE, EVENTS], &["events"], WRITE),
-        Rule::on(&[APPS], &["daemonsets", "deployments", "deployments/scale", "replicasets", "replicasets/scale"], WRITE),
-        Rule::on(&[BATCH], &["jobs"], WRITE),
-        Rule::on(&[AUTOSCALING], &["horizontalpodautoscalers"], WRITE),
-        Rule::on(&[NETWORKING], &["ingresses"], WRITE),
         Rule::on(&[COORDINATION], &["leases"], ALL),
-    ]
+    ]);
+    rules
 }
 
 /// Granting within a namespace.
@@ -149,26 +145,50 @@ fn admin() -> Vec<Rule> {
 /// What the controller manager needs at the federation API, and nothing besides: it reads and
 /// finalizes federated objects and writes status, its own kinds, events and its lease.
 fn controller_manager() -> Vec<Rule> {
-    let apps = ["daemonsets", "deployments", "replicasets"];
-    let apps_status = ["daemonsets/status", "deployments/status", "replicasets/status"];
-    let core = ["configmaps", "endpoints", "namespaces", "secrets", "serviceaccounts", "services"];
-    vec![
+    let mut rules = federated(ALL, |_| vec![Some(Part::Itself)]);
+    rules.extend(federated(&["get", "patch", "update"], |kind| vec![status(kind)]));
+    rules.extend([
         Rule::on(&["federation"], &["clusters", "clusters/status", "propagationrecords"], ALL),
-        Rule::on(&[CORE], &core, ALL),
+        Rule::on(&[CORE], &["endpoints", "serviceaccounts"], ALL),
         Rule::on(&[CORE], &["namespaces/finalize"], &["update"]),
-        Rule::on(&[CORE], &["namespaces/status", "services/status"], &["get", "patch", "update"]),
-        Rule::on(&[APPS], &apps, ALL),
-        Rule::on(&[APPS], &apps_status, &["get", "patch", "update"]),
-        Rule::on(&[BATCH], &["jobs"], ALL),
-        Rule::on(&[BATCH], &["jobs/status"], &["get", "patch", "update"]),
-        Rule::on(&[AUTOSCALING], &["horizontalpodautoscalers"], ALL),
-        Rule::on(&[AUTOSCALING], &["horizontalpodautoscalers/status"], &["get", "patch", "update"]),
-        Rule::on(&[NETWORKING], &["ingresses"], ALL),
-        Rule::on(&[NETWORKING], &["ingresses/status"], &["get", "patch", "update"]),
         Rule::on(&[DISCOVERY], &["endpointslices"], ALL),
         Rule::on(&[CORE, EVENTS], &["events"], ALL),
         Rule::on(&[COORDINATION], &["leases"], ALL),
         Rule::urls(API, &["get"]),
         Rule::urls(HEALTH, &["get"]),
-    ]
+    ]);
+    rules
+}
+
+/// What rules may speak of.
+#[derive(Clone, Copy)]
+enum Part {
+    Itself,
+    Scale,
+    Status,
+}
+
+fn scale(kind: &Kind) -> Option<Part> {
+    kind.served.scale.then_some(Part::Scale)
+}
+
+fn status(kind: &Kind) -> Option<Part> {
+    kind.served.status.then_some(Part::Status)
+}
+
+/// Rules about the kinds that the federation spreads: the same verbs on some parts of each, one rule a group.
+fn federated(verbs: &[&str], parts: impl Fn(&Kind) -> Vec<Option<Part>>) -> Vec<Rule> {
+    let of_group = |group: &&str| {
+        let named = |kind: &'static Kind| {
+            parts(kind).into_iter().flatten().map(|part| match part {
+                Part::Itself => kind.resource.to_owned(),
+                Part::Scale => format!("{}/scale", kind.resource),
+                Part::Status => format!("{}/status", kind.resource),
+            })
+        };
+        let resources: Vec<String> = kinds::of_group(group).flat_map(named).collect();
+        let resources: Vec<&str> = resources.iter().map(String::as_str).collect();
+        (!resources.is_empty()).then(|| Rule::on(&[group], &resources, verbs))
+    };
+    kinds::groups().iter().filter_map(of_group).collect()
 }

@@ -1,7 +1,7 @@
 //! `unjoin`: what becomes of the federation's objects in a leaving member.
 
 use federation_api::keys;
-use federation_controller_manager::kinds::{KINDS, Kind};
+use federation_api::kinds::{KINDS, Kind};
 use kube::ResourceExt;
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
