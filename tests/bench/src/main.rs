@@ -6,10 +6,13 @@ mod api;
 mod client;
 #[cfg(feature = "engines")]
 mod engines;
+mod hollow;
+mod manager;
 mod measure;
 mod propagate;
 mod report;
 mod servers;
+mod spread;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -35,6 +38,9 @@ enum What {
     Api(api::Size),
     /// From the federation into a member
     Propagate(propagate::Size),
+    /// What `propagate --members` spreads objects over
+    #[command(hide = true)]
+    Hollow(hollow::Count),
     /// Storage engines the embedded store could be built on
     #[cfg(feature = "engines")]
     Engines(engines::Size),
@@ -47,6 +53,7 @@ fn main() -> ExitCode {
             match &cli.what {
                 What::Api(size) => api::run(&cli.fcp, cli.peer, size).await,
                 What::Propagate(size) => propagate::run(&cli.fcp, cli.peer, size).await,
+                What::Hollow(count) => hollow::serve(count).await.map(|()| report::Report::default()),
                 #[cfg(feature = "engines")]
                 What::Engines(size) => engines::run(size),
             }

@@ -57,3 +57,14 @@ pub(crate) fn resident(pid: u32) -> Result<f64> {
     let kilobytes: f64 = line.trim().trim_end_matches("kB").trim().parse()?;
     Ok(kilobytes / 1e3)
 }
+
+/// Processor time a process took until now, in the kernel and outside, of all its threads.
+pub(crate) fn worked(pid: u32) -> Result<Duration> {
+    /// `USER_HZ`, which Linux shows to programs whatever the kernel's own clock is.
+    const TICKS: u64 = 100;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).context("reading the process times")?;
+    // The name in brackets may hold anything; utime and stime are the 14th and 15th field of the line.
+    let (_, fields) = stat.rsplit_once(')').context("no name")?;
+    let ticks: Vec<u64> = fields.split_whitespace().skip(11).take(2).map(str::parse).collect::<Result<_, _>>()?;
+    Ok(Duration::from_millis(ticks.iter().sum::<u64>() * 1000 / TICKS))
+}

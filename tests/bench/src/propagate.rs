@@ -2,21 +2,21 @@
 //! that compares with what the same member takes from a bare client.
 
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures::{AsyncBufReadExt, TryStreamExt};
 use http::{Method, Request};
-use kit::kubeconfig::{self, Login};
-use kit::process::{Running, free_port};
+use kit::process::Running;
 use kube::Client;
 use serde_json::json;
 
 use crate::client::{config_map, send};
+use crate::manager::{self, Manager, Site};
 use crate::measure::calls;
 use crate::report::{Report, progress};
 use crate::servers::{self, Subject};
+use crate::spread::{self, Spread};
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -31,9 +31,15 @@ pub(crate) struct Size {
     /// Connections at once
     #[arg(long, default_value_t = 32)]
     connections: usize,
+    /// Hollow members, in a process of their own: what each object costs in each of them is measured instead
+    #[arg(long)]
+    members: Option<usize>,
 }
 
 pub(crate) async fn run(fcp: &Path, with_peer: bool, size: &Size) -> Result<Report> {
+    if let Some(members) = size.members {
+        return spread::run(fcp, Spread { members, objects: size.objects, connections: size.connections }).await;
+    }
     let dir = tempfile::tempdir()?;
     let mut report = Report::default();
     measure("member: ours", fcp, dir.path(), &servers::embedded(fcp, &dir.path().join("member")).await?, size, &mut report).await?;
@@ -48,7 +54,10 @@ async fn measure(name: &'static str, fcp: &Path, dir: &Path, member: &Subject, s
     let dir = dir.join(if name.ends_with("ours") { "ours" } else { "peer" });
     std::fs::create_dir_all(&dir)?;
     let federation = servers::embedded(fcp, &dir).await?;
-    let manager = start_manager(fcp, &dir, &federation, member).await?;
+    let site = Site { name: "member".into(), url: member.url.clone(), token: member.token.into() };
+    manager::join(&federation, &[site]).await?;
+    let manager = Manager::new(fcp, &dir, &federation)?.start()?;
+    manager::until_ready(&federation, 1, &manager).await?;
     let space = |name: &str| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}).to_string();
     send(&member.client, Method::POST, "/api/v1/namespaces", space("bare")).await?;
     send(&federation.client, Method::POST, "/api/v1/namespaces", space("bench")).await?;
@@ -120,48 +129,5 @@ async fn arrival(seen: Seen, manager: &Running) -> Result<Instant> {
     match tokio::time::timeout(PATIENCE, seen).await {
         Ok(instant) => instant?,
         Err(_) => bail!("not all objects arrived within {} s; the controller manager says:\n{}", PATIENCE.as_secs(), manager.last_lines()),
-    }
-}
-
-/// The controller manager, with the federation as its own host: the member's secret lies there.
-async fn start_manager(fcp: &Path, dir: &Path, federation: &Subject, member: &Subject) -> Result<Running> {
-    let context = |name: &str, subject: &Subject| kubeconfig::Context {
-        name: name.into(),
-        server: subject.url.clone(),
-        ca: None,
-        login: Login::Token(subject.token.into()),
-    };
-    let member_config = kubeconfig::render(&[context("member", member)]).to_string();
-    let secret = json!({
-        "apiVersion": "v1", "kind": "Secret", "metadata": {"name": "member"}, "stringData": {"kubeconfig": member_config},
-    });
-    let space = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "federation-system"}});
-    let cluster = json!({
-        "apiVersion": "federation/v1beta1", "kind": "Cluster", "metadata": {"name": "member"},
-        "spec": {"serverAddressByClientCIDRs": [{"clientCIDR": "0.0.0.0/0", "serverAddress": member.url}], "secretRef": {"name": "member"}},
-    });
-    let post = |path: &'static str, body: String| send(&federation.client, Method::POST, path, body);
-    post("/api/v1/namespaces", space.to_string()).await?;
-    post("/api/v1/namespaces/federation-system/secrets", secret.to_string()).await?;
-    post("/apis/federation/v1beta1/clusters", cluster.to_string()).await?;
-
-    let config = dir.join("federation.kubeconfig");
-    kubeconfig::write(&[context("federation", federation)], &config)?;
-    let mut command = Command::new(fcp);
-    command.arg("federation-controller-manager").arg("--kubeconfig").arg(&config).arg("--host-kubeconfig").arg(&config);
-    command.args(["--host-namespace=federation-system", "--federation-name=bench", "--address=127.0.0.1", "--leader-elect=false"]);
-    command.arg("--controllers=service-dns=false").arg(format!("--port={}", free_port()?));
-    let manager = Running::start(&command, &dir.join("manager.log"))?;
-    let end = Instant::now() + PATIENCE;
-    let path = "/apis/federation/v1beta1/clusters/member";
-    loop {
-        let cluster = federation.client.request_text(Request::get(path).body(vec![])?).await?;
-        if cluster.contains("ClusterReady") {
-            return Ok(manager);
-        }
-        if Instant::now() > end {
-            bail!("the member did not become ready: {cluster}\n{}", manager.last_lines());
-        }
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 /// One figure of one subject.
 #[derive(Clone, Debug)]
 pub(crate) struct Figure {
-    pub(crate) subject: &'static str,
-    pub(crate) what: &'static str,
+    pub(crate) subject: String,
+    pub(crate) what: String,
     pub(crate) value: f64,
     pub(crate) unit: &'static str,
 }
@@ -19,11 +19,11 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, subject: &'static str, what: &'static str, value: f64, unit: &'static str) {
-        self.figures.push(Figure { subject, what, value, unit });
+    pub(crate) fn add(&mut self, subject: &str, what: &str, value: f64, unit: &'static str) {
+        self.figures.push(Figure { subject: subject.to_owned(), what: what.to_owned(), value, unit });
     }
 
-    fn unique<T: PartialEq + Copy>(&self, key: impl Fn(&Figure) -> T) -> Vec<T> {
+    fn unique<'a, T: PartialEq + Copy>(&'a self, key: impl Fn(&'a Figure) -> T) -> Vec<T> {
         let mut seen = vec![];
         for figure in &self.figures {
             if !seen.contains(&key(figure)) {
@@ -38,7 +38,7 @@ impl Report {
     }
 
     fn table(&self) -> Table {
-        let subjects = self.unique(|f| f.subject);
+        let subjects = self.unique(|f| f.subject.as_str());
         let mut table = Table::new();
         table.load_style(presets::NOTHING);
         let ratios = subjects.len() > 1;
@@ -48,9 +48,9 @@ impl Report {
             head.extend(subjects[..subjects.len() - 1].iter().map(|s| format!("{s} / {}", subjects[subjects.len() - 1])));
         }
         table.set_header(head);
-        for (what, unit) in self.unique(|f| (f.what, f.unit)) {
+        for (what, unit) in self.unique(|f| (f.what.as_str(), f.unit)) {
             let value = |s: &&str| self.get(s, what).map(|f| f.value);
-            let mut row = vec![format!("{what} [{unit}]")];
+            let mut row = vec![if unit.is_empty() { what.to_owned() } else { format!("{what} [{unit}]") }];
             row.extend(subjects.iter().map(|s| value(s).map_or_else(String::new, short)));
             if ratios {
                 let peer = value(&subjects[subjects.len() - 1]);
