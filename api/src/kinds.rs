@@ -248,4 +248,32 @@ mod tests {
         }
         assert_eq!(KINDS.first().map(|k| k.kind), Some("Namespace"));
     }
+
+    /// The first cells of a document's rows that name kinds.
+    fn kinds_in(table: &str) -> Vec<&str> {
+        let rows = table.lines().filter_map(|line| line.strip_prefix("| ")?.split('|').next());
+        rows.flat_map(|cell| cell.split(", ")).map(|name| name.split(" (").next().unwrap_or(name).trim()).collect()
+    }
+
+    #[test]
+    fn the_documents_tell_of_all_kinds_and_no_others() {
+        let placement = include_str!("../../docs/placement.md");
+        let table = placement.split("| kind | in the members |").nth(1).and_then(|rest| rest.split("\n\n").next());
+        let mut told = kinds_in(table.unwrap_or_default());
+        let mut known: Vec<&str> = KINDS.iter().map(|kind| kind.kind).collect();
+        told.sort_unstable();
+        known.sort_unstable();
+        assert_eq!(told, known, "docs/placement.md");
+
+        let of = |group: &str| of_group(group).map(|kind| kind.resource).collect::<Vec<_>>().join(", ");
+        let rights = groups().into_iter().map(|group| if group.is_empty() { of(group) } else { format!("{} (`{group}`)", of(group)) });
+        let row = format!("| {} | {} |", MEMBER_VERBS.join(", "), rights.collect::<Vec<_>>().join("; "));
+        assert!(include_str!("../../docs/on-prem.md").contains(&row), "docs/on-prem.md needs the row\n{row}");
+
+        let operations = include_str!("../../docs/operations.md");
+        let named = operations.split("\nControllers: ").nth(1).and_then(|rest| rest.split(". ").next()).unwrap_or_default();
+        for kind in KINDS {
+            assert!(named.contains(&format!("`{}`", kind.resource)), "docs/operations.md does not name the controller {}", kind.resource);
+        }
+    }
 }
