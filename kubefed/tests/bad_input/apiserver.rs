@@ -111,8 +111,9 @@ async fn a_damaged_object() {
     let mut bytes = fs::read(place.path(DATABASE)).unwrap();
     // In the data, not in the managed fields, which hold the name of the field only.
     let places: Vec<_> = bytes.windows(25).enumerate().filter(|(_, w)| w == b"a-marker-that-stands-once").map(|(at, _)| at).collect();
-    assert_eq!(places.len(), 1, "the value is live and nowhere else");
-    bytes[places[0]] ^= 1;
+    // The live one, and where the second object came in a commit of its own the page that was left for it.
+    assert!(!places.is_empty(), "the value is stored as it is");
+    places.into_iter().for_each(|at| bytes[at] ^= 1);
     fs::write(place.path(DATABASE), &bytes).unwrap();
 
     let server = place.apiserver(".", 0, &[]);
