@@ -29,6 +29,12 @@ impl Endpoints {
         let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
         index.get(&(namespace.to_owned(), service.to_owned())).is_some_and(|slices| slices.values().any(|ready| *ready))
     }
+
+    /// Services of which at least one endpoint is ready.
+    pub(super) fn answering(&self) -> BTreeMap<Service, ()> {
+        let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        index.iter().filter(|(_, slices)| slices.values().any(|ready| *ready)).map(|(service, _)| (service.clone(), ())).collect()
+    }
 }
 
 /// Fills [`Endpoints`] from a watch.

@@ -137,14 +137,15 @@ impl Members {
 
     /// Changes one member in place and tells the readers; nothing happens when it left.
     pub fn modify(&self, name: &str, change: impl FnOnce(&mut Member)) {
-        let known = self.current.send_if_modified(|map| match Arc::make_mut(map).get_mut(name) {
-            Some(member) => {
-                change(member);
-                true
-            }
-            None => false,
+        self.modify_if(name, |member| {
+            change(member);
+            true
         });
-        if known {
+    }
+
+    /// As [`Members::modify`], for a change that says whether there is anything to tell.
+    pub(crate) fn modify_if(&self, name: &str, change: impl FnOnce(&mut Member) -> bool) {
+        if self.current.send_if_modified(|map| Arc::make_mut(map).get_mut(name).is_some_and(change)) {
             self.tell(MemberChange::Cluster(name.to_owned()));
         }
     }

@@ -1,7 +1,11 @@
 //! Watches on one member: one per federated kind, restricted to what carries our label, and one on the
 //! endpoint slices of our Services.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
@@ -33,6 +37,9 @@ use federation_api::keys;
 
 /// URL path of all endpoint slices.
 const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
+
+/// Namespace and name of an object.
+type Name = (String, String);
 
 /// What a store is told.
 enum Told<'a, K> {
@@ -119,7 +126,9 @@ impl Watches {
                     known.into_iter().for_each(|service| writer.apply_watcher_event(&Event::InitApply((*service).clone())));
                 }
             };
-            me.keep(&change, write, name, |m| m.services_synced = true);
+            let state = || known.state().into_iter().map(|s| ((s.namespace().unwrap_or_default(), s.name_any()), s)).collect();
+            let told = |(namespace, name)| MemberChange::Service { cluster: me.cluster.clone(), namespace, name };
+            me.keep(&change, write, state, told, name, |m| &mut m.services_synced);
             let seen = |s: Service| (key(id, &s.metadata), Seen::from_metadata(&s.metadata, &federation));
             me.report(id, epoch, observed(id, change, seen));
         })
@@ -128,7 +137,7 @@ impl Watches {
 
     /// Keeps the index of endpoints until the member leaves.
     pub(crate) async fn endpoints(self, mut writer: endpoints::Writer) {
-        let me = self.clone();
+        let (me, known) = (self.clone(), writer.as_reader());
         let source = |me: &Self, session: &Session| me.source(session, ENDPOINT_SLICES.to_owned());
         let name = |s: &EndpointSlice| {
             let (namespace, service) = service_of(s)?;
@@ -139,26 +148,32 @@ impl Watches {
                 Told::Event(event) => writer.apply_watcher_event(&event),
                 Told::Unreadable(head) => writer.keep(&head.namespace, &head.name),
             };
-            me.keep(&change, write, name, |m| m.endpoints_synced = true);
+            let told = |(namespace, service)| MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service };
+            me.keep(&change, write, || known.answering(), told, name, |m| &mut m.endpoints_synced);
         })
         .await;
     }
 
-    /// Brings a store up to date and tells its readers.
-    fn keep<K: Resource<DynamicType = ()> + Clone>(
+    /// Brings a store up to date and tells its readers. Of a list only what it shows to be different is told, as most
+    /// lists are comparisons that show nothing; all of the member is looked at when its first list makes it known.
+    fn keep<K: Resource<DynamicType = ()> + Clone, V: PartialEq>(
         &self,
         change: &Change<K>,
         mut write: impl FnMut(Told<'_, K>),
+        state: impl Fn() -> BTreeMap<Name, V>,
+        told: impl Fn(Name) -> MemberChange,
         name: impl Fn(&K) -> Option<MemberChange>,
-        listed: fn(&mut Member),
+        synced: fn(&mut Member) -> &mut bool,
     ) {
         match change {
             Change::Listed(listing) => {
+                let before = state();
                 write(Told::Event(Event::Init));
                 listing.objects.iter().for_each(|o| write(Told::Event(Event::InitApply(o.clone()))));
                 listing.unreadable.iter().for_each(|head| write(Told::Unreadable(head)));
                 write(Told::Event(Event::InitDone));
-                self.members.modify(&self.cluster, listed);
+                differing(&before, &state()).into_iter().for_each(|name| self.members.tell(told(name)));
+                self.members.modify_if(&self.cluster, |member| !std::mem::replace(synced(member), true));
             }
             Change::Changed(object) => {
                 write(Told::Event(Event::Apply(object.clone())));
@@ -177,6 +192,12 @@ impl Watches {
             self.mailbox.send(Intake::Observed { cluster: self.cluster.clone(), epoch, kind, observed });
         }
     }
+}
+
+/// Names under which two states hold something else.
+fn differing<V: PartialEq>(before: &BTreeMap<Name, V>, now: &BTreeMap<Name, V>) -> BTreeSet<Name> {
+    let names = before.keys().chain(now.keys());
+    names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()
 }
 
 fn key(kind: KindId, metadata: &ObjectMeta) -> ObjectKey {
@@ -218,63 +239,5 @@ fn observed<K>(id: KindId, change: Change<K>, seen: impl Fn(K) -> (ObjectKey, Se
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::BTreeMap;
-    use std::sync::{
-        Mutex,
-        atomic::{AtomicUsize, Ordering},
-    };
-
-    use http::{Request, Response};
-    use kube::{client::Body, runtime::reflector};
-
-    use super::*;
-
-    const DEMO: &str = r#"{"metadata":{"name":"web","namespace":"demo","uid":"u","resourceVersion":"5","labels":{"kubernetes.io/service-name":"web"},"managedFields":[]},"endpoints":[{"addresses":["192.0.2.1"]}]}"#;
-
-    /// A member whose one object can be read in its first list and in no later one, and whose watches end at once.
-    fn member() -> (Watches, watch::Sender<Option<Session>>, Arc<AtomicUsize>) {
-        let lists = Arc::new(AtomicUsize::new(0));
-        let (counted, seen) = (lists.clone(), Arc::new(Mutex::new(BTreeMap::<String, bool>::new())));
-        let service = tower::service_fn(move |request: Request<Body>| {
-            let query = request.uri().query().unwrap_or_default().to_owned();
-            let (status, body) = if query.contains("watch=true") {
-                (410, String::new())
-            } else {
-                let deep = format!("\"managedFields\":[{{\"fieldsV1\":{}{{}}{}}}]", "{\"a\":".repeat(200), "}".repeat(200));
-                let first = !std::mem::replace(&mut *seen.lock().unwrap().entry(request.uri().path().to_owned()).or_insert(false), true);
-                counted.fetch_add(1, Ordering::SeqCst);
-                let item = if first { DEMO.to_owned() } else { DEMO.replace("\"managedFields\":[]", &deep) };
-                (200, format!(r#"{{"metadata":{{"resourceVersion":"9"}},"items":[{item}]}}"#))
-            };
-            std::future::ready(Response::builder().status(status).body(Body::from(body.into_bytes())).map_err(std::io::Error::other))
-        });
-        let client = kube::Client::new(service, "default");
-        let (sender, session) = watch::channel(Some(Session { epoch: 1, client }));
-        let watches = Watches {
-            cluster: "gondor".into(),
-            federation: "fellowship".into(),
-            session,
-            mailbox: Mailbox::new().0,
-            members: Members::default(),
-            comparison: Duration::from_secs(60),
-        };
-        (watches, sender, lists)
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn promise_1_a_service_that_cannot_be_read_any_more_stays_as_it_is_known() {
-        let (watches, _session, lists) = member();
-        let id = KINDS.iter().position(|kind| kind.kind == "Service").unwrap();
-        let (known, writer) = reflector::store::<Service>();
-        let (slices, endpoints) = (watches.clone(), endpoints::Writer::default());
-        let answers = endpoints.as_reader();
-        tokio::spawn(watches.services(writer, id));
-        tokio::spawn(slices.endpoints(endpoints));
-        tokio::time::sleep(Duration::from_secs(600)).await;
-        assert!(lists.load(Ordering::SeqCst) > 4, "it was listed again");
-        let names: Vec<String> = known.state().iter().map(|s| s.name_any()).collect();
-        assert_eq!(names, ["web"]);
-        assert!(answers.answer("demo", "web"));
-    }
-}
+#[path = "watches_tests.rs"]
+mod tests;
