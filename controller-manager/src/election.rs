@@ -88,7 +88,7 @@ impl Elector {
         let reply = Call::get(&path).send(&self.client, self.settings.renew_deadline).await.map_err(|e| e.to_string())?;
         let (method, target, current) = match reply.status {
             StatusCode::OK => (Method::PUT, &path, serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?),
-            StatusCode::NOT_FOUND => (Method::POST, &collection, Value::Null),
+            _ if reply.is_not_found() => (Method::POST, &collection, Value::Null),
             _ => return Err(reply.message()),
         };
         let version = current["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();

@@ -190,7 +190,7 @@ impl HostConnector {
         let secret = format!("{}/{name}", host.namespace);
         match kube::Api::<Secret>::namespaced(host.client.clone(), &host.namespace).get(name).await {
             Ok(found) => Ok((secret, found.data.unwrap_or_default())),
-            Err(kube::Error::Api(status)) if status.code == 404 => Err(ConnectError::NoSecret { secret }),
+            Err(kube::Error::Api(status)) if status.reason == "NotFound" => Err(ConnectError::NoSecret { secret }),
             Err(error) => Err(ConnectError::Unreadable { secret, why: chain(&error) }),
         }
     }

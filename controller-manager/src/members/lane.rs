@@ -297,9 +297,29 @@ impl Exchange {
         let reply = self.send(Call::get(&key.path())).await?;
         match reply.status {
             StatusCode::OK => Ok(Some(self.seen(key, &parsed(&reply)?))),
-            StatusCode::NOT_FOUND => Ok(None),
+            _ if reply.is_not_found() => Ok(None),
+            // What an API server does not serve it calls a page that is not found, as anything on the way may do too.
+            StatusCode::NOT_FOUND if self.is_unserved(&key.kind().api_version(), key.kind().resource).await? => Ok(None),
             _ => Err(failed(&reply)),
         }
+    }
+
+    /// Whether the member says that it does not serve a resource. That it cannot be asked is a failure.
+    async fn is_unserved(&mut self, api_version: &str, resource: &str) -> Result<bool, Outcome> {
+        let path = match api_version.split_once('/') {
+            None => format!("/api/{api_version}"),
+            Some(_) => {
+                let versions = discovery::versions(&self.read("/apis").await?).map_err(unseen)?;
+                // An API server has other groups than the core one.
+                if versions.len() > 1 && !versions.iter().any(|v| v.api_version == api_version) {
+                    return Ok(true);
+                }
+                format!("/apis/{api_version}")
+            }
+        };
+        let served = self.read(&path).await?;
+        let Some(resources) = served["resources"].as_array().filter(|r| !r.is_empty()) else { return Ok(false) };
+        Ok(!resources.iter().any(|r| r["name"] == resource))
     }
 
     async fn delete(&mut self, key: &ObjectKey, source: &str) -> Result<Outcome, Outcome> {
@@ -322,7 +342,7 @@ impl Exchange {
                     .is_ok_and(|v| !v["metadata"]["deletionTimestamp"].is_null() && has_finalizers(&v));
                 Ok(if waits { Outcome::Deleting } else { Outcome::Gone })
             }
-            StatusCode::NOT_FOUND => Ok(Outcome::Gone),
+            _ if reply.is_not_found() => Ok(Outcome::Gone),
             _ => Err(failed(&reply)),
         }
     }
@@ -334,7 +354,7 @@ impl Exchange {
             let resources = self.read(&version.path()).await?;
             for collection in collections.of(&version, &resources).map_err(unseen)? {
                 if let Some(path) = foreign::path(&collection, namespace, &self.federation)
-                    && let Some(reason) = self.first_foreign(&collection.resource, &path).await?
+                    && let Some(reason) = self.first_foreign(&collection, &path).await?
                 {
                     return Ok(Some(reason));
                 }
@@ -353,14 +373,16 @@ impl Exchange {
         Err(Outcome::Failed { reason, retry_after: reply.retry_after })
     }
 
-    async fn first_foreign(&mut self, resource: &str, path: &str) -> Result<Option<String>, Outcome> {
+    async fn first_foreign(&mut self, collection: &discovery::Collection, path: &str) -> Result<Option<String>, Outcome> {
+        let resource = &*collection.resource;
         let mut pages = Pages::of(path);
         while let Some(page) = pages.next() {
             let reply = self.send(Call::get(&page)).await?;
             match reply.status {
                 StatusCode::OK => {}
                 // It is gone since it was told of, or cannot be listed after all.
-                StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => break,
+                _ if reply.is_not_found() || reply.is_not_allowed() => break,
+                StatusCode::NOT_FOUND if self.is_unserved(&collection.version.api_version, resource).await? => break,
                 StatusCode::FORBIDDEN => return Ok(Some(format!("it may hold {resource}, which the federation may not list there"))),
                 _ => return Err(failed(&reply)),
             }
@@ -393,7 +415,7 @@ impl Exchange {
         let reply = self.send(call).await?;
         match reply.status {
             StatusCode::OK => Ok(Outcome::Kept(reason)),
-            StatusCode::NOT_FOUND => Ok(Outcome::Gone),
+            _ if reply.is_not_found() => Ok(Outcome::Gone),
             _ => Err(failed(&reply)),
         }
     }
@@ -570,6 +592,47 @@ mod tests {
         assert_eq!(reason, "whether others use the namespace cannot be seen, /apis/istio.example.com/v1alpha3: no endpoints");
     }
 
+    fn not_found() -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404})
+    }
+
+    #[tokio::test]
+    async fn issue7_what_a_proxy_cannot_find_is_not_gone() {
+        // What the object's path, the groups and the resources of the group are answered with.
+        let talk = |object: (u16, Value), groups: (u16, Value), resources: (u16, Value)| {
+            exchange_with(move |uri| {
+                Ok(match uri.path() {
+                    "/apis" => groups.clone(),
+                    "/apis/apps/v1" => resources.clone(),
+                    _ => object.clone(),
+                })
+            })
+        };
+        let group = |name: &str| {
+            let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+            json!({"name": name, "versions": [version], "preferredVersion": version})
+        };
+        let groups = |list: &[&str]| (200, json!({"groups": list.iter().map(|name| group(name)).collect::<Vec<_>>()}));
+        let resources = |name: &str| (200, json!({"resources": [{"name": name, "kind": "K", "namespaced": true, "verbs": ["list"]}]}));
+        let (plain, key) = ((404, json!("404 page not found")), ObjectKey { kind: 4, namespace: "demo".into(), name: "web".into() });
+        let apps = groups(&["apps", "batch"]);
+
+        for (mut talk, gone) in [
+            (talk((404, not_found()), plain.clone(), plain.clone()), true),
+            (talk(plain.clone(), plain.clone(), plain.clone()), false),
+            (talk(plain.clone(), apps.clone(), plain.clone()), false),
+            (talk(plain.clone(), apps.clone(), resources("deployments")), false),
+            (talk(plain.clone(), apps.clone(), (200, json!({"resources": []}))), false),
+            (talk(plain.clone(), groups(&[]), plain.clone()), false),
+            // The kind is not served there.
+            (talk(plain.clone(), groups(&["batch"]), plain.clone()), true),
+            (talk(plain, apps, resources("daemonsets")), true),
+        ] {
+            let outcome = talk.delete(&key, "u").await.unwrap_or_else(|outcome| outcome);
+            assert_eq!(matches!(outcome, Outcome::Gone), gone, "{outcome:?}");
+        }
+    }
+
     #[tokio::test]
     async fn issue7_limiter_what_comes_of_a_request_is_told_apart() {
         let mut talk = exchange(|count, _| match count {
@@ -635,7 +698,8 @@ mod tests {
     #[tokio::test]
     async fn d24_a_job_that_comes_before_its_session_waits_for_it() {
         let service = tower::service_fn(|_: http::Request<kube::client::Body>| async {
-            http::Response::builder().status(404).body(kube::client::Body::empty()).map_err(std::io::Error::other)
+            let body = kube::client::Body::from(not_found().to_string().into_bytes());
+            http::Response::builder().status(404).body(body).map_err(std::io::Error::other)
         });
         let client = kube::Client::new(service, "default");
         let (session, receiver) = watch::channel(None);

@@ -108,6 +108,24 @@ impl Reply {
         message.map_or_else(|| format!("HTTP {}", self.status), |m| m.chars().take(1024).collect())
     }
 
+    /// Whether an API server says that what was asked for is not there. A proxy or load balancer on the way answers 404
+    /// as well, and so does an API server for a kind it does not serve: without a `metav1.Status` of this reason nobody
+    /// looked, and nothing follows from it.
+    pub(crate) fn is_not_found(&self) -> bool {
+        self.status == StatusCode::NOT_FOUND && self.has_reason("NotFound")
+    }
+
+    /// Whether an API server says that the resource is there and cannot be asked for in this way.
+    pub(crate) fn is_not_allowed(&self) -> bool {
+        self.status == StatusCode::METHOD_NOT_ALLOWED && self.has_reason("MethodNotAllowed")
+    }
+
+    /// Whether the body is a `metav1.Status` with this reason.
+    fn has_reason(&self, reason: &str) -> bool {
+        let status: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        status["kind"] == "Status" && status["apiVersion"] == "v1" && status["reason"] == reason
+    }
+
     /// Whether the server says that it has too much to do.
     pub(crate) fn is_overload(&self) -> bool {
         matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE | StatusCode::GATEWAY_TIMEOUT)
@@ -173,6 +191,19 @@ mod tests {
         assert!(Call::get("/api/v1/nodes").send(&client(LARGEST), limit).await.is_ok());
         let error = Call::get("/api/v1/nodes").send(&client(LARGEST + 1), limit).await.unwrap_err();
         assert!(error.to_string().contains("length limit exceeded"), "{error}");
+    }
+
+    #[test]
+    fn issue7_only_an_api_server_says_that_something_is_not_there() {
+        let reply = |status, body: &str| Reply { status, retry_after: None, body: body.to_owned().into() };
+        let status = |reason: &str| json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": reason}).to_string();
+        assert!(reply(StatusCode::NOT_FOUND, &status("NotFound")).is_not_found());
+        for body in ["", "404 page not found\n", "<html>404</html>", r#"{"reason": "NotFound"}"#, &status("Forbidden")] {
+            assert!(!reply(StatusCode::NOT_FOUND, body).is_not_found(), "{body}");
+        }
+        assert!(!reply(StatusCode::FORBIDDEN, &status("NotFound")).is_not_found());
+        assert!(reply(StatusCode::METHOD_NOT_ALLOWED, &status("MethodNotAllowed")).is_not_allowed());
+        assert!(!reply(StatusCode::METHOD_NOT_ALLOWED, "").is_not_allowed());
     }
 
     #[test]

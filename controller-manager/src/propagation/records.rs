@@ -142,7 +142,7 @@ impl Records {
         let path = format!("{PATH}/{uid}");
         let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: bytes::Bytes::new() };
         let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
-        if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND { Ok(()) } else { Err(reply.message()) }
+        if reply.status.is_success() || reply.is_not_found() { Ok(()) } else { Err(reply.message()) }
     }
 
     /// Writes batches until the sender is gone; a newer batch wins over what is still to be written.

@@ -79,7 +79,7 @@ impl Writer {
             let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: options.to_string().into() };
             let reply = call.send(&client, TIMEOUT).await.map_err(|e| unanswered(&e))?;
             // The watch tells what became of it.
-            if reply.status.is_success() || reply.status == StatusCode::NOT_FOUND { Ok(None) } else { Err(refused(&reply)) }
+            if reply.status.is_success() || reply.is_not_found() { Ok(None) } else { Err(refused(&reply)) }
         });
     }
 
@@ -133,7 +133,7 @@ async fn patch_object(client: &kube::Client, path: &str, patch: &Value) -> Writt
     let reply = call.send(client, TIMEOUT).await.map_err(|e| unanswered(&e))?;
     match reply.status {
         StatusCode::OK | StatusCode::CREATED => object(&reply),
-        StatusCode::NOT_FOUND => Ok(None),
+        _ if reply.is_not_found() => Ok(None),
         _ => Err(refused(&reply)),
     }
 }

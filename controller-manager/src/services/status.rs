@@ -43,7 +43,7 @@ pub(super) async fn write(client: Client, service: &Service, patch: Value) -> ku
     let api: Api<Service> = Api::namespaced(client, &service.namespace().unwrap_or_default());
     let (name, params) = (service.name_any(), PatchParams::default());
     let written = match api.patch_status(&name, &params, &Patch::Merge(&patch)).await {
-        Err(kube::Error::Api(status)) if status.code == 404 => return Ok(()),
+        Err(kube::Error::Api(status)) if status.reason == "NotFound" => return Ok(()),
         other => other?,
     };
     let Some(metadata) = patch.get("metadata") else { return Ok(()) };
