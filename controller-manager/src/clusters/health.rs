@@ -99,9 +99,12 @@ fn judge(health: Result<Reply, CallError>, identity: Result<Reply, CallError>) -
         Err(error) => return Finding::trouble(error.trouble(), &error.to_string()).into(),
     };
     match identity.status {
-        StatusCode::OK => Answer { finding: Finding::ready(), uid: uid(&identity) },
-        // It let us in, or has too much to do to say more.
-        StatusCode::NOT_FOUND | StatusCode::TOO_MANY_REQUESTS => Finding::ready().into(),
+        StatusCode::OK => match uid(&identity) {
+            Some(uid) => Answer { finding: Finding::ready(), uid: Some(uid) },
+            None => Finding::not_ready("ClusterNotReady", format!("{IDENTITY} was answered without a uid")).into(),
+        },
+        // It has too much to do to say more; who it is has to be known from before.
+        StatusCode::TOO_MANY_REQUESTS => Finding::ready().into(),
         StatusCode::UNAUTHORIZED => {
             let hint = "the token of its secret is not valid there (any more): join the cluster again with kubefed join";
             Finding::not_ready("Unauthorized", format!("it does not accept the federation's credentials: {}; {hint}", identity.message()))
@@ -224,6 +227,11 @@ mod tests {
         assert_eq!(seen(reply(403, ""), reply(200, NAMESPACE)), (Health::Ready, "ClusterReady"), "who may work need not ask for health");
         assert_eq!(seen(reply(200, "ok"), reply(500, "")), (Health::NotReady, "ClusterNotReady"));
         assert_eq!(seen(reply(200, "ok"), reply(429, "")), (Health::Ready, "ClusterReady"), "busy is not away");
+        let gone = r#"{"kind": "Status", "apiVersion": "v1", "reason": "NotFound", "message": "namespaces \"kube-system\" not found"}"#;
+        for body in [gone, "404 page not found"] {
+            assert_eq!(seen(reply(200, "ok"), reply(404, body)), (Health::NotReady, "ClusterNotReady"), "nobody knows who it is");
+        }
+        assert_eq!(seen(reply(200, "ok"), reply(200, "<html>")), (Health::NotReady, "ClusterNotReady"), "a page is no namespace");
         assert_eq!(seen(reply(200, "etcd failed"), reply(200, NAMESPACE)), (Health::NotReady, "ClusterNotReady"));
         assert_eq!(seen(reply(503, ""), reply(200, NAMESPACE)), (Health::Offline, "ClusterNotReachable"));
     }

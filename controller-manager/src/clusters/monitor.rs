@@ -55,6 +55,8 @@ struct Monitor {
     joined: watch::Receiver<Joined>,
     session: watch::Sender<Option<Session>>,
     client: Option<kube::Client>,
+    /// Whether the member said through this client who it is.
+    identified: bool,
     fingerprint: Option<String>,
     verdict: Verdict,
     status: ClusterStatus,
@@ -149,6 +151,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         joined,
         session,
         client: None,
+        identified: false,
         fingerprint: None,
         verdict,
         status: first.status,
@@ -184,6 +187,9 @@ impl Monitor {
                 Change::Health => self.changed(),
             }
             if is_ready {
+                if self.session.borrow().is_none() {
+                    self.open();
+                }
                 self.survey().await;
             }
             self.write_status().await;
@@ -212,10 +218,16 @@ impl Monitor {
         let joined = self.joined.borrow().clone();
         let server = server_url(&joined.spec).unwrap_or_default();
         let Answer { finding, uid } = probe(&client, &server, self.clusters.monitor.timeout).await;
-        let Some(uid) = uid else { return finding };
+        let Some(uid) = uid else {
+            if finding.health == Health::Ready && !self.identified {
+                return Finding::not_ready("ClusterNotReady", "it has too much to do to say which cluster it is; nothing is written before");
+            }
+            return finding;
+        };
         if let Some(wrong) = self.clusters.identities.check(&joined, &uid) {
             return wrong;
         }
+        self.identified = true;
         if noted(&joined).is_none() {
             self.note_identity(&joined, &uid).await;
         }
@@ -264,15 +276,15 @@ impl Monitor {
                 self.problem = None;
                 let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
                 self.client = Some(connection.client.clone());
+                // Another cluster may answer: a session is opened when it said that it is the one.
+                self.identified = false;
+                self.close();
                 if renewed {
                     // Whoever waits for the new ones hears of them as soon as they were tried.
                     self.written = None;
                     tracing::info!(cluster = self.name, "address or credentials changed");
                 }
                 self.clusters.members.modify(&self.name, |m| m.client = Some(connection.client));
-                if self.verdict.finding.health == Health::Ready {
-                    self.open();
-                }
             }
             // The client in hand may still work.
             Err(problem) => {
@@ -289,11 +301,18 @@ impl Monitor {
         self.fingerprint = None;
         if self.client.take().is_some() {
             self.clusters.members.modify(&self.name, |m| m.client = None);
-            if self.session.send_replace(None).is_some() {
-                self.lost = Some(Instant::now());
-            }
+            self.close();
+        }
+    }
+
+    /// Closes the session. Says whether one was open.
+    fn close(&mut self) -> bool {
+        let was_open = self.session.send_replace(None).is_some();
+        if was_open {
+            self.lost = Some(Instant::now());
             self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
         }
+        was_open
     }
 
     /// Tells people about the member's health, or another reason for it.
@@ -319,26 +338,18 @@ impl Monitor {
         let health = self.verdict.finding.health;
         self.tell();
         metrics::gauge!("federation_member_ready", "cluster" => self.name.clone()).set(if health == Health::Ready { 1.0 } else { 0.0 });
-        if health == Health::Ready {
-            self.lost = None;
-            self.clusters.members.modify(&self.name, |m| {
-                m.health = health;
-                m.counts = true;
-            });
-            self.open();
-        } else {
-            self.clusters.members.modify(&self.name, |m| m.health = health);
-            let was_open = self.session.send_replace(None).is_some();
+        self.clusters.members.modify(&self.name, |m| m.health = health);
+        if health != Health::Ready && !self.close() {
+            // Whoever waits to hear of it does not wait any longer.
             self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
-            if was_open {
-                self.lost = Some(Instant::now());
-            }
         }
     }
 
     /// Opens a session: watches start anew and the lane takes jobs.
     fn open(&mut self) {
         let Some(client) = self.client.clone() else { return };
+        self.lost = None;
+        self.clusters.members.modify(&self.name, |m| m.counts = true);
         let epoch = EPOCH.fetch_add(1, Ordering::Relaxed);
         self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: Some(epoch) });
         self.session.send_replace(Some(Session { epoch, client }));

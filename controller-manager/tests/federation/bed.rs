@@ -268,6 +268,8 @@ pub(crate) struct Bed {
     pub(crate) federation: Api,
     pub(crate) gondor: Api,
     pub(crate) rohan: Api,
+    /// Gondor under another name and over another link, for who joins it.
+    pub(crate) twin: Api,
     config: Config,
     running: Option<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
 }
@@ -293,9 +295,11 @@ impl Bed {
 
     /// Two members, both joined, without controllers yet.
     pub(crate) async fn new(config: Config) -> Self {
+        let gondor = Api::start(Profile::Member).await;
         let bed = Self {
             federation: Api::start(Profile::Federation).await,
-            gondor: Api::start(Profile::Member).await,
+            twin: Api { link: Arc::default(), ..gondor.clone() },
+            gondor,
             rohan: Api::start(Profile::Member).await,
             config,
             running: None,
@@ -314,8 +318,7 @@ impl Bed {
     /// As [`Bed::run`], with another client of the federation.
     pub(crate) fn run_through(&mut self, federation: kube::Client) {
         let shutdown = CancellationToken::new();
-        // The twin is gondor under another name, for who joins it.
-        let named = [("gondor", &self.gondor), ("rohan", &self.rohan), ("twin", &self.gondor)];
+        let named = [("gondor", &self.gondor), ("rohan", &self.rohan), ("twin", &self.twin)];
         let members = named.into_iter().map(|(name, api)| (name.to_owned(), api.clone())).collect();
         let work = run_with(self.config.clone(), federation, Arc::new(Members(members)), shutdown.clone());
         self.running = Some((shutdown, tokio::spawn(work)));

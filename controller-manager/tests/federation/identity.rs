@@ -33,11 +33,25 @@ async fn d16_the_same_cluster_under_a_second_name_is_not_ready_and_gets_nothing(
     bed.federation.create(CLUSTERS, cluster("twin")).await;
     until_not_ready(&bed, "twin", "SameClusterAs").await;
     assert_eq!(of(&bed.federation.get(&format!("{CLUSTERS}/twin")).await.unwrap()), None);
+    bed.namespace().await;
+    let made = bed.federation.create(MAPS, config_map("ring")).await;
+    let applied = |record: &Value, name: &str| record["spec"]["clusters"][name]["state"] == "Applied";
+    let record = format!("{RECORDS}/{}", made["metadata"]["uid"].as_str().unwrap());
+    bed.federation.until(&record, |r| r.is_some_and(|r| applied(r, "gondor") && applied(r, "rohan"))).await;
+    let placed = bed.federation.get(&record).await.unwrap();
+    assert!(placed["spec"]["clusters"]["twin"]["applied"].as_str().unwrap_or_default().is_empty(), "{placed}");
+    assert_eq!(bed.twin.writes(), 0, "nothing is written under the second name");
 
     // The address of gondor leads to another cluster than was joined.
     let other = json!({"metadata": {"annotations": {"federation.kubernetes.io/cluster-uid": "another"}}});
     bed.federation.merge(&format!("{CLUSTERS}/gondor"), other).await;
     until_not_ready(&bed, "gondor", "AnotherCluster").await;
+    let writes = bed.gondor.writes();
+    let made = bed.federation.create(MAPS, config_map("palantir")).await;
+    let record = format!("{RECORDS}/{}", made["metadata"]["uid"].as_str().unwrap());
+    bed.federation.until(&record, |r| r.is_some_and(|r| applied(r, "rohan"))).await;
+    assert_eq!(bed.gondor.get(&format!("{MAPS}/palantir")).await, None);
+    assert_eq!((bed.gondor.writes(), bed.twin.writes()), (writes, 0), "nothing is written to another cluster");
 }
 
 #[tokio::test]
