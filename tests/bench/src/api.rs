@@ -1,35 +1,38 @@
-//! Requests to one API server.
+//! Requests to one API server: how many a second, and what each costs it.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use futures::{AsyncBufReadExt, TryStreamExt};
-use http::{Method, Request};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
 use kit::Etcd;
 
-use crate::client::{config_map, send};
-use crate::measure::{calls, resident};
+use crate::client::config_map;
+use crate::lists;
+use crate::measure::{Calls, calls, worked, resident};
 use crate::report::{Report, progress};
 use crate::servers::{self, Subject};
+use crate::wire::{Ask, Pool, Wire};
 
-const PATH: &str = "/api/v1/namespaces/bench/configmaps";
+pub(crate) const PATH: &str = "/api/v1/namespaces/bench/configmaps";
 
 #[derive(clap::Args)]
 pub(crate) struct Size {
     /// ConfigMaps to create; LIST reads them all
-    #[arg(long, default_value_t = 3000)]
-    objects: usize,
+    #[arg(long, default_value_t = 4000)]
+    pub(crate) objects: usize,
     /// Connections at once
     #[arg(long, default_value_t = 32)]
     connections: usize,
     /// Objects read one by one
-    #[arg(long, default_value_t = 10_000)]
+    #[arg(long, default_value_t = 20_000)]
     gets: usize,
-    /// Lists
-    #[arg(long, default_value_t = 60)]
-    lists: usize,
-    /// Watchers at once
+    /// Lists of each form
+    #[arg(long, default_value_t = 100)]
+    pub(crate) lists: usize,
+    /// Watchers at once, each on a connection of its own
     #[arg(long, default_value_t = 200)]
     watchers: usize,
     /// Changes that each watcher sees
@@ -52,48 +55,76 @@ pub(crate) async fn run(fcp: &Path, with_peer: bool, size: &Size) -> Result<Repo
 async fn measure(subject: &Subject, size: &Size, report: &mut Report) -> Result<()> {
     progress(&format!("measuring {}", subject.name));
     let name = subject.name;
-    let workers = size.connections;
     report.add(name, "start to ready", subject.start.as_secs_f64() * 1e3, "ms");
     report.add(name, "memory idle", resident(subject.pid)?, "MB");
+    let wire = Wire::new(&subject.url, subject.token)?;
+    let pool = Pool::new(wire.clone());
     let namespace = r#"{"apiVersion":"v1","kind":"Namespace","metadata":{"name":"bench"}}"#;
-    send(&subject.client, Method::POST, "/api/v1/namespaces", namespace).await.context("creating the namespace")?;
+    pool.send(Ask::post("/api/v1/namespaces", namespace)).await.context("creating the namespace")?;
 
-    let client = subject.client.clone();
-    let create = calls(size.objects, workers, move |i| {
-        let client = client.clone();
-        async move { send(&client, Method::POST, PATH, config_map(&format!("c{i}"))).await.map(drop) }
-    })
-    .await
-    .context("create")?;
+    let ask = |i| Ask::post(PATH, config_map(&format!("c{i}")));
+    let (create, cost) = asked(subject, &pool, size.objects, size.connections, ask, None).await.context("create")?;
     report.add(name, "create", create.per_second, "1/s");
     report.add(name, "create p99", create.p99_ms, "ms");
+    cost.report(report, name, "create");
 
-    let client = subject.client.clone();
-    let get = calls(size.gets, workers, move |_| {
-        let client = client.clone();
-        async move { send(&client, Method::GET, &format!("{PATH}/c7"), "").await.map(drop) }
-    })
-    .await
-    .context("get")?;
+    let path = format!("{PATH}/c7");
+    let one = pool.send(Ask::get(&path)).await?.body;
+    ensure!(one.starts_with(b"{") && one.windows(11).any(|w| w == br#""name":"c7""#), "{path} is not whole");
+    let (get, cost) = asked(subject, &pool, size.gets, size.connections, move |_| Ask::get(&path), Some(one.len())).await.context("get")?;
     report.add(name, "get", get.per_second, "1/s");
     report.add(name, "get p99", get.p99_ms, "ms");
+    cost.report(report, name, "get");
 
-    let client = subject.client.clone();
-    let list = calls(size.lists, 4, move |_| {
-        let client = client.clone();
+    lists::measure(subject, &pool, size, report).await?;
+    drop(pool);
+    fan_out(subject, &wire, size, report).await.context("watch")
+}
+
+/// CPU time of each call, in microseconds.
+pub(crate) struct Cost {
+    pub(crate) server: f64,
+    pub(crate) etcd: Option<f64>,
+}
+
+impl Cost {
+    pub(crate) fn report(&self, report: &mut Report, subject: &'static str, what: &str) {
+        report.add(subject, format!("{what}, CPU"), self.server, "µs");
+        if let Some(etcd) = self.etcd {
+            report.add(subject, format!("{what}, CPU of etcd"), etcd, "µs");
+        }
+    }
+}
+
+/// CPU time that a subject and its etcd have used.
+fn used(subject: &Subject) -> Result<(Duration, Option<Duration>)> {
+    Ok((worked(subject.pid)?, subject.etcd.map(worked).transpose()?))
+}
+
+/// Asks many times; each answer must have `length` bytes, if that is known.
+pub(crate) async fn asked(
+    subject: &Subject,
+    pool: &Arc<Pool>,
+    count: usize,
+    workers: usize,
+    ask: impl Fn(usize) -> Ask + Send + Sync + 'static,
+    length: Option<usize>,
+) -> Result<(Calls, Cost)> {
+    let (pool, before) = (pool.clone(), used(subject)?);
+    let done = calls(count, workers, move |i| {
+        let (pool, ask) = (pool.clone(), ask(i));
         async move {
-            let bytes = send(&client, Method::GET, &format!("{PATH}?resourceVersion=0"), "").await?;
-            ensure!(bytes > 100, "an empty list");
+            let got = pool.send(ask).await?.body.len();
+            // Resource versions and ages differ by some digits.
+            ensure!(length.is_none_or(|length| got.abs_diff(length) <= length / 50), "{got} bytes instead of about {length:?}");
             Ok(())
         }
     })
-    .await
-    .context("list")?;
-    report.add(name, "list", list.per_second, "1/s");
-
-    report.add(name, "watch events", fan_out(subject, size).await.context("watch")?, "1/s");
-    report.add(name, "memory loaded", resident(subject.pid)?, "MB");
-    Ok(())
+    .await?;
+    let after = used(subject)?;
+    let each = |before: Duration, after: Duration| (after.saturating_sub(before)).as_secs_f64() * 1e6 / count as f64;
+    let cost = Cost { server: each(before.0, after.0), etcd: before.1.zip(after.1).map(|(before, after)| each(before, after)) };
+    Ok((done, cost))
 }
 
 /// The floor of every API server over etcd: the same bodies, put into it without one.
@@ -102,6 +133,7 @@ async fn measure_etcd(dir: &Path, size: &Size, report: &mut Report) -> Result<()
     progress(&format!("measuring {name}"));
     let etcd = Etcd::start(&dir.join("alone"), true)?;
     let client = etcd_client::Client::connect([etcd.url()], None).await?;
+    let before = worked(etcd.id())?;
     let put = calls(size.objects, size.connections, move |i| {
         let mut client = client.kv_client();
         async move { client.put(format!("/bench/c{i}"), config_map(&format!("c{i}")), None).await.map(drop).map_err(Into::into) }
@@ -109,41 +141,51 @@ async fn measure_etcd(dir: &Path, size: &Size, report: &mut Report) -> Result<()
     .await?;
     report.add(name, "create", put.per_second, "1/s");
     report.add(name, "create p99", put.p99_ms, "ms");
+    let used = worked(etcd.id())?.saturating_sub(before);
+    report.add(name, "create, CPU of etcd", used.as_secs_f64() * 1e6 / size.objects as f64, "µs");
     report.add(name, "memory loaded", resident(etcd.id())?, "MB");
     Ok(())
 }
 
-/// Events a second that many watchers see together while one object changes again and again.
-async fn fan_out(subject: &Subject, size: &Size) -> Result<f64> {
-    send(&subject.client, Method::POST, PATH, config_map("watched")).await?;
-    let path = format!("{PATH}?watch=1&fieldSelector=metadata.name%3Dwatched");
+/// Events that many watchers see together while one object changes again and again: a second, and a second of the
+/// server's CPU time.
+async fn fan_out(subject: &Subject, wire: &Wire, size: &Size, report: &mut Report) -> Result<()> {
+    let pool = Pool::new(wire.clone());
+    pool.send(Ask::post(PATH, config_map("watched"))).await?;
     let mut tasks = vec![];
     for _ in 0..size.watchers {
-        let stream = subject.client.request_stream(Request::get(&path).body(vec![])?).await?;
-        let changes = size.changes;
-        tasks.push(tokio::spawn(async move {
-            let mut lines = std::pin::pin!(stream.lines());
-            let mut seen = 0;
-            while seen < changes {
-                match lines.try_next().await? {
-                    Some(line) if line.starts_with(r#"{"type":"MODIFIED""#) => seen += 1,
-                    Some(_) => {}
-                    None => anyhow::bail!("a watch ended after {seen} events"),
-                }
-            }
-            Ok::<_, anyhow::Error>(())
-        }));
+        let ask = Ask::get(format!("{PATH}?watch=1&fieldSelector=metadata.name%3Dwatched"));
+        tasks.push(tokio::spawn(follow(wire.stream(ask).await?, size.changes)));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
-    let start = Instant::now();
+    let (start, before) = (Instant::now(), used(subject)?);
     for i in 0..size.changes {
-        let body = serde_json::json!({"data": {"text": format!("change {i} {}", "0123456789abcdef".repeat(30))}}).to_string();
-        let request =
-            Request::patch(format!("{PATH}/watched")).header("content-type", "application/merge-patch+json").body(body.into_bytes())?;
-        subject.client.request_text(request).await?;
+        let body = serde_json::json!({"data": {"text": format!("change {i} {}", "0123456789abcdef".repeat(24))}}).to_string();
+        pool.send(Ask::merge(format!("{PATH}/watched"), body)).await?;
     }
     for task in tasks {
         tokio::time::timeout(Duration::from_secs(60), task).await.context("waiting for the last event")???;
     }
-    Ok((size.watchers * size.changes) as f64 / start.elapsed().as_secs_f64())
+    let events = (size.watchers * size.changes) as f64;
+    report.add(subject.name, "watch events", events / start.elapsed().as_secs_f64(), "1/s");
+    let cost = used(subject)?.0.saturating_sub(before.0).as_secs_f64();
+    report.add(subject.name, "watch events for a second of CPU", events / cost.max(0.01), "1/s");
+    Ok(())
+}
+
+/// Reads whole events until an object has changed so many times.
+async fn follow(mut stream: Incoming, changes: usize) -> Result<()> {
+    let (mut seen, mut line) = (0, Vec::new());
+    while seen < changes {
+        let Some(frame) = stream.frame().await else { anyhow::bail!("a watch ended after {seen} events") };
+        let Ok(data) = frame?.into_data() else { continue };
+        for part in data.split_inclusive(|byte| *byte == b'\n') {
+            line.extend_from_slice(part);
+            if line.ends_with(b"\n") {
+                seen += usize::from(line.starts_with(br#"{"type":"MODIFIED""#) && line.ends_with(b"}}\n"));
+                line.clear();
+            }
+        }
+    }
+    Ok(())
 }

@@ -28,11 +28,11 @@ pub(crate) async fn send(client: &Client, method: Method, path: &str, body: impl
     }
 }
 
-/// A ConfigMap with about half a kilobyte of data.
+/// A ConfigMap of about 0.4 KB.
 pub(crate) fn config_map(name: &str) -> String {
     serde_json::json!({
         "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name, "labels": {"bench": "yes"}},
-        "data": {"text": "0123456789abcdef".repeat(32)},
+        "data": {"text": "0123456789abcdef".repeat(24)},
     })
     .to_string()
 }

@@ -8,11 +8,13 @@ mod client;
 mod engines;
 mod hollow;
 mod manager;
+mod lists;
 mod measure;
 mod propagate;
 mod report;
 mod servers;
 mod spread;
+mod wire;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

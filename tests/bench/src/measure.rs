@@ -1,4 +1,4 @@
-//! Rates and latencies of many calls by a fixed number of workers; memory of processes.
+//! Rates and latencies of many calls by a fixed number of workers; memory and CPU time of processes.
 
 use std::future::Future;
 use std::sync::Arc;

@@ -19,8 +19,8 @@ pub(crate) struct Report {
 }
 
 impl Report {
-    pub(crate) fn add(&mut self, subject: &str, what: &str, value: f64, unit: &'static str) {
-        self.figures.push(Figure { subject: subject.to_owned(), what: what.to_owned(), value, unit });
+    pub(crate) fn add(&mut self, subject: &str, what: impl Into<String>, value: f64, unit: &'static str) {
+        self.figures.push(Figure { subject: subject.to_owned(), what: what.into(), value, unit });
     }
 
     fn unique<'a, T: PartialEq + Copy>(&'a self, key: impl Fn(&'a Figure) -> T) -> Vec<T> {

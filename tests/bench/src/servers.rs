@@ -20,6 +20,8 @@ pub(crate) struct Subject {
     pub(crate) url: String,
     pub(crate) token: &'static str,
     pub(crate) pid: u32,
+    /// Its etcd, where it has one.
+    pub(crate) etcd: Option<u32>,
     /// From start to the first ready answer.
     pub(crate) start: Duration,
     _processes: Processes,
@@ -63,8 +65,17 @@ async fn ours(name: &'static str, fcp: &Path, dir: &Path, storage: &[&str], etcd
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
     let start = start.elapsed();
-    let pid = server.id();
-    Ok(Subject { name, client, url, token: TOKEN, pid, start, _processes: Processes::Ours { _server: server, _etcd: etcd } })
+    let (pid, etcd_pid) = (server.id(), etcd.as_ref().map(Etcd::id));
+    Ok(Subject {
+        name,
+        client,
+        url,
+        token: TOKEN,
+        pid,
+        etcd: etcd_pid,
+        start,
+        _processes: Processes::Ours { _server: server, _etcd: etcd },
+    })
 }
 
 /// kube-apiserver with its own etcd, which writes to the disk before it answers.
@@ -77,6 +88,7 @@ pub(crate) fn peer(dir: &Path) -> Result<Subject> {
         url: server.url(),
         token: server.token(),
         pid: server.id(),
+        etcd: Some(server.etcd().id()),
         start: server.ready_after(),
         _processes: Processes::Peer { _server: server },
     })

@@ -27,7 +27,7 @@ pub struct ApiServer {
     dir: PathBuf,
     _controllers: Option<Running>,
     server: Running,
-    _etcd: Etcd,
+    etcd: Etcd,
     ready_after: Duration,
 }
 
@@ -65,7 +65,7 @@ impl ApiServer {
         server.wait_until(Duration::from_secs(90), ready)?;
         let ready_after = start.elapsed();
         let controllers = if options.controllers { Some(start_controllers(dir, &kubeconfig)?) } else { None };
-        Ok(Self { port, dir: dir.to_owned(), _controllers: controllers, server, _etcd: etcd, ready_after })
+        Ok(Self { port, dir: dir.to_owned(), _controllers: controllers, server, etcd, ready_after })
     }
 
     /// `https://127.0.0.1:port`; its certificate is self-signed.
@@ -91,6 +91,11 @@ impl ApiServer {
     /// Process id of kube-apiserver, to measure it.
     pub fn id(&self) -> u32 {
         self.server.id()
+    }
+
+    /// Where it stores.
+    pub fn etcd(&self) -> &Etcd {
+        &self.etcd
     }
 
     /// From the start of kube-apiserver, with etcd up, to its first ready answer.
