@@ -2,6 +2,7 @@
 
 mod age;
 mod cell;
+mod cells;
 mod columns;
 mod render;
 #[cfg(test)]
@@ -10,8 +11,9 @@ mod tests;
 use serde_json::Value;
 
 pub use self::age::human_duration;
+pub use self::cells::{Cell, Cells};
 pub use self::columns::columns_for;
-pub use self::render::{IncludeObject, ListMeta, partial_metadata, partial_metadata_list, table};
+pub use self::render::{CLOSE, IncludeObject, ListMeta, Shown, open_metadata_list, open_table};
 
 /// One column of a table.
 #[derive(Clone, Copy, Debug)]
@@ -24,8 +26,8 @@ pub struct Column {
     pub format: &'static str,
     /// 0 is always shown, 1 with `-o wide`.
     pub priority: i32,
-    /// The cell of an object. `now` is the current time in seconds since the epoch, for ages.
-    pub cell: fn(object: &Value, now: i64) -> Value,
+    /// The cell of an object.
+    pub cell: fn(object: &Value) -> Cell,
 }
 
 /// The columns of a resource.

@@ -24,7 +24,7 @@ pub(super) async fn create(call: Call<'_>, request_body: RequestBody) -> Result<
     let weight = bytes.len();
     let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
     let stored = store_new(call, decoded.value, weight, &write, false).await?;
-    Ok(with_warnings(stored.answer(call, StatusCode::CREATED)?, &decoded.warnings))
+    Ok(with_warnings(stored.answer(call, StatusCode::CREATED).await?, &decoded.warnings))
 }
 
 /// What was stored, or would have been.
@@ -36,9 +36,9 @@ pub(super) enum Stored {
 }
 
 impl Stored {
-    pub(super) fn answer(&self, call: Call<'_>, code: StatusCode) -> Result<Response<Body>, ApiError> {
+    pub(super) async fn answer(&self, call: Call<'_>, code: StatusCode) -> Result<Response<Body>, ApiError> {
         match self {
-            Self::Object(object) => encode::object(call, code, object),
+            Self::Object(object) => encode::object(call, code, object).await,
             Self::DryRun(value) => encode::value(call, code, value),
         }
     }

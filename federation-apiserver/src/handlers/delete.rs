@@ -125,7 +125,7 @@ pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<
     admission::delete(resource, &call.info.name)?;
     let pending = if wanted.cascade { StatusCode::ACCEPTED } else { StatusCode::OK };
     match delete_object(call.entry, call.namespace(), &call.info.name, &wanted).await? {
-        Deleted::Gone(object) if resource.strategy.returns_deleted() => encode::object(call, StatusCode::OK, &object),
+        Deleted::Gone(object) if resource.strategy.returns_deleted() => encode::object(call, StatusCode::OK, &object).await,
         Deleted::Gone(object) => {
             let mut details = json!({"name": object.head.name(), "kind": resource.plural, "uid": object.head.uid()});
             if !resource.group.is_empty() {
@@ -134,7 +134,7 @@ pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<
             Ok(encode::written(success(&details), &object))
         }
         Deleted::Unreadable => Ok(success(&json!({"name": call.info.name, "kind": resource.plural}))),
-        Deleted::Pending(object) => encode::object(call, pending, &object),
+        Deleted::Pending(object) => encode::object(call, pending, &object).await,
         Deleted::DryRun(value) => encode::value(call, StatusCode::OK, &value),
     }
 }

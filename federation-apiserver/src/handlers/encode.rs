@@ -1,15 +1,16 @@
-//! Objects as answers: the stored bytes, or a form of them the client asked for.
+//! Objects as answers: the stored bytes, or a form of them the client asked for, compressed where that is worth it.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use machinery::status::ApiError;
-use machinery::table::{self, IncludeObject, ListMeta};
 use serde_json::{Value, json};
 
 use super::Call;
-use super::accept::{self, Form};
+use super::gzip::{self, Identity};
+use super::projection::Projection;
 use crate::audit::Written;
 use crate::registry::resource::Resource;
 use crate::server::response::{self, Body};
@@ -17,11 +18,21 @@ use crate::storage::object::Object;
 use crate::storage::store::Listing;
 
 /// One stored object.
-pub(super) fn object(call: Call<'_>, code: StatusCode, object: &Object) -> Result<Response<Body>, ApiError> {
-    let response = match accept::form(call.headers)? {
-        Form::Objects => response::json_bytes(code, Body::Full(object.bytes.clone())),
-        form => value_as(call, form, code, &object.value()?)?,
+pub(super) async fn object(call: Call<'_>, code: StatusCode, object: &Arc<Object>) -> Result<Response<Body>, ApiError> {
+    let mut identity = Identity::wanted(call);
+    let bytes = match Projection::of(call)? {
+        None => {
+            identity.iter_mut().for_each(|identity| identity.add(object, &[]));
+            object.bytes.clone()
+        }
+        Some(projection) => {
+            // The age in a table is of now, so nobody asks for these very bytes again.
+            identity.iter_mut().for_each(Identity::unique);
+            let shown = Arc::clone(object);
+            call.work(projection.weight(object), move || projection.one(&shown, now())).await?
+        }
     };
+    let response = respond(call, code, Bytes::new(), [bytes].into(), identity).await?;
     Ok(if call.info.verb == "get" { response } else { written(response, object) })
 }
 
@@ -33,33 +44,16 @@ pub(super) fn written(mut response: Response<Body>, object: &Object) -> Response
 
 /// One object that is not stored (dry run, scale, last state).
 pub(super) fn value(call: Call<'_>, code: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
-    value_as(call, accept::form(call.headers)?, code, value)
-}
-
-fn value_as(call: Call<'_>, form: Form, code: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
-    Ok(match form {
-        Form::Objects => response::json(code, value),
-        Form::Partial => response::json(code, &table::partial_metadata(value)),
-        Form::Table => {
-            let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
-            let meta = ListMeta { resource_version: version, ..ListMeta::default() };
-            response::json(code, &as_table(call, std::slice::from_ref(value), meta, true)?)
-        }
+    Ok(match Projection::of(call)? {
+        None => response::json(code, value),
+        Some(projection) => response::json_bytes(code, Body::Full(projection.value(value, now()))),
     })
 }
 
-/// A table of some objects.
-pub(super) fn as_table(call: Call<'_>, objects: &[Value], meta: ListMeta<'_>, headers: bool) -> Result<Value, ApiError> {
-    let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
-    let columns = table::columns_for(call.resource().group, call.resource().kind);
-    Ok(table::table(&columns, objects, include, meta, headers, jiff::Timestamp::now().as_second()))
-}
-
-/// A list. Tables and metadata are made of the objects that can be decoded: another must not hide them.
+/// A list.
 pub(super) async fn list(call: Call<'_>, listing: Listing) -> Result<Response<Body>, ApiError> {
-    let form = accept::form(call.headers)?;
-    let resource = call.resource();
-    if form == Form::Objects {
+    let mut identity = Identity::wanted(call);
+    let Some(projection) = Projection::of(call)? else {
         let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
         if let Some(token) = listing.continue_token {
             metadata["continue"] = token.into();
@@ -67,26 +61,47 @@ pub(super) async fn list(call: Call<'_>, listing: Listing) -> Result<Response<Bo
         if let Some(n) = listing.remaining {
             metadata["remainingItemCount"] = n.into();
         }
-        let items = listing.items.iter().map(|item| item.bytes.clone());
-        return Ok(response::json_bytes(StatusCode::OK, Body::chunks(list_parts(resource, &metadata, items))));
-    }
-    let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
-    let size = listing.items.iter().map(|o| o.bytes.len()).sum();
-    let made = call.work(size, move || {
-        let version = listing.revision.to_string();
-        let token = listing.continue_token.unwrap_or_default();
-        let meta = ListMeta { resource_version: &version, continue_token: &token, remaining: listing.remaining };
-        let objects: Vec<Value> = listing.items.iter().filter_map(|o| o.readable(resource.plural)).collect();
-        let value = match form {
-            Form::Partial => table::partial_metadata_list(&objects, meta),
-            _ => {
-                let columns = table::columns_for(resource.group, resource.kind);
-                table::table(&columns, &objects, include, meta, true, jiff::Timestamp::now().as_second())
-            }
-        };
-        response::json(StatusCode::OK, &value)
+        if let Some(identity) = &mut identity {
+            listing.items.iter().for_each(|object| identity.add(object, &[]));
+        }
+        let mut parts = list_parts(call.resource(), &metadata, listing.items.iter().map(|item| item.bytes.clone()));
+        let head = parts.pop_front().unwrap_or_default();
+        return respond(call, StatusCode::OK, head, parts, identity).await;
+    };
+    let weight = listing.items.iter().map(|object| projection.weight(object)).sum();
+    let made = call.work(weight, move || {
+        let mut parts = projection.list(&listing, now(), identity.as_mut());
+        (parts.pop_front().unwrap_or_default(), parts, identity)
     });
-    made.await
+    let (head, parts, identity) = made.await?;
+    respond(call, StatusCode::OK, head, parts, identity).await
+}
+
+/// An answer of a beginning and what follows, compressed where the client takes that and it is large. `identity` is that
+/// of what follows.
+async fn respond(
+    call: Call<'_>,
+    code: StatusCode,
+    head: Bytes,
+    mut parts: VecDeque<Bytes>,
+    identity: Option<Identity>,
+) -> Result<Response<Body>, ApiError> {
+    let size = head.len() + parts.iter().map(Bytes::len).sum::<usize>();
+    if let Some(identity) = identity.filter(|_| size > gzip::THRESHOLD) {
+        let weight = if identity.is_known() { 0 } else { size };
+        let body = call.work(weight, move || gzip::compress(&identity, &head, &parts)).await?;
+        return Ok(gzip::marked(response::json_bytes(code, Body::chunks(body))));
+    }
+    if head.is_empty() && parts.len() == 1 {
+        return Ok(response::json_bytes(code, Body::Full(parts.pop_front().unwrap_or_default())));
+    }
+    parts.push_front(head);
+    Ok(response::json_bytes(code, Body::chunks(parts)))
+}
+
+/// Seconds since the epoch.
+pub(super) fn now() -> i64 {
+    jiff::Timestamp::now().as_second()
 }
 
 /// The head of a list, the encoded objects, and commas between them.

@@ -5,10 +5,12 @@ mod body;
 mod create;
 mod delete;
 mod encode;
+mod gzip;
 mod list;
 mod options;
 mod patch;
 mod prepare;
+mod projection;
 mod scale;
 mod update;
 mod watch;
@@ -169,7 +171,7 @@ impl Owned {
 async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let at = options::read_at(call.query)?;
     let object = call.store().get(call.namespace(), &call.info.name, at).await?.ok_or_else(|| call.not_found())?;
-    encode::object(call, StatusCode::OK, &object)
+    encode::object(call, StatusCode::OK, &object).await
 }
 
 /// Characters all warnings of an answer may have together, and to how many each is cut when they have more:

@@ -97,7 +97,7 @@ pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Optio
     });
     let stored = stored.await?;
     let warnings = std::mem::take(&mut *warnings.lock().unwrap_or_else(std::sync::PoisonError::into_inner));
-    Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &warnings))
+    Ok(with_warnings(stored.answer(call, StatusCode::OK).await?, &warnings))
 }
 
 /// A patch that makes something of the wrong type is invalid rather than unreadable.
@@ -216,7 +216,7 @@ async fn apply_patch(
             Err(e) if attempt < TRIES && matches!(e.reason, "AlreadyExists" | "NotFound") && e.details["name"] == json!(call.info.name) => {
             }
             Err(e) => return Err(e),
-            Ok((stored, code)) => return Ok(with_warnings(stored.answer(call, code)?, &decoded.warnings)),
+            Ok((stored, code)) => return Ok(with_warnings(stored.answer(call, code).await?, &decoded.warnings)),
         }
     }
     Err(call.not_found())

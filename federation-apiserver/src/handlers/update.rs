@@ -29,7 +29,7 @@ pub(super) async fn update(call: Call<'_>, request_body: RequestBody, part: Opti
     let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
     let new = named(call, decoded.value)?;
     let stored = change(call, part, weight, &write, false, move |_| Ok(new.clone())).await?;
-    Ok(with_warnings(stored.answer(call, StatusCode::OK)?, &decoded.warnings))
+    Ok(with_warnings(stored.answer(call, StatusCode::OK).await?, &decoded.warnings))
 }
 
 /// The object's name must be the one in the path.

@@ -1,5 +1,6 @@
 //! WATCH: lines of JSON, each encoded once and shared by all who watch.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -7,15 +8,16 @@ use bytes::{BufMut, Bytes, BytesMut};
 use futures::StreamExt;
 use http::{HeaderValue, Response, StatusCode, header};
 use machinery::status::ApiError;
-use machinery::table::{self, IncludeObject, ListMeta};
 use serde_json::{Value, json};
 
-use super::accept::{self, Form};
-use super::{Call, options};
+use super::projection::Projection;
+use super::{Call, encode, options};
+use crate::auth::UserInfo;
+use crate::server::cpu;
 use crate::server::metrics;
 use crate::server::response::{self, Body};
 use crate::storage::StorageError;
-use crate::storage::event::{EventKind, WatchEvent};
+use crate::storage::event::WatchEvent;
 
 /// Without `timeoutSeconds` a watch lasts between one and two times this long, so that watches of
 /// many clients do not end together; the numbers are kube-apiserver's.
@@ -24,7 +26,7 @@ const MIN_TIMEOUT: Duration = Duration::from_secs(1800);
 const BATCH: usize = 32 * 1024;
 
 pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
-    let form = accept::form(call.headers)?;
+    let encoder = Arc::new(Encoder::of(call)?);
     let filter = options::filter(call)?;
     let wanted = options::watch_options(call.query)?;
     let timeout = match call.query.number("timeoutSeconds")? {
@@ -46,7 +48,6 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
             return if matches!(e.code, 410 | 504) { Ok(stream(futures::stream::iter([error_line(&e)]).boxed())) } else { Err(e) };
         }
     };
-    let encode = encoder(call, form)?;
     let stopping = call.server.stopping.clone();
     let end = async move {
         tokio::select! {
@@ -59,9 +60,12 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
     let sent = metrics::watch_events(resource.group, resource.version, resource.plural);
     let lines = events.take_until(end).filter_map(move |event| {
         let _ = &open;
-        let line = encode(&event);
-        sent.increment(line.iter().len() as u64);
-        std::future::ready(line)
+        let (encoder, sent) = (Arc::clone(&encoder), sent.clone());
+        async move {
+            let line = encoder.line(event).await;
+            sent.increment(line.iter().len() as u64);
+            line
+        }
     });
     Ok(stream(lines.ready_chunks(64).flat_map(|lines| futures::stream::iter(join(lines))).boxed()))
 }
@@ -97,39 +101,33 @@ fn line(kind: &str, object: &Value) -> Bytes {
     Bytes::from(format!("{}\n", json!({"type": kind, "object": object})))
 }
 
-type Encoder = Box<dyn Fn(&WatchEvent) -> Option<Bytes> + Send + Sync>;
+/// How events become lines. Those of objects are encoded once and shared; tables and metadata are put around bytes that
+/// are. Of an object that cannot be decoded tables tell nothing.
+enum Encoder {
+    Objects { version: String, kind: &'static str },
+    Projected { projection: Projection, headers: AtomicBool, user: UserInfo },
+}
 
-/// How events become lines: shared ones for objects, made one by one for tables and metadata. Of an object that cannot
-/// be decoded these tell nothing.
-fn encoder(call: Call<'_>, form: Form) -> Result<Encoder, ApiError> {
-    let resource = call.resource();
-    let version = resource.api_version();
-    if form == Form::Objects {
-        return Ok(Box::new(move |event| Some(event.line(&version, resource.kind))));
+impl Encoder {
+    fn of(call: Call<'_>) -> Result<Self, ApiError> {
+        let resource = call.resource();
+        Ok(match Projection::of(call)? {
+            None => Self::Objects { version: resource.api_version(), kind: resource.kind },
+            Some(projection) => Self::Projected { projection, headers: AtomicBool::new(true), user: call.user.clone() },
+        })
     }
-    let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
-    let columns = table::columns_for(resource.group, resource.kind);
-    let headers = AtomicBool::new(true);
-    Ok(Box::new(move |event| {
-        let revision = event.revision().to_string();
-        let object = match event.object() {
-            Some(object) => object.readable(resource.plural)?,
-            None => {
-                let mut bookmark = json!({"kind": resource.kind, "apiVersion": version, "metadata": {"resourceVersion": revision}});
-                if event.initial_events_end() {
-                    bookmark["metadata"]["annotations"] = json!({"k8s.io/initial-events-end": "true"});
-                }
-                bookmark
-            }
+
+    async fn line(&self, event: WatchEvent) -> Option<Bytes> {
+        let (projection, headers, user) = match self {
+            Self::Objects { version, kind } => return Some(event.line(version, kind)),
+            Self::Projected { projection, headers, user } => (projection, headers, user),
         };
-        let kind = event.kind();
-        if form == Form::Partial {
-            return Some(line(kind.as_str(), &table::partial_metadata(&object)));
-        }
         // The first table names its columns, the others have rows only.
-        let with_headers = headers.swap(false, Ordering::Relaxed);
-        let rows = if kind == EventKind::Bookmark { &[][..] } else { std::slice::from_ref(&object) };
-        let meta = ListMeta { resource_version: &revision, ..ListMeta::default() };
-        Some(line(kind.as_str(), &table::table(&columns, rows, include, meta, with_headers, jiff::Timestamp::now().as_second())))
-    }))
+        let first = headers.load(Ordering::Relaxed);
+        let weight = event.object().map_or(0, |object| projection.weight(object));
+        let shown = projection.clone();
+        let line = cpu::run(user, "watch", weight, move || shown.line(&event, first, encode::now())).await.ok().flatten();
+        headers.store(first && line.is_none(), Ordering::Relaxed);
+        line
+    }
 }

@@ -3,9 +3,11 @@
 use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use machinery::depth;
+use machinery::table::{Cells, Columns, Shown};
 use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
@@ -25,8 +27,19 @@ pub struct Object {
     pub revision: u64,
     /// Where the digits of the resourceVersion begin in `bytes`.
     digits: u32,
+    /// Where its metadata ends in `bytes`; it begins just before the resourceVersion.
+    metadata_end: u32,
+    /// What tables show of it, encoded when somebody asks; `None` when it cannot be decoded.
+    cells: OnceLock<Option<Cells>>,
     /// It was said that it cannot be decoded.
     told: OnceLock<()>,
+    /// No two versions of objects of this process have the same.
+    pub serial: u64,
+}
+
+fn next_serial() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Object {
@@ -48,8 +61,19 @@ impl Object {
         let open = offset(text, meta.get()) + 1;
         let spliced = splice(stored, open, inner.is_empty(), revision);
         let head = Head::new(key, &root, &inner, selectable).map_err(|e| corrupt(&e))?;
-        let digits = u32::try_from(open + RV_KEY.len()).map_err(|e| corrupt(&e))?;
-        Ok(Self { bytes: spliced.into(), head, revision, digits, told: OnceLock::new() })
+        let position = |at: usize| u32::try_from(at).map_err(|e| corrupt(&e));
+        let digits = position(open + RV_KEY.len())?;
+        let metadata_end = position(open - 1 + meta.get().len() + spliced.len() - stored.len())?;
+        Ok(Self {
+            bytes: spliced.into(),
+            head,
+            revision,
+            digits,
+            metadata_end,
+            cells: OnceLock::new(),
+            told: OnceLock::new(),
+            serial: next_serial(),
+        })
     }
 
     /// The same object with another resourceVersion: the last state of a deleted object carries the
@@ -63,7 +87,35 @@ impl Object {
         out.extend_from_slice(revision.to_string().as_bytes());
         out.extend_from_slice(&self.bytes[end..]);
         out.shrink_to_fit();
-        Self { bytes: out.into(), head: self.head.clone(), revision, digits: self.digits, told: self.told.clone() }
+        // A revision has 20 digits at most.
+        let metadata_end = self.metadata_end - (end - start) as u32 + decimal_len(revision) as u32;
+        Self {
+            bytes: out.into(),
+            head: self.head.clone(),
+            revision,
+            digits: self.digits,
+            metadata_end,
+            cells: self.cells.clone(),
+            told: self.told.clone(),
+            serial: next_serial(),
+        }
+    }
+
+    /// Its bytes, and where in them its metadata is.
+    pub fn shown(&self) -> Shown<'_> {
+        let open = self.digits as usize - RV_KEY.len() - 1;
+        Shown { object: &self.bytes, metadata: &self.bytes[open..self.metadata_end as usize] }
+    }
+
+    /// What tables show of it: decoded the first time and kept, a few dozen bytes. `None` when it cannot be decoded, which
+    /// is told once. The columns are those of its `resource`, always the same.
+    pub fn cells(&self, resource: &str, columns: &Columns) -> Option<&Cells> {
+        self.cells.get_or_init(|| self.readable(resource).map(|value| Cells::of(columns, &value))).as_ref()
+    }
+
+    /// Bytes that have to be decoded before its cells are known.
+    pub fn undecoded(&self) -> usize {
+        if self.cells.get().is_some() { 0 } else { self.bytes.len() }
     }
 
     /// Decodes, for the write path.
@@ -197,6 +249,10 @@ mod tests {
         want["metadata"]["resourceVersion"] = "1234567".into();
         let later = object.at_revision(1_234_567);
         assert_eq!((later.value().unwrap(), later.revision), (want, 1_234_567));
+        for object in [&object, &later] {
+            let metadata: Value = serde_json::from_slice(object.shown().metadata).unwrap();
+            assert_eq!(metadata, object.value().unwrap()["metadata"]);
+        }
         let head = &object.head;
         assert_eq!((head.namespace(), head.name(), head.uid(), head.deleting()), ("ns", "web", "u1", true));
         assert_eq!(head.label("a"), Some("b\"c"));
@@ -233,6 +289,7 @@ mod tests {
             prop_assert_eq!(got, labels);
             let mut want = value;
             want["metadata"]["resourceVersion"] = revision.to_string().into();
+            prop_assert_eq!(serde_json::from_slice::<Value>(object.shown().metadata).unwrap(), want["metadata"].clone());
             prop_assert_eq!(object.value().unwrap(), want);
         }
     }

@@ -1,8 +1,10 @@
 //! Lists, pages, selectors and the forms of answers.
 
+use std::io::Read as _;
+
 use serde_json::{Value, json};
 
-use crate::subject::{Subject, subjects};
+use crate::subject::{Answer, Subject, subjects};
 
 const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/json";
 const PARTIAL: &str = "application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io";
@@ -80,5 +82,50 @@ async fn tables_and_metadata_come_when_asked_for() {
         assert_eq!((list["kind"].as_str(), &list["items"][0]["type"]), (Some("PartialObjectMetadataList"), &Value::Null));
         let one = s.send("GET", &format!("{path}/s0"), &[("accept", TABLE)], "").await.json();
         assert_eq!(one["rows"].as_array().unwrap().len(), 1);
+    }
+}
+
+/// The answer to a list as it came, and unpacked.
+async fn packed(s: &Subject, path: &str, accept: &str, encoding: &str) -> (Answer, Vec<u8>) {
+    let answer = s.send("GET", path, &[("accept", accept), ("accept-encoding", encoding)], "").await;
+    let mut plain = Vec::new();
+    match answer.headers.get("content-encoding") {
+        Some(coding) => {
+            assert_eq!((coding.as_bytes(), answer.headers["vary"].as_bytes()), (&b"gzip"[..], &b"Accept-Encoding"[..]));
+            flate2::read::GzDecoder::new(&answer.bytes[..]).read_to_end(&mut plain).unwrap();
+        }
+        None => plain.extend_from_slice(&answer.bytes),
+    }
+    (answer, plain)
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_those_who_take_it() {
+    for s in subjects().await {
+        let path = format!("/api/v1/namespaces/{}/configmaps", s.namespace().await);
+        for i in 0..3 {
+            let text = format!("{i}").repeat(60_000);
+            s.expect(201, "POST", &path, json!({"metadata": {"name": format!("large{i}")}, "data": {"text": text}})).await;
+        }
+        for form in ["application/json", TABLE] {
+            let path = format!("{path}?includeObject=Object&fieldSelector=metadata.name!=kube-root-ca.crt");
+            let (plain, wanted) = packed(&s, &path, form, "identity").await;
+            assert!(plain.headers.get("content-encoding").is_none() && plain.bytes.len() > 128 * 1024);
+            for _ in 0..2 {
+                let (answer, got) = packed(&s, &path, form, "gzip").await;
+                assert!(answer.bytes.len() < 20_000, "{}", answer.bytes.len());
+                let items = |bytes: &[u8]| {
+                    let list = serde_json::from_slice::<Value>(bytes).unwrap();
+                    (list["items"].clone(), list["rows"].as_array().map(Vec::len))
+                };
+                assert_eq!(items(&got), items(&wanted));
+            }
+        }
+        // What changed is not answered from what was compressed before.
+        s.expect(200, "PATCH", &format!("{path}/large1"), json!({"data": {"text": "2".repeat(70_000)}})).await;
+        let (_, got) = packed(&s, &path, "application/json", "gzip").await;
+        assert!(String::from_utf8(got).unwrap().contains(&"2".repeat(70_000)));
+        let (small, _) = packed(&s, &format!("{path}/large1"), "application/json", "gzip").await;
+        assert!(small.headers.get("content-encoding").is_none(), "an object below the threshold");
     }
 }

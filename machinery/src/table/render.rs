@@ -1,11 +1,11 @@
-//! Tables and metadata-only objects from lists of objects.
+//! Tables and metadata-only objects, written from objects that are encoded already.
 
 use serde_json::{Map, Value, json};
 
-use super::Columns;
+use super::{Cells, Columns};
 
 /// What each row of a table carries besides its cells (`includeObject` of the request).
-#[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
 pub enum IncludeObject {
     /// Nothing.
     None,
@@ -43,7 +43,9 @@ pub struct ListMeta<'a> {
 }
 
 impl ListMeta<'_> {
-    fn to_value(self) -> Value {
+    /// As it is written in a list.
+    #[must_use]
+    pub fn to_value(self) -> Value {
         let mut out = Map::new();
         out.insert("resourceVersion".into(), self.resource_version.into());
         if !self.continue_token.is_empty() {
@@ -56,43 +58,59 @@ impl ListMeta<'_> {
     }
 }
 
-/// The `meta.k8s.io/v1` Table of these objects. `now` is in seconds since the epoch. Watches send the
-/// column definitions only with the first event: `headers` says whether to write them.
-pub fn table(columns: &Columns, objects: &[Value], include: IncludeObject, meta: ListMeta<'_>, headers: bool, now: i64) -> Value {
-    let definition =
-        |c: &super::Column| json!({"name": c.name, "type": c.kind, "format": c.format, "description": "", "priority": c.priority});
-    let row = |object: &Value| {
-        let cells: Vec<Value> = columns.iter().map(|c| (c.cell)(object, now)).collect();
-        let mut row = json!({"cells": cells});
+/// An encoded object, and the part of it that is its metadata.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// All of it.
+    pub object: &'a [u8],
+    /// The value of its `metadata`.
+    pub metadata: &'a [u8],
+}
+
+impl Shown<'_> {
+    /// Writes a row of a table. `now` is in seconds since the epoch, for ages.
+    pub fn row(self, cells: &Cells, include: IncludeObject, now: i64, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"cells\":");
+        cells.write(now, out);
         match include {
             IncludeObject::None => {}
-            IncludeObject::Metadata => row["object"] = partial_metadata(object),
-            IncludeObject::Object => row["object"] = object.clone(),
+            IncludeObject::Metadata => {
+                out.extend_from_slice(b",\"object\":");
+                self.partial(out);
+            }
+            IncludeObject::Object => {
+                out.extend_from_slice(b",\"object\":");
+                out.extend_from_slice(self.object);
+            }
         }
-        row
-    };
-    let definitions = if headers { columns.iter().map(definition).collect() } else { Value::Null };
-    json!({
-        "kind": "Table",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": meta.to_value(),
-        "columnDefinitions": definitions,
-        "rows": objects.iter().map(row).collect::<Vec<_>>(),
-    })
+        out.push(b'}');
+    }
+
+    /// Writes only the metadata, as `meta.k8s.io/v1` PartialObjectMetadata.
+    pub fn partial(self, out: &mut Vec<u8>) {
+        out.extend_from_slice(b"{\"kind\":\"PartialObjectMetadata\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":");
+        out.extend_from_slice(self.metadata);
+        out.push(b'}');
+    }
 }
 
-/// Only the metadata of an object, as `meta.k8s.io/v1` PartialObjectMetadata.
-pub fn partial_metadata(object: &Value) -> Value {
-    let metadata = object.get("metadata").cloned().unwrap_or_else(|| json!({}));
-    json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": metadata})
+/// The beginning of a `meta.k8s.io/v1` Table, up to its rows. Watches send the column definitions only with the first
+/// event: without `columns` they are left out.
+#[must_use]
+pub fn open_table(columns: Option<&Columns>, meta: ListMeta<'_>) -> String {
+    let definition =
+        |c: &super::Column| json!({"name": c.name, "type": c.kind, "format": c.format, "description": "", "priority": c.priority});
+    let definitions = columns.map_or(Value::Null, |columns| columns.iter().map(definition).collect());
+    let metadata = meta.to_value();
+    format!("{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{metadata},\"columnDefinitions\":{definitions},\"rows\":[")
 }
 
-/// Only the metadata of objects, as `meta.k8s.io/v1` PartialObjectMetadataList.
-pub fn partial_metadata_list(objects: &[Value], meta: ListMeta<'_>) -> Value {
-    json!({
-        "kind": "PartialObjectMetadataList",
-        "apiVersion": "meta.k8s.io/v1",
-        "metadata": meta.to_value(),
-        "items": objects.iter().map(partial_metadata).collect::<Vec<_>>(),
-    })
+/// The beginning of a `meta.k8s.io/v1` PartialObjectMetadataList, up to its items.
+#[must_use]
+pub fn open_metadata_list(meta: ListMeta<'_>) -> String {
+    let metadata = meta.to_value();
+    format!("{{\"kind\":\"PartialObjectMetadataList\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{metadata},\"items\":[")
 }
+
+/// What ends a table or list.
+pub const CLOSE: &[u8] = b"]}";

@@ -5,9 +5,25 @@ use super::*;
 /// 2026-01-02T00:00:00Z.
 const NOW: i64 = 1_767_312_000;
 
+/// The table of some objects.
+fn table(columns: &Columns, objects: &[Value], include: IncludeObject, meta: ListMeta<'_>) -> Value {
+    let mut out = open_table(Some(columns), meta).into_bytes();
+    for (i, object) in objects.iter().enumerate() {
+        if i > 0 {
+            out.push(b',');
+        }
+        let metadata = object.get("metadata").unwrap_or(&Value::Null).to_string();
+        let object_text = object.to_string();
+        let shown = Shown { object: object_text.as_bytes(), metadata: metadata.as_bytes() };
+        shown.row(&Cells::of(columns, object), include, NOW, &mut out);
+    }
+    out.extend_from_slice(CLOSE);
+    serde_json::from_slice(&out).expect("JSON")
+}
+
 /// The table as kubectl prints it, wide columns included.
 fn print(group: &str, kind: &str, objects: &[Value]) -> String {
-    let table = table(&columns_for(group, kind), objects, IncludeObject::None, ListMeta::default(), true, NOW);
+    let table = table(&columns_for(group, kind), objects, IncludeObject::None, ListMeta::default());
     let text = |v: &Value| v.as_str().map_or_else(|| v.to_string(), str::to_owned);
     let head: Vec<String> = table["columnDefinitions"]
         .as_array()
@@ -230,13 +246,12 @@ fn networking_rbac_and_our_own_kinds() {
 fn rows_carry_what_was_asked_for() {
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "uid": "u"}, "data": {"a": "b"}});
     let meta = ListMeta { resource_version: "7", continue_token: "next", remaining: Some(3) };
-    let row = |include| table(&columns_for("", "ConfigMap"), std::slice::from_ref(&object), include, meta, false, NOW)["rows"][0].clone();
+    let row = |include| table(&columns_for("", "ConfigMap"), std::slice::from_ref(&object), include, meta)["rows"][0].clone();
     assert_eq!(row(IncludeObject::None).get("object"), None);
     assert_eq!(row(IncludeObject::Object)["object"], object);
     let partial = json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1", "metadata": {"name": "c", "uid": "u"}});
     assert_eq!(row(IncludeObject::Metadata)["object"], partial);
-    let list = partial_metadata_list(std::slice::from_ref(&object), meta);
-    assert_eq!(list["items"][0], partial);
+    let list: Value = serde_json::from_str(&format!("{}]}}", open_metadata_list(meta))).expect("JSON");
     assert_eq!(list["metadata"], json!({"resourceVersion": "7", "continue": "next", "remainingItemCount": 3}));
     assert_eq!(IncludeObject::parse(Some("All")), Err("unrecognized includeObject value: \"All\"".into()));
 }
@@ -246,7 +261,7 @@ proptest::proptest! {
     fn no_object_makes_a_cell_panic(object in crate::patch::arbitrary::any_json(), spec in crate::patch::arbitrary::any_json()) {
         let odd = json!({"metadata": object, "spec": spec, "status": object, "subsets": spec});
         for (group, kind) in [("", "Pod"), ("", "Service"), ("autoscaling", "HorizontalPodAutoscaler"), ("", "Event"), ("batch", "Job"), ("federation", "Cluster")] {
-            table(&columns_for(group, kind), &[object.clone(), odd.clone()], IncludeObject::Metadata, ListMeta::default(), true, 0);
+            table(&columns_for(group, kind), &[object.clone(), odd.clone()], IncludeObject::Metadata, ListMeta::default());
         }
     }
 }
@@ -261,7 +276,7 @@ fn our_tables_are_those_of_kube_apiserver() {
     for theirs in recording["tables"].as_array().expect("a list") {
         let (group, kind) = (theirs["group"].as_str().expect("text"), theirs["kind"].as_str().expect("text"));
         let objects: Vec<Value> = theirs["rows"].as_array().expect("a list").iter().map(|r| r["object"].clone()).collect();
-        let ours = table(&columns_for(group, kind), &objects, IncludeObject::None, ListMeta::default(), true, NOW);
+        let ours = table(&columns_for(group, kind), &objects, IncludeObject::None, ListMeta::default());
         let definitions = ours["columnDefinitions"].as_array().expect("a list");
         let wanted = theirs["columns"].as_array().expect("a list");
         if definitions.len() != wanted.len() {

@@ -4,34 +4,34 @@ use serde_json::Value;
 
 use super::super::age::since;
 use super::super::cell::{NONE, UNKNOWN, UNSET, count, first_and_more, int, joined, labels, list, load_balancer, plain, text, text_or};
-use super::{AGE, Column, Columns, NAME, column, wide};
+use super::{AGE, Cell, Column, Columns, NAME, column, wide};
 
 pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     let service = || {
         vec![
             NAME,
-            column("Type", |o, _| text(o, "/spec/type").into()),
-            column("Cluster-IP", |o, _| text_or(o, "/spec/clusterIPs/0", text_or(o, "/spec/clusterIP", NONE)).into()),
-            column("External-IP", |o, _| external_ip(o).into()),
-            column("Port(s)", |o, _| ports(o).into()),
+            column("Type", |o| text(o, "/spec/type").into()),
+            column("Cluster-IP", |o| text_or(o, "/spec/clusterIPs/0", text_or(o, "/spec/clusterIP", NONE)).into()),
+            column("External-IP", |o| external_ip(o).into()),
+            column("Port(s)", |o| ports(o).into()),
             AGE,
-            wide("Selector", |o, _| labels(o, "/spec/selector").into()),
+            wide("Selector", |o| labels(o, "/spec/selector").into()),
         ]
     };
     Some(match (group, kind) {
-        ("", "Namespace") => vec![NAME, column("Status", |o, _| text(o, "/status/phase").into()), AGE],
-        ("", "ConfigMap") => vec![NAME, column("Data", |o, _| (count(o, "/data") + count(o, "/binaryData")).into()), AGE],
-        ("", "Secret") => vec![NAME, column("Type", |o, _| text(o, "/type").into()), column("Data", |o, _| count(o, "/data").into()), AGE],
+        ("", "Namespace") => vec![NAME, column("Status", |o| text(o, "/status/phase").into()), AGE],
+        ("", "ConfigMap") => vec![NAME, column("Data", |o| (count(o, "/data") + count(o, "/binaryData")).into()), AGE],
+        ("", "Secret") => vec![NAME, column("Type", |o| text(o, "/type").into()), column("Data", |o| count(o, "/data").into()), AGE],
         ("", "ServiceAccount") => vec![NAME, AGE],
         ("", "Service") => service(),
-        ("", "Endpoints") => vec![NAME, column("Endpoints", |o, _| endpoints(o).into()), AGE],
+        ("", "Endpoints") => vec![NAME, column("Endpoints", |o| endpoints(o).into()), AGE],
         ("" | "events.k8s.io", "Event") => events(),
         ("", "PersistentVolumeClaim") => claims(),
         ("discovery.k8s.io", "EndpointSlice") => vec![
             NAME,
-            column("AddressType", |o, _| text(o, "/addressType").into()),
-            column("Ports", |o, _| slice_ports(o).into()),
-            column("Endpoints", |o, _| slice_endpoints(o).into()),
+            column("AddressType", |o| text(o, "/addressType").into()),
+            column("Ports", |o| slice_ports(o).into()),
+            column("Endpoints", |o| slice_endpoints(o).into()),
             AGE,
         ],
         _ => return None,
@@ -91,19 +91,16 @@ fn slice_endpoints(o: &Value) -> String {
 fn claims() -> Columns {
     vec![
         NAME,
-        column("Status", |o, _| {
+        column("Status", |o| {
             if o.pointer("/metadata/deletionTimestamp").is_some() { "Terminating".into() } else { text(o, "/status/phase").into() }
         }),
-        column("Volume", |o, _| text(o, "/spec/volumeName").into()),
-        column(
-            "Capacity",
-            |o, _| if text(o, "/spec/volumeName").is_empty() { "".into() } else { text(o, "/status/capacity/storage").into() },
-        ),
-        column("Access Modes", |o, _| if text(o, "/spec/volumeName").is_empty() { "".into() } else { access_modes(o).into() }),
-        column("StorageClass", |o, _| text(o, "/spec/storageClassName").into()),
-        column("VolumeAttributesClass", |o, _| text_or(o, "/spec/volumeAttributesClassName", UNSET).into()),
+        column("Volume", |o| text(o, "/spec/volumeName").into()),
+        column("Capacity", |o| if text(o, "/spec/volumeName").is_empty() { "".into() } else { text(o, "/status/capacity/storage").into() }),
+        column("Access Modes", |o| if text(o, "/spec/volumeName").is_empty() { "".into() } else { access_modes(o).into() }),
+        column("StorageClass", |o| text(o, "/spec/storageClassName").into()),
+        column("VolumeAttributesClass", |o| text_or(o, "/spec/volumeAttributesClassName", UNSET).into()),
         AGE,
-        wide("VolumeMode", |o, _| text_or(o, "/spec/volumeMode", UNSET).into()),
+        wide("VolumeMode", |o| text_or(o, "/spec/volumeMode", UNSET).into()),
     ]
 }
 
@@ -122,27 +119,27 @@ fn access_modes(o: &Value) -> String {
 /// `note`, `deprecatedSource` and so on.
 fn events() -> Columns {
     vec![
-        column("Last Seen", |o, now| last_seen(o, now).into()),
-        column("Type", |o, _| text(o, "/type").into()),
-        column("Reason", |o, _| text(o, "/reason").into()),
-        column("Object", |o, _| {
+        column("Last Seen", last_seen),
+        column("Type", |o| text(o, "/type").into()),
+        column("Reason", |o| text(o, "/reason").into()),
+        column("Object", |o| {
             let about = |field: &str| either(o, &format!("/involvedObject/{field}"), &format!("/regarding/{field}"));
             let kind = about("kind").to_lowercase();
             if about("name").is_empty() { kind.into() } else { format!("{kind}/{}", about("name")).into() }
         }),
-        wide("Subobject", |o, _| either(o, "/involvedObject/fieldPath", "/regarding/fieldPath").into()),
-        wide("Source", |o, _| {
+        wide("Subobject", |o| either(o, "/involvedObject/fieldPath", "/regarding/fieldPath").into()),
+        wide("Source", |o| {
             let component = either(o, "/source/component", "/deprecatedSource/component");
             let component = if component.is_empty() { either(o, "/reportingComponent", "/reportingController") } else { component };
             let host = either(o, "/source/host", "/deprecatedSource/host");
             let host = if host.is_empty() { text(o, "/reportingInstance") } else { host };
             if host.is_empty() { component.into() } else { format!("{component}, {host}").into() }
         }),
-        column("Message", |o, _| either(o, "/message", "/note").trim().into()),
-        wide("First Seen", |o, now| first_seen(o, now).into()),
+        column("Message", |o| either(o, "/message", "/note").trim().into()),
+        wide("First Seen", first_seen),
         Column {
             priority: 1,
-            ..column("Count", |o, _| match o.pointer("/series/count").and_then(Value::as_i64) {
+            ..column("Count", |o| match o.pointer("/series/count").and_then(Value::as_i64) {
                 Some(n) => n.into(),
                 None => int(o, "/count").max(int(o, "/deprecatedCount")).max(1).into(),
             })
@@ -159,14 +156,14 @@ fn timestamp<'a>(o: &'a Value, pointers: &[&str]) -> Option<&'a Value> {
     pointers.iter().filter_map(|p| o.pointer(p)).find(|v| v.is_string())
 }
 
-fn first_seen(o: &Value, now: i64) -> String {
-    since(timestamp(o, &["/firstTimestamp", "/deprecatedFirstTimestamp", "/eventTime"]), now)
+fn first_seen(o: &Value) -> Cell {
+    since(timestamp(o, &["/firstTimestamp", "/deprecatedFirstTimestamp", "/eventTime"]))
 }
 
-fn last_seen(o: &Value, now: i64) -> String {
+fn last_seen(o: &Value) -> Cell {
     match timestamp(o, &["/series/lastObservedTime", "/lastTimestamp", "/deprecatedLastTimestamp"]) {
-        Some(t) => since(Some(t), now),
-        None => first_seen(o, now),
+        Some(t) => since(Some(t)),
+        None => first_seen(o),
     }
 }
 

@@ -9,40 +9,40 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     Some(match (group, kind) {
         ("networking.k8s.io", "Ingress") => vec![
             NAME,
-            column("Class", |o, _| text_or(o, "/spec/ingressClassName", NONE).into()),
-            column("Hosts", |o, _| hosts(o).into()),
-            column("Address", |o, _| load_balancer(o).join(",").into()),
-            column("Ports", |o, _| if list(o, "/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }),
+            column("Class", |o| text_or(o, "/spec/ingressClassName", NONE).into()),
+            column("Hosts", |o| hosts(o).into()),
+            column("Address", |o| load_balancer(o).join(",").into()),
+            column("Ports", |o| if list(o, "/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }),
             AGE,
         ],
         ("networking.k8s.io", "IngressClass") => vec![
-            Column { cell: |o, _| class_name(o).into(), ..NAME },
-            column("Controller", |o, _| text(o, "/spec/controller").into()),
-            column("Parameters", |o, _| parameters(o).into()),
+            Column { cell: |o| class_name(o).into(), ..NAME },
+            column("Controller", |o| text(o, "/spec/controller").into()),
+            column("Parameters", |o| parameters(o).into()),
             AGE,
         ],
         ("networking.k8s.io", "NetworkPolicy") => {
-            vec![NAME, column("Pod-Selector", |o, _| super::super::cell::selector(o, "/spec/podSelector").into()), AGE]
+            vec![NAME, column("Pod-Selector", |o| super::super::cell::selector(o, "/spec/podSelector").into()), AGE]
         }
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => vec![NAME, CREATED_AT],
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => vec![
             NAME,
-            column("Role", |o, _| format!("{}/{}", text(o, "/roleRef/kind"), text(o, "/roleRef/name")).into()),
+            column("Role", |o| format!("{}/{}", text(o, "/roleRef/kind"), text(o, "/roleRef/name")).into()),
             AGE,
-            wide("Users", |o, _| subjects(o, "User").into()),
-            wide("Groups", |o, _| subjects(o, "Group").into()),
-            wide("ServiceAccounts", |o, _| subjects(o, "ServiceAccount").into()),
+            wide("Users", |o| subjects(o, "User").into()),
+            wide("Groups", |o| subjects(o, "Group").into()),
+            wide("ServiceAccounts", |o| subjects(o, "ServiceAccount").into()),
         ],
-        ("coordination.k8s.io", "Lease") => vec![NAME, column("Holder", |o, _| text(o, "/spec/holderIdentity").into()), AGE],
+        ("coordination.k8s.io", "Lease") => vec![NAME, column("Holder", |o| text(o, "/spec/holderIdentity").into()), AGE],
         ("apiextensions.k8s.io", "CustomResourceDefinition") => vec![NAME, CREATED_AT],
         ("federation", "Cluster") => vec![
             NAME,
-            column("Ready", |o, _| ready(o).into()),
-            column("Region", |o, _| text_or(o, "/status/region", NONE).into()),
-            column("Zones", |o, _| joined(list(o, "/status/zones").iter().map(plain)).into()),
+            column("Ready", |o| ready(o).into()),
+            column("Region", |o| text_or(o, "/status/region", NONE).into()),
+            column("Zones", |o| joined(list(o, "/status/zones").iter().map(plain)).into()),
             AGE,
-            wide("Server", |o, _| text_or(o, "/spec/serverAddressByClientCIDRs/0/serverAddress", NONE).into()),
-            wide("Labels", |o, _| labels(o, "/metadata/labels").into()),
+            wide("Server", |o| text_or(o, "/spec/serverAddressByClientCIDRs/0/serverAddress", NONE).into()),
+            wide("Labels", |o| labels(o, "/metadata/labels").into()),
         ],
         ("federation", "PropagationRecord") => records(),
         _ => return None,
@@ -95,17 +95,17 @@ fn subjects(o: &Value, kind: &str) -> String {
 fn records() -> Columns {
     vec![
         NAME,
-        column("Object", |o, _| {
+        column("Object", |o| {
             let at = |field: &str| text(o, &format!("/spec/object/{field}"));
             let resource = if at("group").is_empty() { at("resource").to_owned() } else { format!("{}.{}", at("resource"), at("group")) };
             let namespace = if at("namespace").is_empty() { String::new() } else { format!("{}/", at("namespace")) };
             format!("{resource} {namespace}{}", at("name")).into()
         }),
-        column("Applied", |o, _| {
+        column("Applied", |o| {
             let all = clusters(o);
             format!("{}/{}", all.iter().filter(|(_, state)| *state == "Applied").count(), all.len()).into()
         }),
-        column("Waiting", |o, _| {
+        column("Waiting", |o| {
             let waiting = clusters(o).into_iter().filter(|(_, state)| *state != "Applied");
             joined(waiting.map(|(name, state)| format!("{name}:{state}"))).into()
         }),

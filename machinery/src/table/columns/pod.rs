@@ -9,23 +9,23 @@ use super::{AGE, Columns, NAME, column, wide};
 pub(super) fn columns() -> Columns {
     vec![
         NAME,
-        column("Ready", |o, _| {
+        column("Ready", |o| {
             let seen = Seen::of(o);
             format!("{}/{}", seen.ready, seen.total).into()
         }),
-        column("Status", |o, _| Seen::of(o).reason.into()),
-        column("Restarts", |o, now| {
+        column("Status", |o| Seen::of(o).reason.into()),
+        column("Restarts", |o| {
             let seen = Seen::of(o);
             match &seen.last_restart {
-                Some(at) if seen.restarts != 0 => format!("{} ({} ago)", seen.restarts, since(Some(at), now)).into(),
+                Some(at) if seen.restarts != 0 => since(Some(at)).within(&format!("{} (", seen.restarts), " ago)"),
                 _ => seen.restarts.to_string().into(),
             }
         }),
         AGE,
-        wide("IP", |o, _| text_or(o, "/status/podIPs/0/ip", text_or(o, "/status/podIP", NONE)).into()),
-        wide("Node", |o, _| text_or(o, "/spec/nodeName", NONE).into()),
-        wide("Nominated Node", |o, _| text_or(o, "/status/nominatedNodeName", NONE).into()),
-        wide("Readiness Gates", |o, _| gates(o).into()),
+        wide("IP", |o| text_or(o, "/status/podIPs/0/ip", text_or(o, "/status/podIP", NONE)).into()),
+        wide("Node", |o| text_or(o, "/spec/nodeName", NONE).into()),
+        wide("Nominated Node", |o| text_or(o, "/status/nominatedNodeName", NONE).into()),
+        wide("Readiness Gates", |o| gates(o).into()),
     ]
 }
 

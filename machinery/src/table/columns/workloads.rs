@@ -6,14 +6,14 @@ use super::super::age::{between, human_duration, since};
 use super::super::cell::{
     NONE, UNKNOWN, UNSET, condition, containers, count, first_and_more, int, joined, labels, list, plain, selector, text, text_or,
 };
-use super::{AGE, Column, Columns, NAME, column, number, pod, wide};
+use super::{AGE, Cell, Column, Columns, NAME, column, number, pod, wide};
 
 const TEMPLATE: &str = "/spec/template/spec";
 
-const CONTAINERS: Column = wide("Containers", |o, _| containers(o, TEMPLATE, "/name").into());
-const IMAGES: Column = wide("Images", |o, _| containers(o, TEMPLATE, "/image").into());
-const SELECTOR: Column = wide("Selector", |o, _| selector(o, "/spec/selector").into());
-const READY: Column = column("Ready", |o, _| {
+const CONTAINERS: Column = wide("Containers", |o| containers(o, TEMPLATE, "/name").into());
+const IMAGES: Column = wide("Images", |o| containers(o, TEMPLATE, "/image").into());
+const SELECTOR: Column = wide("Selector", |o| selector(o, "/spec/selector").into());
+const READY: Column = column("Ready", |o| {
     format!("{}/{}", int(o, "/status/readyReplicas"), o.pointer("/spec/replicas").and_then(Value::as_i64).unwrap_or(1)).into()
 });
 
@@ -22,8 +22,8 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("apps", "Deployment") => vec![
             NAME,
             READY,
-            column("Up-to-date", |o, _| int(o, "/status/updatedReplicas").into()),
-            column("Available", |o, _| int(o, "/status/availableReplicas").into()),
+            column("Up-to-date", |o| int(o, "/status/updatedReplicas").into()),
+            column("Available", |o| int(o, "/status/availableReplicas").into()),
             AGE,
             CONTAINERS,
             IMAGES,
@@ -31,22 +31,22 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ],
         ("apps", "ReplicaSet") | ("", "ReplicationController") => vec![
             NAME,
-            number("Desired", |o, _| o.pointer("/spec/replicas").cloned().unwrap_or_else(|| 1.into())),
-            number("Current", |o, _| int(o, "/status/replicas").into()),
-            number("Ready", |o, _| int(o, "/status/readyReplicas").into()),
+            number("Desired", |o| o.pointer("/spec/replicas").cloned().unwrap_or_else(|| 1.into()).into()),
+            number("Current", |o| int(o, "/status/replicas").into()),
+            number("Ready", |o| int(o, "/status/readyReplicas").into()),
             AGE,
             CONTAINERS,
             IMAGES,
-            if kind == "ReplicaSet" { SELECTOR } else { wide("Selector", |o, _| labels(o, "/spec/selector").into()) },
+            if kind == "ReplicaSet" { SELECTOR } else { wide("Selector", |o| labels(o, "/spec/selector").into()) },
         ],
         ("apps", "DaemonSet") => vec![
             NAME,
-            number("Desired", |o, _| int(o, "/status/desiredNumberScheduled").into()),
-            number("Current", |o, _| int(o, "/status/currentNumberScheduled").into()),
-            number("Ready", |o, _| int(o, "/status/numberReady").into()),
-            number("Up-to-date", |o, _| int(o, "/status/updatedNumberScheduled").into()),
-            number("Available", |o, _| int(o, "/status/numberAvailable").into()),
-            column("Node Selector", |o, _| labels(o, "/spec/template/spec/nodeSelector").into()),
+            number("Desired", |o| int(o, "/status/desiredNumberScheduled").into()),
+            number("Current", |o| int(o, "/status/currentNumberScheduled").into()),
+            number("Ready", |o| int(o, "/status/numberReady").into()),
+            number("Up-to-date", |o| int(o, "/status/updatedNumberScheduled").into()),
+            number("Available", |o| int(o, "/status/numberAvailable").into()),
+            column("Node Selector", |o| labels(o, "/spec/template/spec/nodeSelector").into()),
             AGE,
             CONTAINERS,
             IMAGES,
@@ -55,9 +55,9 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("apps", "StatefulSet") => vec![NAME, READY, AGE, CONTAINERS, IMAGES],
         ("batch", "Job") => vec![
             NAME,
-            column("Status", |o, _| job_status(o).into()),
-            column("Completions", |o, _| completions(o).into()),
-            column("Duration", |o, now| job_duration(o, now).into()),
+            column("Status", |o| job_status(o).into()),
+            column("Completions", |o| completions(o).into()),
+            column("Duration", job_duration),
             AGE,
             CONTAINERS,
             IMAGES,
@@ -66,11 +66,11 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("batch", "CronJob") => cron_job(),
         ("autoscaling", "HorizontalPodAutoscaler") => vec![
             NAME,
-            column("Reference", |o, _| format!("{}/{}", text(o, "/spec/scaleTargetRef/kind"), text(o, "/spec/scaleTargetRef/name")).into()),
-            column("Targets", |o, _| targets(o).into()),
-            column("MinPods", |o, _| o.pointer("/spec/minReplicas").map_or_else(|| UNSET.into(), plain).into()),
-            column("MaxPods", |o, _| int(o, "/spec/maxReplicas").into()),
-            column("Replicas", |o, _| int(o, "/status/currentReplicas").into()),
+            column("Reference", |o| format!("{}/{}", text(o, "/spec/scaleTargetRef/kind"), text(o, "/spec/scaleTargetRef/name")).into()),
+            column("Targets", |o| targets(o).into()),
+            column("MinPods", |o| o.pointer("/spec/minReplicas").map_or_else(|| UNSET.into(), plain).into()),
+            column("MaxPods", |o| int(o, "/spec/maxReplicas").into()),
+            column("Replicas", |o| int(o, "/status/currentReplicas").into()),
             AGE,
         ],
         ("", "Pod") => pod::columns(),
@@ -102,12 +102,12 @@ fn completions(o: &Value) -> String {
     }
 }
 
-fn job_duration(o: &Value, now: i64) -> String {
+fn job_duration(o: &Value) -> Cell {
     let (start, end) = (o.pointer("/status/startTime"), o.pointer("/status/completionTime"));
     match (start, between(start, end)) {
-        (None, _) => String::new(),
-        (_, Some(seconds)) => human_duration(seconds),
-        (start, None) => since(start, now),
+        (None, _) => "".into(),
+        (_, Some(seconds)) => human_duration(seconds).into(),
+        (start, None) => since(start),
     }
 }
 
@@ -115,25 +115,25 @@ fn cron_job() -> Columns {
     const POD: &str = "/spec/jobTemplate/spec/template/spec";
     vec![
         NAME,
-        column("Schedule", |o, _| text(o, "/spec/schedule").into()),
-        column("Timezone", |o, _| text_or(o, "/spec/timeZone", NONE).into()),
+        column("Schedule", |o| text(o, "/spec/schedule").into()),
+        column("Timezone", |o| text_or(o, "/spec/timeZone", NONE).into()),
         Column {
             kind: "boolean",
-            ..column("Suspend", |o, _| match o.pointer("/spec/suspend") {
+            ..column("Suspend", |o| match o.pointer("/spec/suspend") {
                 Some(Value::Bool(true)) => "True".into(),
                 Some(Value::Bool(false)) => "False".into(),
                 _ => UNSET.into(),
             })
         },
-        number("Active", |o, _| count(o, "/status/active").into()),
-        column("Last Schedule", |o, now| match o.pointer("/status/lastScheduleTime") {
-            Some(t) => since(Some(t), now).into(),
+        number("Active", |o| count(o, "/status/active").into()),
+        column("Last Schedule", |o| match o.pointer("/status/lastScheduleTime") {
+            Some(t) => since(Some(t)),
             None => NONE.into(),
         }),
         AGE,
-        wide("Containers", |o, _| containers(o, POD, "/name").into()),
-        wide("Images", |o, _| containers(o, POD, "/image").into()),
-        wide("Selector", |o, _| selector(o, "/spec/jobTemplate/spec/selector").into()),
+        wide("Containers", |o| containers(o, POD, "/name").into()),
+        wide("Images", |o| containers(o, POD, "/image").into()),
+        wide("Selector", |o| selector(o, "/spec/jobTemplate/spec/selector").into()),
     ]
 }
 
@@ -171,7 +171,7 @@ fn targets(o: &Value) -> String {
 fn nodes() -> Columns {
     vec![
         NAME,
-        column("Status", |o, _| {
+        column("Status", |o| {
             let ready = match condition(o, "Ready") {
                 Some("True") => "Ready",
                 Some(_) => "NotReady",
@@ -180,17 +180,17 @@ fn nodes() -> Columns {
             let cordoned = o.pointer("/spec/unschedulable") == Some(&true.into());
             if cordoned { format!("{ready},SchedulingDisabled").into() } else { ready.into() }
         }),
-        column("Roles", |o, _| roles(o).into()),
+        column("Roles", |o| roles(o).into()),
         AGE,
-        column("Version", |o, _| text(o, "/status/nodeInfo/kubeletVersion").into()),
-        wide("Internal-IP", |o, _| super::core::address(o, "InternalIP").into()),
-        wide("External-IP", |o, _| super::core::address(o, "ExternalIP").into()),
-        wide("OS-Image", |o, _| text_or(o, "/status/nodeInfo/osImage", UNKNOWN).into()),
-        wide("Kernel-Version", |o, _| {
+        column("Version", |o| text(o, "/status/nodeInfo/kubeletVersion").into()),
+        wide("Internal-IP", |o| super::core::address(o, "InternalIP").into()),
+        wide("External-IP", |o| super::core::address(o, "ExternalIP").into()),
+        wide("OS-Image", |o| text_or(o, "/status/nodeInfo/osImage", UNKNOWN).into()),
+        wide("Kernel-Version", |o| {
             let (kernel, arch) = (text_or(o, "/status/nodeInfo/kernelVersion", UNKNOWN), text(o, "/status/nodeInfo/architecture"));
             if arch.is_empty() { kernel.into() } else { format!("{kernel} ({arch})").into() }
         }),
-        wide("Container-Runtime", |o, _| text_or(o, "/status/nodeInfo/containerRuntimeVersion", UNKNOWN).into()),
+        wide("Container-Runtime", |o| text_or(o, "/status/nodeInfo/containerRuntimeVersion", UNKNOWN).into()),
     ]
 }
 

@@ -1,0 +1,164 @@
+//! Objects as tables and as metadata only, written from the stored bytes.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use machinery::status::ApiError;
+use machinery::table::{self, CLOSE, Cells, Columns, IncludeObject, ListMeta, Shown};
+use serde_json::{Value, json};
+
+use super::Call;
+use super::accept::{self, Form};
+use super::gzip::Identity;
+use crate::storage::event::{INITIAL_EVENTS_END, WatchEvent};
+use crate::storage::object::Object;
+use crate::storage::store::Listing;
+
+/// Lists are written in buffers of about this size.
+const FRAME: usize = 64 * 1024;
+/// A byte that is copied costs so many times less than one that is decoded.
+const COPIED: usize = 16;
+
+/// What is shown of objects that are not asked for as they are.
+#[derive(Clone)]
+pub(super) struct Projection {
+    form: Form,
+    include: IncludeObject,
+    columns: Columns,
+    /// Name of the resource, for the log.
+    plural: &'static str,
+}
+
+impl Projection {
+    /// What a request asks for; `None` is the objects themselves.
+    pub(super) fn of(call: Call<'_>) -> Result<Option<Self>, ApiError> {
+        let form = accept::form(call.headers)?;
+        if form == Form::Objects {
+            return Ok(None);
+        }
+        let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
+        let resource = call.resource();
+        let columns = if form == Form::Table { table::columns_for(resource.group, resource.kind) } else { Columns::new() };
+        Ok(Some(Self { form, include, columns, plural: resource.plural }))
+    }
+
+    /// What showing a stored object costs, as bytes to decode.
+    pub(super) fn weight(&self, object: &Object) -> usize {
+        object.shown().metadata.len() / COPIED + if self.form == Form::Table { object.undecoded() } else { 0 }
+    }
+
+    /// Writes a row or the metadata of a stored object. One that cannot be decoded has no row; it must not hide others.
+    fn write(&self, object: &Object, now: i64, out: &mut Vec<u8>) -> bool {
+        if self.form == Form::Partial {
+            object.shown().partial(out);
+            return true;
+        }
+        let Some(cells) = object.cells(self.plural, &self.columns) else { return false };
+        object.shown().row(cells, self.include, now, out);
+        true
+    }
+
+    /// One stored object.
+    pub(super) fn one(&self, object: &Object, now: i64) -> Bytes {
+        let version = object.revision.to_string();
+        self.single(&version, |out| {
+            self.write(object, now, out);
+        })
+    }
+
+    /// One object that is not stored.
+    pub(super) fn value(&self, value: &Value, now: i64) -> Bytes {
+        let (object, metadata) = (value.to_string(), value.get("metadata").unwrap_or(&json!({})).to_string());
+        let shown = Shown { object: object.as_bytes(), metadata: metadata.as_bytes() };
+        let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
+        self.single(version, |out| match self.form {
+            Form::Partial => shown.partial(out),
+            _ => shown.row(&Cells::of(&self.columns, value), self.include, now, out),
+        })
+    }
+
+    fn single(&self, version: &str, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
+        let mut out = Vec::new();
+        if self.form == Form::Partial {
+            write(&mut out);
+        } else {
+            self.table(Some(&self.columns), version, write, &mut out);
+        }
+        out.into()
+    }
+
+    /// A table with what `write` puts between its brackets.
+    fn table(&self, columns: Option<&Columns>, version: &str, write: impl FnOnce(&mut Vec<u8>), out: &mut Vec<u8>) {
+        let meta = ListMeta { resource_version: version, ..ListMeta::default() };
+        out.extend_from_slice(table::open_table(columns, meta).as_bytes());
+        write(out);
+        out.extend_from_slice(CLOSE);
+    }
+
+    /// A list, in its beginning and what follows, whose identity is told.
+    pub(super) fn list(&self, listing: &Listing, now: i64, mut identity: Option<&mut Identity>) -> VecDeque<Bytes> {
+        let version = listing.revision.to_string();
+        let token = listing.continue_token.as_deref().unwrap_or_default();
+        let meta = ListMeta { resource_version: &version, continue_token: token, remaining: listing.remaining };
+        let head = match self.form {
+            Form::Partial => table::open_metadata_list(meta),
+            _ => table::open_table(Some(&self.columns), meta),
+        };
+        let mut parts = VecDeque::from([Bytes::from(head)]);
+        let (mut out, mut empty) = (Vec::new(), true);
+        for object in &listing.items {
+            if out.len() >= FRAME {
+                parts.push_back(std::mem::take(&mut out).into());
+            }
+            out.reserve(if out.is_empty() { FRAME + FRAME / 8 } else { 0 });
+            let before = out.len();
+            out.extend_from_slice(if empty { b"" } else { b"," });
+            if !self.write(object, now, &mut out) {
+                out.truncate(before);
+                continue;
+            }
+            empty = false;
+            if let Some(identity) = &mut identity {
+                // Cells say how old an object is; what is behind them is in its own bytes.
+                let copied = match (self.form, self.include) {
+                    (Form::Table, IncludeObject::None) => 0,
+                    (Form::Table, IncludeObject::Object) => object.bytes.len(),
+                    _ => object.shown().metadata.len(),
+                };
+                identity.add(object, &out[before..out.len().saturating_sub(copied)]);
+            }
+        }
+        out.extend_from_slice(CLOSE);
+        out.push(b'\n');
+        parts.push_back(out.into());
+        parts
+    }
+
+    /// An event as a line of a watch; `None` for an object that cannot be decoded. Only the first table has `headers`.
+    pub(super) fn line(&self, event: &WatchEvent, headers: bool, now: i64) -> Option<Bytes> {
+        let mut out = format!("{{\"type\":\"{}\",\"object\":", event.kind().as_str()).into_bytes();
+        let mut whole = true;
+        let mut write = |out: &mut Vec<u8>| match event.object() {
+            Some(object) => whole = self.write(object, now, out),
+            None if self.form == Form::Partial => bookmark(event, out),
+            None => {}
+        };
+        if self.form == Form::Partial {
+            write(&mut out);
+        } else {
+            let columns = headers.then_some(&self.columns);
+            self.table(columns, &event.revision().to_string(), write, &mut out);
+        }
+        out.extend_from_slice(b"}\n");
+        whole.then(|| out.into())
+    }
+}
+
+/// How far a watch is, as the metadata of nothing.
+fn bookmark(event: &WatchEvent, out: &mut Vec<u8>) {
+    let mut metadata = json!({"resourceVersion": event.revision().to_string()});
+    if event.initial_events_end() {
+        metadata["annotations"] = json!({INITIAL_EVENTS_END: "true"});
+    }
+    Shown { object: &[], metadata: metadata.to_string().as_bytes() }.partial(out);
+}
