@@ -87,7 +87,7 @@ impl Connection {
     /// Anything else the server or the network says.
     pub async fn get(&self, resource: &ApiResource, namespace: Option<&str>, name: &str) -> Result<Option<DynamicObject>, Failure> {
         let doing = format!("reading {}/{name}", resource.plural);
-        self.api(resource, namespace).get_opt(name).await.map_err(|e| self.failed(&doing, &e))
+        federation_client::if_there(self.api(resource, namespace).get(name).await).map_err(|e| self.failed(&doing, &e))
     }
 
     /// As [`Connection::get`] for a built-in namespaced kind.
@@ -102,7 +102,7 @@ impl Connection {
             + serde::de::DeserializeOwned,
     {
         let doing = format!("reading {}/{name}", K::plural(&()));
-        self.typed::<K>(namespace).get_opt(name).await.map_err(|e| self.failed(&doing, &e))
+        federation_client::if_there(self.typed::<K>(namespace).get(name).await).map_err(|e| self.failed(&doing, &e))
     }
 
     /// Lists the objects of a resource that have the labels.
@@ -172,9 +172,9 @@ impl Connection {
             propagation_policy: Some(PropagationPolicy::Background),
             ..DeleteParams::default()
         };
-        match self.api(resource, object.namespace().as_deref()).delete(&name, &params).await {
-            Ok(_) => Ok(true),
-            Err(KubeError::Api(status)) if status.code == 404 => Ok(false),
+        let deleted = self.api(resource, object.namespace().as_deref()).delete(&name, &params).await;
+        match federation_client::if_there(deleted) {
+            Ok(deleted) => Ok(deleted.is_some()),
             Err(e) => Err(self.failed(&format!("deleting {}/{name}", resource.plural), &e)),
         }
     }

@@ -175,7 +175,7 @@ impl Clusters {
     ) -> Vec<String> {
         let mut unknown = Vec::new();
         for name in missing.into_iter().filter(|n| running.contains_key(n)).collect::<Vec<_>>() {
-            match tokio::time::timeout(TIMEOUT, api.get_opt(&name)).await {
+            match tokio::time::timeout(TIMEOUT, api.get(&name)).await.map(federation_client::if_there) {
                 Ok(Ok(None)) => self.leave(&name, running),
                 Ok(Ok(Some(object))) => {
                     tracing::warn!(cluster = name, "the list of Clusters lacked it, and it is there");

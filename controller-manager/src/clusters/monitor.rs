@@ -220,7 +220,10 @@ impl Monitor {
         let Answer { finding, uid } = probe(&client, &server, self.clusters.monitor.timeout).await;
         let Some(uid) = uid else {
             if finding.health == Health::Ready && !self.identified {
-                return Finding::not_ready("ClusterNotReady", "it has too much to do to say which cluster it is; nothing is written before");
+                return Finding::not_ready(
+                    "ClusterNotReady",
+                    "it has too much to do to say which cluster it is; nothing is written before",
+                );
             }
             return finding;
         };

@@ -23,7 +23,8 @@ fn cluster() -> Value {
     json!({"apiVersion": "federation/v1beta1", "kind": "Cluster", "metadata": {"name": "gondor", "uid": "g", "resourceVersion": "1"}})
 }
 
-/// A federation whose lists lack the cluster from the second on; `state` counts lists and says at 100 that it is gone.
+/// A federation whose lists lack the cluster from the second on; `state` counts lists. From 50 on a proxy does not
+/// know the way to the cluster, and at 100 the federation says that it is gone.
 fn answer(request: &Request<Body>, state: &AtomicU8) -> (u16, Value) {
     let path = request.uri().path().to_owned();
     if request.method() != Method::GET {
@@ -31,7 +32,11 @@ fn answer(request: &Request<Body>, state: &AtomicU8) -> (u16, Value) {
     }
     if path.ends_with("/gondor") {
         let gone = json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": 404, "message": "gone"});
-        return if state.load(Ordering::SeqCst) == 100 { (404, gone) } else { (200, cluster()) };
+        return match state.load(Ordering::SeqCst) {
+            100 => (404, gone),
+            50.. => (404, json!("404 page not found")),
+            _ => (200, cluster()),
+        };
     }
     if request.uri().query().is_some_and(|q| q.contains("watch=")) {
         let expired =
@@ -75,6 +80,9 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
     }
     tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
     assert!(!left());
+    state.store(50, Ordering::SeqCst);
+    tokio::time::sleep(RETRY + Duration::from_millis(500)).await;
+    assert!(!left(), "of what a proxy cannot find nothing is known");
     state.store(100, Ordering::SeqCst);
     let gone = tokio::time::timeout(Duration::from_secs(60), async {
         while !left() {

@@ -42,6 +42,9 @@ async fn d16_the_same_cluster_under_a_second_name_is_not_ready_and_gets_nothing(
     assert!(placed["spec"]["clusters"]["twin"]["applied"].as_str().unwrap_or_default().is_empty(), "{placed}");
     assert_eq!(bed.twin.writes(), 0, "nothing is written under the second name");
 
+    // It would be the only name of that cluster from here on.
+    bed.federation.delete(&format!("{CLUSTERS}/twin"), Some("Background")).await;
+    bed.federation.until_gone(&format!("{CLUSTERS}/twin")).await;
     // The address of gondor leads to another cluster than was joined.
     let other = json!({"metadata": {"annotations": {"federation.kubernetes.io/cluster-uid": "another"}}});
     bed.federation.merge(&format!("{CLUSTERS}/gondor"), other).await;

@@ -11,7 +11,7 @@ use kit::Etcd;
 
 use crate::client::config_map;
 use crate::lists;
-use crate::measure::{Calls, calls, worked, resident};
+use crate::measure::{Calls, calls, resident, worked};
 use crate::report::{Report, progress};
 use crate::servers::{self, Subject};
 use crate::wire::{Ask, Pool, Wire};

@@ -7,8 +7,8 @@ mod client;
 #[cfg(feature = "engines")]
 mod engines;
 mod hollow;
-mod manager;
 mod lists;
+mod manager;
 mod measure;
 mod propagate;
 mod report;
