@@ -4,8 +4,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use federation_api::failure::Failure;
-
 use crate::audit::AuditConfig;
 use crate::auth::authz::Mode;
 use crate::storage::etcd::EtcdConfig;
@@ -158,28 +156,5 @@ pub struct Patience {
 impl Default for Patience {
     fn default() -> Self {
         Self { first: Duration::from_secs(32), idle: Duration::from_secs(90) }
-    }
-}
-
-/// A configuration or a start that cannot work: what, and what to do about it.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    /// One line saying what and where.
-    pub message: String,
-    /// One line saying what to do.
-    pub hint: String,
-}
-
-impl ConfigError {
-    /// Both lines.
-    pub fn new(message: impl Into<String>, hint: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: hint.into() }
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(e: ConfigError) -> Self {
-        Self::new(e.message).hint(e.hint)
     }
 }

@@ -3,9 +3,14 @@
 pub mod admission;
 pub mod audit;
 pub mod auth;
+mod background;
 pub mod config;
+mod cpu;
 pub mod discovery;
+pub mod error;
 pub mod handlers;
+pub mod http;
+pub mod metrics;
 pub mod openapi;
 pub mod options;
 pub mod registry;
@@ -13,7 +18,9 @@ pub mod run;
 pub mod server;
 pub mod storage;
 pub mod store;
+pub mod version;
 
-pub use config::{Config, ConfigError, Profile};
+pub use config::{Config, Profile};
+pub use error::ConfigError;
 pub use server::service::ApiService;
 pub use server::{Listening, Server};

@@ -10,7 +10,8 @@ use daemon::logs::LogOptions;
 
 use crate::audit::{AuditConfig, Destination, Policy};
 use crate::auth::authz::Mode;
-use crate::config::{Config, ConfigError, Limits, Patience, Profile, StorageConfig, TlsConfig};
+use crate::config::{Config, Limits, Patience, Profile, StorageConfig, TlsConfig};
+use crate::error::ConfigError;
 use crate::storage::etcd::EtcdConfig;
 
 /// Where objects are kept.

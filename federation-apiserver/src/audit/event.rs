@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::request::Parts;
@@ -11,12 +12,13 @@ use machinery::codec::{self, MediaType};
 use machinery::schema::Types;
 use serde_json::{Map, Value, json};
 
-use super::Written;
+use super::Audit;
 use super::policy::{Level, Stage, Verdict};
+use super::sink::Sink;
 use crate::auth::{Attributes, UserInfo};
-use crate::handlers::patch_media;
-use crate::server::response::Body;
-use crate::server::{Inner, cpu};
+use crate::cpu;
+use crate::http::patch::PatchKind;
+use crate::http::response::{Body, Written};
 
 /// Annotation: the resourceVersion a write made. It and the object's uid lead to what was done for it.
 const RESOURCE_VERSION: &str = "federation.kubernetes.io/resource-version";
@@ -34,7 +36,9 @@ const TOO_LARGE: &str = "which are too many to be recorded";
 
 /// A request being answered. It is complete when this is dropped.
 pub(crate) struct Record {
-    server: Arc<Inner>,
+    sink: Arc<Sink>,
+    /// How long the reading of a body may take.
+    patience: Duration,
     verdict: Verdict,
     event: Map<String, Value>,
     /// The last stage, and whether it was reached.
@@ -43,7 +47,7 @@ pub(crate) struct Record {
 
 impl Record {
     pub(super) fn new(
-        server: &Arc<Inner>,
+        audit: &Audit,
         verdict: Verdict,
         id: &str,
         parts: &Parts,
@@ -71,7 +75,7 @@ impl Record {
         }
         event.insert("requestReceivedTimestamp".into(), now().into());
         event.insert("annotations".into(), json!({}));
-        Self { server: Arc::clone(server), verdict, event, last: Some(Stage::ResponseComplete) }
+        Self { sink: Arc::clone(&audit.sink), patience: audit.patience, verdict, event, last: Some(Stage::ResponseComplete) }
     }
 
     /// The request is carried out as somebody else.
@@ -141,7 +145,7 @@ impl Record {
             Some(media) => {
                 let (body, omit) = (bytes.clone(), self.verdict.omit_managed_fields);
                 let reading = cpu::run(user, &info.verb, bytes.len(), move || recorded(media, &body, omit));
-                match tokio::time::timeout(self.server.config.request_timeout, reading).await {
+                match tokio::time::timeout(self.patience, reading).await {
                     Ok(Ok(value)) => value.ok_or("that cannot be read"),
                     Ok(Err(_)) | Err(_) => Err("that could not be read in time"),
                 }
@@ -160,7 +164,6 @@ impl Record {
 
     /// Writes the event of a stage unless the policy leaves it out.
     pub(super) fn say(&self, stage: Stage) {
-        let Some(audit) = &self.server.audit else { return };
         if self.verdict.omit_stages.contains(&stage) {
             return;
         }
@@ -172,14 +175,14 @@ impl Record {
         }
         let mut line = Value::Object(event).to_string();
         line.push('\n');
-        audit.sink.put(line);
+        self.sink.put(line);
     }
 }
 
 /// How a body of these headers is read: as the handlers do, so that none is carried out and not recorded.
 fn media(headers: &HeaderMap) -> Option<MediaType> {
     let kind = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-    MediaType::parse(kind).or_else(|| patch_media(kind))
+    MediaType::parse(kind).or_else(|| PatchKind::media(kind))
 }
 
 /// What is recorded of a body.

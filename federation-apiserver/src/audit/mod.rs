@@ -4,6 +4,9 @@ mod event;
 mod policy;
 mod sink;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::HeaderMap;
 use http::request::Parts;
 
@@ -11,7 +14,7 @@ pub use policy::{Level, Policy, Stage, Verdict};
 pub use sink::Destination;
 
 use crate::auth::{Attributes, UserInfo};
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 use daemon::supervise::Supervisor;
 pub(crate) use event::Record;
 use sink::Sink;
@@ -33,40 +36,33 @@ pub struct AuditConfig {
 /// Records requests.
 pub(crate) struct Audit {
     policy: Policy,
-    sink: Sink,
-}
-
-/// What an answer to a write says of the object it wrote: kept among the answer's extensions.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub(crate) struct Written {
-    /// Uid of the object.
-    pub(crate) uid: String,
-    /// Its revision after the write.
-    pub(crate) revision: u64,
+    sink: Arc<Sink>,
+    /// How long the reading of a body may take.
+    patience: Duration,
 }
 
 impl Audit {
-    /// Opens the file; the writer is a task.
-    pub(crate) fn open(config: &AuditConfig, tasks: &Supervisor) -> Result<Self, ConfigError> {
-        Ok(Self { policy: config.policy.clone(), sink: Sink::open(config.to.clone(), tasks)? })
+    /// Opens the file; the writer is a task. `patience` is the longest a body may take to be read.
+    pub(crate) fn open(config: &AuditConfig, patience: Duration, tasks: &Supervisor) -> Result<Self, ConfigError> {
+        Ok(Self { policy: config.policy.clone(), sink: Arc::new(Sink::open(config.to.clone(), tasks)?), patience })
     }
 }
 
 /// Begins the record of a request of `user`, who sent it, where the policy wants one.
 pub(crate) fn begin(
-    server: &std::sync::Arc<crate::server::Inner>,
+    audit: Option<&Audit>,
     id: &str,
     parts: &Parts,
     wants: &Attributes,
     user: &UserInfo,
     from: Option<std::net::IpAddr>,
 ) -> Option<Record> {
-    let audit = server.audit.as_ref()?;
+    let audit = audit?;
     let verdict = audit.policy.verdict(user, wants);
     if verdict.level == Level::None {
         return None;
     }
-    let record = Record::new(server, verdict, id, parts, wants, user, from);
+    let record = Record::new(audit, verdict, id, parts, wants, user, from);
     record.say(Stage::RequestReceived);
     Some(record)
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::auth::{Attributes, UserInfo};
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 
 /// How much of a request is recorded.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Eq, Ord, PartialEq, PartialOrd)]

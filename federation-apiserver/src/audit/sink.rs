@@ -16,8 +16,8 @@ use daemon::supervise::{Done, Supervisor};
 use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::ConfigError;
-use crate::server::metrics;
+use crate::error::ConfigError;
+use crate::metrics;
 
 /// Events that may wait to be written.
 const QUEUE: usize = 10_000;

@@ -4,6 +4,8 @@ pub mod authn;
 pub mod authz;
 pub mod reviews;
 
+use federation_api::keys::CONTROLLER_MANAGER_USER;
+
 /// Group of everybody who proved an identity.
 pub const AUTHENTICATED: &str = "system:authenticated";
 /// Group of everybody who did not.
@@ -28,6 +30,12 @@ impl UserInfo {
     /// Whether the user is a member of the group.
     pub fn in_group(&self, group: &str) -> bool {
         self.groups.iter().any(|g| g == group)
+    }
+
+    /// The federation's own components. Service accounts are other people's programs.
+    pub fn of_the_system(&self) -> bool {
+        let system = self.name.starts_with("system:") && self.name != ANONYMOUS && !self.name.starts_with("system:serviceaccount:");
+        system || self.name == CONTROLLER_MANAGER_USER
     }
 }
 

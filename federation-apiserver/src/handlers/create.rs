@@ -5,12 +5,14 @@ use machinery::schema::metadata::generated_prefix;
 use machinery::status::ApiError;
 use serde_json::Value;
 
+use super::call::Call;
 use super::prepare::{self, Write};
-use super::{Call, body, encode, with_warnings};
+use super::{body, encode};
 use crate::admission;
 use crate::auth::reviews::Reviewer;
-use crate::server::response::{self, Body};
-use crate::server::service::RequestBody;
+use crate::http::request::{self, RequestBody};
+use crate::http::response::{self, Body};
+use crate::http::warnings::with_warnings;
 use crate::storage::StorageError;
 
 /// Names generated anew after a collision, at most.
@@ -20,7 +22,7 @@ const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 
 pub(super) async fn create(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
     let write = Write::new(call)?;
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     let weight = bytes.len();
     let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
     let stored = store_new(call, decoded.value, weight, &write, false).await?;
@@ -57,7 +59,7 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, weight: usize, 
         if generated {
             prepare::metadata(&mut candidate)?.insert("name".into(), generate_name(&generate).into());
         }
-        admission::create(call.server, resource, &call.info.namespace).await?;
+        admission::create(&call.api.registry, resource, &call.info.namespace).await?;
         let (about, how) = (call.owned(), write.clone());
         let prepared = call.work(weight, move || {
             prepare::create(&about.entry, &mut candidate, &about.user, &how, applied)?;
@@ -73,7 +75,7 @@ pub(super) async fn store_new(call: Call<'_>, mut object: Value, weight: usize, 
         }
         match call.store().create(call.namespace(), &name, &candidate).await {
             Ok(stored) => {
-                admission::created(call, &stored).await?;
+                admission::created(&call.api.registry, call.entry, &stored).await?;
                 return Ok(Stored::Object(stored));
             }
             Err(StorageError::Conflict { .. }) if generated && tries < GENERATE_TRIES => {}
@@ -91,9 +93,9 @@ fn generate_name(prefix: &str) -> String {
 
 /// Answers an access or token review; nothing is stored.
 pub(super) async fn answer_question(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     let decoded = body::decode(call, call.entry.gvk.clone(), bytes).await?;
-    let reviewer = Reviewer { authn: &call.server.authn, authz: &call.server.authz };
+    let reviewer = Reviewer { authn: &call.api.authn, authz: &call.api.authz };
     let answer = reviewer.answer(call.resource().plural, &call.info.namespace, call.user, decoded.value)?;
     Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &decoded.warnings))
 }

@@ -11,15 +11,16 @@ use http::{Response, StatusCode};
 use machinery::status::{ApiError, FieldError, FieldErrorKind};
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::prepare::{self, Write};
 use super::update::TRIES;
-use super::{Call, body, encode, options, success};
+use super::{body, encode, options};
 use crate::admission;
+use crate::http::query::Query;
+use crate::http::request::{self, RequestBody};
+use crate::http::response::{self, Body};
 use crate::registry::Entry;
 use crate::registry::resource::Resource;
-use crate::server::query::Query;
-use crate::server::response::{self, Body};
-use crate::server::service::RequestBody;
 use crate::storage::StorageError;
 use crate::storage::object::Object;
 use crate::storage::store::ReadAt;
@@ -119,7 +120,7 @@ pub(crate) enum Deleted {
 }
 
 pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     let wanted = DeleteOptions::read(call, bytes).await?;
     let resource = call.resource();
     admission::delete(resource, &call.info.name)?;
@@ -131,9 +132,9 @@ pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<
             if !resource.group.is_empty() {
                 details["group"] = resource.group.into();
             }
-            Ok(encode::written(success(&details), &object))
+            Ok(encode::written(response::success(&details), &object))
         }
-        Deleted::Unreadable => Ok(success(&json!({"name": call.info.name, "kind": resource.plural}))),
+        Deleted::Unreadable => Ok(response::success(&json!({"name": call.info.name, "kind": resource.plural}))),
         Deleted::Pending(object) => encode::object(call, pending, &object).await,
         Deleted::DryRun(value) => encode::value(call, StatusCode::OK, &value),
     }
@@ -233,7 +234,7 @@ pub(crate) fn keeps_copies(namespace: &Value) -> bool {
 }
 
 pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     let wanted = DeleteOptions::read(call, bytes).await?;
     let filter = options::filter(call)?;
     let list_options = options::list_options(call.query)?;

@@ -8,12 +8,11 @@ use http::{Response, StatusCode};
 use machinery::status::ApiError;
 use serde_json::{Value, json};
 
-use super::Call;
+use super::call::Call;
 use super::gzip::{self, Identity};
 use super::projection::Projection;
-use crate::audit::Written;
+use crate::http::response::{self, Body, Written};
 use crate::registry::resource::Resource;
-use crate::server::response::{self, Body};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;
 

@@ -16,8 +16,8 @@ use flate2::Compression;
 use flate2::write::DeflateEncoder;
 use http::{HeaderMap, HeaderValue, Response, header};
 
-use super::Call;
-use crate::server::response::Body;
+use super::call::Call;
+use crate::http::response::Body;
 use crate::storage::object::Object;
 
 /// Answers that are larger are compressed; kube-apiserver's number.

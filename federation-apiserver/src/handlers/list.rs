@@ -3,8 +3,9 @@
 use http::Response;
 use machinery::status::ApiError;
 
-use super::{Call, encode, options};
-use crate::server::response::{self, Body};
+use super::call::Call;
+use super::{encode, options};
+use crate::http::response::{self, Body};
 use crate::storage::StorageError;
 
 pub(super) async fn list(call: Call<'_>) -> Result<Response<Body>, ApiError> {

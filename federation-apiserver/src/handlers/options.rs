@@ -5,9 +5,9 @@ use std::sync::Arc;
 use machinery::selector::{FieldSelector, LabelSelector};
 use machinery::status::{ApiError, FieldError};
 
-use super::Call;
+use super::call::Call;
+use crate::http::query::Query;
 use crate::registry::resource::Resource;
-use crate::server::query::Query;
 use crate::storage::head::Head;
 use crate::storage::store::{Filter, ListOptions, ReadAt, WatchFrom, WatchOptions};
 

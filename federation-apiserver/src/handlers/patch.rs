@@ -4,69 +4,35 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::{Response, StatusCode};
-use machinery::codec::{self, FieldValidation, MediaType};
+use machinery::codec::{self, FieldValidation};
 use machinery::patch::apply::{self, Writer};
 use machinery::patch::{json, merge, strategic};
 use machinery::schema::{self, Types};
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::create;
 use super::prepare::{self, Write};
 use super::update::{self, TRIES};
-use super::{Call, body, scale, with_warnings};
+use super::{body, scale};
 use crate::auth::Attributes;
+use crate::http::patch::PatchKind;
+use crate::http::request::{self, RequestBody};
+use crate::http::response::Body;
+use crate::http::warnings::with_warnings;
 use crate::registry::Entry;
 use crate::registry::resource::Subresource;
-use crate::server::response::Body;
-use crate::server::service::RequestBody;
-
-/// Kinds of patches, by `Content-Type`.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Kind {
-    /// RFC 6902.
-    Json,
-    /// RFC 7386.
-    Merge,
-    /// Kubernetes' own.
-    Strategic,
-    /// Server-side apply.
-    Apply,
-}
-
-const ACCEPTED: [&str; 4] = [
-    "application/json-patch+json",
-    "application/merge-patch+json",
-    "application/strategic-merge-patch+json",
-    "application/apply-patch+yaml",
-];
-
-impl Kind {
-    fn of(content_type: &str) -> Result<Self, ApiError> {
-        match content_type.split(';').next().unwrap_or_default().trim() {
-            "application/json-patch+json" => Ok(Self::Json),
-            "application/merge-patch+json" => Ok(Self::Merge),
-            "application/strategic-merge-patch+json" => Ok(Self::Strategic),
-            "application/apply-patch+yaml" | "application/apply-patch+json" => Ok(Self::Apply),
-            _ => Err(ApiError::unsupported_media_type(&ACCEPTED)),
-        }
-    }
-}
-
-/// How the body of a patch of this `Content-Type` is read.
-pub(crate) fn media(content_type: &str) -> Option<MediaType> {
-    Kind::of(content_type).ok().map(|kind| if kind == Kind::Apply { MediaType::Yaml } else { MediaType::Json })
-}
 
 pub(super) async fn patch(call: Call<'_>, request_body: RequestBody, part: Option<Subresource>) -> Result<Response<Body>, ApiError> {
-    let kind = Kind::of(body::content_type(call))?;
+    let kind = PatchKind::of(body::content_type(call))?;
     let write = Write::new(call)?;
     let validation = body::validation(call)?;
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     if part == Some(Subresource::Scale) {
         return scale::patch(call, kind, bytes, &write).await;
     }
-    if kind == Kind::Apply {
+    if kind == PatchKind::Apply {
         return apply_patch(call, part, bytes, &write, validation).await;
     }
     if call.query.get("force").is_some() {
@@ -111,33 +77,33 @@ fn unfit(e: ApiError, validation: FieldValidation) -> ApiError {
     ApiError::invalid("", "", "", &[error])
 }
 
-pub(super) async fn parse(call: Call<'_>, kind: Kind, bytes: Bytes) -> Result<Value, ApiError> {
+pub(super) async fn parse(call: Call<'_>, kind: PatchKind, bytes: Bytes) -> Result<Value, ApiError> {
     let patch = call.work(bytes.len(), move || codec::decode_patch(&bytes)).await??;
     match kind {
         // As kube-apiserver, to which `null` is an empty map here and an error in a merge patch.
-        Kind::Strategic if patch.is_null() => Ok(json!({})),
-        Kind::Merge | Kind::Strategic if !patch.is_object() => {
+        PatchKind::Strategic if patch.is_null() => Ok(json!({})),
+        PatchKind::Merge | PatchKind::Strategic if !patch.is_object() => {
             Err(ApiError::bad_request("error decoding patch: a merge patch must be an object"))
         }
         _ => Ok(patch),
     }
 }
 
-fn patched(entry: &Entry, kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+fn patched(entry: &Entry, kind: PatchKind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
     match kind {
-        Kind::Json => json::apply(old, patch),
-        Kind::Merge => {
+        PatchKind::Json => json::apply(old, patch),
+        PatchKind::Merge => {
             let mut new = old.clone();
             merge::apply(&mut new, patch);
             Ok(new)
         }
-        Kind::Strategic | Kind::Apply => strategic::apply(Types::builtin(), entry.type_id, old, patch),
+        PatchKind::Strategic | PatchKind::Apply => strategic::apply(Types::builtin(), entry.type_id, old, patch),
     }
 }
 
 /// A patch of a document that is no stored object (a Scale): strategic patches merge plainly.
-pub(super) fn patched_plain(kind: Kind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
-    if kind == Kind::Json {
+pub(super) fn patched_plain(kind: PatchKind, old: &Value, patch: &Value) -> Result<Value, ApiError> {
+    if kind == PatchKind::Json {
         return json::apply(old, patch);
     }
     let mut new = old.clone();
@@ -204,7 +170,7 @@ async fn apply_patch(
             None if !wanted["metadata"]["uid"].is_null() => Err(about.conflict("the uid given does not exist")),
             None => {
                 // As in kube-apiserver, who makes an object by applying it needs the right to create it too.
-                call.server.authz.authorize(call.user, &Attributes { verb: "create".into(), ..call.info.clone() })?;
+                call.api.authz.authorize(call.user, &Attributes { verb: "create".into(), ..call.info.clone() })?;
                 let mut new = call.work(weight, move || merge(None)).await??;
                 // As in kube-apiserver a version is no condition where nothing is; only POST refuses one.
                 prepare::metadata(&mut new)?.remove("resourceVersion");

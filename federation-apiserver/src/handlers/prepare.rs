@@ -6,10 +6,10 @@ use machinery::schema::{self, Types};
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Map, Value};
 
-use super::Call;
+use super::call::Call;
+use crate::http::query::Query;
 use crate::registry::Entry;
 use crate::registry::resource::Subresource;
-use crate::server::query::Query;
 
 /// How a write is made.
 #[derive(Clone)]

@@ -7,9 +7,9 @@ use machinery::status::ApiError;
 use machinery::table::{self, CLOSE, Cells, Columns, IncludeObject, ListMeta, Shown};
 use serde_json::{Value, json};
 
-use super::Call;
-use super::accept::{self, Form};
+use super::call::Call;
 use super::gzip::Identity;
+use crate::http::accept::{self, Form};
 use crate::storage::event::{INITIAL_EVENTS_END, WatchEvent};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;

@@ -8,11 +8,13 @@ use machinery::selector::LabelSelector;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::create::Stored;
-use super::patch::{self, Kind};
+use super::patch;
 use super::prepare::Write;
-use super::{Call, body, update};
-use crate::server::response::{self, Body};
+use super::{body, update};
+use crate::http::patch::PatchKind;
+use crate::http::response::{self, Body};
 
 /// Patches a Scale takes.
 const PATCHES: [&str; 3] = ["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
@@ -36,8 +38,8 @@ pub(super) async fn update(call: Call<'_>, bytes: Bytes, write: &Write) -> Resul
     store(call, weight, write, move |_| Ok(scale.clone())).await
 }
 
-pub(super) async fn patch(call: Call<'_>, kind: Kind, bytes: Bytes, write: &Write) -> Result<Response<Body>, ApiError> {
-    if kind == Kind::Apply {
+pub(super) async fn patch(call: Call<'_>, kind: PatchKind, bytes: Bytes, write: &Write) -> Result<Response<Body>, ApiError> {
+    if kind == PatchKind::Apply {
         // A Scale is no object of its own: there are no fields whose owners could be remembered.
         return Err(ApiError::unsupported_media_type(&PATCHES));
     }

@@ -6,12 +6,14 @@ use http::{Response, StatusCode};
 use machinery::status::{ApiError, FieldError};
 use serde_json::Value;
 
+use super::call::Call;
 use super::create::Stored;
 use super::prepare::{self, Change, Write};
-use super::{Call, body, options, scale, with_warnings};
+use super::{body, options, scale};
+use crate::http::request::{self, RequestBody};
+use crate::http::response::Body;
+use crate::http::warnings::with_warnings;
 use crate::registry::resource::Subresource;
-use crate::server::response::Body;
-use crate::server::service::RequestBody;
 use crate::storage::StorageError;
 
 /// Attempts of a write that names no resourceVersion.
@@ -21,7 +23,7 @@ const MODIFIED: &str = "the object has been modified; please apply your changes 
 
 pub(super) async fn update(call: Call<'_>, request_body: RequestBody, part: Option<Subresource>) -> Result<Response<Body>, ApiError> {
     let write = Write::new(call)?;
-    let bytes = body::read(request_body).await?;
+    let bytes = request::read(request_body).await?;
     if part == Some(Subresource::Scale) {
         return scale::update(call, bytes, &write).await;
     }

@@ -10,12 +10,13 @@ use http::{HeaderValue, Response, StatusCode, header};
 use machinery::status::ApiError;
 use serde_json::{Value, json};
 
+use super::call::Call;
 use super::projection::Projection;
-use super::{Call, encode, options};
+use super::{encode, options};
 use crate::auth::UserInfo;
-use crate::server::cpu;
-use crate::server::metrics;
-use crate::server::response::{self, Body};
+use crate::cpu;
+use crate::http::response::{self, Body};
+use crate::metrics;
 use crate::storage::StorageError;
 use crate::storage::event::WatchEvent;
 
@@ -48,7 +49,7 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
             return if matches!(e.code, 410 | 504) { Ok(stream(futures::stream::iter([error_line(&e)]).boxed())) } else { Err(e) };
         }
     };
-    let stopping = call.server.stopping.clone();
+    let stopping = call.api.stopping.clone();
     let end = async move {
         tokio::select! {
             () = tokio::time::sleep(timeout) => {}

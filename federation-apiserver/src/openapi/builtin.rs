@@ -6,7 +6,7 @@ use machinery::schema::{Gvk, Types};
 use super::Documents;
 use crate::discovery::subresources;
 use crate::registry::resource::Resource;
-use crate::server::version;
+use crate::version;
 
 /// Describes built-in kinds.
 pub struct Builtin {

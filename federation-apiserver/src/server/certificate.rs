@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair, KeyUsagePurpose, PublicKeyData as _, SanType};
 
-use crate::config::ConfigError;
+use crate::error::ConfigError;
 
 /// Common name of a certificate we made.
 const COMMON_NAME: &str = "federation-apiserver";

@@ -6,18 +6,18 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use machinery::status::ApiError;
 
-use super::response::{self, Body};
-use super::service::RequestBody;
-use super::{Inner, metrics, version};
-use crate::handlers;
+use super::served::Served;
+use crate::http::request::{self, RequestBody};
+use crate::http::response::{self, Body};
+use crate::{metrics, version};
 
 /// Answers a request for such a path.
-pub(super) async fn answer(server: &Inner, parts: &Parts, body: RequestBody) -> Result<Response<Body>, ApiError> {
+pub(super) async fn answer(server: &Served, parts: &Parts, body: RequestBody) -> Result<Response<Body>, ApiError> {
     let path = parts.uri.path();
     // For those allowed to: `put` on the path, which of the bootstrap roles only cluster-admin holds.
     if path == logs::PATH {
         let log_level = logs::level().ok_or_else(ApiError::no_such_path)?;
-        let body = handlers::read_body(body).await?;
+        let body = request::read(body).await?;
         return Ok(log_level.respond(&parts.method, &body).map(full));
     }
     if !matches!(parts.method, Method::GET | Method::HEAD) {

@@ -4,11 +4,10 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use federation_api::keys::CONTROLLER_MANAGER_USER;
 use machinery::status::ApiError;
 use serde_json::json;
 
-use crate::auth::{ANONYMOUS, Attributes, MASTERS, UserInfo};
+use crate::auth::{Attributes, MASTERS, UserInfo};
 use crate::config::Limits;
 
 /// Bytes of the bodies of requests at a time, from their first byte to the answer.
@@ -110,20 +109,16 @@ fn place(pool: &Arc<Pool>, user: &UserInfo, places: usize) -> Result<Option<Plac
     if user.in_group(MASTERS) {
         return Ok(pool.enter(&user.name, true, places));
     }
-    pool.enter(&user.name, of_the_system(user), places).map(Some).ok_or_else(|| ApiError {
+    pool.enter(&user.name, user.of_the_system(), places).map(Some).ok_or_else(|| ApiError {
         details: json!({"retryAfterSeconds": 1}),
         ..ApiError::new(429, "TooManyRequests", "too many requests, please try again later")
     })
 }
 
-/// The federation's own components. Service accounts are other people's programs.
-pub(super) fn of_the_system(user: &UserInfo) -> bool {
-    let system = user.name.starts_with("system:") && user.name != ANONYMOUS && !user.name.starts_with("system:serviceaccount:");
-    system || user.name == CONTROLLER_MANAGER_USER
-}
-
 #[cfg(test)]
 mod tests {
+    use federation_api::keys::CONTROLLER_MANAGER_USER;
+
     use super::*;
 
     fn verb(verb: &str) -> Attributes {

@@ -16,12 +16,13 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connected::Connected;
-use super::metrics;
 use super::open_requests::OpenRequests;
 use super::room::{Known, Room};
 use super::service::ApiService;
 use super::tls::Tls;
-use crate::config::{ConfigError, Patience};
+use crate::config::Patience;
+use crate::error::ConfigError;
+use crate::metrics;
 
 /// HTTP/2 pings find dead peers; the numbers are Go's defaults for Kubernetes clients.
 const PING_EVERY: Duration = Duration::from_secs(30);
@@ -50,7 +51,7 @@ pub(super) async fn bind(address: SocketAddr) -> Result<TcpListener, ConfigError
 
 /// What every connection needs.
 #[derive(Clone)]
-pub(super) struct Served {
+pub(super) struct Connections {
     pub(super) tls: Arc<Tls>,
     pub(super) service: ApiService,
     pub(super) stopping: CancellationToken,
@@ -58,7 +59,7 @@ pub(super) struct Served {
 }
 
 /// Serves until it is stopping, then waits for open requests, `grace` at most.
-pub(super) async fn serve(listener: TcpListener, served: Served, grace: Duration) -> Done {
+pub(super) async fn serve(listener: TcpListener, served: Connections, grace: Duration) -> Done {
     let connections = TaskTracker::new();
     let abort = CancellationToken::new();
     // Their tasks end with the listener's, in whatever way that ends.
@@ -115,7 +116,12 @@ fn refused(address: SocketAddr, which: &str) {
     }
 }
 
-async fn connection(stream: TcpStream, address: SocketAddr, known: Known, Served { tls, service, stopping, mut patience }: Served) {
+async fn connection(
+    stream: TcpStream,
+    address: SocketAddr,
+    known: Known,
+    Connections { tls, service, stopping, mut patience }: Connections,
+) {
     let _ = stream.set_nodelay(true);
     let accept = TlsAcceptor::from(Arc::clone(&tls.current().config)).accept(stream);
     let stream = match tokio::time::timeout(patience.first, accept).await {
@@ -128,7 +134,7 @@ async fn connection(stream: TcpStream, address: SocketAddr, known: Known, Served
     };
     let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()).telling(known));
     // An answer may take as long to be read as it may take to be made.
-    let (requests, limit) = (OpenRequests::default(), service.inner.config.request_timeout);
+    let (requests, limit) = (OpenRequests::default(), service.served.config.request_timeout);
     let answer = hyper::service::service_fn(|request| {
         let (answer, open) = (tower::Service::call(&mut service.clone(), request), requests.begin());
         async move { answer.await.map(|response| response.map(|body| open.answered(body, limit))) }

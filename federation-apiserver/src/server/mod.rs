@@ -1,25 +1,19 @@
 //! The server: built from a [`Config`], used as a service in memory or over TLS.
 
+mod caller;
 mod certificate;
 mod connected;
-pub(crate) mod cpu;
-mod damage;
 mod fixed;
 pub mod health;
-mod housekeeping;
 mod inflight;
 mod listener;
-pub mod metrics;
-mod namespace_cleaner;
 mod open_requests;
 mod pipeline;
-pub(crate) mod query;
 mod request_info;
-pub mod response;
 mod room;
+mod served;
 pub mod service;
 pub(crate) mod tls;
-pub mod version;
 
 use std::future::Future;
 use std::net::SocketAddr;
@@ -36,8 +30,12 @@ use crate::auth::authn::{Authentication, AuthnConfig};
 use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
-use crate::config::{Config, ConfigError, StorageConfig};
+use crate::background;
+use crate::config::{Config, StorageConfig};
 use crate::discovery::Discovery;
+use crate::error::ConfigError;
+use crate::handlers::Api;
+use crate::metrics;
 use crate::openapi::{Builtin, OpenApi};
 use crate::registry::Registry;
 use crate::storage::Backend;
@@ -45,32 +43,19 @@ use crate::storage::embedded::{Embedded, OpenError};
 use crate::storage::etcd::Etcd;
 use crate::storage::measured::Measured;
 use crate::storage::store::{Store, Tuning};
+use caller::Caller;
 use health::Health;
 use inflight::Inflight;
-use service::{ApiService, Caller};
+use served::Served;
+use service::ApiService;
 use tls::Tls;
-
-/// What every request needs.
-pub(crate) struct Inner {
-    pub(crate) config: Config,
-    pub(crate) store: Arc<Store>,
-    pub(crate) registry: Registry,
-    pub(crate) authn: Arc<Authentication>,
-    pub(crate) authz: Arc<Authorization>,
-    pub(crate) stopping: CancellationToken,
-    pub(crate) audit: Option<Audit>,
-    inflight: Inflight,
-    discovery: Discovery,
-    openapi: OpenApi,
-    health: Health,
-}
 
 /// How often it is asked whether the store can still be written.
 const WRITABLE_EVERY: Duration = Duration::from_secs(1);
 
 /// A running server. Dropping it ends its background work and, with it, every watch.
 pub struct Server {
-    inner: Arc<Inner>,
+    served: Arc<Served>,
     ready: watch::Receiver<bool>,
     tasks: Supervisor,
 }
@@ -106,39 +91,31 @@ impl Server {
         let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
         let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));
         let (ready_sender, ready) = watch::channel(false);
-        let inner = Arc::new(Inner {
-            health: health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child()),
-            audit: config.audit.as_ref().map(|audit| Audit::open(audit, &tasks)).transpose()?,
-            inflight: Inflight::new(config.limits),
-            stopping,
-            config,
-            store,
-            registry,
-            authn,
-            authz,
-            discovery,
-            openapi,
-        });
-        let roles = RbacStores::of(&inner.store);
-        let (rbac, followed) = (Arc::clone(inner.authz.rbac()), roles.clone());
+        let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());
+        let audit = config.audit.as_ref().map(|audit| Audit::open(audit, config.request_timeout, &tasks)).transpose()?;
+        let api = Arc::new(Api { store, registry, authn, authz, stopping });
+        let inflight = Inflight::new(config.limits);
+        let served = Arc::new(Served { api: Arc::clone(&api), config, audit, inflight, discovery, openapi, health });
+        let roles = RbacStores::of(&api.store);
+        let (rbac, followed) = (Arc::clone(api.authz.rbac()), roles.clone());
         tasks.restart("rbac", move || feed::follow(Arc::clone(&rbac), followed.clone()));
-        let server = Arc::clone(&inner);
-        tasks.restart("bootstrap", move || housekeeping::run(Arc::clone(&server), roles.clone(), ready_sender.clone()));
-        let server = Arc::clone(&inner);
-        tasks.restart("namespaces", move || namespace_cleaner::run(Arc::clone(&server)));
-        let server = Arc::clone(&inner);
-        tasks.restart_always("damage", move || damage::run(Arc::clone(&server)));
-        let authn = Arc::clone(&inner.authn);
+        let known = Arc::clone(&api);
+        tasks.restart("bootstrap", move || background::bootstrap::run(Arc::clone(&known), roles.clone(), ready_sender.clone()));
+        let known = Arc::clone(&api);
+        tasks.restart("namespaces", move || background::namespaces::run(Arc::clone(&known)));
+        let known = Arc::clone(&api);
+        tasks.restart_always("damage", move || background::damage::run(Arc::clone(&known)));
+        let authn = Arc::clone(&api.authn);
         tasks.restart("credentials", move || Arc::clone(&authn).follow_files());
         tasks.restart_always("metrics", || metrics::Metrics::global().upkeep());
-        tasks.spawn("storage-writer", until_unwritable(Arc::clone(&inner.store)));
-        Ok(Self { inner, ready, tasks })
+        tasks.spawn("storage-writer", until_unwritable(Arc::clone(&api.store)));
+        Ok(Self { served, ready, tasks })
     }
 
     /// The server as a service for callers in this process: a `kube::Client` can be made of it. Each
     /// request is made by the [`UserInfo`] among its extensions, or else by `user`.
     pub fn service(&self, user: UserInfo) -> ApiService {
-        ApiService { inner: Arc::clone(&self.inner), caller: Caller::Process(Arc::new(user)) }
+        ApiService { served: Arc::clone(&self.served), caller: Caller::Process(Arc::new(user)) }
     }
 
     /// [`Server::service`] for a member of `system:masters`, who may do everything.
@@ -156,13 +133,13 @@ impl Server {
         let mut ready = self.ready.clone();
         let waiting = async {
             let _ = ready.wait_for(|r| *r).await;
-            while !self.inner.authz.rbac().synced() {
+            while !self.served.api.authz.rbac().synced() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
         match tokio::time::timeout(limit, waiting).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.inner.store.ready().err().unwrap_or_else(|| "namespaces and roles are not stored yet".into())),
+            Err(_) => Err(self.served.api.store.ready().err().unwrap_or_else(|| "namespaces and roles are not stored yet".into())),
         }
     }
 
@@ -171,16 +148,22 @@ impl Server {
     /// # Errors
     /// A certificate that cannot be used or an address that cannot be bound, and a hint.
     pub async fn listen(&self) -> Result<Listening, ConfigError> {
-        let tls = Arc::new(Tls::load(&self.inner.config)?);
-        let listener = listener::bind(self.inner.config.bind).await?;
+        let tls = Arc::new(Tls::load(&self.served.config)?);
+        let listener = listener::bind(self.served.config.bind).await?;
         let address = listener.local_addr().map_err(|e| ConfigError::new(e.to_string(), "choose another address"))?;
-        let service = ApiService { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::default()) };
+        let service = ApiService { served: Arc::clone(&self.served), caller: Caller::Connection(Arc::default()) };
         Ok(Listening { listener, tls, service, address, tasks: self.tasks.child() })
     }
 
     /// Ends every watch; what [`Listening::serve`] does first when it shuts down.
     pub fn stop_watches(&self) {
-        self.inner.stopping.cancel();
+        self.served.api.stopping.cancel();
+    }
+
+    /// What requests are carried out with.
+    #[cfg(test)]
+    pub(crate) fn api(&self) -> &Arc<Api> {
+        &self.served.api
     }
 
     /// The tasks of the server.
@@ -191,7 +174,7 @@ impl Server {
 
 impl std::fmt::Debug for Server {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Server").field("config", &self.inner.config).finish_non_exhaustive()
+        f.debug_struct("Server").field("config", &self.served.config).finish_non_exhaustive()
     }
 }
 
@@ -214,11 +197,12 @@ impl Listening {
     pub async fn serve(self, shutdown: impl Future<Output = ()>) -> Result<(), Death> {
         let tls = Arc::clone(&self.tls);
         self.tasks.restart("certificates", move || Arc::clone(&tls).follow_files());
-        let inner = Arc::clone(&self.service.inner);
-        let (patience, grace) = (inner.config.patience, inner.config.shutdown_grace);
-        let served = listener::Served { tls: self.tls, service: self.service, stopping: inner.stopping.clone(), patience };
+        let served = Arc::clone(&self.service.served);
+        let (patience, grace) = (served.config.patience, served.config.shutdown_grace);
+        let stopping = served.api.stopping.clone();
+        let connections = listener::Connections { tls: self.tls, service: self.service, stopping, patience };
         let accepting = self.tasks.child();
-        accepting.spawn("listener", listener::serve(self.listener, served, grace));
+        accepting.spawn("listener", listener::serve(self.listener, connections, grace));
         let death = tokio::select! {
             () = shutdown => None,
             death = self.tasks.death() => Some(death),

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::response::Body;
 use crate::config::Patience;
+use crate::http::response::Body;
 
 /// The requests of one connection whose answers are not written yet.
 #[derive(Clone, Debug, Default)]

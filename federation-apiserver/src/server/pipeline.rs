@@ -15,17 +15,18 @@ use serde_json::json;
 use tracing::field::Empty;
 use tracing::{Instrument as _, Span};
 
-use super::Inner;
+use super::caller::Caller;
 use super::inflight::Place;
-use super::metrics::{self, Ongoing, RequestLabels};
-use super::query::Query;
-use super::response::{self, Body};
-use super::service::{Caller, RequestBody};
+use super::served::Served;
 use super::{fixed, request_info};
-use crate::audit::{self, Record, Written};
+use crate::audit::{self, Record};
 use crate::auth::authn::impersonate;
 use crate::auth::{ANONYMOUS, Attributes, MASTERS, UNAUTHENTICATED, UserInfo};
 use crate::handlers;
+use crate::http::query::Query;
+use crate::http::request::{self, RequestBody};
+use crate::http::response::{self, Body, Written};
+use crate::metrics::{self, Ongoing, RequestLabels};
 use crate::registry::resource::Subresource;
 
 /// Paths that tell nothing but whether the server lives: probes carry no credentials.
@@ -51,7 +52,7 @@ struct Known {
 type Taken = (Option<Place>, Option<Ongoing>);
 
 /// Answers one request, whatever happens.
-pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Request<RequestBody>) -> Response<Body> {
+pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Request<RequestBody>) -> Response<Body> {
     let started = Instant::now();
     let (parts, body) = request.into_parts();
     let query = Query::parse(parts.uri.query().unwrap_or_default());
@@ -98,7 +99,7 @@ pub(super) async fn handle(server: &Arc<Inner>, caller: &Caller, request: Reques
     follow(&span, &id, &info, &user, &response);
     if !judged {
         // Who could not say who he is.
-        record = audit::begin(server, &id, &parts, &info, &user, caller.address());
+        record = audit::begin(server.audit.as_ref(), &id, &parts, &info, &user, caller.address());
     }
     if let Some(record) = record {
         record.answered(&mut response, panicked, &info, &user).await;
@@ -153,7 +154,7 @@ fn follow(span: &Span, id: &str, info: &Attributes, user: &UserInfo, response: &
 }
 
 /// What a request is counted under: only names of what is served, never what a client made up.
-fn labels(server: &Inner, info: &Attributes) -> RequestLabels {
+fn labels(server: &Served, info: &Attributes) -> RequestLabels {
     let verb = match info.verb.as_str() {
         "get" => "GET",
         "list" => "LIST",
@@ -165,7 +166,7 @@ fn labels(server: &Inner, info: &Attributes) -> RequestLabels {
         "deletecollection" => "DELETECOLLECTION",
         _ => "OTHER",
     };
-    let Some(entry) = server.registry.find(&info.group, &info.version, &info.resource) else {
+    let Some(entry) = server.api.registry.find(&info.group, &info.version, &info.resource) else {
         return RequestLabels { verb, ..RequestLabels::default() };
     };
     let r = entry.resource;
@@ -180,7 +181,7 @@ fn labels(server: &Inner, info: &Attributes) -> RequestLabels {
 
 /// The order of things.
 async fn stages(
-    server: &Arc<Inner>,
+    server: &Arc<Served>,
     caller: &Caller,
     parts: &Parts,
     query: &Query,
@@ -188,9 +189,9 @@ async fn stages(
     body: RequestBody,
     Known { id, user, impersonator, record, judged, taken }: &mut Known,
 ) -> Result<Response<Body>, ApiError> {
-    *record = audit::begin(server, id, parts, info, user, caller.address());
+    *record = audit::begin(server.audit.as_ref(), id, parts, info, user, caller.address());
     *judged = true;
-    let acting = impersonate(&server.authz, user.clone(), &parts.headers)?;
+    let acting = impersonate(&server.api.authz, user.clone(), &parts.headers)?;
     if acting != *user {
         *impersonator = Some(std::mem::replace(user, acting));
         if let Some(record) = record {
@@ -203,7 +204,7 @@ async fn stages(
     if OPEN_PATHS.contains(&info.path.as_str()) && matches!(info.verb.as_str(), "get" | "head") {
         return fixed::answer(server, parts, body).await;
     }
-    let allowed = server.authz.authorize(user, info);
+    let allowed = server.api.authz.authorize(user, info);
     if let Some(record) = record {
         record.decided(allowed.is_ok());
     }
@@ -215,14 +216,14 @@ async fn stages(
     if info.resource.is_empty() {
         return fixed::answer(server, parts, body).await;
     }
-    let entry = server.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    handlers::dispatch(handlers::Call { server, entry, info, user, query, headers: &parts.headers }, body).await
+    let entry = server.api.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
+    handlers::dispatch(handlers::Call { api: &server.api, entry, info, user, query, headers: &parts.headers }, body).await
 }
 
 /// The request's body, read to its end before the request takes a slot: slots are for work, and who lets
 /// a body trickle in does none. Its bytes are counted as long as the second part of the answer is kept.
 async fn arrived(
-    server: &Inner,
+    server: &Served,
     info: &Attributes,
     user: &UserInfo,
     parts: &Parts,
@@ -232,8 +233,8 @@ async fn arrived(
     if matches!(info.verb.as_str(), "get" | "list" | "watch" | "head") || body.is_end_stream() {
         return Ok((body, None));
     }
-    let place = server.inflight.body(user, handlers::largest_body(&body)?)?;
-    let bytes = handlers::read_body(body).await?;
+    let place = server.inflight.body(user, request::largest(&body)?)?;
+    let bytes = request::read(body).await?;
     if let Some(record) = record {
         record.asked(parts, &bytes, info, user).await;
     }
@@ -243,22 +244,22 @@ async fn arrived(
 /// A cluster-scoped resource has no path below a namespace. Said before authorization, where roles in
 /// that namespace would count although the objects are nobody's in particular. A namespace's own
 /// requests are in its namespace.
-fn scoped(server: &Inner, info: &Attributes) -> Result<(), ApiError> {
-    let Some(entry) = server.registry.find(&info.group, &info.version, &info.resource) else { return Ok(()) };
+fn scoped(server: &Served, info: &Attributes) -> Result<(), ApiError> {
+    let Some(entry) = server.api.registry.find(&info.group, &info.version, &info.resource) else { return Ok(()) };
     let itself = info.group.is_empty() && entry.resource.plural == "namespaces" && info.name == info.namespace;
     if entry.resource.namespaced || info.namespace.is_empty() || itself { Ok(()) } else { Err(ApiError::no_such_path()) }
 }
 
-fn authenticate(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
+fn authenticate(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
     let proved = prove(server, caller, parts, info);
     metrics::authentication(proved.is_ok());
     proved
 }
 
-fn prove(server: &Inner, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
+fn prove(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
     match caller {
         Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
-        Caller::Connection(connected) => match server.authn.authenticate(&parts.headers, &connected.peer()) {
+        Caller::Connection(connected) => match server.api.authn.authenticate(&parts.headers, &connected.peer()) {
             Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
                 Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
             }

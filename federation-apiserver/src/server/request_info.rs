@@ -2,8 +2,8 @@
 
 use http::Method;
 
-use super::query::Query;
 use crate::auth::Attributes;
+use crate::http::query::Query;
 
 /// Subresources of namespaces; anything else after `/namespaces/<name>/` is a namespaced resource.
 const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];

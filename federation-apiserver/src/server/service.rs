@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -10,49 +9,25 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::BodyExt;
-use http_body_util::combinators::UnsyncBoxBody;
 
-use super::Inner;
+use super::caller::Caller;
 use super::connected::Connected;
 use super::pipeline;
-use super::response::Body;
-use crate::auth::UserInfo;
-
-/// Any error of a request body.
-pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A request body of any origin.
-pub type RequestBody = UnsyncBoxBody<Bytes, BoxError>;
-
-/// Where a request comes from.
-#[derive(Clone, Debug)]
-pub(super) enum Caller {
-    /// Over a connection; credentials decide who it is.
-    Connection(Arc<Connected>),
-    /// From this process: the [`UserInfo`] among the request's extensions, or else this one.
-    Process(Arc<UserInfo>),
-}
+use super::served::Served;
+use crate::http::request::BoxError;
+use crate::http::response::Body;
 
 /// Answers API requests. Cheap to clone.
 #[derive(Clone)]
 pub struct ApiService {
-    pub(super) inner: Arc<Inner>,
+    pub(super) served: Arc<Served>,
     pub(super) caller: Caller,
-}
-
-impl Caller {
-    /// Where the request came from.
-    pub(super) fn address(&self) -> Option<IpAddr> {
-        match self {
-            Self::Connection(connected) => connected.address(),
-            Self::Process(_) => None,
-        }
-    }
 }
 
 impl ApiService {
     /// The service as one connection uses it.
     pub(super) fn for_connection(&self, connected: Connected) -> Self {
-        Self { inner: Arc::clone(&self.inner), caller: Caller::Connection(Arc::new(connected)) }
+        Self { served: Arc::clone(&self.served), caller: Caller::Connection(Arc::new(connected)) }
     }
 }
 
@@ -78,6 +53,6 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let service = self.clone();
         let request = request.map(|body| body.map_err(Into::into).boxed_unsync());
-        Box::pin(async move { Ok(pipeline::handle(&service.inner, &service.caller, request).await) })
+        Box::pin(async move { Ok(pipeline::handle(&service.served, &service.caller, request).await) })
     }
 }

@@ -21,7 +21,8 @@ use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate;
 use crate::auth::authn::Peer;
-use crate::config::{Config, ConfigError, TlsConfig};
+use crate::config::{Config, TlsConfig};
+use crate::error::ConfigError;
 
 /// How often certificate files are looked at for changes.
 const RELOAD_EVERY: Duration = Duration::from_secs(5);

@@ -10,7 +10,7 @@ use super::object::Object;
 use super::sorted::Sorted;
 use super::store::Tuning;
 use super::{Event, StorageError, Versioned};
-use crate::server::metrics;
+use crate::metrics;
 
 /// What the feed writes and readers read. Locks are held for a few microseconds and never across a wait.
 #[derive(Debug)]

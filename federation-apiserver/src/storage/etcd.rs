@@ -24,7 +24,7 @@ use self::leases::Leases;
 use self::once::{Once, Op};
 use self::revision::Revisions;
 use super::{Backend, Event, Expect, Page, ROOT, StorageError, Versioned};
-use crate::server::metrics;
+use crate::metrics;
 
 /// Longest wait for one call; an unreachable etcd is reported within it.
 const CALL: Duration = Duration::from_secs(4);

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 use super::{Backend, Event, Expect, Page, StorageError, Versioned};
-use crate::server::metrics;
+use crate::metrics;
 
 /// A backend whose requests are measured.
 pub struct Measured {

@@ -5,7 +5,7 @@ use machinery::status::ApiError;
 
 /// The forms of an answer.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(super) enum Form {
+pub(crate) enum Form {
     /// The objects themselves.
     Objects,
     /// A `meta.k8s.io/v1` Table.
@@ -16,7 +16,7 @@ pub(super) enum Form {
 
 /// Chooses the first form of the `Accept` header that can be served. Protobuf is accepted and
 /// answered in JSON, which every client that asks for it also reads.
-pub(super) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
+pub(crate) fn form(headers: &HeaderMap) -> Result<Form, ApiError> {
     let mut said = false;
     for value in headers.get_all(header::ACCEPT).iter().filter_map(|v| v.to_str().ok()) {
         for range in value.split(',').map(str::trim).filter(|r| !r.is_empty()) {

@@ -11,11 +11,10 @@ use machinery::status::ApiError;
 use serde_json::json;
 use tokio::sync::watch;
 
-use super::Inner;
 use crate::admission::IMMORTAL;
 use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::{MASTERS, UserInfo};
-use crate::handlers::{self, Write};
+use crate::handlers::{self, Api, Write};
 use crate::storage::StorageError;
 use crate::storage::store::ReadAt;
 
@@ -23,11 +22,11 @@ use crate::storage::store::ReadAt;
 const RETRY: Policy = Policy::doubling(Duration::from_millis(250), Duration::from_secs(5));
 
 /// Stores them, trying until it is done; `ready` becomes true when the roles count for decisions, too.
-pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Sender<bool>) -> Done {
+pub(crate) async fn run(api: Arc<Api>, roles: RbacStores, ready: watch::Sender<bool>) -> Done {
     let (mut retry, said) = (Backoff::new(RETRY), Said::default());
     let since = loop {
         // Together, for storage makes few commits of what comes at once.
-        let namespaces = try_join_all(IMMORTAL.map(|name| namespace(&inner, name)));
+        let namespaces = try_join_all(IMMORTAL.map(|name| namespace(&api, name)));
         let stored = tokio::join!(namespaces, feed::bootstrap(&roles));
         let why = match stored {
             (Ok(_), Ok(since)) => break since,
@@ -39,14 +38,14 @@ pub(super) async fn run(inner: Arc<Inner>, roles: RbacStores, ready: watch::Send
         }
         retry.pause().await;
     };
-    inner.authz.rbac().reach(&since).await;
+    api.authz.rbac().reach(&since).await;
     ready.send_replace(true);
     Done
 }
 
 /// Creates a namespace unless it is there.
-async fn namespace(inner: &Inner, name: &str) -> Result<(), ApiError> {
-    let entry = inner.registry.namespaces();
+async fn namespace(api: &Api, name: &str) -> Result<(), ApiError> {
+    let entry = api.registry.namespaces();
     if entry.store().get(None, name, ReadAt::Latest).await?.is_some() {
         return Ok(());
     }

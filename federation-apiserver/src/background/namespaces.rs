@@ -15,8 +15,7 @@ use machinery::status::ApiError;
 use serde_json::Value;
 use tokio::task::{Id, JoinSet};
 
-use super::Inner;
-use crate::handlers::{self, DeleteOptions};
+use crate::handlers::{self, Api, DeleteOptions};
 use crate::registry::{Entry, KUBERNETES};
 use crate::storage::StorageError;
 use crate::storage::event::EventKind;
@@ -43,14 +42,14 @@ struct Cleaning {
 }
 
 /// Runs for ever.
-pub(super) async fn run(inner: Arc<Inner>) {
+pub(crate) async fn run(api: Arc<Api>) {
     let mut retry = Backoff::new(RETRY);
     let mut tasks: JoinSet<()> = JoinSet::new();
     let mut running: HashMap<Id, Cleaning> = HashMap::new();
     loop {
         let options = WatchOptions { from: WatchFrom::Latest, bookmarks: false, send_initial_events: Some(true) };
         let dying: crate::storage::store::Filter = Arc::new(Head::deleting);
-        let mut events = match inner.registry.namespaces().store().watch(None, options, Some(dying)).await {
+        let mut events = match api.registry.namespaces().store().watch(None, options, Some(dying)).await {
             Ok(events) => events,
             Err(_) => {
                 retry.pause().await;
@@ -66,7 +65,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
                     // A namespace made anew is another one.
                     match running.values_mut().find(|c| c.uid == uid && c.name == name) {
                         Some(cleaning) => cleaning.again = true,
-                        None => start(&mut tasks, &mut running, &inner, GRACE, name, uid),
+                        None => start(&mut tasks, &mut running, &api, GRACE, name, uid),
                     }
                 }
                 Some(ended) = tasks.join_next_with_id() => {
@@ -79,7 +78,7 @@ pub(super) async fn run(inner: Arc<Inner>) {
                         tracing::error!("emptying namespace {name} panicked; this is a defect; trying again");
                     }
                     if again || failed {
-                        start(&mut tasks, &mut running, &inner, if failed { SHOCK } else { Duration::ZERO }, name, uid);
+                        start(&mut tasks, &mut running, &api, if failed { SHOCK } else { Duration::ZERO }, name, uid);
                     }
                 }
             }
@@ -87,17 +86,17 @@ pub(super) async fn run(inner: Arc<Inner>) {
     }
 }
 
-fn start(tasks: &mut JoinSet<()>, running: &mut HashMap<Id, Cleaning>, inner: &Arc<Inner>, rest: Duration, name: String, uid: String) {
-    let task = tasks.spawn(clean(Arc::clone(inner), rest, name.clone(), uid.clone()));
+fn start(tasks: &mut JoinSet<()>, running: &mut HashMap<Id, Cleaning>, api: &Arc<Api>, rest: Duration, name: String, uid: String) {
+    let task = tasks.spawn(clean(Arc::clone(api), rest, name.clone(), uid.clone()));
     running.insert(task.id(), Cleaning { name, uid, again: false });
 }
 
 /// Works on one namespace until nothing is left to do.
-async fn clean(inner: Arc<Inner>, rest: Duration, name: String, uid: String) {
+async fn clean(api: Arc<Api>, rest: Duration, name: String, uid: String) {
     tokio::time::sleep(rest).await;
     let (mut looks, said) = (Backoff::new(LOOKS), Said::default());
     loop {
-        match step(&inner, &name, &uid).await {
+        match step(&api, &name, &uid).await {
             Ok(Step::Done) => return,
             Ok(Step::Waiting) => {}
             Err(e) if said.changes(&e.message) => tracing::warn!("namespace {name} is not empty yet, trying again: {e}"),
@@ -113,17 +112,17 @@ enum Step {
 }
 
 /// The namespace as it is, if it is still the one meant and being deleted.
-async fn dying(inner: &Inner, name: &str, uid: &str) -> Result<Option<Arc<Object>>, ApiError> {
-    let found = inner.registry.namespaces().store().get(None, name, ReadAt::Latest).await?;
+async fn dying(api: &Api, name: &str, uid: &str) -> Result<Option<Arc<Object>>, ApiError> {
+    let found = api.registry.namespaces().store().get(None, name, ReadAt::Latest).await?;
     Ok(found.filter(|n| n.head.uid() == uid && n.head.deleting()))
 }
 
-async fn step(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
-    let Some(namespace) = dying(inner, name, uid).await? else { return Ok(Step::Done) };
+async fn step(api: &Api, name: &str, uid: &str) -> Result<Step, ApiError> {
+    let Some(namespace) = dying(api, name, uid).await? else { return Ok(Step::Done) };
     let keeps = handlers::keeps_copies(&namespace.value()?);
     let wanted = if keeps { DeleteOptions::default() } else { DeleteOptions::background() };
     let (mut left, mut failed) = (0, None);
-    for (entry, objects) in contents(inner, name).await? {
+    for (entry, objects) in contents(api, name).await? {
         for Content { name: object, uid } in objects {
             let wanted = uid.map_or_else(|| wanted.clone(), |uid| wanted.of_uid(&uid));
             match handlers::delete_object(entry, Some(name), &object, &wanted).await {
@@ -144,7 +143,7 @@ async fn step(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
         return Err(e);
     }
     // Something may have come while the rest was deleted.
-    if left > 0 || !contents(inner, name).await?.is_empty() { Ok(Step::Waiting) } else { release(inner, name, uid).await }
+    if left > 0 || !contents(api, name).await?.is_empty() { Ok(Step::Waiting) } else { release(api, name, uid).await }
 }
 
 /// An object in a namespace; without a uid when it cannot be read back.
@@ -154,9 +153,9 @@ struct Content {
 }
 
 /// What is in a namespace now, by resource, what cannot be read back included; resources without objects are left out.
-async fn contents<'a>(inner: &'a Inner, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Content>)>, ApiError> {
+async fn contents<'a>(api: &'a Api, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Content>)>, ApiError> {
     let mut all = Vec::new();
-    for entry in inner.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
+    for entry in api.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
         let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
         let listed = entry.store().list(Some(namespace), &options, None).await?.items;
         let readable = listed.iter().map(|o| Content { name: o.head.name().to_owned(), uid: Some(o.head.uid().to_owned()) });
@@ -170,9 +169,9 @@ async fn contents<'a>(inner: &'a Inner, namespace: &str) -> Result<Vec<(&'a Entr
 }
 
 /// Takes our finalizer off, and the namespace away when it was the last of all.
-async fn release(inner: &Inner, name: &str, uid: &str) -> Result<Step, ApiError> {
-    let store = inner.registry.namespaces().store();
-    let Some(current) = dying(inner, name, uid).await? else { return Ok(Step::Done) };
+async fn release(api: &Api, name: &str, uid: &str) -> Result<Step, ApiError> {
+    let store = api.registry.namespaces().store();
+    let Some(current) = dying(api, name, uid).await? else { return Ok(Step::Done) };
     let mut namespace = current.value()?;
     let finalizers = namespace["spec"].get_mut("finalizers").and_then(Value::as_array_mut);
     let had = finalizers.is_some_and(|list| {
@@ -206,9 +205,9 @@ mod tests {
     async fn only_the_namespace_meant_is_emptied_and_let_go() {
         let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
         server.wait_ready(Duration::from_secs(60)).await.unwrap();
-        let inner = &server.inner;
+        let api = server.api();
         let make = async |plural: &str, namespace: Option<&str>, object: Value| {
-            let entry = inner.registry.find("", "v1", plural).unwrap();
+            let entry = api.registry.find("", "v1", plural).unwrap();
             entry.store().create(namespace, object["metadata"]["name"].as_str().unwrap(), &object).await.unwrap()
         };
         let namespace = |name: &str| serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "uid": "new"}, "spec": {"finalizers": ["kubernetes"]}});
@@ -218,17 +217,17 @@ mod tests {
         make("configmaps", Some("alive"), content).await;
         // Deleted and made again since somebody began to empty it.
         for uid in ["old", "new"] {
-            assert!(matches!(step(inner, "alive", uid).await, Ok(Step::Done)));
-            assert!(matches!(release(inner, "alive", uid).await, Ok(Step::Done)));
+            assert!(matches!(step(api, "alive", uid).await, Ok(Step::Done)));
+            assert!(matches!(release(api, "alive", uid).await, Ok(Step::Done)));
         }
-        assert_eq!(contents(inner, "alive").await.unwrap().len(), 1);
-        let store = inner.registry.namespaces().store();
+        assert_eq!(contents(api, "alive").await.unwrap().len(), 1);
+        let store = api.registry.namespaces().store();
         let kept = store.get(None, "alive", ReadAt::Latest).await.unwrap().unwrap();
         assert_eq!(kept.value().unwrap()["spec"]["finalizers"], serde_json::json!(["kubernetes"]));
         let mut dying = kept.value().unwrap();
         dying["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
         store.update(None, "alive", &dying, kept.revision).await.unwrap();
-        assert!(matches!(release(inner, "alive", "old").await, Ok(Step::Done)));
+        assert!(matches!(release(api, "alive", "old").await, Ok(Step::Done)));
         assert!(store.get(None, "alive", ReadAt::Latest).await.unwrap().is_some());
     }
 
@@ -236,21 +235,18 @@ mod tests {
     async fn d32_what_is_stored_after_its_namespace_went_is_taken_back() {
         let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
         server.wait_ready(Duration::from_secs(30)).await.unwrap();
-        let inner = &server.inner;
+        let api = server.api();
         let dying = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dying", "uid": "d",
             "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"finalizers": ["example.com/others"]}});
-        inner.registry.namespaces().store().create(None, "dying", &dying).await.unwrap();
+        api.registry.namespaces().store().create(None, "dying", &dying).await.unwrap();
         // Whether it is there nobody can say.
         let broken = format!("{}namespaces/broken", crate::storage::ROOT);
-        inner.store.backend().put(&broken, "no object".into(), crate::storage::Expect::Absent, None).await.unwrap();
-        let entry = inner.registry.find("", "v1", "configmaps").unwrap();
-        let (info, user) = (crate::auth::Attributes::default(), crate::auth::UserInfo::default());
-        let (query, headers) = (crate::server::query::Query::default(), http::HeaderMap::new());
-        let call = handlers::Call { server: inner, entry, info: &info, user: &user, query: &query, headers: &headers };
+        api.store.backend().put(&broken, "no object".into(), crate::storage::Expect::Absent, None).await.unwrap();
+        let entry = api.registry.find("", "v1", "configmaps").unwrap();
         for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403)), ("broken", Some(500))] {
             let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": namespace, "uid": "u"}});
             let stored = entry.store().create(Some(namespace), "late", &object).await.unwrap();
-            assert_eq!(crate::admission::created(call, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
+            assert_eq!(crate::admission::created(&api.registry, entry, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
             let left = entry.store().get(Some(namespace), "late", ReadAt::Latest).await.unwrap();
             assert_eq!(left.is_some(), answer.is_none(), "{namespace}");
         }

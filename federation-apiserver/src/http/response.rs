@@ -11,7 +11,7 @@ use futures::stream::BoxStream;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use machinery::status::ApiError;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// Frames of a list are filled up to this size, so that many small objects do not become as many writes.
 const FRAME: usize = 64 * 1024;
@@ -188,6 +188,21 @@ pub fn error(e: &ApiError) -> Response<Body> {
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"kubernetes-master\""));
     }
     response
+}
+
+/// What an answer to a write says of the object it wrote: kept among the answer's extensions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Written {
+    /// Uid of the object.
+    pub(crate) uid: String,
+    /// Its revision after the write.
+    pub(crate) revision: u64,
+}
+
+/// `Status` of a success.
+pub(crate) fn success(details: &Value) -> Response<Body> {
+    let status = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details});
+    json(StatusCode::OK, &status)
 }
 
 #[cfg(test)]

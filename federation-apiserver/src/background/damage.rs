@@ -7,9 +7,8 @@ use std::time::Duration;
 use machinery::status::ApiError;
 use serde_json::json;
 
-use super::Inner;
 use crate::auth::{MASTERS, UserInfo};
-use crate::handlers::{self, Write};
+use crate::handlers::{self, Api, Write};
 use crate::registry::resource::Resource;
 
 /// How often is looked for objects that were not told of.
@@ -18,23 +17,23 @@ const EVERY: Duration = Duration::from_secs(5);
 const AT_ONCE: usize = 20;
 
 /// Runs for ever. Each object is told once, and again when it was sound in between.
-pub(super) async fn run(inner: Arc<Inner>) {
+pub(crate) async fn run(api: Arc<Api>) {
     let mut told = BTreeSet::new();
     loop {
-        tell(&inner, &mut told).await;
+        tell(&api, &mut told).await;
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn tell(inner: &Inner, told: &mut BTreeSet<(&'static str, &'static str, String)>) {
+async fn tell(api: &Api, told: &mut BTreeSet<(&'static str, &'static str, String)>) {
     let (mut damaged, mut left) = (BTreeSet::new(), AT_ONCE);
-    for entry in inner.registry.entries().iter().filter(|e| e.resource.stored()) {
+    for entry in api.registry.entries().iter().filter(|e| e.resource.stored()) {
         let resource = entry.resource;
         for (key, why) in entry.store().damaged() {
             let id = (resource.group, resource.plural, key.clone());
             if !told.contains(&id) && left > 0 {
                 left -= 1;
-                match event(inner, resource, &key, &why).await {
+                match event(api, resource, &key, &why).await {
                     Ok(()) => drop(told.insert(id.clone())),
                     Err(e) => tracing::warn!("no Event could be written about the damaged object {key}: {e}"),
                 }
@@ -45,8 +44,8 @@ async fn tell(inner: &Inner, told: &mut BTreeSet<(&'static str, &'static str, St
     told.retain(|id| damaged.contains(id));
 }
 
-async fn event(inner: &Inner, resource: &Resource, key: &str, why: &str) -> Result<(), ApiError> {
-    let Some(events) = inner.registry.find("", "v1", "events") else { return Ok(()) };
+async fn event(api: &Api, resource: &Resource, key: &str, why: &str) -> Result<(), ApiError> {
+    let Some(events) = api.registry.find("", "v1", "events") else { return Ok(()) };
     let (namespace, name) = key.split_once('/').unwrap_or(("", key));
     // As for Events about what has no namespace.
     let within = if namespace.is_empty() { "default" } else { namespace };
@@ -76,15 +75,15 @@ mod tests {
     async fn each_object_that_cannot_be_read_is_told_once() {
         let server = Server::start(Config::in_memory(Profile::Federation)).await.unwrap();
         server.wait_ready(Duration::from_secs(20)).await.unwrap();
-        let inner = &server.inner;
-        let maps = inner.registry.find("", "v1", "configmaps").unwrap().store();
-        inner.store.backend().put("/registry/configmaps/default/hit", "no object".into(), Expect::Absent, None).await.unwrap();
+        let api = server.api();
+        let maps = api.registry.find("", "v1", "configmaps").unwrap().store();
+        api.store.backend().put("/registry/configmaps/default/hit", "no object".into(), Expect::Absent, None).await.unwrap();
         assert!(maps.get(Some("default"), "hit", ReadAt::Latest).await.is_err());
         let mut told = BTreeSet::new();
         for _ in 0..2 {
-            tell(inner, &mut told).await;
+            tell(api, &mut told).await;
         }
-        let events = inner.registry.find("", "v1", "events").unwrap().store();
+        let events = api.registry.find("", "v1", "events").unwrap().store();
         let all = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
         let items = events.list(Some("default"), &all, None).await.unwrap().items;
         let about: Vec<_> = items.iter().map(|o| o.value().unwrap()).filter(|e| e["reason"] == "Damaged").collect();
@@ -92,7 +91,7 @@ mod tests {
         assert!(matches!(about.len(), 1 | 2), "{about:?}");
         assert_eq!((&about[0]["involvedObject"]["kind"], &about[0]["involvedObject"]["name"]), (&"ConfigMap".into(), &"hit".into()));
         maps.delete_unreadable(Some("default"), "hit").await.unwrap();
-        tell(inner, &mut told).await;
+        tell(api, &mut told).await;
         assert!(told.is_empty());
     }
 }

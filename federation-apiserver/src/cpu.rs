@@ -8,7 +8,6 @@ use std::thread::available_parallelism;
 use machinery::status::ApiError;
 use tokio::sync::oneshot;
 
-use super::inflight::of_the_system;
 use crate::auth::{MASTERS, UserInfo};
 
 /// Work on fewer bytes than this takes a few milliseconds at most and is done at once.
@@ -40,7 +39,7 @@ pub(crate) async fn run<T: Send + 'static>(
         return Ok(work());
     }
     let lane = match verb {
-        _ if of_the_system(user) || user.in_group(MASTERS) => &LANES.system,
+        _ if user.of_the_system() || user.in_group(MASTERS) => &LANES.system,
         "get" | "list" | "watch" => &LANES.reads,
         _ => &LANES.writes,
     };

@@ -1,0 +1,5 @@
+//! Work that goes on without a request: what a server stores first, namespaces that are emptied, damage that is told.
+
+pub(crate) mod bootstrap;
+pub(crate) mod damage;
+pub(crate) mod namespaces;

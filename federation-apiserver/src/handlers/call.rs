@@ -1,0 +1,96 @@
+//! One request for a resource: what is asked of which, by whom.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+use machinery::status::ApiError;
+
+use super::api::Api;
+use crate::auth::authz::{Authorization, escalation, object::RbacKind};
+use crate::auth::{Attributes, UserInfo};
+use crate::cpu;
+use crate::http::query::Query;
+use crate::registry::Entry;
+use crate::registry::resource::Resource;
+use crate::storage::object::Object;
+use crate::storage::store::{ReadAt, ResourceStore};
+
+/// One request that may go on.
+#[derive(Clone, Copy)]
+pub(crate) struct Call<'a> {
+    pub(crate) api: &'a Api,
+    pub(crate) entry: &'a Arc<Entry>,
+    pub(crate) info: &'a Attributes,
+    pub(crate) user: &'a UserInfo,
+    pub(crate) query: &'a Query,
+    pub(crate) headers: &'a HeaderMap,
+}
+
+impl<'a> Call<'a> {
+    pub(crate) fn resource(self) -> &'static Resource {
+        self.entry.resource
+    }
+
+    pub(crate) fn store(self) -> &'a ResourceStore {
+        self.entry.store()
+    }
+
+    /// The namespace as the store wants it.
+    pub(crate) fn namespace(self) -> Option<&'a str> {
+        (self.resource().namespaced && !self.info.namespace.is_empty()).then_some(self.info.namespace.as_str())
+    }
+
+    /// 404 for the object of this request.
+    pub(crate) fn not_found(self) -> ApiError {
+        ApiError::not_found(self.resource().group, self.resource().plural, &self.info.name)
+    }
+
+    /// The object of this request as it is now.
+    pub(crate) async fn current(self) -> Result<Option<Arc<Object>>, ApiError> {
+        Ok(self.store().get(self.namespace(), &self.info.name, ReadAt::Latest).await?)
+    }
+
+    /// Does work on so many bytes where it delays nobody else.
+    pub(super) async fn work<T: Send + 'static>(self, bytes: usize, work: impl FnOnce() -> T + Send + 'static) -> Result<T, ApiError> {
+        cpu::run(self.user, &self.info.verb, bytes, work).await
+    }
+
+    /// What outlives the request, for work that may.
+    pub(super) fn owned(self) -> Owned {
+        Owned { authz: Arc::clone(&self.api.authz), entry: Arc::clone(self.entry), user: self.user.clone(), name: self.info.name.clone() }
+    }
+}
+
+/// What the processing of objects needs to know of a request.
+#[derive(Clone)]
+pub(super) struct Owned {
+    authz: Arc<Authorization>,
+    pub(super) entry: Arc<Entry>,
+    pub(super) user: UserInfo,
+    /// Name in the path.
+    pub(super) name: String,
+}
+
+impl Owned {
+    /// 409 for the object of this request.
+    pub(super) fn conflict(&self, why: &str) -> ApiError {
+        ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, &self.name, why)
+    }
+
+    /// 400 for an object that is another than the one in the path.
+    pub(super) fn misnamed(&self, name: &str) -> ApiError {
+        let wanted = &self.name;
+        ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})"))
+    }
+
+    /// Roles may not grant more than their author holds.
+    pub(super) fn check_escalation(&self, new: &serde_json::Value, old: Option<&serde_json::Value>) -> Result<(), ApiError> {
+        if self.entry.resource.group != "rbac.authorization.k8s.io" {
+            return Ok(());
+        }
+        match RbacKind::of_resource(self.entry.resource.plural) {
+            Some(kind) => escalation::check(&self.authz, &self.user, kind, new, old),
+            None => Ok(()),
+        }
+    }
+}
