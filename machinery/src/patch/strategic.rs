@@ -6,6 +6,7 @@ mod list;
 #[cfg(test)]
 mod tests;
 
+use std::cell::Cell;
 use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
@@ -18,6 +19,13 @@ const RETAIN_KEYS: &str = "$retainKeys";
 const ELEMENT_ORDER: &str = "$setElementOrder/";
 const DELETE_PRIMITIVES: &str = "$deleteFromPrimitiveList/";
 
+/// Values that may be looked at or copied for one patch, together. A patch may name an item of a list as often as it likes,
+/// and each time costs as much as the lists inside that item are long.
+const MAX_WORK: usize = 10_000_000;
+
+/// Bytes of text that cost as much as one value.
+const TEXT: usize = 64;
+
 type Object = Map<String, Value>;
 
 /// Why a patch cannot be applied.
@@ -26,18 +34,20 @@ enum Fault {
     Malformed(String),
     /// The patch does not fit the document.
     Misfit(String),
+    /// The patch asks for too much.
+    TooMuch,
 }
 
 /// Applies a strategic merge patch to a document of type `id` and returns the new document.
 ///
 /// # Errors
-/// 400 when the patch is malformed, 422 when it does not fit the document.
+/// 400 when the patch is malformed, 413 when it asks for too much, 422 when it does not fit the document.
 pub fn apply(types: &Types, id: TypeId, document: &Value, patch: &Value) -> Result<Value, ApiError> {
     let Value::Object(patch) = patch else {
         return Err(ApiError::bad_request("error decoding patch: a strategic merge patch is an object"));
     };
     let original = document.as_object().cloned().unwrap_or_default();
-    let place = Place { types, id: Some(id) };
+    let place = Place { types, id: Some(id), spent: &Cell::new(0) };
     place.merge_object(original, patch.clone()).map(Value::Object).map_err(|fault| match fault {
         Fault::Malformed(why) => ApiError::bad_request(format!("error decoding patch: {why}")),
         Fault::Misfit(why) => ApiError::new(
@@ -45,6 +55,10 @@ pub fn apply(types: &Types, id: TypeId, document: &Value, patch: &Value) -> Resu
             "Invalid",
             format!("the server rejected our request due to an error in our request: strategic merge patch: {why}"),
         ),
+        Fault::TooMuch => {
+            let message = format!("strategic merge patch: the merges together look at more than {MAX_WORK} values");
+            ApiError::new(413, "RequestEntityTooLarge", message)
+        }
     })
 }
 
@@ -53,6 +67,8 @@ pub fn apply(types: &Types, id: TypeId, document: &Value, patch: &Value) -> Resu
 struct Place<'a> {
     types: &'a Types,
     id: Option<TypeId>,
+    /// What the patch has cost so far.
+    spent: &'a Cell<usize>,
 }
 
 /// What the schema says of one field of an object.
@@ -70,7 +86,7 @@ impl<'a> Place<'a> {
     }
 
     fn below(&self, name: &str) -> Below<'a> {
-        let at = |id| Self { types: self.types, id };
+        let at = |id| Self { id, ..*self };
         match self.shape() {
             Some(Shape::Object(fields)) => match fields.get(name) {
                 Some(f) => Below { place: at(Some(f.type_id)), merge: f.patch_merge, key: f.patch_key.as_deref() },
@@ -87,7 +103,13 @@ impl<'a> Place<'a> {
             Some(Shape::List { items, .. }) => Some(*items),
             _ => None,
         };
-        Self { types: self.types, id }
+        Self { id, ..*self }
+    }
+
+    /// Counts what looking at so many values costs.
+    fn spend(&self, values: usize) -> Result<(), Fault> {
+        self.spent.set(self.spent.get().saturating_add(values));
+        if self.spent.get() <= MAX_WORK { Ok(()) } else { Err(Fault::TooMuch) }
     }
 
     fn merge_object(&self, mut original: Object, mut patch: Object) -> Result<Object, Fault> {
@@ -99,11 +121,13 @@ impl<'a> Place<'a> {
             };
         }
         if let Some(keys) = patch.remove(RETAIN_KEYS) {
+            self.spend(original.len())?;
             retain_keys(&mut original, &patch, &keys)?;
         }
         self.set_element_orders(&mut original, &mut patch)?;
         for (key, change) in patch {
             if let Some(name) = key.strip_prefix(DELETE_PRIMITIVES) {
+                self.spend(original.get(name).map_or(0, weight))?;
                 list::delete_primitives(&mut original, name, &change)?;
             } else {
                 self.merge_field(&mut original, key, change)?;
@@ -148,6 +172,7 @@ impl<'a> Place<'a> {
                 old => list(old, name)?,
             };
             let below = self.below(name);
+            self.spend(order.iter().chain(old.iter().flatten()).map(weight).sum())?;
             if let Some(change) = &change {
                 list::check_order(change, &order, below.key)?;
             }
@@ -162,6 +187,16 @@ impl<'a> Place<'a> {
             original.insert(name.to_owned(), merged.into());
         }
         Ok(())
+    }
+}
+
+/// How many values there are in one, and in its text.
+fn weight(value: &Value) -> usize {
+    1 + match value {
+        Value::String(text) => text.len() / TEXT,
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(map) => map.iter().map(|(key, value)| key.len() / TEXT + weight(value)).sum(),
+        _ => 0,
     }
 }
 

@@ -13,6 +13,7 @@ use crate::patch::json::same;
 impl Below<'_> {
     /// Merges two lists: items with the same key are merged, others are added; scalars are united.
     pub(super) fn merge_list(&self, original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
+        self.place.spend(original.iter().chain(&patch).map(super::weight).sum())?;
         let Some(key) = self.key else { return merge_scalars(&original, &patch) };
         let mut changes = Vec::new();
         let mut gone = Vec::new();
@@ -39,7 +40,7 @@ impl Below<'_> {
         let mut merged = before.clone();
         for (change, wanted) in changes.iter().zip(wanted) {
             if let Some(found) = at.get(&ByValue(wanted)).map(|at| &mut merged[*at]) {
-                *found = self.place.items().merge_object(object(found)?, object(change)?)?.into();
+                *found = self.place.items().merge_object(object(found.take())?, object(change.clone())?)?.into();
             } else {
                 let new = super::without_directives(change.clone()).unwrap_or_default();
                 if new.get(key).is_some() {
@@ -160,6 +161,9 @@ fn shown(item: &Value) -> String {
     clip::shown(&item.to_string(), MAX_SHOWN).into_owned()
 }
 
-fn object(item: &Value) -> Result<Object, Fault> {
-    item.as_object().cloned().ok_or_else(|| Fault::Misfit(format!("{} is not an object", shown(item))))
+fn object(item: Value) -> Result<Object, Fault> {
+    match item {
+        Value::Object(map) => Ok(map),
+        other => Err(Fault::Misfit(format!("{} is not an object", shown(&other)))),
+    }
 }

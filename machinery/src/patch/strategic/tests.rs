@@ -73,6 +73,28 @@ fn d5_large_merge_keys_are_refused_at_once() {
     assert!(started.elapsed() < std::time::Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
+#[test]
+fn issue7_an_item_named_again_and_again_costs_no_more_than_a_patch_may() {
+    // Few and large, so that the test is quick: a value costs what its text is long.
+    let text = "x".repeat(1_000_000);
+    let variables: Vec<Value> = (0..3).map(|n| json!({"name": n.to_string(), "value": text})).collect();
+    let args: Vec<Value> = (0..3).map(|n| json!(format!("{n}{text}"))).collect();
+    let old = with_containers(&json!([{"name": "a", "env": variables, "args": args}]));
+    let again = |times: usize, change: &Value| with_containers(&vec![change.clone(); times].into());
+    let variable = json!({"name": "a", "env": [{"name": "x", "value": "y"}]});
+    for change in [
+        variable.clone(),
+        json!({"name": "a", "$setElementOrder/env": [{"name": "1"}]}),
+        json!({"name": "a", "$deleteFromPrimitiveList/args": ["x"]}),
+    ] {
+        let error = patched(&old, &again(1000, &change)).expect_err("must be too much");
+        assert!(error.code == 413 && error.message.contains("10000000 values"), "{change}: {error:?}");
+    }
+    // What people do is far below.
+    let new = patched(&old, &again(20, &variable)).expect("fits");
+    assert_eq!(new["spec"]["template"]["spec"]["containers"][0]["env"].as_array().map(Vec::len), Some(4));
+}
+
 proptest! {
     #[test]
     fn nothing_panics(document in any_json(), patch in any_json(), containers in any_json(), more in any_json()) {
