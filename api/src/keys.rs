@@ -20,6 +20,8 @@ pub const CLUSTER_SELECTOR: &str = "federation.alpha.kubernetes.io/cluster-selec
 pub const DEPLOYMENT_PREFERENCES: &str = "federation.kubernetes.io/deployment-preferences";
 /// Annotation on federated ReplicaSets: replica preferences as JSON.
 pub const REPLICA_SET_PREFERENCES: &str = "federation.kubernetes.io/replica-set-preferences";
+/// Annotation on federated StatefulSets: replica preferences as JSON.
+pub const STATEFUL_SET_PREFERENCES: &str = "federation.kubernetes.io/stateful-set-preferences";
 /// Annotation on federated Jobs: preferences for parallelism and completions as JSON.
 pub const JOB_PREFERENCES: &str = "federation.kubernetes.io/job-preferences";
 /// Annotation on federated Services: addresses per cluster, as v1 wrote them.

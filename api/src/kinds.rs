@@ -117,6 +117,12 @@ impl Kind {
         self
     }
 
+    /// Without a status, though changes of its spec are counted.
+    const fn with_generations(mut self) -> Self {
+        self.served.generations = true;
+        self
+    }
+
     /// Without a count of its spec's changes, though it has a status.
     const fn without_generations(mut self) -> Self {
         self.served.generations = false;
@@ -217,6 +223,15 @@ pub const KINDS: &[Kind] = &[
     .without_generations()
     .counting(&["currentReplicas", "desiredReplicas"]),
     kind("networking.k8s.io", "Ingress", "ingresses", "ingress").short(&["ing"]).with_status(),
+    kind("apps", "StatefulSet", "statefulsets", "statefulset").short(&["sts"]).replicated(keys::STATEFUL_SET_PREFERENCES).counting(&[
+        "replicas",
+        "currentReplicas",
+        "updatedReplicas",
+        "readyReplicas",
+        "availableReplicas",
+    ]),
+    kind("batch", "CronJob", "cronjobs", "cronjob").short(&["cj"]).workload(),
+    kind("networking.k8s.io", "NetworkPolicy", "networkpolicies", "networkpolicy").short(&["netpol"]).with_generations(),
 ];
 
 /// The groups of the table, each once, in the table's order.

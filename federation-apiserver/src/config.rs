@@ -13,7 +13,7 @@ use crate::storage::etcd::EtcdConfig;
 pub enum Profile {
     /// The federation's API: federated kinds, clusters and propagation records.
     Federation,
-    /// A hollow member cluster: also nodes, pods and statefulsets, no clusters.
+    /// A hollow member cluster: also nodes and pods, no clusters.
     Member,
 }
 

@@ -20,7 +20,7 @@ const DERIVED: [(&str, &str); 5] = [
 ];
 
 /// Controllers that are not federated and whose own objects are looked at as well: what they made goes and stays with them.
-const OTHER_OWNERS: [&str; 3] = ["StatefulSet", "CronJob", "ReplicationController"];
+const OTHER_OWNERS: [&str; 1] = ["ReplicationController"];
 
 /// Path to list a collection of a namespace by, unless it only says something about other objects; what carries this
 /// federation's label is left out.

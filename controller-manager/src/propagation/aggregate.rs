@@ -78,6 +78,12 @@ fn sum(kind: &Kind, workloads: &[Cow<'_, Workload>], generation: Option<i64>) ->
         let total = counts.fold(0_i64, i64::saturating_add);
         status.insert((*counter).to_owned(), total.into());
     }
+    // `kubectl rollout status` waits until both are the same: those of a set that is being updated tell of all.
+    let revisions = || workloads.iter().filter_map(|w| w.revisions.as_deref());
+    if let Some([current, update]) = revisions().find(|[is, will]| is != will).or_else(|| revisions().next()) {
+        status.insert("currentRevision".into(), current.as_str().into());
+        status.insert("updateRevision".into(), update.as_str().into());
+    }
     if kind.family != Family::Job {
         if let Some(generation) = generation {
             status.insert("observedGeneration".into(), generation.into());
@@ -137,6 +143,22 @@ mod tests {
         let count = |n: i64| Cow::Owned(Workload { counters: vec![n; 5], ..Workload::default() });
         let status = sum(kind("deployments"), &[count(i64::MAX), count(i64::MAX), count(i64::MIN)], None);
         assert_eq!(status["replicas"], i64::MAX);
+    }
+
+    #[test]
+    fn issue8_a_stateful_set_is_being_updated_as_long_as_one_of_its_copies_is() {
+        let set = |current: &str, update: &str| {
+            let revisions = Some(Box::new([current.to_owned(), update.to_owned()]));
+            Cow::Owned(Workload { counters: vec![2; 5], revisions, ..Workload::default() })
+        };
+        let status = sum(kind("statefulsets"), &[set("db-2", "db-2"), set("db-1", "db-2")], None);
+        assert_eq!(
+            (&status["replicas"], &status["currentRevision"], &status["updateRevision"]),
+            (&json!(4), &json!("db-1"), &json!("db-2"))
+        );
+        let status = sum(kind("statefulsets"), &[Cow::Owned(Workload::default()), set("db-2", "db-2")], None);
+        assert_eq!((&status["currentRevision"], &status["updateRevision"]), (&json!("db-2"), &json!("db-2")));
+        assert_eq!(sum(kind("statefulsets"), &[], None).get("currentRevision"), None);
     }
 
     #[test]

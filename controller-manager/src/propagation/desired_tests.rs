@@ -98,3 +98,23 @@ fn equal_objects_have_equal_digests() {
     assert_eq!(digest(a.to_string().as_bytes()), digest(b.to_string().as_bytes()));
     assert_eq!(digest(b"x").len(), 16);
 }
+
+#[test]
+fn a_stateful_set_has_its_share_and_what_is_not_divided_goes_whole() {
+    let annotations = json!({"federation.kubernetes.io/stateful-set-preferences": "{}", "note": "kept"});
+    let set = json!({
+        "metadata": {"name": "db", "namespace": "demo", "uid": "u1", "annotations": annotations},
+        "spec": {"replicas": 5, "serviceName": "db"},
+        "status": {"replicas": 5},
+    });
+    let copy = desired("statefulsets", set, Some(Split { replicas: 2, ..Split::default() }));
+    assert_eq!(copy["spec"], json!({"replicas": 2, "serviceName": "db"}));
+    assert_eq!(copy["status"], Value::Null);
+    assert_eq!(copy["metadata"]["annotations"], json!({"note": "kept", "federation.kubernetes.io/source-uid": "u1"}));
+
+    for (resource, spec) in [("cronjobs", json!({"schedule": "0 4 * * *"})), ("networkpolicies", json!({"podSelector": {}}))] {
+        let object = json!({"metadata": {"name": "a", "namespace": "demo", "uid": "u1"}, "spec": spec.clone(), "status": {}});
+        let copy = desired(resource, object, None);
+        assert_eq!((&copy["spec"], &copy["status"]), (&spec, &Value::Null));
+    }
+}

@@ -57,6 +57,8 @@ pub(crate) struct Workload {
     pub(crate) scaled: bool,
     /// Conditions of a Deployment.
     pub(crate) conditions: Box<[Condition]>,
+    /// `status.currentRevision` and `status.updateRevision` of a StatefulSet.
+    pub(crate) revisions: Option<Box<[String; 2]>>,
 }
 
 impl Seen {
@@ -152,6 +154,11 @@ impl Workload {
             scaled: false,
             finished: if kind.family == Family::Job { finished("Failed").or_else(|| finished("Complete")) } else { None },
             conditions: if kind.kind == "Deployment" { Condition::read(&data["status"]) } else { Box::default() },
+            revisions: if kind.kind == "StatefulSet" {
+                text("/status/currentRevision").zip(text("/status/updateRevision")).map(|(is, will)| Box::new([is, will]))
+            } else {
+                None
+            },
         }
     }
 }

@@ -8,5 +8,6 @@ mod deletion;
 mod healing;
 mod identity;
 mod jobs;
+mod kinds;
 mod propagation;
 mod supervision;

@@ -79,14 +79,6 @@ pub(super) static FEDERATED: LazyLock<Vec<Resource>> = LazyLock::new(|| KINDS.it
 
 const NO_DELETECOLLECTION: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
 
-pub(super) static MEMBER_APPS: &[Resource] = &[Resource {
-    short_names: &["sts"],
-    categories: &["all"],
-    subresources: &[Subresource::Scale, Subresource::Status],
-    strategy: &SpecAndStatus,
-    ..Resource::namespaced("apps", "v1", "StatefulSet", "statefulsets", "statefulset")
-}];
-
 pub(super) static AUTHENTICATION: &[Resource] = &[
     Resource::question("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
     Resource::question("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", "tokenreview"),

@@ -35,7 +35,7 @@ pub fn resources(profile: Profile) -> Vec<&'static Resource> {
     ];
     let special: &[&[Resource]] = match profile {
         Profile::Federation => &[groups::FEDERATION],
-        Profile::Member => &[core::MEMBER, groups::MEMBER_APPS],
+        Profile::Member => &[core::MEMBER],
     };
     let mut all: Vec<&'static Resource> = common.iter().chain(special).flat_map(|table| table.iter()).collect();
     all.sort_by_key(|r| (r.group, r.plural));
@@ -136,6 +136,6 @@ mod tests {
         let names = |p| resources(p).into_iter().map(|r| r.plural).collect::<Vec<_>>();
         let (federation, member) = (names(Profile::Federation), names(Profile::Member));
         assert!(federation.contains(&"clusters") && !federation.contains(&"pods"));
-        assert!(member.contains(&"nodes") && member.contains(&"statefulsets") && !member.contains(&"clusters"));
+        assert!(member.contains(&"nodes") && member.contains(&"pods") && !member.contains(&"clusters"));
     }
 }

@@ -95,6 +95,22 @@ const FILES: &[(&str, &str)] = &[
         "badjob.yaml",
         "apiVersion: batch/v1\nkind: Job\nmetadata: {name: bad, namespace: shire}\nspec: {parallelism: -1, template: {spec: {restartPolicy: Always, containers: [{name: Dig, image: busybox}]}}}\n",
     ),
+    (
+        "stateful.yaml",
+        "apiVersion: apps/v1\nkind: StatefulSet\nmetadata: {name: db, namespace: shire}\nspec:\n  serviceName: db\n  replicas: 2\n  selector: {matchLabels: {app: db}}\n  template:\n    metadata: {labels: {app: db}}\n    spec: {containers: [{name: db, image: busybox, volumeMounts: [{name: data, mountPath: /data}]}]}\n  volumeClaimTemplates:\n  - metadata: {name: data}\n    spec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n",
+    ),
+    (
+        "cron.yaml",
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: night, namespace: shire}\nspec: {schedule: '0 4 * * *', jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: dig, image: busybox}]}}}}}\n",
+    ),
+    (
+        "badcron.yaml",
+        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: bad, namespace: shire}\nspec: {schedule: '0 4 * * *', concurrencyPolicy: Perhaps, jobTemplate: {spec: {template: {spec: {restartPolicy: Never, containers: [{name: dig, image: busybox}]}}}}}\n",
+    ),
+    (
+        "wall.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wall, namespace: shire}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]}\n",
+    ),
     ("tls.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: bad, namespace: shire}\ntype: kubernetes.io/tls\ndata: {tls.crt: YQ==}\n"),
 ];
 
@@ -211,6 +227,28 @@ patch job dig -n shire --type=merge -p {"spec":{"parallelism":2,"suspend":true}}
 get jobs -n shire --field-selector=status.successful=0 -o name
 apply -f @badjob.yaml
 delete job dig -n shire --cascade=orphan --wait=false
+apply -f @stateful.yaml
+get statefulset db -n shire -o json
+get statefulset db -n shire -o wide
+scale statefulset db -n shire --replicas=3
+get --raw /apis/apps/v1/namespaces/shire/statefulsets/db/scale
+patch statefulset db -n shire --type=merge -p {"spec":{"serviceName":"other"}}
+patch statefulset db -n shire --subresource=status --type=merge -p {"status":{"replicas":3,"readyReplicas":2,"observedGeneration":2},"spec":{"replicas":9}}
+get sts db -n shire -o json --show-managed-fields
+rollout restart statefulset/db -n shire --dry-run=server -o name
+rollout status statefulset/db -n shire --timeout=1s
+apply -f @cron.yaml
+get cronjob night -n shire -o json
+get cronjob night -n shire -o wide
+patch cronjob night -n shire --type=merge -p {"spec":{"suspend":true}}
+get cj night -n shire -o jsonpath={.spec.suspend}/{.metadata.generation}
+apply -f @badcron.yaml
+apply -f @wall.yaml
+get networkpolicy wall -n shire -o json
+get netpol wall -n shire
+patch networkpolicy wall -n shire --type=merge -p {"spec":{"egress":[{}],"policyTypes":["Egress"]}}
+get networkpolicy wall -n shire -o json --show-managed-fields
+delete statefulset,cronjob,networkpolicy --all -n shire --wait=false
 apply -f @lease.yaml
 get lease bagend -n shire -o json
 get lease bagend -n shire
