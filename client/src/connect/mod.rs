@@ -359,13 +359,13 @@ fn entry(kind: &str, name: &str, origin: Option<&std::path::Path>) -> String {
 }
 
 fn context_name(config: &Kubeconfig, target: &Target) -> Result<String, Error> {
-    let there = || format!("contexts there are: {}", config.context_names());
+    let there = |wanted: &str| format!("contexts there are: {}", config.context_names(wanted));
     let name = match target.context.as_deref().filter(|c| !c.is_empty()) {
         Some(name) => name,
         None if config.current_context.is_empty() => {
             return Err(Error::Missing {
                 what: "no context was given and the kubeconfig has no current-context".to_owned(),
-                hint: there(),
+                hint: there(""),
             });
         }
         None => &config.current_context,
@@ -373,7 +373,7 @@ fn context_name(config: &Kubeconfig, target: &Target) -> Result<String, Error> {
     if config.contexts.contains_key(name) {
         return Ok(name.to_owned());
     }
-    Err(Error::Missing { what: format!("context \"{name}\" does not exist"), hint: there() })
+    Err(Error::Missing { what: format!("context \"{name}\" does not exist"), hint: there(name) })
 }
 
 /// The cluster a context names. kubectl takes `localhost:8080` where it is missing, which puzzles everybody.

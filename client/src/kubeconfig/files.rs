@@ -128,7 +128,7 @@ mod tests {
         let list = env::join_paths([path("none"), path("empty"), path("one"), path("two")]).unwrap();
         let files = Files::from(None, Some(&list), None);
         let merged = files.load().unwrap();
-        assert_eq!(merged.context_names(), "gondor, rohan");
+        assert_eq!(merged.context_names(""), "gondor, rohan");
         assert_eq!(merged.current_context, "gondor");
         assert_eq!(files.to_write(), path("empty"), "the first that exists");
         let fresh = Files::from(None, Some(&env::join_paths([path("x"), path("y")]).unwrap()), None);

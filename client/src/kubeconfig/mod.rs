@@ -2,6 +2,7 @@
 
 mod decode;
 mod files;
+mod nearest;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;
@@ -204,10 +205,9 @@ impl Kubeconfig {
         }
     }
 
-    /// The names of its contexts, for a message.
-    pub fn context_names(&self) -> String {
-        let names: Vec<&str> = self.contexts.keys().map(String::as_str).collect();
-        if names.is_empty() { "none".to_owned() } else { names.join(", ") }
+    /// The names of its contexts, for a message: of many those nearest to `wanted`, where that is not empty.
+    pub fn context_names(&self, wanted: &str) -> String {
+        nearest::list(self.contexts.keys().map(String::as_str), wanted)
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod cell;
 pub mod check;
+#[cfg(test)]
+mod power_tests;
 pub mod restore;
 mod tables;
 mod writer;

@@ -53,6 +53,19 @@ async fn strategic_patches_merge_lists_by_key() {
 }
 
 #[tokio::test]
+async fn issue8_a_version_makes_of_an_apply_one_that_only_creates() {
+    for s in subjects().await {
+        let one = format!("/api/v1/namespaces/{}/configmaps/c", s.namespace().await);
+        let never = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "resourceVersion": "9223372036854775807"}, "data": {"x": "1"}});
+        let made = apply(&s, &one, "alice", &never, 201).await;
+        let refused = apply(&s, &one, "alice", &never, 409).await;
+        assert_eq!(refused["reason"], "Conflict");
+        let kept = s.expect(200, "GET", &one, Value::Null).await;
+        assert_eq!(kept["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
+    }
+}
+
+#[tokio::test]
 async fn apply_creates_merges_and_tells_conflicts() {
     for s in subjects().await {
         let namespace = s.namespace().await;

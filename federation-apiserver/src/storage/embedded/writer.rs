@@ -52,8 +52,8 @@ pub(super) struct Writer {
 }
 
 /// What is left to do after a transaction.
-struct After {
-    revision: u64,
+pub(super) struct After {
+    pub(super) revision: u64,
     /// Whether there is history to forget.
     prune: bool,
     /// When the next key expires.
@@ -62,11 +62,11 @@ struct After {
     dirty: bool,
 }
 
-type Answer = Result<u64, StorageError>;
+pub(super) type Answer = Result<u64, StorageError>;
 
 /// Why a transaction was not made.
 #[derive(Debug)]
-struct Failed {
+pub(super) struct Failed {
     error: redb::Error,
     /// Whether it may be on the disk all the same.
     in_doubt: bool,
@@ -132,7 +132,7 @@ impl Writer {
         }
     }
 
-    fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), Failed> {
+    pub(super) fn write(&self, ops: Vec<Op>) -> Result<(Vec<Answer>, After), Failed> {
         let prepare = || {
             let tx = self.db.begin_write()?;
             let done = apply(&tx, ops)?;
