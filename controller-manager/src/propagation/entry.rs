@@ -63,6 +63,8 @@ pub(crate) struct Tracked {
     pub(crate) status_due: bool,
     /// When a finished Job is to be deleted, and when the look that is planned for it comes.
     pub(crate) alarm: Option<(jiff::Timestamp, Instant)>,
+    /// Only the time of day says that a finished Job is to be deleted: the brakes of its clusters have a say.
+    pub(crate) overdue: bool,
     /// How it was divided last.
     pub(crate) divided: BTreeMap<String, Split>,
     /// The last complaint about its annotations, so that each is told once.
@@ -123,6 +125,7 @@ impl Tracked {
             revenant: false,
             status_due: false,
             alarm: None,
+            overdue: false,
             divided: BTreeMap::new(),
             complaint: String::new(),
         }

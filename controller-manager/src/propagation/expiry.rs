@@ -1,6 +1,9 @@
 //! The end of finished Jobs with `ttlSecondsAfterFinished`: members do not know of it, so it is the federation's.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
@@ -13,6 +16,9 @@ use super::{
 };
 use crate::kinds::Family;
 
+/// A time that is over for no longer is believed: a controller manager that starts again misses that much.
+const BELIEVED: SignedDuration = SignedDuration::from_mins(5);
+
 impl Brain {
     /// Deletes a Job whose time is over, with its copies; or looks again when it is. As long as one copy that was
     /// made is not known to be finished, were its cluster away, the Job stays.
@@ -20,22 +26,54 @@ impl Brain {
         if key.kind().family != Family::Job || live.writing.is_some() {
             return;
         }
-        let Some((object, at)) = live.object.clone().and_then(|o| expiry(&o).map(|at| (o, at))) else { return };
-        let mut made = live.copies.values().map(|copy| &copy.record).filter(|record| !record.applied.is_empty()).peekable();
-        if made.peek().is_none() || !made.all(|record| record.finished.is_some()) {
-            return;
-        }
-        let rest = Duration::try_from(at.duration_since(self.parts.clock.now())).unwrap_or_default();
-        if rest.is_zero() {
+        let Some((object, at)) = finished_everywhere(live) else { return self.stays(key, live) };
+        let late = self.parts.clock.now().duration_since(at);
+        let waited = |alarm: (Timestamp, Instant)| alarm.0 == at && alarm.1 <= Instant::now();
+        if late.is_negative() {
+            self.stays(key, live);
+            if live.alarm.is_none_or(|alarm| alarm.0 != at || waited(alarm)) {
+                // One that rang too early, because a clock was set, is not the last.
+                let rest = Duration::try_from(-late).unwrap_or_default();
+                live.alarm = Some((at, Instant::now() + rest));
+                self.later(rest, Timer::Key(key.clone()));
+            }
+        } else if late < BELIEVED || live.alarm.is_some_and(waited) || self.may_expire(key, live) {
             tracing::info!(name = key.full_name(), "the Job finished and its time is over: it is deleted");
             live.writing = Some(Write::Deletion);
             self.parts.writer.delete(key, &object);
-        } else if live.alarm.is_none_or(|(planned, rings)| planned != at || rings <= Instant::now()) {
-            // One that rang too early, because a clock was set, is not the last.
-            live.alarm = Some((at, Instant::now() + rest));
-            self.later(rest, Timer::Key(key.clone()));
         }
     }
+
+    /// Whether the brakes of all its clusters let a Job go that nobody waited for: after a long stop, or with a clock
+    /// that jumped, many go at once.
+    fn may_expire(&mut self, key: &Key, live: &mut Tracked) -> bool {
+        live.overdue = true;
+        let mut may = true;
+        for cluster in live.copies.keys() {
+            let Some(side) = self.clusters.get_mut(cluster) else { continue };
+            if !side.brake.may_delete(key) {
+                may = false;
+                self.later(self.parts.brake.settle, Timer::Brake(cluster.clone()));
+            }
+        }
+        may
+    }
+
+    /// A Job is not to be deleted, or not yet.
+    fn stays(&mut self, key: &Key, live: &mut Tracked) {
+        if std::mem::take(&mut live.overdue) {
+            // The next look takes it off the brakes.
+            self.enqueue(key);
+        }
+    }
+}
+
+/// The Job and when it is to be deleted, if it is, and all copies that were made are known to be finished.
+fn finished_everywhere(live: &Tracked) -> Option<(Arc<DynamicObject>, Timestamp)> {
+    let object = live.object.clone()?;
+    let at = expiry(&object)?;
+    let mut made = live.copies.values().map(|copy| &copy.record).filter(|record| !record.applied.is_empty()).peekable();
+    (made.peek().is_some() && made.all(|record| record.finished.is_some())).then_some((object, at))
 }
 
 /// The condition that says how a Job ended, once it did.
@@ -53,9 +91,123 @@ fn expiry(job: &DynamicObject) -> Option<Timestamp> {
 
 #[cfg(test)]
 mod tests {
+    use federation_api::{
+        keys,
+        record::{ClusterRecord, PropagationRecordSpec, State},
+    };
     use serde_json::json;
 
-    use super::*;
+    use super::{
+        super::{
+            intake::{Intake, Observed, Seeing},
+            safety_tests::{BOTH, Bench, object},
+        },
+        *,
+    };
+    use crate::{
+        follow::{Listing, Why},
+        kinds::{KindId, ObjectKey, PerKind, id},
+        time::Clock,
+    };
+
+    fn key() -> ObjectKey {
+        ObjectKey { kind: job(), namespace: "demo".into(), name: "quest".into() }
+    }
+
+    fn job() -> KindId {
+        id("Job")
+    }
+
+    /// A Job that finished at a known time and is to be deleted so long after it, and ran in gondor.
+    fn finished(ttl: i64) -> Bench {
+        let mut bench = Bench::start_with(vec![], None, PerKind::new(|kind| kind == job()));
+        bench.brain.parts.brake.allowed = 0;
+        let record = ClusterRecord { applied: "d".into(), finished: Some(json!({})), state: State::Applied, ..ClusterRecord::default() };
+        let spec = PropagationRecordSpec { object: key().object_ref(), clusters: [("gondor".to_owned(), record)].into(), deleted: None };
+        bench.tell(Intake::Records(vec![("u".into(), spec)]));
+        bench.tell(Intake::FederatedList {
+            kind: job(),
+            listing: Listing { objects: vec![quest(1, ttl)], unreadable: vec![], version: None, why: Why::First, bytes: 0 },
+        });
+        bench
+    }
+
+    fn quest(version: u64, ttl: i64) -> DynamicObject {
+        object(json!({
+            "apiVersion": "batch/v1", "kind": "Job",
+            "metadata": {"name": "quest", "namespace": "demo", "uid": "u", "resourceVersion": version.to_string(), "finalizers": BOTH},
+            "spec": {"ttlSecondsAfterFinished": ttl},
+            "status": {"conditions": [{"type": "Complete", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        }))
+    }
+
+    fn at(time: &str) -> Clock {
+        Clock::showing(time.parse().unwrap())
+    }
+
+    /// Gondor is heard of: the copy is not there any more.
+    fn hear(bench: &mut Bench) {
+        bench.reach();
+        let seeing = Seeing { objects: vec![], unreadable: vec![], version: Some(7), why: Why::First, bytes: 0 };
+        bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: job(), observed: Observed::Listed(seeing) });
+    }
+
+    fn is_deleted(bench: &Bench) -> bool {
+        bench.brain.entries[&key()].live.as_ref().unwrap().writing == Some(Write::Deletion)
+    }
+
+    fn judge(bench: &mut Bench) -> bool {
+        bench.brain.judge("gondor");
+        bench.brain.work(usize::MAX);
+        bench.brain.clusters["gondor"].brake.stopped
+    }
+
+    #[tokio::test]
+    async fn d39_a_job_that_only_the_time_of_day_calls_overdue_asks_the_brake() {
+        let mut bench = finished(60);
+        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        hear(&mut bench);
+        assert!(!is_deleted(&bench));
+        assert!(judge(&mut bench), "all that gondor has would go");
+        assert!(!is_deleted(&bench));
+        bench.tell(Intake::Cluster {
+            cluster: "gondor".into(),
+            uid: "g".into(),
+            labels: [].into(),
+            annotations: [(keys::MASS_DELETION.to_owned(), "allow".to_owned())].into(),
+            lane: None,
+            was_ready: false,
+        });
+        assert!(!judge(&mut bench));
+        assert!(is_deleted(&bench));
+    }
+
+    #[tokio::test]
+    async fn d39_a_job_that_is_to_stay_after_all_does_not_wait_at_the_brake() {
+        let mut bench = finished(60);
+        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        hear(&mut bench);
+        assert!(judge(&mut bench));
+        bench.tell(Intake::Federated { kind: job(), object: Box::new(quest(2, 100_000_000)) });
+        assert!(!judge(&mut bench));
+        assert!(!is_deleted(&bench));
+    }
+
+    #[tokio::test]
+    async fn d39_a_time_that_was_waited_for_or_is_hardly_over_asks_nobody() {
+        let mut bench = finished(60);
+        bench.brain.parts.clock = at("2026-01-01T00:02:00Z");
+        hear(&mut bench);
+        assert!(is_deleted(&bench));
+
+        let mut bench = finished(60);
+        bench.brain.parts.clock = at("2026-01-01T00:00:59.98Z");
+        hear(&mut bench);
+        tokio::time::sleep(Duration::from_millis(30)).await;
+        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        bench.tell(Intake::Federated { kind: job(), object: Box::new(quest(2, 60)) });
+        assert!(is_deleted(&bench));
+    }
 
     #[test]
     fn only_a_finished_job_that_says_so_expires() {

@@ -154,6 +154,13 @@ impl Brain {
         let source = Source { uid: live.uid.clone(), version: live.version() };
         let uid = &source.uid;
         live.placed = true;
+        if !live.overdue
+            && !haunted
+            && let Some(side) = self.clusters.get_mut(cluster)
+        {
+            // It is wanted again.
+            side.brake.done(key);
+        }
         let copy = live.copies.entry(cluster.to_owned()).or_default();
         let mut news = std::mem::take(&mut copy.record.explicit);
         let seen = self.clusters.get(cluster).and_then(|side| side.seen.get(key)).filter(|seen| seen.source_uid == **uid);
@@ -235,9 +242,6 @@ impl Brain {
             (false, Some(_)) if copy.absent => Action::Forget,
             (false, Some(_)) => Action::Delete,
         };
-        if body.is_some() {
-            side.brake.done(key);
-        }
         let (work, digest) = match (action, body) {
             (Action::Forget, _) => {
                 side.brake.done(key);

@@ -283,7 +283,11 @@ impl Brain {
     pub(super) fn put_back(&mut self, key: &Key, entry: Entry) {
         if entry.live.is_some() || !entry.graves.is_empty() {
             self.entries.insert(key.clone(), entry);
-        } else if let Some(keys) = self.by_namespace.get_mut(&key.namespace) {
+            return;
+        }
+        // Nothing of it waits any more, or the next object of the name would find itself allowed to go.
+        self.clusters.values_mut().for_each(|side| side.brake.done(key));
+        if let Some(keys) = self.by_namespace.get_mut(&key.namespace) {
             keys.remove(key);
             if keys.is_empty() {
                 self.by_namespace.remove(&key.namespace);
