@@ -82,6 +82,9 @@ pub(super) struct RawEvent<'a> {
 pub(super) enum Problem {
     #[error("{1}")]
     Refused(StatusCode, String),
+    /// An API server says that there is no such thing; a 404 of anybody else is a refusal like others.
+    #[error("{0}")]
+    NotFound(String),
     #[error("no answer within {} s", .0.as_secs())]
     Slow(Duration),
     #[error("one page has more than {} MiB", LARGEST >> 20)]
@@ -116,7 +119,9 @@ impl<K> Source<K> {
         let body = timeout(LIST_TIMEOUT, Limited::new(body, LARGEST).collect()).await.map_err(slow)?;
         let body = body.map_err(too_large)?.to_bytes();
         if parts.status != StatusCode::OK {
-            return Err(Problem::Refused(parts.status, words(parts.status, &body)));
+            let reply = Reply { status: parts.status, retry_after: None, body };
+            let message = reply.message();
+            return Err(if reply.is_not_found() { Problem::NotFound(message) } else { Problem::Refused(parts.status, message) });
         }
         Ok((body, permit))
     }

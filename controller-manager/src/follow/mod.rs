@@ -135,7 +135,7 @@ impl<K> Source<K> {
                 }
                 Err(problem) => {
                     // Who refuses was not away.
-                    self.broken |= !matches!(problem, Problem::Refused(..));
+                    self.broken |= !matches!(problem, Problem::Refused(..) | Problem::NotFound(_));
                     self.failing = true;
                     tell(Change::Failing(problem.to_string()));
                     true

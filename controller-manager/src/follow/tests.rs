@@ -84,7 +84,7 @@ async fn a_watch_goes_on_where_it_ended_and_lists_again_when_history_is_too_shor
         (200, event("DELETED", &object("ring", 125))),
         (200, list(130, &[])),
         // It ended before its time, and the newest that is known is still gone.
-        (404, String::new()),
+        (404, json!({"kind": "Status", "apiVersion": "v1", "reason": "NotFound"}).to_string()),
         (410, String::new()),
         (200, list(140, &[object("horn", 1)])),
     ]);
@@ -92,6 +92,22 @@ async fn a_watch_goes_on_where_it_ended_and_lists_again_when_history_is_too_shor
     assert!(matches!(told.recv().await, Some(Change::Gone(head, Some(_))) if head.uid == "ring"));
     assert_eq!(names(told.recv().await), (Why::Expired, vec!["horn".into()]));
     assert!(asked.lock().unwrap()[3].contains("resourceVersion=120"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn issue7_that_a_proxy_does_not_find_an_object_does_not_say_that_it_is_gone() {
+    let (mut told, asked) = follow(vec![
+        (200, list(100, &[])),
+        (200, event("DELETED", &object("ring", 125))),
+        (200, list(130, &[])),
+        // The watch ended before its time. Whether the object is gone nobody says who knows.
+        (404, "404 page not found".into()),
+        (200, list(140, &[object("ring", 135)])),
+    ]);
+    assert_eq!(names(told.recv().await).0, Why::First);
+    assert!(matches!(told.recv().await, Some(Change::Gone(..))));
+    assert_eq!(names(told.recv().await), (Why::Expired, vec!["ring".into()]));
+    assert!(asked.lock().unwrap()[3].ends_with("/namespaces/demo/configmaps/ring"));
 }
 
 #[tokio::test(start_paused = true)]

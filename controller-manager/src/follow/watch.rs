@@ -46,7 +46,7 @@ impl<K> Source<K> {
                 let now = serde_json::from_slice::<Headed>(&body).map_err(unreadable)?.metadata;
                 Ok(if *there { now.uid == known.uid && now.resource_version == known.resource_version } else { now.uid != known.uid })
             }
-            Err(Problem::Refused(StatusCode::NOT_FOUND, _)) => Ok(!there),
+            Err(Problem::NotFound(_)) => Ok(!there),
             Err(Problem::Refused(..)) => Ok(false),
             Err(problem) => Err(problem),
         }

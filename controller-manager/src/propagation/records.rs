@@ -97,13 +97,16 @@ impl Records {
                     return Ok(());
                 }
                 // Not as we remember it: look, and try again.
-                StatusCode::CONFLICT | StatusCode::NOT_FOUND => {
+                _ if reply.status == StatusCode::CONFLICT || reply.is_not_found() => {
                     let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
-                    self.versions().remove(uid);
                     if reply.status == StatusCode::OK {
-                        let stored: Value = serde_json::from_slice(&reply.body).unwrap_or_default();
+                        let stored: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
                         self.remember(uid, &stored);
                         self.keep_tombstones(uid, &stored["spec"], &mut spec);
+                    } else if reply.is_not_found() {
+                        self.versions().remove(uid);
+                    } else {
+                        return Err(reply.message());
                     }
                 }
                 _ => return Err(reply.message()),
@@ -227,5 +230,24 @@ mod tests {
         assert_eq!(written[0]["metadata"]["resourceVersion"], "7");
         assert_eq!(written[0]["spec"]["clusters"].as_object().unwrap().len(), 2);
         assert!(matches!(inbox.try_recv(), Ok(Intake::Records(found)) if found[0].1.clusters["gondor"].explicit));
+    }
+
+    #[tokio::test]
+    async fn issue7_a_record_that_a_proxy_does_not_find_is_not_made_anew() {
+        let asked = Arc::new(Mutex::new(Vec::new()));
+        let methods = asked.clone();
+        let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+            methods.lock().unwrap().push(request.method().clone());
+            let body = kube::client::Body::from(b"404 page not found".to_vec());
+            std::future::ready(http::Response::builder().status(404).body(body).map_err(std::io::Error::other))
+        });
+        let records = Records::new(kube::Client::new(service, "default"));
+        records.remember("u", &json!({"metadata": {"resourceVersion": "7"}}));
+        let object = ObjectRef { version: "v1".into(), resource: "configmaps".into(), name: "ring".into(), ..ObjectRef::default() };
+        let ours = PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None };
+        for _ in 0..2 {
+            assert!(records.store("u", &ours).await.is_err());
+        }
+        assert_eq!(*asked.lock().unwrap(), [Method::PUT, Method::PUT]);
     }
 }

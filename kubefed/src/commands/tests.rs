@@ -41,7 +41,8 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 }
 
 async fn cluster(realm: &Realm, name: &str) -> Option<DynamicObject> {
-    Api::<DynamicObject>::all_with(realm.federation.clone(), &federated::resource()).get_opt(name).await.unwrap()
+    let clusters = Api::<DynamicObject>::all_with(realm.federation.clone(), &federated::resource());
+    federation_client::if_there(clusters.get(name).await).unwrap()
 }
 
 fn maps(client: Client) -> Api<ConfigMap> {
@@ -54,7 +55,7 @@ async fn propagated(realm: &Realm, name: &str, members: &[&str]) {
     maps(realm.federation.clone()).create(&kube::api::PostParams::default(), &map).await.unwrap();
     for member in members {
         let api = maps(realm.member(member).unwrap());
-        eventually(&format!("{name} in {member}"), async || api.get_opt(name).await.unwrap()).await;
+        eventually(&format!("{name} in {member}"), async || federation_client::if_there(api.get(name).await).unwrap()).await;
     }
 }
 
@@ -137,7 +138,7 @@ async fn d9_issue7_case_13_unjoin_touches_only_the_cluster_that_was_joined() {
     assert_eq!(in_rohan().await, before);
     let account = async |member: &str| {
         let api = Api::<ServiceAccount>::namespaced(realm.member(member).unwrap(), SYSTEM);
-        api.get_opt(&format!("{member}-rivendell")).await.unwrap().is_some()
+        federation_client::if_there(api.get(&format!("{member}-rivendell")).await).unwrap().is_some()
     };
     assert!(account("rohan").await && account("gondor").await);
     assert_eq!(realm.command(&["unjoin", "gondor"]).await, Ok(0), "what is left half-way is finished");
@@ -268,6 +269,6 @@ async fn issue7_w7_deinit_of_what_never_was_is_an_error_and_of_what_is_left_is_n
     let secrets = Api::<Secret>::namespaced(realm.member("rivendell").unwrap(), SYSTEM);
     secrets.create(&kube::api::PostParams::default(), &secret).await.unwrap();
     assert_eq!(realm.command(&["deinit", "mordor"]).await, Ok(0));
-    assert!(secrets.get_opt("mordor-federation-ca").await.unwrap().is_none());
+    assert!(federation_client::if_there(secrets.get("mordor-federation-ca").await).unwrap().is_none());
     assert!(realm.command(&["deinit", "mordor"]).await.is_err());
 }

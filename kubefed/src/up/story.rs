@@ -77,7 +77,7 @@ async fn place(realm: &Realm) -> Result<String> {
 /// Replicas of the Deployment in a member, if it is there.
 async fn deployed(realm: &Realm, member: &str) -> Result<Option<i32>> {
     let api = Api::<Deployment>::namespaced(realm.member(member)?, NAMESPACE);
-    Ok(api.get_opt("web").await?.and_then(|d| d.spec).and_then(|s| s.replicas))
+    Ok(federation_client::if_there(api.get("web").await)?.and_then(|d| d.spec).and_then(|s| s.replicas))
 }
 
 /// Waits until the members run so many ready replicas.
@@ -85,7 +85,8 @@ async fn replicas(realm: &Realm, wanted: &[(&str, i32)]) -> Result<String> {
     eventually("the replicas", async || {
         let mut seen = vec![];
         for (member, count) in wanted {
-            let found = Api::<Deployment>::namespaced(realm.member(member)?, NAMESPACE).get_opt("web").await?;
+            let api = Api::<Deployment>::namespaced(realm.member(member)?, NAMESPACE);
+            let found = federation_client::if_there(api.get("web").await)?;
             let ready = found.as_ref().and_then(|d| d.status.as_ref()).and_then(|s| s.ready_replicas).unwrap_or(0);
             let spec = found.and_then(|d| d.spec).and_then(|s| s.replicas);
             ensure!(spec == Some(*count) && ready == *count, "{member} should run {count}, has {spec:?} with {ready} ready");
