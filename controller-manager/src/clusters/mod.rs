@@ -35,7 +35,7 @@ use crate::{
 pub(crate) mod health;
 pub(crate) mod identity;
 mod monitor;
-mod rights;
+pub(crate) mod rights;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topology;

@@ -403,7 +403,10 @@ impl Monitor {
         }
         self.surveyed = Some(Instant::now());
         let Some(client) = self.client.clone() else { return };
-        if let Some(lacks) = rights::missing(&client, &self.clusters.enabled).await {
+        if let Some(rights) = rights::missing(&client, &self.clusters.enabled).await {
+            let lacks = rights::named(&rights);
+            // Each time, as the reader may not know of the last.
+            self.clusters.mailbox.send(Intake::Rights { cluster: self.name.clone(), lacks: rights });
             if !lacks.is_empty() && lacks != self.lacks {
                 self.event(true, RIGHTS_MISSING, lacking(&lacks));
             }

@@ -8,14 +8,24 @@ use http::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
-    kinds::{KINDS, Kind, PerKind},
+    kinds::{KINDS, Kind, KindId, PerKind},
     members::request::{Call, JSON},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Rights that are missing, as `verb resource`, or nothing where the member does not tell.
-pub(crate) async fn missing(client: &kube::Client, enabled: &PerKind<bool>) -> Option<Vec<String>> {
+/// Verbs that are missing, by kind.
+pub(crate) type Lacks = PerKind<Vec<&'static str>>;
+
+/// Rights that are missing, as `verb resource`.
+pub(crate) fn named(lacks: &Lacks) -> Vec<String> {
+    let of_kind =
+        |(kind, verbs): (KindId, &Vec<&str>)| verbs.iter().map(|verb| format!("{verb} {}", KINDS[kind].resource)).collect::<Vec<_>>();
+    lacks.iter().flat_map(of_kind).collect()
+}
+
+/// Rights that are missing, or nothing where the member does not tell.
+pub(crate) async fn missing(client: &kube::Client, enabled: &PerKind<bool>) -> Option<Lacks> {
     // Rules of cluster role bindings count in every namespace, so any will do.
     let body = json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectRulesReview", "spec": {"namespace": "default"}});
     let path = "/apis/authorization.k8s.io/v1/selfsubjectrulesreviews";
@@ -25,10 +35,10 @@ pub(crate) async fn missing(client: &kube::Client, enabled: &PerKind<bool>) -> O
         return None;
     }
     let review: Value = serde_json::from_slice(&reply.body).ok()?;
-    lacking(&review["status"], enabled.which().map(|id| &KINDS[id]))
+    lacking(&review["status"], enabled)
 }
 
-fn lacking<'a>(status: &Value, kinds: impl Iterator<Item = &'a Kind>) -> Option<Vec<String>> {
+fn lacking(status: &Value, enabled: &PerKind<bool>) -> Option<Lacks> {
     // Another authorizer decides too and cannot list its rules.
     if status["incomplete"] == true {
         return None;
@@ -41,8 +51,8 @@ fn lacking<'a>(status: &Value, kinds: impl Iterator<Item = &'a Kind>) -> Option<
             everywhere && has(&rule["verbs"], verb) && has(&rule["apiGroups"], kind.group) && has(&rule["resources"], kind.resource)
         })
     };
-    let wanted = kinds.flat_map(|kind| MEMBER_VERBS.iter().map(move |verb| (kind, *verb)));
-    Some(wanted.filter(|(kind, verb)| !may(kind, verb)).map(|(kind, verb)| format!("{verb} {}", kind.resource)).collect())
+    let verbs = |id: KindId| MEMBER_VERBS.iter().copied().filter(|verb| !may(&KINDS[id], verb)).collect();
+    Some(PerKind::new(|id| if enabled[id] { verbs(id) } else { Vec::new() }))
 }
 
 #[cfg(test)]
@@ -55,14 +65,15 @@ mod tests {
 
     #[test]
     fn issue7_case_w1_rights_that_are_missing_are_named() {
-        let kinds = || KINDS.iter().filter(|k| ["configmaps", "deployments"].contains(&k.resource));
+        let enabled = PerKind::new(|id| ["configmaps", "deployments"].contains(&KINDS[id].resource));
+        let lacking = |status: &Value| lacking(status, &enabled).map(|lacks| named(&lacks));
         let all = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
-        assert_eq!(lacking(&all, kinds()), Some(vec![]));
+        assert_eq!(lacking(&all), Some(vec![]));
         let some = json!({"resourceRules": [rule(MEMBER_VERBS, "", &["configmaps"]), rule(&MEMBER_VERBS[..4], "apps", &["deployments"])]});
-        assert_eq!(lacking(&some, kinds()), Some(vec!["patch deployments".into(), "delete deployments".into()]));
+        assert_eq!(lacking(&some), Some(vec!["patch deployments".into(), "delete deployments".into()]));
         let mut named = json!({"resourceRules": [rule(&["*"], "*", &["*"])]});
         named["resourceRules"][0]["resourceNames"] = json!(["one"]);
-        assert_eq!(lacking(&named, kinds()).map(|l| l.len()), Some(12), "rights on one object are none on the others");
-        assert_eq!(lacking(&json!({"incomplete": true, "resourceRules": []}), kinds()), None);
+        assert_eq!(lacking(&named).map(|l| l.len()), Some(12), "rights on one object are none on the others");
+        assert_eq!(lacking(&json!({"incomplete": true, "resourceRules": []})), None);
     }
 }

@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     brain::Brain,
     conditions,
-    entry::{Key, Tracked},
+    entry::{ClusterSide, Key, Tracked},
     intake::Write,
     observed::Workload,
 };
@@ -45,7 +45,9 @@ impl Brain {
         let (mut workloads, mut reported) = (Vec::new(), Vec::new());
         let mut all_follow = true;
         for (cluster, copy) in &live.copies {
-            let Some(side) = self.clusters.get(cluster).filter(|s| s.counts) else { continue };
+            // What is known of a kind that could not be watched for long is as old as that of a lost member.
+            let is_known = |s: &&ClusterSide| s.counts && !s.is_blind(key.kind, self.parts.hold);
+            let Some(side) = self.clusters.get(cluster).filter(is_known) else { continue };
             let seen = side.seen.get(key).filter(|s| s.source_uid == *live.uid);
             all_follow &= copy.record.state == State::Applied
                 && copy.record.applied == copy.record.desired

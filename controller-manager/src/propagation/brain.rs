@@ -57,6 +57,8 @@ pub(super) enum Timer {
     Hold,
     /// A kind that cannot be watched in a member.
     Blind(String, KindId),
+    /// A kind that may not be written in a member.
+    Barred(String, KindId),
     /// A kind that cannot be watched in the federation.
     GiveUp(KindId),
     /// Deletions that were remembered long enough.
@@ -232,6 +234,7 @@ impl Brain {
                 Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
                 Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
                 Some(Reverse((_, Timer::Blind(cluster, kind)))) => self.tell_blind(&cluster, kind),
+                Some(Reverse((_, Timer::Barred(cluster, kind)))) => self.tell_barred(&cluster, kind),
                 Some(Reverse((_, Timer::GiveUp(kind)))) => self.give_up(kind),
                 Some(Reverse((_, Timer::Ledger))) => self.forget_deletions(),
                 None => break,

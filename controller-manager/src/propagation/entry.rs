@@ -22,7 +22,7 @@ use super::{
     observed::Seen,
 };
 use crate::{
-    kinds::{ObjectKey, PerKind},
+    kinds::{KindId, ObjectKey, PerKind},
     members::lane::{Job, Survey},
 };
 
@@ -189,6 +189,14 @@ impl Copy {
     }
 }
 
+/// A kind that may not be written in a member.
+#[derive(Clone, Debug)]
+pub(crate) struct Barred {
+    pub(crate) since: Instant,
+    /// Verbs that are missing.
+    pub(crate) verbs: String,
+}
+
 /// A member as the controller sees it.
 pub(crate) struct ClusterSide {
     /// uid of the Cluster.
@@ -216,16 +224,23 @@ pub(crate) struct ClusterSide {
     pub(crate) failing: PerKind<Option<String>>,
     /// Since when a kind cannot be watched, over all sessions.
     pub(crate) blind: PerKind<Option<Instant>>,
+    /// Kinds that may not be written there.
+    pub(crate) barred: PerKind<Option<Barred>>,
     /// What is undone there again and again.
     pub(crate) damper: Damper<Key>,
     pub(crate) brake: BrakeState<Key>,
 }
 
 impl ClusterSide {
-    /// Whether a kind could not be watched for longer than `hold` although the member can be reached: what the
-    /// federation wants there nobody could follow.
-    pub(crate) fn is_blind(&self, kind: usize, hold: Duration) -> bool {
+    /// Whether a kind could not be watched for longer than `hold` although the member can be reached: what is known of
+    /// it is old.
+    pub(crate) fn is_blind(&self, kind: KindId, hold: Duration) -> bool {
         self.blind[kind].is_some_and(|since| since.elapsed() >= hold)
+    }
+
+    /// Whether a kind may not be written for longer than `hold`.
+    pub(crate) fn is_barred(&self, kind: KindId, hold: Duration) -> bool {
+        self.barred[kind].as_ref().is_some_and(|barred| barred.since.elapsed() >= hold)
     }
 
     /// Takes note of an object, unless something newer is known of it.

@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 
 use super::observed::Seen;
 use crate::{
+    clusters::rights::Lacks,
     follow::{Head, Listing, Why},
     kinds::{KindId, ObjectKey},
     members::lane::{Job, Outcome},
@@ -44,6 +45,8 @@ pub(crate) enum Intake {
     Session { cluster: String, epoch: Option<u64> },
     /// A lost member was away for longer than the loss delay.
     Lost { cluster: String },
+    /// A member said which verbs the federation may not use there, by kind.
+    Rights { cluster: String, lacks: Lacks },
     /// Something was seen in a member.
     Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
     /// A job was carried out.

@@ -43,8 +43,9 @@ impl Brain {
         if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
             return None;
         }
-        // What nobody could follow counts as little as what is lost.
-        let counts = |side: &ClusterSide| side.counts && !side.is_blind(key.kind, self.parts.hold);
+        // What nobody could see to counts as little as what is lost.
+        let counts =
+            |side: &ClusterSide| side.counts && !side.is_blind(key.kind, self.parts.hold) && !side.is_barred(key.kind, self.parts.hold);
         let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(counts)).cloned().collect();
         let mut states = BTreeMap::new();
         for cluster in counting {

@@ -6,12 +6,13 @@ use federation_api::record::State;
 
 use super::{
     brain::{Brain, Timer},
-    entry::{ClusterSide, Entry, Key, version},
+    entry::{Barred, ClusterSide, Entry, Key, version},
     hold::{Sight, after_outage},
     intake::{Observed, Seeing},
     observed::Seen,
 };
 use crate::{
+    clusters::rights::Lacks,
     follow::Why,
     kinds::{KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
 };
@@ -201,6 +202,53 @@ impl Brain {
         self.cluster_event(cluster, "KindNotWatched", message);
         self.enqueue_kind(kind);
     }
+}
+
+impl Brain {
+    /// A member said which verbs the federation may not use there.
+    pub(super) fn take_rights(&mut self, cluster: &str, lacks: &Lacks) {
+        for (kind, verbs) in lacks.iter() {
+            let Some(side) = self.clusters.get_mut(cluster) else { return };
+            // What cannot be deleted can be made and kept as it is wanted.
+            let verbs = verbs.iter().copied().filter(|verb| *verb != "delete").collect::<Vec<_>>().join(", ");
+            match (&mut side.barred[kind], verbs.is_empty()) {
+                (None, true) => {}
+                (Some(barred), false) => barred.verbs = verbs,
+                (barred @ Some(_), true) => {
+                    *barred = None;
+                    barred_gauge(cluster, kind).set(0.0);
+                    tracing::info!(cluster, kind = KINDS[kind].kind, "the federation may write them in the member again");
+                    self.enqueue_kind(kind);
+                }
+                (barred @ None, false) => {
+                    tracing::warn!(cluster, kind = KINDS[kind].kind, verbs, "the federation may not write them in the member");
+                    *barred = Some(Barred { since: Instant::now(), verbs });
+                    self.later(self.parts.hold, Timer::Barred(cluster.to_owned(), kind));
+                }
+            }
+        }
+    }
+
+    /// A kind may not be written in a member for longer than the loss delay: then it has no share any more.
+    pub(super) fn tell_barred(&mut self, cluster: &str, kind: KindId) {
+        let hold = self.parts.hold;
+        let Some(side) = self.clusters.get(cluster).filter(|side| side.is_barred(kind, hold)) else { return };
+        let Some(verbs) = side.barred[kind].as_ref().map(|barred| barred.verbs.clone()) else { return };
+        barred_gauge(cluster, kind).set(1.0);
+        let kind_name = KINDS[kind].kind;
+        let message = format!(
+            "the federation's account may not {verbs} {kind_name} objects in cluster {cluster}; it gets no share of them until it may; \
+             join the cluster again with kubefed join"
+        );
+        tracing::warn!(cluster, kind = kind_name, verbs, "not allowed for longer than the loss delay; the cluster gets no share");
+        self.cluster_event(cluster, "KindNotWritten", message);
+        self.enqueue_kind(kind);
+    }
+}
+
+/// 1 for a kind that may not be written in a member.
+fn barred_gauge(cluster: &str, kind: KindId) -> metrics::Gauge {
+    metrics::gauge!("federation_member_kind_not_written", "cluster" => cluster.to_owned(), "kind" => KINDS[kind].kind)
 }
 
 /// 1 for a kind that cannot be watched in a member.

@@ -69,6 +69,7 @@ impl Brain {
                         watched: PerKind::default(),
                         failing: PerKind::default(),
                         blind: PerKind::default(),
+                        barred: PerKind::default(),
                         damper: Damper::default(),
                         brake: BrakeState::default(),
                     };
@@ -98,6 +99,7 @@ impl Brain {
                     self.enqueue_all();
                 }
             }
+            Intake::Rights { cluster, lacks } => self.take_rights(&cluster, &lacks),
             Intake::Observed { cluster, epoch, kind, observed } => self.take_observed(&cluster, epoch, kind, observed),
             Intake::Outcome { cluster, epoch, key, uid, digest, outcome } => {
                 self.take_outcome(&cluster, epoch, &key, &uid, digest, outcome)

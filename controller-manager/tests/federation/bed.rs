@@ -15,6 +15,7 @@ use std::{
 use async_trait::async_trait;
 use federation_api::cluster::ClusterSpec;
 use federation_apiserver::{
+    auth::UserInfo,
     config::{Config as ServerConfig, Profile, StorageConfig},
     server::Server,
 };
@@ -59,6 +60,8 @@ pub(crate) struct Link {
     /// Whether the credentials are refused, though everybody is told its health.
     pub(crate) locked: AtomicBool,
     deaf: AtomicBool,
+    /// Whose account the controllers have in the member, if they are no administrators.
+    account: Mutex<Option<String>>,
     forbidden: Mutex<Option<String>>,
     ended: watch::Sender<()>,
     /// Watches of ConfigMaps that panic from now on.
@@ -102,7 +105,11 @@ impl Service<Request<Body>> for Linked {
         let less = |left: usize| left.checked_sub(1);
         let watches = path.contains("/configmaps?") && path.contains("watch=true");
         let panics = watches && link.panics.fetch_update(Ordering::SeqCst, Ordering::SeqCst, less).is_ok();
-        let answer = self.current.get().admin_service().call(request);
+        let server = self.current.get();
+        let account = link.account.lock().unwrap().clone();
+        let user = |name| UserInfo { name, uid: String::new(), groups: vec!["system:authenticated".into()] };
+        let mut service = account.map_or_else(|| server.admin_service(), |name| server.service(user(name)));
+        let answer = service.call(request);
         Box::pin(async move {
             assert!(!panics, "a panic for a test");
             while link.cut.load(Ordering::SeqCst) {
@@ -174,6 +181,25 @@ impl Api {
     /// Answers 403 to the controllers where the path contains this.
     pub(crate) fn forbid(&self, part: Option<&str>) {
         *self.link.forbidden.lock().unwrap() = part.map(str::to_owned);
+    }
+
+    /// From now on the controllers have in this member the account of a user, who may do what `rules` say.
+    pub(crate) async fn admit(&self, user: &str, rules: Value) {
+        const RBAC: &str = "/apis/rbac.authorization.k8s.io/v1";
+        let api = "rbac.authorization.k8s.io";
+        let object = |kind: &str| json!({"apiVersion": format!("{api}/v1"), "kind": kind, "metadata": {"name": user}});
+        let (mut role, mut binding) = (object("ClusterRole"), object("ClusterRoleBinding"));
+        role["rules"] = rules;
+        binding["roleRef"] = json!({"apiGroup": api, "kind": "ClusterRole", "name": user});
+        binding["subjects"] = json!([{"apiGroup": api, "kind": "User", "name": user}]);
+        self.create(&format!("{RBAC}/clusterroles"), role).await;
+        self.create(&format!("{RBAC}/clusterrolebindings"), binding).await;
+        *self.link.account.lock().unwrap() = Some(user.to_owned());
+    }
+
+    /// What the user of [`Self::admit`] may do from now on.
+    pub(crate) async fn allow(&self, user: &str, rules: Value) {
+        self.merge(&format!("/apis/rbac.authorization.k8s.io/v1/clusterroles/{user}"), json!({"rules": rules})).await;
     }
 
     /// Sends one request; the status code and the body.

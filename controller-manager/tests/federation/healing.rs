@@ -149,6 +149,50 @@ async fn d14_a_member_that_cannot_be_watched_gets_no_share() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn d14_a_member_whose_rights_are_taken_away_keeps_no_share() {
+    let mut config = config();
+    config.monitor.topology_period = Duration::from_millis(100);
+    let mut bed = Bed::new(config).await;
+    let rules = |verbs: &[&str]| {
+        let all = |group: &str, resources: &[&str]| json!({"apiGroups": [group], "resources": resources, "verbs": ["*"]});
+        let mut rules = ["", "batch", "autoscaling", "discovery.k8s.io"].map(|group| all(group, &["*"])).to_vec();
+        rules.push(all("apps", &["daemonsets", "replicasets"]));
+        rules.push(json!({"apiGroups": ["apps"], "resources": ["deployments"], "verbs": verbs}));
+        rules.push(json!({"nonResourceURLs": ["*"], "verbs": ["get"]}));
+        Value::from(rules)
+    };
+    bed.gondor.admit("gandalf", rules(&["*"])).await;
+    bed.run();
+    bed.until_cluster("gondor", "Ready").await;
+    bed.until_cluster("rohan", "Ready").await;
+    bed.namespace().await;
+    let path = format!("{DEPLOYMENTS}/web");
+    let replicas = |d: Option<&Value>| d.and_then(|d| d["spec"]["replicas"].as_i64()).unwrap_or_default();
+    bed.federation.create(DEPLOYMENTS, deployment("web", 8, &json!({"rebalance": true, "clusters": {"*": {"weight": 1}}}))).await;
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&path, |d| replicas(d) == 4).await;
+        let status = json!({"replicas": 4, "readyReplicas": 4, "observedGeneration": 1});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    }
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;
+
+    bed.gondor.allow("gandalf", rules(&["get", "list", "watch", "delete"])).await;
+    bed.rohan.until(&path, |d| replicas(d) == 8).await;
+    let told = |e: &Value| e["reason"] == "KindNotWritten" && e["message"].as_str().is_some_and(|m| m.contains("create, patch Deployment"));
+    let list = "/api/v1/namespaces/default/events";
+    bed.federation.until(list, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    assert_eq!(replicas(bed.gondor.get(&path).await.as_ref()), 4, "nothing was deleted there");
+    // It is still seen what runs there, and other kinds go on.
+    bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;
+    bed.federation.create(MAPS, config_map("ring")).await;
+    bed.gondor.until_there(&format!("{MAPS}/ring")).await;
+
+    bed.gondor.allow("gandalf", rules(&["*"])).await;
+    bed.rohan.until(&path, |d| replicas(d) < 8).await;
+    bed.gondor.until(&path, |d| replicas(d) > 0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issue7_case_30_a_moment_of_unreadiness_moves_no_replicas() {
     let mut config = config();
     config.review = Duration::from_secs(1);
