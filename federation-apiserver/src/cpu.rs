@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use machinery::status::ApiError;
 use tokio::sync::oneshot;
 
-use crate::auth::{MASTERS, UserInfo};
+use crate::auth::{MASTERS, UserInfo, Verb};
 
 /// Work on fewer bytes than this takes a few milliseconds at most and is done at once.
 const LIGHT: usize = 64 * 1024;
@@ -31,7 +31,7 @@ static LANES: LazyLock<Lanes> = LazyLock::new(|| {
 /// its work began, it never begins. What began cannot be stopped and keeps its slot.
 pub(crate) async fn run<T: Send + 'static>(
     user: &UserInfo,
-    verb: &str,
+    verb: &Verb,
     bytes: usize,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -40,7 +40,7 @@ pub(crate) async fn run<T: Send + 'static>(
     }
     let lane = match verb {
         _ if user.of_the_system() || user.in_group(MASTERS) => &LANES.system,
-        "get" | "list" | "watch" => &LANES.reads,
+        verb if verb.reads() => &LANES.reads,
         _ => &LANES.writes,
     };
     let slot = lane.enter(&user.name).await;
@@ -177,15 +177,15 @@ mod tests {
     async fn d5_heavy_work_leaves_the_worker_free() {
         let worker = std::thread::current().id();
         let on = move || std::thread::current().id() == worker;
-        assert!(run(&named("eve"), "create", LIGHT - 1, on).await.unwrap());
-        assert!(!run(&named("eve"), "create", LIGHT, on).await.unwrap());
+        assert!(run(&named("eve"), &Verb::Create, LIGHT - 1, on).await.unwrap());
+        assert!(!run(&named("eve"), &Verb::Create, LIGHT, on).await.unwrap());
         // The only worker of this runtime answers others while one asks for as much heavy work as he likes.
         let (end, ended) = std::sync::mpsc::channel::<()>();
         let ended = Arc::new(Mutex::new(ended));
         let heavy: Vec<_> = (0..20)
             .map(|_| {
                 let ended = Arc::clone(&ended);
-                tokio::spawn(async move { run(&named("eve"), "create", LIGHT, move || ended.lock().unwrap().recv().is_ok()).await })
+                tokio::spawn(async move { run(&named("eve"), &Verb::Create, LIGHT, move || ended.lock().unwrap().recv().is_ok()).await })
             })
             .collect();
         while !LANES.writes.state().by.contains_key("eve") {
@@ -195,7 +195,7 @@ mod tests {
         for (user, verb, bytes) in
             [("eve", "create", 1), ("sam", "create", LIGHT), ("eve", "list", LIGHT), ("system:apiserver", "update", LIGHT)]
         {
-            assert!(run(&named(user), verb, bytes, || true).await.unwrap(), "{user} {verb}");
+            assert!(run(&named(user), &Verb::from(verb), bytes, || true).await.unwrap(), "{user} {verb}");
         }
         (0..20).for_each(|_| end.send(()).unwrap());
         for work in heavy {

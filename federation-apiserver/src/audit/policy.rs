@@ -182,7 +182,7 @@ impl Rule {
         let among = |list: &[String], item: &str| list.iter().any(|i| i == item);
         if !self.users.is_empty() && !among(&self.users, &user.name)
             || !self.user_groups.is_empty() && !self.user_groups.iter().any(|g| user.in_group(g))
-            || !self.verbs.is_empty() && !among(&self.verbs, &wants.verb)
+            || !self.verbs.is_empty() && !among(&self.verbs, wants.verb.as_str())
         {
             return false;
         }

@@ -3,8 +3,11 @@
 pub mod authn;
 pub mod authz;
 pub mod reviews;
+mod verb;
 
 use federation_api::keys::CONTROLLER_MANAGER_USER;
+
+pub use verb::Verb;
 
 /// Group of everybody who proved an identity.
 pub const AUTHENTICATED: &str = "system:authenticated";
@@ -42,9 +45,8 @@ impl UserInfo {
 /// What a request wants, as RBAC sees it.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
 pub struct Attributes {
-    /// RBAC verb: get, list, watch, create, update, patch, delete, deletecollection; lower-case
-    /// HTTP method for paths that are no resources.
-    pub verb: String,
+    /// What it does.
+    pub verb: Verb,
     /// API group; empty for the core group.
     pub group: String,
     /// API version.

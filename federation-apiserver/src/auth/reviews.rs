@@ -193,7 +193,7 @@ impl Spec {
             // An empty resource stands for every resource here; for us it would mean a plain path.
             let resource = if a.resource.is_empty() { "*" } else { &a.resource };
             return Attributes {
-                verb: a.verb.clone(),
+                verb: a.verb.as_str().into(),
                 group: a.group.clone(),
                 version: a.version.clone(),
                 resource: resource.to_owned(),
@@ -203,7 +203,7 @@ impl Spec {
                 path: String::new(),
             };
         }
-        let (path, verb) = self.non_resource_attributes.as_ref().map(|a| (a.path.clone(), a.verb.clone())).unwrap_or_default();
+        let (path, verb) = self.non_resource_attributes.as_ref().map(|a| (a.path.clone(), a.verb.as_str().into())).unwrap_or_default();
         Attributes { verb, path, ..Attributes::default() }
     }
 }

@@ -5,6 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+use crate::auth::Verb;
 use crate::registry::resource::{Resource, Subresource};
 
 /// Groups in the order kube-apiserver lists them: kubectl resolves ambiguous short names by it.
@@ -122,16 +123,17 @@ pub(super) fn resource_list(group: &Group<'_>, version: &Version<'_>) -> Value {
     let mut resources = Vec::new();
     for r in &version.resources {
         let mut out = json!({
-            "name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind, "verbs": r.verbs,
+            "name": r.plural, "singularName": r.singular, "namespaced": r.namespaced, "kind": r.kind, "verbs": names(r.verbs),
         });
         add_names(&mut out, r);
-        if r.verbs.contains(&"list") {
+        if r.verbs.contains(&Verb::List) {
             out["storageVersionHash"] = storage_version_hash(r).into();
         }
         resources.push(out);
         for sub in subresources(r) {
             let name = format!("{}/{}", r.plural, sub.name);
-            let mut out = json!({"name": name, "singularName": "", "namespaced": r.namespaced, "kind": sub.kind, "verbs": sub.verbs});
+            let mut out =
+                json!({"name": name, "singularName": "", "namespaced": r.namespaced, "kind": sub.kind, "verbs": names(sub.verbs)});
             if !sub.group.is_empty() {
                 out["group"] = sub.group.into();
                 out["version"] = sub.version.into();
@@ -167,15 +169,19 @@ fn aggregated_resource(r: &Resource) -> Value {
         "responseKind": response("", "", r.kind),
         "scope": if r.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": r.singular,
-        "verbs": r.verbs,
+        "verbs": names(r.verbs),
     });
     add_names(&mut out, r);
     let subs = subresources(r);
     if !subs.is_empty() {
-        let sub = |s: &Sub| json!({"subresource": s.name, "responseKind": response(s.group, s.version, s.kind), "verbs": s.verbs});
+        let sub = |s: &Sub| json!({"subresource": s.name, "responseKind": response(s.group, s.version, s.kind), "verbs": names(s.verbs)});
         out["subresources"] = subs.iter().map(sub).collect();
     }
     out
+}
+
+fn names(verbs: &[Verb]) -> Vec<&str> {
+    verbs.iter().map(Verb::as_str).collect()
 }
 
 fn add_names(out: &mut Value, r: &Resource) {
@@ -192,19 +198,19 @@ pub(crate) struct Sub {
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
     pub(crate) kind: &'static str,
-    pub(crate) verbs: &'static [&'static str],
+    pub(crate) verbs: &'static [Verb],
 }
 
 /// Subresources by name.
 pub(crate) fn subresources(r: &Resource) -> Vec<Sub> {
-    const CHANGE: &[&str] = &["get", "patch", "update"];
+    const CHANGE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
     let mut out: Vec<Sub> = r
         .subresources
         .iter()
         .map(|sub| match sub {
             Subresource::Status => Sub { name: "status", group: "", version: "", kind: r.kind, verbs: CHANGE },
             Subresource::Scale => Sub { name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: CHANGE },
-            Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: r.kind, verbs: &["update"] },
+            Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: r.kind, verbs: &[Verb::Update] },
         })
         .collect();
     out.sort_by_key(|s| s.name);

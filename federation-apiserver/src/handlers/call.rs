@@ -72,6 +72,11 @@ pub(super) struct Owned {
 }
 
 impl Owned {
+    /// 404 for the object of this request.
+    pub(super) fn not_found(&self) -> ApiError {
+        ApiError::not_found(self.entry.resource.group, self.entry.resource.plural, &self.name)
+    }
+
     /// 409 for the object of this request.
     pub(super) fn conflict(&self, why: &str) -> ApiError {
         ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, &self.name, why)

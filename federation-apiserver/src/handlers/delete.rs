@@ -13,11 +13,10 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::prepare::{self, Write};
-use super::update::TRIES;
-use super::{body, encode, options};
+use super::write::TRIES;
+use super::{encode, options};
 use crate::admission;
 use crate::http::query::Query;
-use crate::http::request::{self, RequestBody};
 use crate::http::response::{self, Body};
 use crate::registry::Entry;
 use crate::registry::resource::Resource;
@@ -48,13 +47,8 @@ impl DeleteOptions {
         Self { uid: Some(uid.to_owned()), ..self.clone() }
     }
 
-    async fn read(call: Call<'_>, bytes: Bytes) -> Result<Self, ApiError> {
-        let body = body::delete_options(call, bytes).await?;
-        Self::parse(&body, call.query)
-    }
-
     /// From the body, or else the query.
-    fn parse(body: &Value, query: &Query) -> Result<Self, ApiError> {
+    pub(super) fn parse(body: &Value, query: &Query) -> Result<Self, ApiError> {
         let text = |v: &Value| v.as_str().filter(|s| !s.is_empty()).map(str::to_owned);
         let policy = text(&body["propagationPolicy"]).or_else(|| query.get("propagationPolicy").map(str::to_owned));
         let orphan_dependents =
@@ -119,20 +113,18 @@ pub(crate) enum Deleted {
     DryRun(Value),
 }
 
-pub(super) async fn delete(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let bytes = request::read(request_body).await?;
-    let wanted = DeleteOptions::read(call, bytes).await?;
+pub(super) async fn delete(call: Call<'_>, wanted: &DeleteOptions) -> Result<Response<Body>, ApiError> {
     let resource = call.resource();
     admission::delete(resource, &call.info.name)?;
     let pending = if wanted.cascade { StatusCode::ACCEPTED } else { StatusCode::OK };
-    match delete_object(call.entry, call.namespace(), &call.info.name, &wanted).await? {
+    match delete_object(call.entry, call.namespace(), &call.info.name, wanted).await? {
         Deleted::Gone(object) if resource.strategy.returns_deleted() => encode::object(call, StatusCode::OK, &object).await,
         Deleted::Gone(object) => {
             let mut details = json!({"name": object.head.name(), "kind": resource.plural, "uid": object.head.uid()});
             if !resource.group.is_empty() {
                 details["group"] = resource.group.into();
             }
-            Ok(encode::written(response::success(&details), &object))
+            Ok(encode::noted(response::success(&details), &object))
         }
         Deleted::Unreadable => Ok(response::success(&json!({"name": call.info.name, "kind": resource.plural}))),
         Deleted::Pending(object) => encode::object(call, pending, &object).await,
@@ -233,9 +225,7 @@ pub(crate) fn keeps_copies(namespace: &Value) -> bool {
     namespace["metadata"]["annotations"][KEEP_COPIES] == "true"
 }
 
-pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let bytes = request::read(request_body).await?;
-    let wanted = DeleteOptions::read(call, bytes).await?;
+pub(super) async fn delete_collection(call: Call<'_>, wanted: &DeleteOptions) -> Result<Response<Body>, ApiError> {
     let filter = options::filter(call)?;
     let list_options = options::list_options(call.query)?;
     let listing = call.store().list(call.namespace(), &list_options, filter.as_deref().map(|f| f as _)).await?;
@@ -244,7 +234,7 @@ pub(super) async fn delete_collection(call: Call<'_>, request_body: RequestBody)
     for object in &listing.items {
         let namespace = resource.namespaced.then(|| object.head.namespace());
         admission::delete(resource, object.head.name())?;
-        match delete_object(call.entry, namespace, object.head.name(), &wanted).await {
+        match delete_object(call.entry, namespace, object.head.name(), wanted).await {
             Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.push(object.bytes.clone()),
             Ok(Deleted::DryRun(value)) => items.push(value.to_string().into()),
             Ok(Deleted::Unreadable) => {}

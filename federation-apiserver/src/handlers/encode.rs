@@ -11,8 +11,12 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::gzip::{self, Identity};
 use super::projection::Projection;
+use super::scale;
+use super::write::{Outcome, Stored};
+use crate::auth::Verb;
 use crate::http::response::{self, Body, Written};
-use crate::registry::resource::Resource;
+use crate::http::warnings::with_warnings;
+use crate::registry::resource::{Resource, Subresource};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;
 
@@ -32,13 +36,25 @@ pub(super) async fn object(call: Call<'_>, code: StatusCode, object: &Arc<Object
         }
     };
     let response = respond(call, code, Bytes::new(), [bytes].into(), identity).await?;
-    Ok(if call.info.verb == "get" { response } else { written(response, object) })
+    Ok(if call.info.verb == Verb::Get { response } else { noted(response, object) })
 }
 
 /// Notes what was written, for the audit log and traces.
-pub(super) fn written(mut response: Response<Body>, object: &Object) -> Response<Body> {
+pub(super) fn noted(mut response: Response<Body>, object: &Object) -> Response<Body> {
     response.extensions_mut().insert(Written { uid: object.head.uid().to_owned(), revision: object.revision });
     response
+}
+
+/// What was written.
+pub(super) async fn written(call: Call<'_>, part: Option<Subresource>, outcome: Outcome) -> Result<Response<Body>, ApiError> {
+    let code = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
+    let response = match (part, &outcome.stored) {
+        (Some(Subresource::Scale), Stored::Object(object)) => response::json(code, &scale::of(&object.value()?)),
+        (Some(Subresource::Scale), Stored::Value(value)) => response::json(code, &scale::of(value)),
+        (_, Stored::Object(stored)) => object(call, code, stored).await?,
+        (_, Stored::Value(unstored)) => value(call, code, unstored)?,
+    };
+    Ok(with_warnings(response, &outcome.warnings))
 }
 
 /// One object that is not stored (dry run, scale, last state).

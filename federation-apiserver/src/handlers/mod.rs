@@ -1,9 +1,10 @@
-//! What a request does to stored objects. One file a verb; [`dispatch`] chooses.
+//! What a request does to stored objects: [`answer`] is its walk, from what is asked to the encoded answer.
 
+mod action;
 mod api;
-mod body;
+mod apply;
 mod call;
-mod create;
+mod decode;
 mod delete;
 mod encode;
 mod gzip;
@@ -13,17 +14,20 @@ mod patch;
 mod prepare;
 mod projection;
 mod scale;
-mod update;
+mod transform;
 mod watch;
+mod write;
 
 use http::{Response, StatusCode};
 use machinery::status::ApiError;
 
-use crate::auth::{Attributes, UserInfo};
+use self::action::Action;
+use crate::auth::UserInfo;
+use crate::auth::reviews::Reviewer;
 use crate::http::request::RequestBody;
-use crate::http::response::Body;
+use crate::http::response::{self, Body};
+use crate::http::warnings::with_warnings;
 use crate::registry::Entry;
-use crate::registry::resource::Subresource;
 
 pub(crate) use api::Api;
 pub(crate) use call::Call;
@@ -36,54 +40,38 @@ pub(crate) fn prepare_create(entry: &Entry, object: &mut serde_json::Value, user
 }
 
 /// Answers a request for a resource.
-pub(crate) async fn dispatch(call: Call<'_>, body: RequestBody) -> Result<Response<Body>, ApiError> {
-    let resource = call.resource();
-    let Attributes { verb, name, namespace, subresource, .. } = call.info;
-    // A field selector may have given lists and watches a name.
-    let of_many = matches!(verb.as_str(), "list" | "watch" | "deletecollection");
-    if resource.namespaced && namespace.is_empty() && !(resource.stored() && of_many) {
-        return Err(ApiError::no_such_path());
-    }
-    match verb.as_str() {
-        "deletecollection" if resource.namespaced && namespace.is_empty() => return Err(ApiError::method_not_allowed()),
-        "create" if !name.is_empty() => return Err(ApiError::method_not_allowed()),
-        "update" | "patch" if name.is_empty() => return Err(ApiError::method_not_allowed()),
-        _ => {}
-    }
-    if !resource.stored() {
-        if verb != "create" || !subresource.is_empty() {
-            return Err(ApiError::method_not_allowed());
+pub(crate) async fn answer(call: Call<'_>, body: RequestBody) -> Result<Response<Body>, ApiError> {
+    match Action::of(call)? {
+        Action::Get => {
+            let at = options::read_at(call.query)?;
+            let object = call.store().get(call.namespace(), &call.info.name, at).await?.ok_or_else(|| call.not_found())?;
+            encode::object(call, StatusCode::OK, &object).await
         }
-        return create::answer_question(call, body).await;
+        Action::Scale => {
+            let object = call.current().await?.ok_or_else(|| call.not_found())?.value()?;
+            Ok(response::json(StatusCode::OK, &scale::of(&object)))
+        }
+        Action::List => list::list(call).await,
+        Action::Watch => watch::watch(call).await,
+        Action::Write(part) => {
+            let input = decode::write(call, part, body).await?;
+            // Default, prune, admit, validate, own, store.
+            let written = write::write(call, part, input).await?;
+            encode::written(call, part, written).await
+        }
+        Action::Delete => {
+            let wanted = DeleteOptions::parse(&decode::delete_options(call, body).await?, call.query)?;
+            delete::delete(call, &wanted).await
+        }
+        Action::DeleteCollection => {
+            let wanted = DeleteOptions::parse(&decode::delete_options(call, body).await?, call.query)?;
+            delete::delete_collection(call, &wanted).await
+        }
+        Action::Ask => {
+            let asked = decode::question(call, body).await?;
+            let reviewer = Reviewer { authn: &call.api.authn, authz: &call.api.authz };
+            let answer = reviewer.answer(call.resource().plural, &call.info.namespace, call.user, asked.value)?;
+            Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &asked.warnings))
+        }
     }
-    if !subresource.is_empty() {
-        let part = resource.subresource(subresource).ok_or_else(ApiError::no_such_path)?;
-        return match (part, verb.as_str()) {
-            (Subresource::Status, "get") => get(call).await,
-            (Subresource::Scale, "get") => scale::get(call).await,
-            (Subresource::Status | Subresource::Scale | Subresource::Finalize, "update") => update::update(call, body, Some(part)).await,
-            (Subresource::Status | Subresource::Scale, "patch") => patch::patch(call, body, Some(part)).await,
-            _ => Err(ApiError::method_not_allowed()),
-        };
-    }
-    if !resource.verbs.contains(&verb.as_str()) {
-        return Err(ApiError::method_not_allowed());
-    }
-    match verb.as_str() {
-        "get" => get(call).await,
-        "list" => list::list(call).await,
-        "watch" => watch::watch(call).await,
-        "create" => create::create(call, body).await,
-        "update" => update::update(call, body, None).await,
-        "patch" => patch::patch(call, body, None).await,
-        "delete" => delete::delete(call, body).await,
-        "deletecollection" => delete::delete_collection(call, body).await,
-        _ => Err(ApiError::method_not_allowed()),
-    }
-}
-
-async fn get(call: Call<'_>) -> Result<Response<Body>, ApiError> {
-    let at = options::read_at(call.query)?;
-    let object = call.store().get(call.namespace(), &call.info.name, at).await?.ok_or_else(|| call.not_found())?;
-    encode::object(call, StatusCode::OK, &object).await
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::projection::Projection;
 use super::{encode, options};
-use crate::auth::UserInfo;
+use crate::auth::{UserInfo, Verb};
 use crate::cpu;
 use crate::http::response::{self, Body};
 use crate::metrics;
@@ -127,7 +127,7 @@ impl Encoder {
         let first = headers.load(Ordering::Relaxed);
         let weight = event.object().map_or(0, |object| projection.weight(object));
         let shown = projection.clone();
-        let line = cpu::run(user, "watch", weight, move || shown.line(&event, first, encode::now())).await.ok().flatten();
+        let line = cpu::run(user, &Verb::Watch, weight, move || shown.line(&event, first, encode::now())).await.ok().flatten();
         headers.store(first && line.is_none(), Ordering::Relaxed);
         line
     }

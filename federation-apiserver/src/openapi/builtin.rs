@@ -4,6 +4,7 @@ use machinery::openapi::{self, Served, ServedSubresource};
 use machinery::schema::{Gvk, Types};
 
 use super::Documents;
+use crate::auth::Verb;
 use crate::discovery::subresources;
 use crate::registry::resource::Resource;
 use crate::version;
@@ -28,7 +29,7 @@ fn served(r: &'static Resource) -> Served<'static> {
     let sub = |s: crate::discovery::Sub| ServedSubresource {
         name: s.name,
         kind: if s.version.is_empty() { Gvk::new(r.group, r.version, s.kind) } else { Gvk::new(s.group, s.version, s.kind) },
-        verbs: s.verbs,
+        verbs: s.verbs.iter().map(Verb::as_str).collect(),
     };
     Served {
         group: r.group,
@@ -36,7 +37,7 @@ fn served(r: &'static Resource) -> Served<'static> {
         kind: r.kind,
         plural: r.plural,
         namespaced: r.namespaced,
-        verbs: r.verbs,
+        verbs: r.verbs.iter().map(Verb::as_str).collect(),
         subresources: subresources(r).into_iter().map(sub).collect(),
     }
 }

@@ -10,6 +10,7 @@ use super::namespaces::Namespaces;
 use super::resource::{ALL_VERBS, Plain, Resource, Strategy, Subresource};
 use super::services::Services;
 use super::workloads::Jobs;
+use crate::auth::Verb;
 
 /// Rules of kinds with a spec and a status and no rule of their own.
 struct SpecAndStatus;
@@ -77,7 +78,7 @@ fn federated(kind: &Kind) -> Resource {
 /// The kinds that the federation spreads over its members.
 pub(super) static FEDERATED: LazyLock<Vec<Resource>> = LazyLock::new(|| KINDS.iter().map(federated).collect());
 
-const NO_DELETECOLLECTION: &[&str] = &["create", "delete", "get", "list", "patch", "update", "watch"];
+const NO_DELETECOLLECTION: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
 
 pub(super) static AUTHENTICATION: &[Resource] = &[
     Resource::question("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::auth::UserInfo;
+use crate::auth::{UserInfo, Verb};
 
 /// One served resource.
 pub struct Resource {
@@ -25,7 +25,7 @@ pub struct Resource {
     /// Whether objects live in namespaces.
     pub namespaced: bool,
     /// Verbs of the main resource.
-    pub verbs: &'static [&'static str],
+    pub verbs: &'static [Verb],
     /// Subresources besides the main resource.
     pub subresources: &'static [Subresource],
     /// Selectable fields besides `metadata.name` and `metadata.namespace`, as dotted paths.
@@ -91,7 +91,7 @@ impl Resource {
 
     /// Whether objects are stored, rather than only asked.
     pub fn stored(&self) -> bool {
-        self.verbs.contains(&"get")
+        self.verbs.contains(&Verb::Get)
     }
 
     /// Whether the resource has that subresource.
@@ -129,9 +129,10 @@ impl Subresource {
 }
 
 /// All verbs of an ordinary resource.
-pub const ALL_VERBS: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
+pub const ALL_VERBS: &[Verb] =
+    &[Verb::Create, Verb::Delete, Verb::DeleteCollection, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
 /// Verbs of resources that are only asked, such as access reviews.
-pub const CREATE_ONLY: &[&str] = &["create"];
+pub const CREATE_ONLY: &[Verb] = &[Verb::Create];
 
 /// What the server does to objects of one kind before they are stored; pure. What may stand in them
 /// is said by [`machinery::schema::rules`].

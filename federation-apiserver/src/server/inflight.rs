@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use machinery::status::ApiError;
 use serde_json::json;
 
-use crate::auth::{Attributes, MASTERS, UserInfo};
+use crate::auth::{Attributes, MASTERS, UserInfo, Verb};
 use crate::config::Limits;
 
 /// Bytes of the bodies of requests at a time, from their first byte to the answer.
@@ -91,9 +91,10 @@ impl Inflight {
     /// Takes a slot for a request, held until the answer is written.
     /// `system:masters` always get in, so that an overloaded server can be mended.
     pub(super) fn enter(&self, info: &Attributes, user: &UserInfo) -> Result<Option<Place>, ApiError> {
-        let pool = match info.verb.as_str() {
-            "watch" => Some(&self.watches),
-            "get" | "list" | "head" | "options" => self.readonly.as_ref(),
+        let pool = match &info.verb {
+            Verb::Watch => Some(&self.watches),
+            Verb::Other(method) if method == "options" => self.readonly.as_ref(),
+            verb if verb.reads() => self.readonly.as_ref(),
             _ => self.mutating.as_ref(),
         };
         pool.map_or(Ok(None), |pool| place(pool, user, 1))

@@ -21,7 +21,7 @@ use super::served::Served;
 use super::{fixed, request_info};
 use crate::audit::{self, Record};
 use crate::auth::authn::impersonate;
-use crate::auth::{ANONYMOUS, Attributes, MASTERS, UNAUTHENTICATED, UserInfo};
+use crate::auth::{ANONYMOUS, Attributes, MASTERS, UNAUTHENTICATED, UserInfo, Verb};
 use crate::handlers;
 use crate::http::query::Query;
 use crate::http::request::{self, RequestBody};
@@ -62,7 +62,7 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
         target: trace::TARGET,
         "request",
         { field::AUDIT_ID } = known.id,
-        { field::VERB } = info.verb,
+        { field::VERB } = info.verb.as_str(),
         { field::GROUP } = info.group,
         { field::RESOURCE } = info.resource,
         { field::NAMESPACE } = info.namespace,
@@ -79,7 +79,7 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
             known.user = user;
             let work = stages(server, caller, &parts, &query, &info, body, &mut known);
             let work = guarded("request", work).instrument(span.clone());
-            if info.verb == "watch" {
+            if info.verb == Verb::Watch {
                 work.await
             } else {
                 tokio::time::timeout(server.config.request_timeout, work).await.unwrap_or_else(|_| Some(Err(timed_out())))
@@ -91,7 +91,7 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
         Some(Ok(response)) => response,
         Some(Err(e)) => response::error(&e),
         None => {
-            tracing::error!(verb = info.verb, path = info.path, "this request made its handler panic");
+            tracing::error!(verb = info.verb.as_str(), path = info.path, "this request made its handler panic");
             response::error(&ApiError::internal("the server failed while answering this request"))
         }
     };
@@ -119,7 +119,7 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
         audit_id = id,
         user = user.name,
         impersonator = impersonator.map(|i| i.name),
-        verb = info.verb,
+        verb = info.verb.as_str(),
         path = info.path,
         code = response.status().as_u16(),
         micros = started.elapsed().as_micros() as u64,
@@ -141,7 +141,7 @@ fn follow(span: &Span, id: &str, info: &Attributes, user: &UserInfo, response: &
         target: trace::TARGET,
         "stored",
         { field::AUDIT_ID } = id,
-        { field::VERB } = info.verb,
+        { field::VERB } = info.verb.as_str(),
         { field::GROUP } = info.group,
         { field::RESOURCE } = info.resource,
         { field::NAMESPACE } = info.namespace,
@@ -155,15 +155,15 @@ fn follow(span: &Span, id: &str, info: &Attributes, user: &UserInfo, response: &
 
 /// What a request is counted under: only names of what is served, never what a client made up.
 fn labels(server: &Served, info: &Attributes) -> RequestLabels {
-    let verb = match info.verb.as_str() {
-        "get" => "GET",
-        "list" => "LIST",
-        "watch" => "WATCH",
-        "create" => "POST",
-        "update" => "PUT",
-        "patch" => "PATCH",
-        "delete" => "DELETE",
-        "deletecollection" => "DELETECOLLECTION",
+    let verb = match info.verb {
+        Verb::Get => "GET",
+        Verb::List => "LIST",
+        Verb::Watch => "WATCH",
+        Verb::Create => "POST",
+        Verb::Update => "PUT",
+        Verb::Patch => "PATCH",
+        Verb::Delete => "DELETE",
+        Verb::DeleteCollection => "DELETECOLLECTION",
         _ => "OTHER",
     };
     let Some(entry) = server.api.registry.find(&info.group, &info.version, &info.resource) else {
@@ -201,7 +201,7 @@ async fn stages(
     scoped(server, info)?;
     // Probes must learn the truth also before the roles are loaded and when there is no room; what
     // a single check says is for those who may read it.
-    if OPEN_PATHS.contains(&info.path.as_str()) && matches!(info.verb.as_str(), "get" | "head") {
+    if OPEN_PATHS.contains(&info.path.as_str()) && matches!(info.verb, Verb::Get | Verb::Head) {
         return fixed::answer(server, parts, body).await;
     }
     let allowed = server.api.authz.authorize(user, info);
@@ -211,13 +211,13 @@ async fn stages(
     allowed?;
     let (body, _bytes) = arrived(server, info, user, parts, record.as_mut(), body).await?;
     let slot = server.inflight.enter(info, user)?;
-    let counted = (info.verb != "watch").then(|| metrics::inflight(!matches!(info.verb.as_str(), "get" | "list" | "head")));
+    let counted = (info.verb != Verb::Watch).then(|| metrics::inflight(!info.verb.reads()));
     *taken = Some((slot, counted));
     if info.resource.is_empty() {
         return fixed::answer(server, parts, body).await;
     }
     let entry = server.api.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    handlers::dispatch(handlers::Call { api: &server.api, entry, info, user, query, headers: &parts.headers }, body).await
+    handlers::answer(handlers::Call { api: &server.api, entry, info, user, query, headers: &parts.headers }, body).await
 }
 
 /// The request's body, read to its end before the request takes a slot: slots are for work, and who lets
@@ -230,7 +230,7 @@ async fn arrived(
     record: Option<&mut Record>,
     body: RequestBody,
 ) -> Result<(RequestBody, Option<Place>), ApiError> {
-    if matches!(info.verb.as_str(), "get" | "list" | "watch" | "head") || body.is_end_stream() {
+    if info.verb.reads() || body.is_end_stream() {
         return Ok((body, None));
     }
     let place = server.inflight.body(user, request::largest(&body)?)?;

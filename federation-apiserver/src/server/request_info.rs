@@ -2,7 +2,7 @@
 
 use http::Method;
 
-use crate::auth::Attributes;
+use crate::auth::{Attributes, Verb};
 use crate::http::query::Query;
 
 /// Subresources of namespaces; anything else after `/namespaces/<name>/` is a namespaced resource.
@@ -10,7 +10,7 @@ const NAMESPACE_SUBRESOURCES: [&str; 2] = ["status", "finalize"];
 
 /// Reads a request's attributes. `resource` stays empty for paths that are no resources.
 pub(super) fn parse(method: &Method, path: &str, query: &Query) -> Attributes {
-    let mut info = Attributes { verb: method.as_str().to_ascii_lowercase(), path: path.to_owned(), ..Attributes::default() };
+    let mut info = Attributes { verb: method_verb(method), path: path.to_owned(), ..Attributes::default() };
     let parts: Vec<&str> = path.split('/').filter(|p| !p.is_empty()).collect();
     let rest = match parts.as_slice() {
         ["api", version, rest @ ..] if !rest.is_empty() => {
@@ -41,27 +41,41 @@ pub(super) fn parse(method: &Method, path: &str, query: &Query) -> Attributes {
     info.resource = rest.first().map(|p| decode(p)).unwrap_or_default();
     info.name = rest.get(1).map(|p| decode(p)).unwrap_or_default();
     info.subresource = rest.get(2..).map(|p| p.join("/")).unwrap_or_default();
-    info.verb = verb(method, &info, legacy_watch, query).to_owned();
-    if info.name.is_empty() && matches!(info.verb.as_str(), "list" | "watch" | "deletecollection") {
+    info.verb = verb(method, &info, legacy_watch, query);
+    if info.name.is_empty() && info.verb.of_many() {
         info.name = selected_name(query);
     }
     info
 }
 
-fn verb(method: &Method, info: &Attributes, legacy_watch: bool, query: &Query) -> &'static str {
+/// The verb of a path that is no resource.
+fn method_verb(method: &Method) -> Verb {
+    match *method {
+        Method::GET => Verb::Get,
+        Method::HEAD => Verb::Head,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE => Verb::Delete,
+        Method::POST => Verb::Other("post".into()),
+        Method::PUT => Verb::Other("put".into()),
+        Method::OPTIONS => Verb::Other("options".into()),
+        _ => Verb::Other(method.as_str().to_ascii_lowercase().into()),
+    }
+}
+
+fn verb(method: &Method, info: &Attributes, legacy_watch: bool, query: &Query) -> Verb {
     if legacy_watch {
-        return "watch";
+        return Verb::Watch;
     }
     match *method {
-        Method::POST => "create",
-        Method::PUT => "update",
-        Method::PATCH => "patch",
-        Method::DELETE if info.name.is_empty() => "deletecollection",
-        Method::DELETE => "delete",
-        Method::GET | Method::HEAD if query.flag("watch") && info.subresource.is_empty() => "watch",
-        Method::GET | Method::HEAD if info.name.is_empty() => "list",
-        Method::GET | Method::HEAD => "get",
-        _ => "",
+        Method::POST => Verb::Create,
+        Method::PUT => Verb::Update,
+        Method::PATCH => Verb::Patch,
+        Method::DELETE if info.name.is_empty() => Verb::DeleteCollection,
+        Method::DELETE => Verb::Delete,
+        Method::GET | Method::HEAD if query.flag("watch") && info.subresource.is_empty() => Verb::Watch,
+        Method::GET | Method::HEAD if info.name.is_empty() => Verb::List,
+        Method::GET | Method::HEAD => Verb::Get,
+        _ => Verb::default(),
     }
 }
 

@@ -28,7 +28,7 @@ pub struct Served<'a> {
     /// Whether objects live in namespaces.
     pub namespaced: bool,
     /// Verbs of the main resource, as in discovery.
-    pub verbs: &'a [&'a str],
+    pub verbs: Vec<&'a str>,
     /// Subresources.
     pub subresources: Vec<ServedSubresource<'a>>,
 }
@@ -41,7 +41,7 @@ pub struct ServedSubresource<'a> {
     /// What it takes and gives.
     pub kind: Gvk,
     /// Verbs, as in discovery.
-    pub verbs: &'a [&'a str],
+    pub verbs: Vec<&'a str>,
 }
 
 /// The two forms of a document.

@@ -71,9 +71,9 @@ pub(super) fn add(paths: &mut Map<String, Value>, dialect: Dialect, resource: &S
     };
     let list = format!("{object}List");
     let collection = format!("{root}{scope}/{}", resource.plural);
-    put(collection.clone(), build.item(COLLECTION, resource.verbs, &gvk, &Answer { object: &object, list: &list }, "", false));
+    put(collection.clone(), build.item(COLLECTION, &resource.verbs, &gvk, &Answer { object: &object, list: &list }, "", false));
     if resource.namespaced {
-        let all = build.item(ACROSS, resource.verbs, &gvk, &Answer { object: &object, list: &list }, "ForAllNamespaces", true);
+        let all = build.item(ACROSS, &resource.verbs, &gvk, &Answer { object: &object, list: &list }, "ForAllNamespaces", true);
         put(format!("{root}/{}", resource.plural), all);
     }
     let main: Vec<&str> = resource.verbs.iter().copied().filter(|v| *v != "create").collect();
@@ -82,7 +82,7 @@ pub(super) fn add(paths: &mut Map<String, Value>, dialect: Dialect, resource: &S
         let Some(object) = schemas.name_of(&sub.kind) else { continue };
         let answer = Answer { object: &object, list: &object };
         let suffix = capital(sub.name);
-        put(format!("{collection}/{{name}}/{}", sub.name), build.item(ITEM, sub.verbs, &sub.kind, &answer, &suffix, false));
+        put(format!("{collection}/{{name}}/{}", sub.name), build.item(ITEM, &sub.verbs, &sub.kind, &answer, &suffix, false));
     }
 }
 

@@ -11,10 +11,10 @@ fn served() -> Vec<Served<'static>> {
         kind,
         plural,
         namespaced,
-        verbs: all,
+        verbs: all.to_vec(),
         subresources,
     };
-    let status = |g, v, k| ServedSubresource { name: "status", kind: Gvk::new(g, v, k), verbs: sub };
+    let status = |g, v, k| ServedSubresource { name: "status", kind: Gvk::new(g, v, k), verbs: sub.to_vec() };
     vec![
         one("", "v1", "ConfigMap", "configmaps", true, vec![]),
         one("", "v1", "Namespace", "namespaces", false, vec![status("", "v1", "Namespace")]),
@@ -26,12 +26,12 @@ fn served() -> Vec<Served<'static>> {
             true,
             vec![
                 status("apps", "v1", "Deployment"),
-                ServedSubresource { name: "scale", kind: Gvk::new("autoscaling", "v1", "Scale"), verbs: sub },
+                ServedSubresource { name: "scale", kind: Gvk::new("autoscaling", "v1", "Scale"), verbs: sub.to_vec() },
             ],
         ),
         one("federation", "v1beta1", "Cluster", "clusters", false, vec![status("federation", "v1beta1", "Cluster")]),
         Served {
-            verbs: &["create"],
+            verbs: vec!["create"],
             ..one("authorization.k8s.io", "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", false, vec![])
         },
     ]

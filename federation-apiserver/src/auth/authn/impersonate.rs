@@ -4,7 +4,7 @@ use http::HeaderMap;
 use machinery::status::ApiError;
 
 use crate::auth::authz::Authorization;
-use crate::auth::{ANONYMOUS, AUTHENTICATED, Attributes, UNAUTHENTICATED, UserInfo};
+use crate::auth::{ANONYMOUS, AUTHENTICATED, Attributes, UNAUTHENTICATED, UserInfo, Verb};
 
 const USER: &str = "impersonate-user";
 const GROUP: &str = "impersonate-group";
@@ -64,7 +64,7 @@ fn values(headers: &HeaderMap, name: &str) -> Result<Vec<String>, ApiError> {
 
 fn wants(group: &str, resource: &str, namespace: &str, name: &str) -> Attributes {
     Attributes {
-        verb: "impersonate".to_owned(),
+        verb: Verb::Impersonate,
         group: group.to_owned(),
         version: "v1".to_owned(),
         resource: resource.to_owned(),

@@ -7,7 +7,7 @@ use super::Authorization;
 use super::cover::{TooMuch, divided, missing};
 use super::object::{Binding, GROUP, RbacKind, Role, read};
 use super::rule::Rule;
-use crate::auth::{Attributes, UserInfo};
+use crate::auth::{Attributes, UserInfo, Verb};
 
 /// Most missing rules that are told.
 const MAX_TOLD: usize = 100;
@@ -33,7 +33,7 @@ pub fn check(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Value
 fn check_role(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
     let role: Role = read(new).map_err(|e| unfit(kind, &e))?;
     let (name, namespace) = (&role.metadata.name, &role.metadata.namespace);
-    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks("escalate", kind, namespace, name)) {
+    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks(Verb::Escalate, kind, namespace, name)) {
         return Ok(());
     }
     // What will match the selectors later cannot be known now, so only who has everything may write them, or take away
@@ -51,7 +51,7 @@ fn check_binding(authz: &Authorization, user: &UserInfo, kind: RbacKind, new: &V
     let namespace = &binding.metadata.namespace;
     let role = &binding.role_ref;
     let role_kind = if role.kind == "Role" { RbacKind::Role } else { RbacKind::ClusterRole };
-    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks("bind", role_kind, namespace, &role.name)) {
+    if old.is_some_and(|old| only_collects_garbage(new, old)) || authz.allows(user, &asks(Verb::Bind, role_kind, namespace, &role.name)) {
         return Ok(());
     }
     let rules = authz.rbac().role_rules(&role.kind, &role.name, namespace);
@@ -101,9 +101,9 @@ fn confirm(auth: &Authorization, user: &UserInfo, kind: RbacKind, namespace: &st
     Err(ApiError::forbidden(GROUP, kind.plural(), name, &action))
 }
 
-fn asks(verb: &str, kind: RbacKind, namespace: &str, name: &str) -> Attributes {
+fn asks(verb: Verb, kind: RbacKind, namespace: &str, name: &str) -> Attributes {
     Attributes {
-        verb: verb.to_owned(),
+        verb,
         group: GROUP.to_owned(),
         version: "v1".to_owned(),
         resource: kind.plural().to_owned(),

@@ -79,7 +79,7 @@ impl Rule {
 
     /// Whether the rule allows a request.
     pub fn allows(&self, a: &Attributes) -> bool {
-        if !has_or_any(&self.verbs, &a.verb) {
+        if !has_or_any(&self.verbs, a.verb.as_str()) {
             return false;
         }
         if a.resource.is_empty() {
