@@ -1,8 +1,6 @@
 //! `kubefed up`: a whole federation in one process, for a first look: the API server over the embedded
 //! store, the controller manager with the embedded DNS server, a host and three hollow members.
 
-mod cable;
-mod hollow;
 mod questions;
 pub(crate) mod realm;
 mod story;

@@ -1,4 +1,4 @@
-//! Everything `kubefed up` runs: servers, cables, simulators and the controller manager.
+//! Everything `kubefed up` runs: the federation, its host and members, and the controller manager.
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -6,21 +6,16 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
-use daemon::supervise::Death;
 use federation_api::keys;
-use federation_apiserver::auth::UserInfo;
-use federation_apiserver::config::{StorageConfig, TlsConfig};
-use federation_apiserver::{Config, Profile, Server};
+use federation_apiserver::Profile;
 use federation_controller_manager as manager;
+use hollow::{Appearance, Site};
 use kube::Client;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use uuid::Uuid;
 
-use super::cable::Cable;
-use super::hollow::{self, Appearance};
 use crate::cli::Cli;
 use crate::commands::{self, Session};
 use crate::error::Failure;
@@ -51,16 +46,6 @@ pub(crate) const MEMBERS: [MemberSite; 3] = [
     MemberSite { name: "rohan", region: "north", zone: "edoras", addresses: [203, 0, 113] },
 ];
 
-/// One API server with its cable.
-struct Site {
-    server: Server,
-    /// Ends early only with the task that died.
-    serving: JoinHandle<Result<(), Death>>,
-    cable: Cable,
-    certificate: Vec<u8>,
-    token: String,
-}
-
 /// All of it; [`Realm::stop`] ends it.
 pub(crate) struct Realm {
     /// A client of the federation, in memory.
@@ -69,7 +54,7 @@ pub(crate) struct Realm {
     pub(crate) dns: SocketAddr,
     /// Contexts of the federation, the host and the members.
     pub(crate) kubeconfig: PathBuf,
-    sites: Vec<(&'static str, Site)>,
+    sites: Vec<Site>,
     manager: JoinHandle<Result<()>>,
     stop: CancellationToken,
 }
@@ -79,34 +64,26 @@ impl Realm {
     pub(crate) async fn start(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let stop = CancellationToken::new();
-        let mut sites = vec![(FEDERATION, site(dir, FEDERATION, Profile::Federation, &stop).await?)];
+        let mut sites = vec![site(dir, FEDERATION, Profile::Federation, &stop).await?];
         for name in [HOST].into_iter().chain(MEMBERS.iter().map(|m| m.name)) {
-            sites.push((name, site(dir, name, Profile::Member, &stop).await?));
+            sites.push(site(dir, name, Profile::Member, &stop).await?);
         }
         let kubeconfig = dir.join("kubeconfig");
         write_kubeconfig(&kubeconfig, &sites)?;
-
-        for (member, (_, site)) in MEMBERS.iter().zip(&sites[2..]) {
-            let appearance = Appearance {
-                name: member.name.into(),
-                region: member.region.into(),
-                zone: member.zone.into(),
-                addresses: member.addresses,
-                token: account_token(&site.token),
-                ca: site.certificate.clone(),
-            };
-            tokio::spawn(hollow::simulate(admin(&site.server), appearance, stop.clone()));
+        for (member, site) in MEMBERS.iter().zip(&sites[2..]) {
+            let appearance = Appearance { region: member.region.into(), zone: member.zone.into(), addresses: member.addresses };
+            tokio::spawn(site.simulate(appearance));
         }
 
         let dns = free_address()?;
         let provider_config = dir.join("embedded-dns.conf");
         std::fs::write(&provider_config, format!("[Global]\nlisten = {dns}\nzones = {ZONE}\n"))?;
-        let federation = admin(&sites[0].1.server);
-        let host = admin(&sites[1].1.server);
+        let federation = sites[0].admin();
+        let host = sites[1].admin();
         present_control_plane(&host).await.context("preparing the host")?;
         let manager = tokio::spawn(manager::run(
             manager_config(&provider_config),
-            as_user(&sites[0].1.server, keys::CONTROLLER_MANAGER_USER),
+            sites[0].as_user(keys::CONTROLLER_MANAGER_USER),
             manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() },
             stop.clone(),
         ));
@@ -114,42 +91,42 @@ impl Realm {
     }
 
     fn site(&self, name: &str) -> Result<&Site> {
-        self.sites.iter().find(|(n, _)| *n == name).map(|(_, site)| site).with_context(|| format!("there is no {name}"))
+        self.sites.iter().find(|site| site.name() == name).with_context(|| format!("there is no {name}"))
     }
 
     /// A client of a member, in memory: it sees the member when the federation cannot.
     pub(crate) fn member(&self, name: &str) -> Result<Client> {
-        Ok(admin(&self.site(name)?.server))
+        Ok(self.site(name)?.admin())
     }
 
     /// The federation's account in a member, in memory.
     #[cfg(test)]
     pub(crate) fn account(&self, name: &str) -> Result<Client> {
         let user = format!("system:serviceaccount:{}:{name}-{HOST}", keys::DEFAULT_SYSTEM_NAMESPACE);
-        Ok(as_user(&self.site(name)?.server, &user))
+        Ok(self.site(name)?.as_user(&user))
     }
 
     /// The administrator's token of a server.
     #[cfg(test)]
     pub(crate) fn token(&self, name: &str) -> Result<String> {
-        Ok(self.site(name)?.token.clone())
+        Ok(self.site(name)?.token().to_owned())
     }
 
     /// The certificate of a server, PEM.
     #[cfg(test)]
     pub(crate) fn certificate(&self, name: &str) -> Result<Vec<u8>> {
-        Ok(self.site(name)?.certificate.clone())
+        Ok(self.site(name)?.certificate().to_vec())
     }
 
     /// Pulls a member's cable.
     pub(crate) fn cut(&self, name: &str) -> Result<()> {
-        self.site(name)?.cable.pull();
+        self.site(name)?.cable().pull();
         Ok(())
     }
 
     /// Plugs it in again.
     pub(crate) fn mend(&self, name: &str) -> Result<()> {
-        self.site(name)?.cable.plug();
+        self.site(name)?.cable().plug();
         Ok(())
     }
 
@@ -186,7 +163,7 @@ impl Realm {
 
     /// Whether the controller manager and all API servers still run.
     pub(crate) fn is_whole(&self) -> bool {
-        !self.manager.is_finished() && self.sites.iter().all(|(_, site)| !site.serving.is_finished())
+        !self.manager.is_finished() && self.sites.iter().all(Site::is_serving)
     }
 
     /// Ends everything.
@@ -196,54 +173,9 @@ impl Realm {
     }
 }
 
-/// The token a member's API server takes for the account that `kubefed join` makes.
-fn account_token(admin_token: &str) -> String {
-    format!("account-{admin_token}")
-}
-
-/// The administrator's token of before. Members and kubeconfigs have it, and so has a server that still runs on the
-/// directory: another `kubefed up` there fails, and must not lock out the first.
-fn kept_token(file: &Path) -> Option<String> {
-    let tokens = std::fs::read_to_string(file).ok()?;
-    let token = tokens.split(',').next()?;
-    Uuid::try_parse(token).ok().map(|_| token.to_owned())
-}
-
-async fn site(dir: &Path, name: &'static str, profile: Profile, stop: &CancellationToken) -> Result<Site> {
-    let dir = dir.join(name);
-    std::fs::create_dir_all(&dir)?;
-    let file = dir.join("tokens.csv");
-    let token = kept_token(&file).unwrap_or_else(|| Uuid::new_v4().to_string());
-    let system = keys::DEFAULT_SYSTEM_NAMESPACE;
-    let tokens = format!(
-        "{token},admin,admin,system:masters\n{account},system:serviceaccount:{system}:{name}-{HOST},{name},\"system:serviceaccounts,system:serviceaccounts:{system}\"\n",
-        account = account_token(&token),
-    );
-    write_private(&file, &tokens)?;
-    let config = Config {
-        storage: StorageConfig::Embedded { dir: dir.join("data") },
-        tls: TlsConfig::SelfSigned { dir: dir.join("certs") },
-        token_auth_file: Some(file),
-        ..Config::in_memory(profile)
-    };
-    let fail = |e: federation_apiserver::ConfigError| anyhow!("{name}: {} ({})", e.message, e.hint);
-    let server = Server::start(config).await.map_err(fail)?;
-    server.wait_ready(START).await.map_err(|e| anyhow!("{name} did not become ready: {e}"))?;
-    let listening = server.listen().await.map_err(fail)?;
-    let (address, certificate) = (listening.address(), listening.certificate_pem());
-    let serving = tokio::spawn(listening.serve(stop.clone().cancelled_owned()));
-    Ok(Site { server, serving, cable: Cable::to(address).await?, certificate, token })
-}
-
-/// A client that is `system:masters`, without a connection.
-fn admin(server: &Server) -> Client {
-    Client::new(server.admin_service(), "default")
-}
-
-/// A client of an ordinary user, without a connection.
-fn as_user(server: &Server, name: &str) -> Client {
-    let groups = vec!["system:authenticated".to_owned()];
-    Client::new(server.service(UserInfo { name: name.into(), uid: String::new(), groups }), "default")
+async fn site(dir: &Path, name: &str, profile: Profile, stop: &CancellationToken) -> Result<Site> {
+    let account = format!("{}:{name}-{HOST}", keys::DEFAULT_SYSTEM_NAMESPACE);
+    Ok(Site::start(dir, name, profile, &account, stop).await?)
 }
 
 fn manager_config(provider_config: &Path) -> manager::Config {
@@ -301,31 +233,17 @@ pub(crate) async fn apply(client: &Client, group: &str, version: &str, kind: &st
     Ok(())
 }
 
-fn write_kubeconfig(path: &Path, sites: &[(&'static str, Site)]) -> Result<()> {
+fn write_kubeconfig(path: &Path, sites: &[Site]) -> Result<()> {
     use base64::Engine;
     let encode = |data: &[u8]| base64::engine::general_purpose::STANDARD.encode(data);
-    let cluster = |site: &Site| json!({"server": format!("https://{}", site.cable.address()), "certificate-authority-data": encode(&site.certificate)});
+    let cluster = |site: &Site| json!({"server": format!("https://{}", site.cable().address()), "certificate-authority-data": encode(site.certificate())});
     let config = json!({
         "apiVersion": "v1", "kind": "Config", "current-context": FEDERATION,
-        "clusters": sites.iter().map(|(n, s)| json!({"name": n, "cluster": cluster(s)})).collect::<Vec<_>>(),
-        "users": sites.iter().map(|(n, s)| json!({"name": n, "user": {"token": s.token}})).collect::<Vec<_>>(),
-        "contexts": sites.iter().map(|(n, _)| json!({"name": n, "context": {"cluster": n, "user": n}})).collect::<Vec<_>>(),
+        "clusters": sites.iter().map(|s| json!({"name": s.name(), "cluster": cluster(s)})).collect::<Vec<_>>(),
+        "users": sites.iter().map(|s| json!({"name": s.name(), "user": {"token": s.token()}})).collect::<Vec<_>>(),
+        "contexts": sites.iter().map(|s| json!({"name": s.name(), "context": {"cluster": s.name(), "user": s.name()}})).collect::<Vec<_>>(),
     });
-    write_private(path, &serde_json::to_string_pretty(&config)?)
-}
-
-fn write_private(path: &Path, text: &str) -> Result<()> {
-    use std::io::Write;
-    use std::os::unix::fs::OpenOptionsExt;
-    let mut file = std::fs::File::options()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path)
-        .with_context(|| format!("writing {}", path.display()))?;
-    file.write_all(text.as_bytes())?;
-    Ok(())
+    Ok(hollow::write_private(path, &serde_json::to_string_pretty(&config)?)?)
 }
 
 /// A loopback address whose port was free for UDP and TCP a moment ago.

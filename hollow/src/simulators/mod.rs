@@ -1,5 +1,5 @@
-//! A hollow member: our API server with the kinds of a cluster, and small simulators in place of
-//! nodes. Deployments become ready, Services get addresses and endpoints, token secrets are filled.
+//! Simulators in place of controllers and nodes: Deployments become ready, Services get addresses and
+//! endpoints, token secrets are filled.
 
 mod deployments;
 mod endpoints;
@@ -20,30 +20,35 @@ use tokio_util::sync::CancellationToken;
 
 /// What a hollow member pretends to be.
 #[derive(Clone, Debug)]
-pub(crate) struct Appearance {
-    /// Name of its node.
-    pub(crate) name: String,
+pub struct Appearance {
     /// Region of its node.
-    pub(crate) region: String,
+    pub region: String,
     /// Zone of its node.
-    pub(crate) zone: String,
+    pub zone: String,
     /// First three bytes of its load balancers' addresses, from a range for documentation (RFC 5737).
-    pub(crate) addresses: [u8; 3],
-    /// The token its token secrets are filled with; the server knows it.
+    pub addresses: [u8; 3],
+}
+
+/// What its server knows it by.
+#[derive(Clone, Debug)]
+pub(crate) struct Identity {
+    /// Name of the member and of its node.
+    pub(crate) name: String,
+    /// The token its token secrets are filled with.
     pub(crate) token: String,
     /// Certificate of its API server, PEM.
     pub(crate) ca: Vec<u8>,
 }
 
 /// Runs the simulators of one member until `stop`.
-pub(crate) async fn simulate(client: Client, appearance: Appearance, stop: CancellationToken) {
+pub(crate) async fn simulate(client: Client, identity: Identity, appearance: Appearance, stop: CancellationToken) {
     let simulators = async {
         tokio::join!(
-            nodes::run(client.clone(), &appearance),
+            nodes::run(client.clone(), &identity.name, &appearance),
             deployments::run(client.clone()),
             services::run(client.clone(), appearance.addresses),
             endpoints::run(client.clone()),
-            tokens::run(client.clone(), &appearance),
+            tokens::run(client.clone(), &identity),
         )
     };
     tokio::select! {

@@ -8,21 +8,21 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::Appearance;
+use super::Identity;
 
-pub(super) async fn run(client: Client, appearance: &Appearance) {
-    super::for_each(Api::<Secret>::all(client.clone()), |secret| fill(client.clone(), appearance, secret)).await;
+pub(super) async fn run(client: Client, identity: &Identity) {
+    super::for_each(Api::<Secret>::all(client.clone()), |secret| fill(client.clone(), identity, secret)).await;
 }
 
-async fn fill(client: Client, appearance: &Appearance, secret: Secret) -> kube::Result<()> {
+async fn fill(client: Client, identity: &Identity, secret: Secret) -> kube::Result<()> {
     let asks = secret.type_.as_deref() == Some("kubernetes.io/service-account-token");
     if !asks || secret.data.as_ref().is_some_and(|d| d.contains_key("token")) {
         return Ok(());
     }
     let namespace = secret.namespace().unwrap_or_default();
     let data = BTreeMap::from([
-        ("token", ByteString(appearance.token.clone().into_bytes())),
-        ("ca.crt", ByteString(appearance.ca.clone())),
+        ("token", ByteString(identity.token.clone().into_bytes())),
+        ("ca.crt", ByteString(identity.ca.clone())),
         ("namespace", ByteString(namespace.clone().into_bytes())),
     ]);
     let api = Api::<Secret>::namespaced(client, &namespace);

@@ -11,7 +11,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// One cable; it is gone when dropped.
 #[derive(Debug)]
-pub(crate) struct Cable {
+pub struct Cable {
     address: SocketAddr,
     plugged: watch::Sender<bool>,
     _running: DropGuard,
@@ -19,7 +19,7 @@ pub(crate) struct Cable {
 
 impl Cable {
     /// Listens on a free loopback port and forwards to `target`.
-    pub(crate) async fn to(target: SocketAddr) -> std::io::Result<Self> {
+    pub async fn to(target: SocketAddr) -> std::io::Result<Self> {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
         let address = listener.local_addr()?;
         let (plugged, state) = watch::channel(true);
@@ -29,17 +29,17 @@ impl Cable {
     }
 
     /// Where to connect.
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Pulls it out.
-    pub(crate) fn pull(&self) {
+    pub fn pull(&self) {
         self.plugged.send_replace(false);
     }
 
     /// Plugs it in again.
-    pub(crate) fn plug(&self) {
+    pub fn plug(&self) {
         self.plugged.send_replace(true);
     }
 }

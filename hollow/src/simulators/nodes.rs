@@ -9,19 +9,19 @@ use federation_api::keys::{REGION_LABEL, ZONE_LABEL};
 
 use super::Appearance;
 
-pub(super) async fn run(client: Client, appearance: &Appearance) {
+pub(super) async fn run(client: Client, name: &str, appearance: &Appearance) {
     let api = Api::<Node>::all(client);
     let node = json!({
         "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": appearance.name, "labels": {REGION_LABEL: appearance.region, ZONE_LABEL: appearance.zone}},
+        "metadata": {"name": name, "labels": {REGION_LABEL: appearance.region, ZONE_LABEL: appearance.zone}},
     });
     let status =
         json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "Simulated", "message": "a hollow node"}]}});
     let result = async {
-        api.patch(&appearance.name, &PatchParams::apply("hollow").force(), &Patch::Apply(node)).await?;
-        api.patch_status(&appearance.name, &PatchParams::default(), &Patch::Merge(status)).await
+        api.patch(name, &PatchParams::apply("hollow").force(), &Patch::Apply(node)).await?;
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await
     };
     if let Err(error) = result.await {
-        tracing::warn!(%error, node = appearance.name, "a hollow node could not register");
+        tracing::warn!(%error, node = name, "a hollow node could not register");
     }
 }
