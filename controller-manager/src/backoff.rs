@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use daemon::backoff::{Backoff, Policy};
+use daemon::backoff::Policy;
 
 /// Before a read of the federation is tried again.
 pub(crate) const READ: Policy = Policy::doubling(Duration::from_secs(1), Duration::from_secs(30));
@@ -11,29 +11,5 @@ pub(crate) const READ: Policy = Policy::doubling(Duration::from_secs(1), Duratio
 pub(crate) const WRITE: Policy = Policy::doubling(Duration::from_secs(2), Duration::from_secs(30));
 /// Before a job in a member is tried again.
 pub(crate) const JOB: Policy = Policy::doubling(Duration::from_millis(500), Duration::from_secs(60));
-/// Before a watch is tried again; as client-go's reflector.
-const WATCH: Policy = Policy::doubling(Duration::from_millis(800), Duration::from_secs(30));
 /// After a socket failed, out of file descriptors most likely.
 pub(crate) const SOCKET: Policy = Policy::doubling(Duration::from_millis(50), Duration::from_secs(1));
-
-/// Pauses of a watch.
-pub(crate) struct Watching(Backoff);
-
-/// For `watcher(…).backoff(…)`.
-pub(crate) fn watching() -> Watching {
-    Watching(Backoff::new(WATCH))
-}
-
-impl Iterator for Watching {
-    type Item = Duration;
-
-    fn next(&mut self) -> Option<Duration> {
-        Some(self.0.failed())
-    }
-}
-
-impl kube::runtime::utils::Backoff for Watching {
-    fn reset(&mut self) {
-        self.0.succeeded();
-    }
-}

@@ -11,23 +11,21 @@ use federation_api::{
     cluster::{ClusterSpec, ClusterStatus},
     keys,
 };
-use futures::StreamExt;
 use kube::{
     Api,
     api::{DynamicObject, ObjectMeta},
     core::{ApiResource, GroupVersionKind},
-    runtime::{
-        WatchStreamExt,
-        watcher::{self, Event, watcher},
-    },
 };
-use tokio::{sync::watch, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, watch},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    backoff,
     config::Monitor,
     events::Events,
+    follow::{Change, Head, Source},
     members::{MemberConnector, Members},
     propagation::intake::{Intake, Mailbox},
 };
@@ -58,6 +56,8 @@ pub(crate) struct Clusters {
     pub(crate) enabled: crate::kinds::PerKind<bool>,
 }
 
+/// URL path of all Clusters.
+const CLUSTERS: &str = "/apis/federation/v1beta1/clusters";
 /// Pause between questions for a Cluster that a list lacked.
 const RETRY: Duration = Duration::from_secs(1);
 /// For one such question.
@@ -122,43 +122,50 @@ impl Clusters {
     /// Runs until shutdown; `monitors` owns one task for each member.
     pub(crate) async fn run(self, monitors: Supervisor, shutdown: CancellationToken) {
         let api = Api::<DynamicObject>::all_with(self.federation.clone(), &resource());
-        let mut events = watcher(api.clone(), watcher::Config::default()).backoff(backoff::watching()).boxed();
+        // Unbounded: the API server's rate bounds it, and it is read but while one Cluster is asked for.
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let source = Source::<DynamicObject>::new(self.federation.clone(), CLUSTERS.to_owned(), "");
+        let mut following = Box::pin(source.follow(move |change| drop(tell.send(change))));
         let mut running: HashMap<String, Running> = HashMap::new();
-        let mut listing: Vec<Joined> = Vec::new();
         // Clusters that a list lacked: asked for by name before they count as gone.
         let mut missing: Vec<String> = Vec::new();
         let mut ask = tokio::time::interval(RETRY);
         ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
-            let event = tokio::select! {
+            let change = tokio::select! {
                 () = shutdown.cancelled() => break,
-                event = events.next() => event,
+                () = &mut following => break,
+                change = told.recv() => change,
                 _ = ask.tick(), if !missing.is_empty() => {
                     missing = self.confirm(&api, missing, &mut running, &monitors).await;
                     continue;
                 }
             };
-            match event {
+            match change {
                 None => break,
-                Some(Err(error)) => {
-                    tracing::warn!(error = %crate::members::request::chain(&error), "Clusters cannot be watched; what is known stays");
-                }
-                Some(Ok(Event::Init)) => listing.clear(),
-                Some(Ok(Event::InitApply(object))) => listing.extend(Self::read(object, &running)),
-                Some(Ok(Event::InitDone)) => {
-                    let names: Vec<String> = listing.iter().map(|j| j.name.clone()).collect();
+                Some(Change::Listed(listing)) => {
+                    let heads = listing.unreadable.into_iter();
+                    let mut names: Vec<String> = heads.clone().map(|head| head.name).collect();
+                    let mut found: Vec<Joined> = heads.filter_map(|head| Self::unread(head, &running)).collect();
+                    names.extend(listing.objects.iter().filter_map(|object| object.metadata.name.clone()));
+                    found.extend(listing.objects.into_iter().filter_map(|object| Self::read(object, &running)));
                     missing = running.keys().filter(|n| !names.contains(n)).cloned().collect();
-                    listing.drain(..).for_each(|joined| self.joined(joined, &mut running, &monitors));
+                    found.into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
                     self.mailbox.send(Intake::ClustersListed(names));
                 }
-                Some(Ok(Event::Apply(object))) => {
+                Some(Change::Changed(object)) => {
                     Self::read(object, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
                 }
-                Some(Ok(Event::Delete(object))) => {
-                    let name = object.metadata.name.unwrap_or_default();
-                    missing.retain(|m| *m != name);
-                    self.leave(&name, &mut running);
+                Some(Change::Unreadable(head, error)) => {
+                    tracing::warn!(cluster = head.name, error, "the Cluster cannot be read; what is known of it stays");
+                    Self::unread(head, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
                 }
+                Some(Change::Gone(head, _)) => {
+                    missing.retain(|m| *m != head.name);
+                    self.leave(&head.name, &mut running);
+                }
+                Some(Change::Failing(error)) => tracing::warn!(error, "Clusters cannot be watched; what is known stays"),
+                Some(Change::Watching) => tracing::info!("Clusters can be watched again"),
             }
         }
         running.values().for_each(|r| r.stop.cancel());
@@ -200,6 +207,12 @@ impl Clusters {
             },
             Some,
         )
+    }
+
+    /// A Cluster of which nothing but the head can be read: see [`Self::read`].
+    fn unread(head: Head, running: &HashMap<String, Running>) -> Option<Joined> {
+        let known = running.get(&head.name).is_some_and(|r| r.joined.borrow().uid == head.uid);
+        (!known).then(|| Joined { name: head.name, uid: head.uid, ..Joined::default() })
     }
 
     fn joined(&self, joined: Joined, running: &mut HashMap<String, Running>, monitors: &Supervisor) {

@@ -12,7 +12,6 @@ use federation_api::{
 };
 use futures::FutureExt;
 use http::Method;
-use kube::runtime::reflector::store::Writer;
 use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
@@ -31,9 +30,8 @@ use crate::{
     events::{About, Event},
     kinds::{Family, KINDS},
     members::{
-        Health, Member,
+        Endpoints, Health, Member, Services,
         connect::{allows_insecure, server_url},
-        endpoints,
         lane::{Lane, Session},
         request::{Call, MERGE},
         watches::Watches,
@@ -94,7 +92,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     };
     tasks.spawn(lane.run().map(|()| "lane".to_owned()));
 
-    let (services, endpoints) = (Writer::default(), endpoints::Writer::default());
+    let (services, endpoints) = (Services::default(), Endpoints::default());
     clusters.members.put(Member {
         name: first.name.clone(),
         uid: first.uid.clone(),
@@ -105,8 +103,8 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         zones: first.status.zones.clone(),
         region: first.status.region.clone(),
         client: None,
-        services: services.as_reader(),
-        endpoints: endpoints.as_reader(),
+        services: services.clone(),
+        endpoints: endpoints.clone(),
         services_synced: false,
         endpoints_synced: false,
     });
@@ -126,21 +124,14 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         members: clusters.members.clone(),
         comparison: clusters.comparison,
     };
-    let mut services = Some(services);
     for id in clusters.enabled.which() {
-        match (KINDS[id].family, services.take()) {
-            (Family::Service, Some(writer)) => {
-                let watch = watches.clone().services(writer, id);
-                tasks.spawn(watch.map(|()| "watch of services".to_owned()));
-            }
-            (_, writer) => {
-                services = writer;
-                tasks.spawn(watches.clone().kind(id).map(move |()| format!("watch of {}", KINDS[id].resource)));
-            }
+        if KINDS[id].family == Family::Service {
+            let (services, endpoints) = (services.clone(), endpoints.clone());
+            tasks.spawn(watches.clone().services(services, id).map(|()| "watch of services".to_owned()));
+            tasks.spawn(watches.clone().endpoints(endpoints).map(|()| "watch of endpoints".to_owned()));
+        } else {
+            tasks.spawn(watches.clone().kind(id).map(move |()| format!("watch of {}", KINDS[id].resource)));
         }
-    }
-    if clusters.enabled.which().any(|id| KINDS[id].family == Family::Service) {
-        tasks.spawn(watches.endpoints(endpoints).map(|()| "watch of endpoints".to_owned()));
     }
 
     let verdict = Verdict::new(clusters.monitor.failures);

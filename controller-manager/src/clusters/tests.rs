@@ -49,18 +49,8 @@ fn answer(request: &Request<Body>, state: &AtomicU8) -> (u16, Value) {
     (200, json!({"apiVersion": "federation/v1beta1", "kind": "ClusterList", "metadata": {"resourceVersion": "1"}, "items": items}))
 }
 
-#[tokio::test]
-async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
-    let state = Arc::new(AtomicU8::new(0));
-    let lists = state.clone();
-    let service = tower::service_fn(move |request: Request<Body>| {
-        let (status, body) = answer(&request, &lists);
-        let body = Body::from(format!("{body}\n").into_bytes());
-        std::future::ready(Response::builder().status(status).body(body).map_err(std::io::Error::other))
-    });
-    let (mailbox, mut inbox) = Mailbox::new();
-    let federation = kube::Client::new(service, "default");
-    let clusters = Clusters {
+fn clusters(federation: kube::Client, mailbox: Mailbox) -> Clusters {
+    Clusters {
         federation: federation.clone(),
         name: "fellowship".into(),
         connector: Arc::new(Nowhere),
@@ -71,7 +61,20 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         events: Events::new(federation).0,
         identities: identity::Identities::default(),
         enabled: crate::kinds::PerKind::default(),
-    };
+    }
+}
+
+#[tokio::test]
+async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
+    let state = Arc::new(AtomicU8::new(0));
+    let lists = state.clone();
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (status, body) = answer(&request, &lists);
+        let body = Body::from(format!("{body}\n").into_bytes());
+        std::future::ready(Response::builder().status(status).body(body).map_err(std::io::Error::other))
+    });
+    let (mailbox, mut inbox) = Mailbox::new();
+    let clusters = clusters(kube::Client::new(service, "default"), mailbox);
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));
     let mut left = || std::iter::from_fn(|| inbox.try_recv().ok()).any(|m| matches!(m, Intake::Left { .. }));
@@ -103,4 +106,34 @@ fn a_cluster_that_cannot_be_read_is_kept() {
     let running = HashMap::from([("gondor".to_owned(), Running { joined, stop: CancellationToken::new() })]);
     assert_eq!(Clusters::read(broken.clone(), &running), None);
     assert_eq!(Clusters::read(broken, &HashMap::new()).map(|j| (j.name, j.uid)), Some(("gondor".into(), "g".into())));
+}
+
+#[tokio::test(start_paused = true)]
+async fn d3_a_cluster_of_which_only_the_head_can_be_read_is_there() {
+    let deep = (0..200).fold(json!({}), |inner, _| json!({"a": inner}));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let mut broken = cluster();
+        broken["spec"] = deep.clone();
+        let list = json!({"metadata": {"resourceVersion": "1"}, "items": [broken]});
+        async move {
+            if request.uri().path() != CLUSTERS || request.uri().query().is_some_and(|q| q.contains("watch=")) {
+                std::future::pending::<()>().await;
+            }
+            Response::builder().body(Body::from(list.to_string().into_bytes())).map_err(std::io::Error::other)
+        }
+    });
+    let (mailbox, mut inbox) = Mailbox::new();
+    let clusters = clusters(kube::Client::new(service, "default"), mailbox);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));
+    let (mut joined, mut listed) = (false, false);
+    while !(joined && listed) {
+        match inbox.recv().await.unwrap() {
+            Intake::Cluster { cluster, uid, .. } => joined |= (cluster.as_str(), uid.as_str()) == ("gondor", "g"),
+            Intake::ClustersListed(names) => listed |= names == ["gondor"],
+            _ => {}
+        }
+    }
+    shutdown.cancel();
+    running.await.unwrap();
 }

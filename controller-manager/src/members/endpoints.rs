@@ -2,13 +2,16 @@
 //! one Service costs as much as it has slices.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     mem,
     sync::{Arc, PoisonError, RwLock},
 };
 
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::{ResourceExt, runtime::watcher::Event};
+use kube::ResourceExt;
+
+use super::watches::differing;
+use crate::follow::{Change, Head};
 
 /// Label on an endpoint slice: the Service it belongs to.
 const SERVICE_NAME: &str = "kubernetes.io/service-name";
@@ -30,54 +33,48 @@ impl Endpoints {
         index.get(&(namespace.to_owned(), service.to_owned())).is_some_and(|slices| slices.values().any(|ready| *ready))
     }
 
-    /// Services of which at least one endpoint is ready.
-    pub(super) fn answering(&self) -> BTreeMap<Service, ()> {
-        let index = self.0.read().unwrap_or_else(PoisonError::into_inner);
-        index.iter().filter(|(_, slices)| slices.values().any(|ready| *ready)).map(|(service, _)| (service.clone(), ())).collect()
-    }
-}
-
-/// Fills [`Endpoints`] from a watch.
-#[derive(Debug, Default)]
-pub struct Writer {
-    endpoints: Endpoints,
-    /// A list that is not complete yet.
-    listing: Index,
-}
-
-impl Writer {
-    /// What is written.
-    pub fn as_reader(&self) -> Endpoints {
-        self.endpoints.clone()
-    }
-
-    /// Takes in an event of a watch; a list replaces what was known once it is complete.
-    pub fn apply_watcher_event(&mut self, event: &Event<EndpointSlice>) {
-        let mut index = self.endpoints.0.write().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::Init => self.listing.clear(),
-            Event::InitApply(slice) => put(&mut self.listing, slice),
-            Event::InitDone => *index = mem::take(&mut self.listing),
-            Event::Apply(slice) => put(&mut index, slice),
-            Event::Delete(slice) => remove(&mut index, slice),
-        }
-    }
-}
-
-impl Writer {
-    /// In a list: a slice that is there and cannot be read stays as it is known.
-    pub(super) fn keep(&mut self, namespace: &str, slice: &str) {
-        let index = self.endpoints.0.read().unwrap_or_else(PoisonError::into_inner);
-        for (service, slices) in index.iter().filter(|(service, _)| service.0 == namespace) {
-            if let Some(ready) = slices.get(slice) {
-                self.listing.entry(service.clone()).or_default().insert(slice.to_owned(), *ready);
+    /// Takes in what a follower tells. Returns the Services of which something else may be known now.
+    pub(crate) fn take(&self, change: &Change<EndpointSlice>) -> BTreeSet<Service> {
+        let mut index = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        match change {
+            Change::Listed(listing) => {
+                let mut now = Index::default();
+                listing.objects.iter().for_each(|slice| put(&mut now, slice));
+                for head in &listing.unreadable {
+                    // It is there, so it stays as it is known.
+                    if let Some((service, ready)) = find(&index, head) {
+                        now.entry(service).or_default().insert(head.name.clone(), ready);
+                    }
+                }
+                let before = mem::replace(&mut *index, now);
+                differing(&answering(&before), &answering(&index))
             }
+            Change::Changed(slice) => {
+                put(&mut index, slice);
+                service_of(slice).into_iter().collect()
+            }
+            Change::Gone(head, slice) => {
+                let service = slice.as_ref().and_then(service_of).or_else(|| find(&index, head).map(|(service, _)| service));
+                service.into_iter().inspect(|service| remove(&mut index, service, &head.name)).collect()
+            }
+            Change::Unreadable(..) | Change::Watching | Change::Failing(_) => BTreeSet::new(),
         }
     }
+}
+
+/// Services of which at least one endpoint is ready.
+fn answering(index: &Index) -> BTreeMap<Service, ()> {
+    index.iter().filter(|(_, slices)| slices.values().any(|ready| *ready)).map(|(service, _)| (service.clone(), ())).collect()
+}
+
+/// The Service that a slice is known to belong to, and whether that has a ready endpoint.
+fn find(index: &Index, slice: &Head) -> Option<(Service, bool)> {
+    let mut there = index.iter().filter(|(service, _)| service.0 == slice.namespace);
+    there.find_map(|(service, slices)| Some((service.clone(), *slices.get(&slice.name)?)))
 }
 
 /// The Service a slice belongs to, if any.
-pub(super) fn service_of(slice: &EndpointSlice) -> Option<Service> {
+fn service_of(slice: &EndpointSlice) -> Option<Service> {
     Some((slice.namespace()?, slice.labels().get(SERVICE_NAME)?.clone()))
 }
 
@@ -86,12 +83,11 @@ fn put(index: &mut Index, slice: &EndpointSlice) {
     index.entry(service).or_default().insert(slice.name_any(), has_ready_endpoint(slice));
 }
 
-fn remove(index: &mut Index, slice: &EndpointSlice) {
-    let Some(service) = service_of(slice) else { return };
-    if let Some(slices) = index.get_mut(&service) {
-        slices.remove(&slice.name_any());
+fn remove(index: &mut Index, service: &Service, slice: &str) {
+    if let Some(slices) = index.get_mut(service) {
+        slices.remove(slice);
         if slices.is_empty() {
-            index.remove(&service);
+            index.remove(service);
         }
     }
 }
@@ -107,6 +103,7 @@ fn has_ready_endpoint(slice: &EndpointSlice) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::follow::{Listing, Why};
     use serde_json::{Value, json};
 
     #[expect(clippy::needless_pass_by_value, reason = "reads better in the tests below")]
@@ -128,27 +125,39 @@ mod tests {
         assert!(!answers(json!([])));
     }
 
+    fn gone(name: &str) -> Change<EndpointSlice> {
+        Change::Gone(Head { name: name.into(), namespace: "demo".into(), ..Head::default() }, None)
+    }
+
+    fn listed(objects: Vec<EndpointSlice>, unreadable: &[&str]) -> Change<EndpointSlice> {
+        let head = |name: &&str| Head { name: (*name).into(), namespace: "demo".into(), ..Head::default() };
+        let unreadable = unreadable.iter().map(head).collect();
+        Change::Listed(Listing { objects, unreadable, version: None, why: Why::First, bytes: 0 })
+    }
+
+    fn web() -> BTreeSet<Service> {
+        [("demo".to_owned(), "web".to_owned())].into()
+    }
+
     #[test]
     fn a_service_answers_as_long_as_one_of_its_slices_does() {
-        let mut writer = Writer::default();
-        let endpoints = writer.as_reader();
-        writer.apply_watcher_event(&Event::Apply(slice("web-1", "web", ready())));
-        writer.apply_watcher_event(&Event::Apply(slice("web-2", "web", ready())));
-        writer.apply_watcher_event(&Event::Apply(slice("web-2", "web", json!([]))));
+        let endpoints = Endpoints::default();
+        assert_eq!(endpoints.take(&Change::Changed(slice("web-1", "web", ready()))), web());
+        endpoints.take(&Change::Changed(slice("web-2", "web", ready())));
+        endpoints.take(&Change::Changed(slice("web-2", "web", json!([]))));
         assert!(endpoints.answer("demo", "web") && !endpoints.answer("demo", "db") && !endpoints.answer("other", "web"));
-        writer.apply_watcher_event(&Event::Delete(slice("web-1", "web", ready())));
+        assert_eq!(endpoints.take(&gone("web-1")), web(), "also where no more than its name can be read");
         assert!(!endpoints.answer("demo", "web"));
     }
 
     #[test]
-    fn a_list_replaces_what_was_known_when_it_is_complete() {
-        let mut writer = Writer::default();
-        let endpoints = writer.as_reader();
-        writer.apply_watcher_event(&Event::Apply(slice("web-1", "web", ready())));
-        writer.apply_watcher_event(&Event::Init);
-        writer.apply_watcher_event(&Event::InitApply(slice("db-1", "db", ready())));
-        assert!(endpoints.answer("demo", "web") && !endpoints.answer("demo", "db"));
-        writer.apply_watcher_event(&Event::InitDone);
+    fn a_list_replaces_what_was_known_but_of_what_cannot_be_read() {
+        let endpoints = Endpoints::default();
+        endpoints.take(&Change::Changed(slice("web-1", "web", ready())));
+        assert!(endpoints.take(&listed(vec![], &["web-1"])).is_empty());
+        assert!(endpoints.answer("demo", "web"));
+        let both = endpoints.take(&listed(vec![slice("db-1", "db", ready())], &[]));
+        assert_eq!(both.len(), 2);
         assert!(!endpoints.answer("demo", "web") && endpoints.answer("demo", "db"));
     }
 }

@@ -3,8 +3,6 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use k8s_openapi::api::core::v1::Service;
-use kube::runtime::reflector::Store;
 use tokio::sync::{broadcast, watch};
 
 mod access;
@@ -14,9 +12,11 @@ pub mod endpoints;
 mod foreign;
 pub use connect::{HostCredentials, MemberConnector};
 pub use endpoints::Endpoints;
+pub use services::Services;
 pub(crate) mod lane;
 pub(crate) mod limiter;
 pub(crate) mod request;
+pub mod services;
 pub(crate) mod trouble;
 pub(crate) mod watches;
 
@@ -55,7 +55,7 @@ pub struct Member {
     /// Client for the member; absent while its credentials cannot be read.
     pub client: Option<kube::Client>,
     /// Services the federation wrote there. Keeps what was last seen while the member is away.
-    pub services: Store<Service>,
+    pub services: Services,
     /// Endpoints of those Services. Keeps what was last seen while the member is away.
     pub endpoints: Endpoints,
     /// Whether `services` was filled by a complete list since this process started.

@@ -9,22 +9,13 @@ use std::{
 
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
-    Resource, ResourceExt,
     api::{DynamicObject, ObjectMeta},
     core::PartialObjectMeta,
-    runtime::{
-        reflector::{ObjectRef, store::Writer},
-        watcher::Event,
-    },
 };
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{
-    Member, MemberChange, Members,
-    endpoints::{self, service_of},
-    lane::Session,
-};
+use super::{Endpoints, Member, MemberChange, Members, Services, lane::Session};
 use crate::{
     follow::{Change, Head, Source},
     kinds::{KINDS, KindId, ObjectKey, path},
@@ -39,14 +30,7 @@ use federation_api::keys;
 const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
 
 /// Namespace and name of an object.
-type Name = (String, String);
-
-/// What a store is told.
-enum Told<'a, K> {
-    Event(Event<K>),
-    /// In a list: it is there and cannot be read, so it stays as it is known. A name is never emptied for that.
-    Unreadable(&'a Head),
-}
+pub(super) type Name = (String, String);
 
 /// What the watches of one member share.
 #[derive(Clone)]
@@ -112,23 +96,15 @@ impl Watches {
         self.follow(source, |epoch, change| me.report(id, epoch, observed(id, change, |seen| seen))).await;
     }
 
-    /// Watches Services: keeps their store and reports them as the other kinds are, until the member leaves.
-    pub(crate) async fn services(self, mut writer: Writer<Service>, id: KindId) {
+    /// Watches Services: keeps them and reports them as the other kinds are, until the member leaves.
+    pub(crate) async fn services(self, services: Services, id: KindId) {
         let (me, federation) = (self.clone(), self.federation.clone());
         let source = move |me: &Self, session: &Session| me.source(session, path(&KINDS[id], "", ""));
-        let name = |s: &Service| Some(MemberChange::Service { cluster: me.cluster.clone(), namespace: s.namespace()?, name: s.name_any() });
-        let known = writer.as_reader();
         self.follow(source, |epoch, change: Change<Service>| {
-            let write = |told: Told<'_, Service>| match told {
-                Told::Event(event) => writer.apply_watcher_event(&event),
-                Told::Unreadable(head) => {
-                    let known = known.get(&ObjectRef::new(&head.name).within(&head.namespace));
-                    known.into_iter().for_each(|service| writer.apply_watcher_event(&Event::InitApply((*service).clone())));
-                }
-            };
-            let state = || known.state().into_iter().map(|s| ((s.namespace().unwrap_or_default(), s.name_any()), s)).collect();
-            let told = |(namespace, name)| MemberChange::Service { cluster: me.cluster.clone(), namespace, name };
-            me.keep(&change, write, state, told, name, |m| &mut m.services_synced);
+            for (namespace, name) in services.take(&change) {
+                me.members.tell(MemberChange::Service { cluster: me.cluster.clone(), namespace, name });
+            }
+            me.synced(&change, |m| &mut m.services_synced);
             let seen = |s: Service| (key(id, &s.metadata), Seen::from_metadata(&s.metadata, &federation));
             me.report(id, epoch, observed(id, change, seen));
         })
@@ -136,54 +112,23 @@ impl Watches {
     }
 
     /// Keeps the index of endpoints until the member leaves.
-    pub(crate) async fn endpoints(self, mut writer: endpoints::Writer) {
-        let (me, known) = (self.clone(), writer.as_reader());
+    pub(crate) async fn endpoints(self, endpoints: Endpoints) {
+        let me = self.clone();
         let source = |me: &Self, session: &Session| me.source(session, ENDPOINT_SLICES.to_owned());
-        let name = |s: &EndpointSlice| {
-            let (namespace, service) = service_of(s)?;
-            Some(MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service })
-        };
-        self.follow(source, |_, change| {
-            let write = |told: Told<'_, EndpointSlice>| match told {
-                Told::Event(event) => writer.apply_watcher_event(&event),
-                Told::Unreadable(head) => writer.keep(&head.namespace, &head.name),
-            };
-            let told = |(namespace, service)| MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service };
-            me.keep(&change, write, || known.answering(), told, name, |m| &mut m.endpoints_synced);
+        self.follow(source, |_, change: Change<EndpointSlice>| {
+            for (namespace, service) in endpoints.take(&change) {
+                me.members.tell(MemberChange::Endpoints { cluster: me.cluster.clone(), namespace, service });
+            }
+            me.synced(&change, |m| &mut m.endpoints_synced);
         })
         .await;
     }
 
-    /// Brings a store up to date and tells its readers. Of a list only what it shows to be different is told, as most
-    /// lists are comparisons that show nothing; all of the member is looked at when its first list makes it known.
-    fn keep<K: Resource<DynamicType = ()> + Clone, V: PartialEq>(
-        &self,
-        change: &Change<K>,
-        mut write: impl FnMut(Told<'_, K>),
-        state: impl Fn() -> BTreeMap<Name, V>,
-        told: impl Fn(Name) -> MemberChange,
-        name: impl Fn(&K) -> Option<MemberChange>,
-        synced: fn(&mut Member) -> &mut bool,
-    ) {
-        match change {
-            Change::Listed(listing) => {
-                let before = state();
-                write(Told::Event(Event::Init));
-                listing.objects.iter().for_each(|o| write(Told::Event(Event::InitApply(o.clone()))));
-                listing.unreadable.iter().for_each(|head| write(Told::Unreadable(head)));
-                write(Told::Event(Event::InitDone));
-                differing(&before, &state()).into_iter().for_each(|name| self.members.tell(told(name)));
-                self.members.modify_if(&self.cluster, |member| !std::mem::replace(synced(member), true));
-            }
-            Change::Changed(object) => {
-                write(Told::Event(Event::Apply(object.clone())));
-                name(object).into_iter().for_each(|c| self.members.tell(c));
-            }
-            Change::Gone(_, Some(object)) => {
-                write(Told::Event(Event::Delete(object.clone())));
-                name(object).into_iter().for_each(|c| self.members.tell(c));
-            }
-            Change::Gone(_, None) | Change::Unreadable(..) | Change::Watching | Change::Failing(_) => {}
+    /// All of the member is looked at when its first list makes it known. Of later lists only what they show to be
+    /// different is told, as most are comparisons that show nothing.
+    fn synced<K>(&self, change: &Change<K>, synced: fn(&mut Member) -> &mut bool) {
+        if matches!(change, Change::Listed(_)) {
+            self.members.modify_if(&self.cluster, |member| !std::mem::replace(synced(member), true));
         }
     }
 
@@ -195,7 +140,7 @@ impl Watches {
 }
 
 /// Names under which two states hold something else.
-fn differing<V: PartialEq>(before: &BTreeMap<Name, V>, now: &BTreeMap<Name, V>) -> BTreeSet<Name> {
+pub(super) fn differing<V: PartialEq>(before: &BTreeMap<Name, V>, now: &BTreeMap<Name, V>) -> BTreeSet<Name> {
     let names = before.keys().chain(now.keys());
     names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()
 }

@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use http::{Request, Response};
-use kube::{client::Body, runtime::reflector};
+use kube::client::Body;
 use proptest::prelude::*;
 use tokio::sync::broadcast::Receiver;
 
@@ -55,16 +55,13 @@ fn member(items: impl Fn(usize) -> Vec<String> + Send + Sync + 'static) -> (Watc
 async fn promise_1_a_service_that_cannot_be_read_any_more_stays_as_it_is_known() {
     let (watches, _session, lists) = member(read_once);
     let id = KINDS.iter().position(|kind| kind.kind == "Service").unwrap();
-    let (known, writer) = reflector::store::<Service>();
-    let (slices, endpoints) = (watches.clone(), endpoints::Writer::default());
-    let answers = endpoints.as_reader();
-    tokio::spawn(watches.services(writer, id));
-    tokio::spawn(slices.endpoints(endpoints));
+    let (services, endpoints) = (Services::default(), Endpoints::default());
+    tokio::spawn(watches.clone().services(services.clone(), id));
+    tokio::spawn(watches.endpoints(endpoints.clone()));
     tokio::time::sleep(Duration::from_secs(600)).await;
     assert!(lists.load(Ordering::SeqCst) > 4, "it was listed again");
-    let names: Vec<String> = known.state().iter().map(|s| s.name_any()).collect();
-    assert_eq!(names, ["web"]);
-    assert!(answers.answer("demo", "web"));
+    assert!(services.get("demo", "web").is_some());
+    assert!(endpoints.answer("demo", "web"));
 }
 
 /// Follows Services and slices of a member that joined; what is told, and how many lists there were.
@@ -73,7 +70,7 @@ fn follow(
 ) -> (Receiver<MemberChange>, watch::Sender<Option<Session>>, Arc<AtomicUsize>) {
     let (watches, session, lists) = member(items);
     let id = KINDS.iter().position(|kind| kind.kind == "Service").unwrap();
-    let ((services, writer), slices) = (reflector::store::<Service>(), endpoints::Writer::default());
+    let (services, endpoints) = (Services::default(), Endpoints::default());
     watches.members.put(Member {
         name: "gondor".into(),
         uid: "g".into(),
@@ -84,14 +81,14 @@ fn follow(
         zones: Vec::new(),
         region: String::new(),
         client: None,
-        services,
-        endpoints: slices.as_reader(),
+        services: services.clone(),
+        endpoints: endpoints.clone(),
         services_synced: false,
         endpoints_synced: false,
     });
     let changes = watches.members.changes();
-    tokio::spawn(watches.clone().services(writer, id));
-    tokio::spawn(watches.endpoints(slices));
+    tokio::spawn(watches.clone().services(services, id));
+    tokio::spawn(watches.endpoints(endpoints));
     (changes, session, lists)
 }
 

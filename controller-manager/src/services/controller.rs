@@ -6,20 +6,19 @@ use std::time::Duration;
 use daemon::backoff::Backoff;
 use federation_api::keys;
 use futures::StreamExt;
-use futures::stream::BoxStream;
 use k8s_openapi::api::core::v1::Service;
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
-use kube::runtime::WatchStreamExt;
-use kube::runtime::reflector::{ObjectRef, Store, reflector, store};
-use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Api, Client, ResourceExt};
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::backoff::{READ, WRITE};
 use crate::dns::{DnsHandle, ServiceKey};
-use crate::members::{Health, Member, MemberChange, Members};
+use crate::follow::{Change, Head, Source};
+use crate::kinds::{KINDS, id, path};
+use crate::members::{Health, Member, MemberChange, Members, Services};
 
 use super::aggregate::{Cluster, aggregate};
 use super::ingress::ServiceIngresses;
@@ -37,14 +36,16 @@ const WRITES: usize = 16;
 
 /// Runs the Service controller until told to stop; `dns` is told where each Service is.
 pub async fn run(client: Client, members: Members, dns: Option<DnsHandle>, stop: CancellationToken) {
-    let (services, writer) = store();
-    let api: Api<Service> = Api::all(client.clone());
-    let events = reflector(writer, watcher(api, watcher::Config::default()).backoff(crate::backoff::watching())).boxed();
+    // Unbounded: the API server's rate bounds it, and it is read but while statuses are written.
+    let (tell, told) = mpsc::unbounded_channel();
+    let source = Source::new(client.clone(), path(&KINDS[id("Service")], "", ""), "");
+    let following = source.follow(move |change| drop(tell.send(change)));
     let controller = Controller {
         client,
         members,
         dns,
-        services,
+        services: Services::default(),
+        unreadable: BTreeSet::new(),
         listed: BTreeSet::new(),
         orphaned: BTreeSet::new(),
         unread: false,
@@ -52,7 +53,8 @@ pub async fn run(client: Client, members: Members, dns: Option<DnsHandle>, stop:
     };
     tokio::select! {
         () = stop.cancelled() => {}
-        () = controller.work(events) => {}
+        () = following => {}
+        () = controller.work(told) => {}
     }
 }
 
@@ -60,7 +62,9 @@ struct Controller {
     client: Client,
     members: Members,
     dns: Option<DnsHandle>,
-    services: Store<Service>,
+    services: Services,
+    /// Services that are there and were never read.
+    unreadable: BTreeSet<ServiceKey>,
     /// Services there were, to find those that a new list lacks.
     listed: BTreeSet<ServiceKey>,
     /// Services seen on their way out with finalizer `orphan`: members keep their copies, and DNS the names.
@@ -72,7 +76,7 @@ struct Controller {
 }
 
 impl Controller {
-    async fn work(mut self, mut events: BoxStream<'static, Result<Event<Service>, watcher::Error>>) {
+    async fn work(mut self, mut told: mpsc::UnboundedReceiver<Change<Service>>) {
         let mut changes = self.members.changes();
         let mut dirty: BTreeSet<ServiceKey> = BTreeSet::new();
         let start = Instant::now();
@@ -83,14 +87,11 @@ impl Controller {
         loop {
             let wake = next.unwrap_or(start);
             tokio::select! {
-                event = events.next() => match event {
-                    Some(Ok(event)) => {
-                        listed |= matches!(event, Event::InitDone);
-                        self.federated(event, &mut dirty);
-                    }
-                    Some(Err(error)) => tracing::warn!(%error, "watching federated Services; trying again"),
-                    None => return,
-                },
+                change = told.recv() => {
+                    let Some(change) = change else { return };
+                    listed |= matches!(change, Change::Listed(_));
+                    self.federated(change, &mut dirty);
+                }
                 change = changes.recv() => match change {
                     Ok(MemberChange::Service { namespace, name, .. } | MemberChange::Endpoints { namespace, service: name, .. }) => {
                         dirty.insert(ServiceKey { namespace, name });
@@ -131,25 +132,18 @@ impl Controller {
         }
     }
 
-    /// Takes in an event of the federation.
-    fn federated(&mut self, event: Event<Service>, dirty: &mut BTreeSet<ServiceKey>) {
-        match event {
-            Event::Apply(service) => {
-                self.note(&service);
-                self.listed.insert(key(&service));
-                dirty.insert(key(&service));
-            }
-            Event::Delete(service) => {
-                self.note(&service);
-                let service = key(&service);
-                self.listed.remove(&service);
-                if self.orphaned.remove(&service) {
-                    dirty.insert(service);
-                } else if let Some(dns) = &self.dns {
-                    dns.withdraw(service);
-                }
-            }
-            Event::InitDone => {
+    /// Takes in what happened in the federation.
+    fn federated(&mut self, change: Change<Service>, dirty: &mut BTreeSet<ServiceKey>) {
+        match &change {
+            Change::Listed(listing) => listing.objects.iter().for_each(|service| self.note(service)),
+            Change::Changed(service) | Change::Gone(_, Some(service)) => self.note(service),
+            _ => {}
+        }
+        self.services.take(&change);
+        match change {
+            Change::Listed(listing) => {
+                self.unreadable.clear();
+                listing.unreadable.into_iter().for_each(|head| self.cannot_read(head));
                 let now = self.all();
                 for lost in std::mem::replace(&mut self.listed, now.clone()).difference(&now) {
                     if let Some(dns) = &self.dns {
@@ -158,8 +152,41 @@ impl Controller {
                 }
                 dirty.extend(now);
             }
-            Event::InitApply(service) => self.note(&service),
-            Event::Init => {}
+            Change::Changed(service) => {
+                let service = key(&service);
+                self.unreadable.remove(&service);
+                self.listed.insert(service.clone());
+                dirty.insert(service);
+            }
+            Change::Gone(head, last) => {
+                let service = key_of(head);
+                self.listed.remove(&service);
+                self.unreadable.remove(&service);
+                // Of one that could not be read nobody knows whether its copies stay: they themselves tell.
+                if self.orphaned.remove(&service) || last.is_none() {
+                    dirty.insert(service);
+                } else if let Some(dns) = &self.dns {
+                    dns.withdraw(service);
+                }
+            }
+            Change::Unreadable(head, error) => {
+                tracing::warn!(name = head.name, namespace = head.namespace, error, "a Service cannot be read and stays as it is known");
+                self.cannot_read(head);
+            }
+            Change::Failing(error) => tracing::warn!(error, "watching federated Services; trying again"),
+            Change::Watching => tracing::info!("federated Services can be watched again"),
+        }
+    }
+
+    /// A Service is there and cannot be read. It stays as it is known; of one that is not known the names stay, before
+    /// all Services count as told.
+    fn cannot_read(&mut self, head: Head) {
+        let service = key_of(head);
+        if self.services.get(&service.namespace, &service.name).is_none() {
+            if let Some(dns) = &self.dns {
+                dns.keep(service.clone());
+            }
+            self.unreadable.insert(service);
         }
     }
 
@@ -217,14 +244,14 @@ impl Controller {
     }
 
     fn all(&self) -> BTreeSet<ServiceKey> {
-        self.services.state().iter().map(|service| key(service)).collect()
+        names(&self.services).chain(self.unreadable.iter().cloned()).collect()
     }
 
     /// Every Service in the federation, and those only members have.
     fn everything(&self) -> BTreeSet<ServiceKey> {
         let mut all = self.all();
         for member in self.members.current().values() {
-            all.extend(member.services.state().iter().map(|service| key(service)));
+            all.extend(names(&member.services));
         }
         all
     }
@@ -234,22 +261,26 @@ impl Controller {
         let members = self.members.current();
         let mut writes = Vec::new();
         for service_key in dirty {
-            let reference = ObjectRef::<Service>::new(&service_key.name).within(&service_key.namespace);
-            let Some(service) = self.services.get(&reference) else {
+            let ServiceKey { namespace, name } = &service_key;
+            let Some(service) = self.services.get(namespace, name) else {
                 if let Some(dns) = &self.dns {
-                    let copy = |member: &Member| member.services.get(&reference).is_some_and(|copy| is_load_balancer(&copy));
-                    if members.values().any(copy) { dns.keep(service_key) } else { dns.release(service_key) }
+                    let copy = |member: &Member| member.services.get(namespace, name).is_some_and(|copy| is_load_balancer(&copy));
+                    if self.unreadable.contains(&service_key) || members.values().any(copy) {
+                        dns.keep(service_key)
+                    } else {
+                        dns.release(service_key)
+                    }
                 }
                 continue;
             };
             let mut wanted = Wanted::default();
             if is_load_balancer(&service) && service.metadata.deletion_timestamp.is_none() {
                 let before = service.annotations().get(keys::SERVICE_INGRESSES).and_then(|text| ServiceIngresses::parse(text));
-                let cluster = |(name, member): (&String, &Member)| {
-                    let answers = member.endpoints.answer(&service_key.namespace, &service_key.name);
-                    let seen = member.synced().then(|| seen(member.services.get(&reference).as_deref(), answers));
+                let cluster = |(cluster, member): (&String, &Member)| {
+                    let answers = member.endpoints.answer(namespace, name);
+                    let seen = member.synced().then(|| seen(member.services.get(namespace, name).as_deref(), answers));
                     let ready = member.health == Health::Ready;
-                    (name.clone(), Cluster { ready, zones: member.zones.clone(), region: member.region.clone(), seen })
+                    (cluster.clone(), Cluster { ready, zones: member.zones.clone(), region: member.region.clone(), seen })
                 };
                 let out = aggregate(&members.iter().map(cluster).collect(), &before.unwrap_or_default());
                 wanted = Wanted { status: out.status, ingresses: Some(out.ingresses) };
@@ -279,6 +310,14 @@ impl Controller {
         let failed: Vec<Option<ServiceKey>> = futures::stream::iter(writes).map(write).buffer_unordered(WRITES).collect().await;
         failed.into_iter().flatten().collect()
     }
+}
+
+fn names(services: &Services) -> impl Iterator<Item = ServiceKey> + use<> {
+    services.names().into_iter().map(|(namespace, name)| ServiceKey { namespace, name })
+}
+
+fn key_of(head: Head) -> ServiceKey {
+    ServiceKey { namespace: head.namespace, name: head.name }
 }
 
 fn key(service: &Service) -> ServiceKey {

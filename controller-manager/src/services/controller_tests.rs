@@ -9,8 +9,6 @@ use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::Frame;
 use k8s_openapi::api::core::v1::Service;
 use k8s_openapi::api::discovery::v1::EndpointSlice;
-use kube::runtime::reflector::store::Writer;
-use kube::runtime::watcher::Event;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -20,7 +18,8 @@ use dns_providers::{Change, Data, DnsName, Provider, RecordSet, Zone, embedded};
 use crate::dns::resolve::System;
 use crate::dns::{DnsController, TTL, Tree};
 use crate::events::Events;
-use crate::members::{Health, Member, MemberChange, Members, endpoints};
+use crate::follow::{Change as Told, Head};
+use crate::members::{Endpoints, Health, Member, MemberChange, Members, Services};
 
 type Body = UnsyncBoxBody<Bytes, std::io::Error>;
 
@@ -120,15 +119,18 @@ fn merge(into: &mut Value, patch: &Value) {
 
 /// A member with one Service, written by hand.
 struct Hand {
-    services: Writer<Service>,
-    slices: endpoints::Writer,
+    services: Services,
+    slices: Endpoints,
+}
+
+fn gone<K>(name: &str) -> Told<K> {
+    Told::Gone(Head { name: name.into(), namespace: "demo".into(), ..Head::default() }, None)
 }
 
 fn join(members: &Members, name: &str, region: &str, ip: &str) -> Hand {
-    let (services, mut service_writer) = kube::runtime::reflector::store::<Service>();
-    let mut slice_writer = endpoints::Writer::default();
-    service_writer.apply_watcher_event(&Event::Apply(member_service(ip)));
-    slice_writer.apply_watcher_event(&Event::Apply(slice(true)));
+    let (services, slices) = (Services::default(), Endpoints::default());
+    services.take(&Told::Changed(member_service(ip)));
+    slices.take(&Told::Changed(slice(true)));
     members.put(Member {
         name: name.into(),
         uid: name.into(),
@@ -139,12 +141,12 @@ fn join(members: &Members, name: &str, region: &str, ip: &str) -> Hand {
         zones: vec![format!("{region}-1")],
         region: region.into(),
         client: None,
-        services,
-        endpoints: slice_writer.as_reader(),
+        services: services.clone(),
+        endpoints: slices.clone(),
         services_synced: true,
         endpoints_synced: true,
     });
-    Hand { services: service_writer, slices: slice_writer }
+    Hand { services, slices }
 }
 
 fn service(kind: &str) -> Value {
@@ -227,7 +229,7 @@ impl Fixture {
 #[tokio::test]
 async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
     let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
-    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(f.api.annotation(), "", "nothing is said before every joined member was read");
     let _rohan = join(&f.members, "rohan", "west", "192.0.2.2");
@@ -244,7 +246,7 @@ async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
     ];
     f.published("all levels", &all).await;
 
-    gondor.slices.apply_watcher_event(&Event::Apply(slice(false)));
+    gondor.slices.take(&Told::Changed(slice(false)));
     f.members.tell(MemberChange::Endpoints { cluster: "gondor".into(), namespace: "demo".into(), service: "nginx".into() });
     let null = r#"{"items":[{"cluster":"gondor","items":null},{"cluster":"rohan","items":[{"ip":"192.0.2.2"}]}]}"#;
     until("null without endpoints", || f.api.annotation() == null).await;
@@ -257,8 +259,8 @@ async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
     ];
     f.published("south fell up", &fallen).await;
 
-    gondor.slices.apply_watcher_event(&Event::Apply(slice(true)));
-    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    gondor.slices.take(&Told::Changed(slice(true)));
+    gondor.services.take(&Told::Changed(member_service("192.0.2.1")));
     f.members.tell(MemberChange::Service { cluster: "gondor".into(), namespace: "demo".into(), name: "nginx".into() });
     f.published("south is back", &all).await;
 
@@ -281,8 +283,8 @@ async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
 #[tokio::test]
 async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_for_a_moment() {
     let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
-    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
-    let mut rohan = join(&f.members, "rohan", "west", "192.0.2.2");
+    let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let rohan = join(&f.members, "rohan", "west", "192.0.2.2");
     let all = [
         "nginx 180 A 192.0.2.1 192.0.2.2",
         "nginx.south 180 A 192.0.2.1",
@@ -304,7 +306,7 @@ async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_f
         asked
     });
     let endpoints = |name: &str| MemberChange::Endpoints { cluster: name.into(), namespace: "demo".into(), service: "nginx".into() };
-    gondor.slices.apply_watcher_event(&Event::Apply(slice(false)));
+    gondor.slices.take(&Told::Changed(slice(false)));
     f.members.tell(endpoints("gondor"));
     let fallen = [
         "nginx 180 A 192.0.2.2",
@@ -314,7 +316,7 @@ async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_f
         "nginx.west-1.west 180 A 192.0.2.2",
     ];
     f.published("no endpoints in gondor", &fallen).await;
-    rohan.slices.apply_watcher_event(&Event::Delete(slice(true)));
+    rohan.slices.take(&gone("nginx-1"));
     f.members.tell(endpoints("rohan"));
     f.published("no endpoints anywhere: the addresses stay", &all).await;
     f.members.modify("gondor", |m| m.health = Health::Offline);
@@ -322,9 +324,9 @@ async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_f
     f.members.modify("rohan", |m| (m.services_synced, m.endpoints_synced) = (false, false));
     until("nobody is ready", || f.api.status().as_array().is_none_or(Vec::is_empty)).await;
     f.published("everybody is away", &all).await;
-    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    gondor.services.take(&Told::Changed(member_service("192.0.2.1")));
     f.members.modify("gondor", |m| m.health = Health::Ready);
-    gondor.slices.apply_watcher_event(&Event::Apply(slice(true)));
+    gondor.slices.take(&Told::Changed(slice(true)));
     f.members.tell(endpoints("gondor"));
     let back = [
         "nginx 180 A 192.0.2.1",
@@ -377,9 +379,9 @@ async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation
     let before = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]}]}"#;
     federated["metadata"]["annotations"] = json!({"federation.kubernetes.io/service-ingresses": before});
     let f = start(Api::new(federated, &["gondor"])).await;
-    let mut gondor = join(&f.members, "gondor", "south", "203.0.113.1");
+    let gondor = join(&f.members, "gondor", "south", "203.0.113.1");
     f.members.modify("gondor", |m| (m.health, m.services_synced, m.endpoints_synced) = (Health::Offline, false, false));
-    gondor.services.apply_watcher_event(&Event::Delete(member_service("203.0.113.1")));
+    gondor.services.take(&gone("nginx"));
     f.published("seeded", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
     assert_eq!(f.api.annotation(), before);
 }
@@ -387,7 +389,7 @@ async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation
 #[tokio::test]
 async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_until_the_copies_go() {
     let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
-    let mut gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     let names = ["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"];
     f.published("published", &names).await;
     let stays = async |f: &Fixture, what: &str| {
@@ -407,13 +409,35 @@ async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_unt
 
     f.stop.cancel();
     f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Offline, false));
-    gondor.services.apply_watcher_event(&Event::Delete(member_service("192.0.2.1")));
+    gondor.services.take(&gone("nginx"));
     let f = again(f.api.clone(), f.members.clone(), f.dns.clone(), f.zone.clone());
     stays(&f, "restarted, the member was not read").await;
-    gondor.services.apply_watcher_event(&Event::Apply(member_service("192.0.2.1")));
+    gondor.services.take(&Told::Changed(member_service("192.0.2.1")));
     f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Ready, true));
     stays(&f, "restarted, the copy was seen").await;
-    gondor.services.apply_watcher_event(&Event::Delete(member_service("192.0.2.1")));
+    gondor.services.take(&gone("nginx"));
     f.members.tell(MemberChange::Service { cluster: "gondor".into(), namespace: "demo".into(), name: "nginx".into() });
     f.published("the last copy went", &[]).await;
+}
+
+#[tokio::test]
+async fn d3_a_service_that_was_never_read_keeps_its_names() {
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
+    let names = ["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"];
+    f.published("published", &names).await;
+    f.stop.cancel();
+    // It is deeper than JSON is read now, and no member has a copy.
+    let deep = (0..200).fold(json!({}), |inner, _| json!({"a": inner}));
+    f.api.service.lock().unwrap().as_mut().unwrap()["metadata"]["managedFields"] = json!([{"fieldsV1": deep}]);
+    gondor.services.take(&gone("nginx"));
+    let old = DnsName::parse("old.demo.f.svc.example.com").unwrap();
+    let leftover = Change::Upsert(RecordSet { name: old, ttl: 180, data: Data::A([[192, 0, 2, 9].into()].into()) });
+    f.dns.apply(&f.zone, &[leftover]).await.unwrap();
+    let f = again(f.api.clone(), f.members.clone(), f.dns.clone(), f.zone.clone());
+    f.published("what is left of others goes, so all was told", &names).await;
+    f.members.modify("gondor", |m| m.region = "west".into());
+    f.members.modify("gondor", |m| m.region = "south".into());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    f.published("after a look at everything", &names).await;
 }
