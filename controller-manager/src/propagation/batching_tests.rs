@@ -2,8 +2,12 @@
 
 use federation_api::record::State;
 
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
 use super::{
-    intake::Intake,
+    brain::{RECORD_FLUSH, RECORD_WAIT},
+    intake::{Intake, Mailbox},
     observed::{Seen, applied},
     safety_tests::{BOTH, Bench, ring, seen},
 };
@@ -25,4 +29,23 @@ async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() 
     assert_eq!(batch["u"].as_ref().unwrap().clusters["gondor"].state, State::Applied);
     bench.brain.flush_records(false);
     assert!(bench.batches.try_recv().is_err());
+}
+
+#[tokio::test(start_paused = true)]
+async fn issue8_a_record_waits_no_longer_than_two_seconds_for_a_member() {
+    let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+    let start = Instant::now();
+    bench.reach();
+    bench.list(None);
+    let Bench { brain, jobs, mut batches } = bench;
+    let ((_mailbox, inbox), shutdown) = (Mailbox::new(), CancellationToken::new());
+    let running = tokio::spawn(brain.run(inbox, shutdown.clone()));
+    let batch = batches.recv().await.unwrap();
+    let took = start.elapsed();
+    assert!(took >= RECORD_WAIT && took <= RECORD_WAIT + 2 * RECORD_FLUSH, "{took:?}");
+    assert_eq!(jobs.len(), 1, "the member was asked and has not answered");
+    let record = &batch["u"].as_ref().unwrap().clusters["gondor"];
+    assert!(record.state == State::Pending && record.applied.is_empty() && !record.desired.is_empty(), "{record:?}");
+    shutdown.cancel();
+    running.await.unwrap();
 }

@@ -5,11 +5,11 @@ use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use federation_api::record::PropagationRecordSpec;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -28,9 +28,9 @@ use crate::{
 };
 
 /// Records are stored this long after the first change.
-const RECORD_FLUSH: Duration = Duration::from_millis(200);
+pub(super) const RECORD_FLUSH: Duration = Duration::from_millis(200);
 /// Longest wait of a record for what is under way in members: one write says what all of them answered.
-const RECORD_WAIT: Duration = Duration::from_secs(2);
+pub(super) const RECORD_WAIT: Duration = Duration::from_secs(2);
 /// Status is written this long after the first change.
 const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
@@ -148,7 +148,7 @@ impl Brain {
                     }
                 }
                 () = tokio::task::yield_now(), if !self.queue.is_empty() && self.opened => {}
-                () = tokio::time::sleep_until(next.into()) => {}
+                () = tokio::time::sleep_until(next) => {}
             }
             // Whatever came in, timers and a part of the work have their turn after each batch of it.
             self.fire();

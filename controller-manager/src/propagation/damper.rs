@@ -3,11 +3,9 @@
 //! One mechanism for every fight about a copy, whoever wins the single rounds: a controller that deletes it, one that
 //! changes it, another federation of the same name, a store that brings back what was deleted.
 
-use std::{
-    collections::HashMap,
-    hash::Hash,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, hash::Hash, time::Duration};
+
+use tokio::time::Instant;
 
 /// The wait before the second redo; each one after that waits twice as long.
 const FIRST: Duration = Duration::from_secs(1);

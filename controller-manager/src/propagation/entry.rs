@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use bytes::Bytes;
@@ -12,7 +12,7 @@ use federation_api::{
     record::{ClusterRecord, PropagationRecordSpec, State},
 };
 use kube::api::DynamicObject;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     brake::BrakeState,

@@ -1,13 +1,11 @@
 //! The end of finished Jobs with `ttlSecondsAfterFinished`: members do not know of it, so it is the federation's.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp};
 use kube::api::DynamicObject;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},
@@ -193,7 +191,7 @@ mod tests {
         assert!(!is_deleted(&bench));
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn d39_a_time_that_was_waited_for_or_is_hardly_over_asks_nobody() {
         let mut bench = finished(60);
         bench.brain.parts.clock = at("2026-01-01T00:02:00Z");
@@ -203,7 +201,7 @@ mod tests {
         let mut bench = finished(60);
         bench.brain.parts.clock = at("2026-01-01T00:00:59.98Z");
         hear(&mut bench);
-        tokio::time::sleep(Duration::from_millis(30)).await;
+        tokio::time::advance(Duration::from_millis(30)).await;
         bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
         bench.tell(Intake::Federated { kind: job(), object: Box::new(quest(2, 60)) });
         assert!(is_deleted(&bench));

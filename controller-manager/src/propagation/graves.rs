@@ -100,7 +100,7 @@ impl Brain {
 
     /// Forgets deletions that are old enough, and their records with them; and fights that are over.
     pub(super) fn forget_deletions(&mut self) {
-        let quiet = std::time::Instant::now();
+        let quiet = tokio::time::Instant::now();
         self.clusters.values_mut().for_each(|side| side.damper.forget(quiet));
         let now = self.parts.clock.now();
         let forgotten: Vec<_> = std::iter::from_fn(|| self.ledger.expire(now)).collect();
@@ -130,7 +130,7 @@ impl Brain {
             return;
         }
         let Some(side) = self.clusters.get_mut(cluster) else { return };
-        let undone = side.damper.undone(key, std::time::Instant::now());
+        let undone = side.damper.undone(key, tokio::time::Instant::now());
         let entry = self.entries.entry(key.clone()).or_default();
         let grave = if let Some(known) = entry.graves.iter().position(|g| *g.uid == *source) {
             &mut entry.graves[known]
@@ -142,7 +142,7 @@ impl Brain {
             return;
         }
         let record = ClusterRecord { state: State::Deleting, ..ClusterRecord::default() };
-        let not_before = Some(std::time::Instant::now() + undone.wait);
+        let not_before = Some(tokio::time::Instant::now() + undone.wait);
         grave.copies.insert(cluster.to_owned(), Copy { record, not_before, ..Copy::default() });
         let (kind, name) = (key.kind().kind, key.full_name());
         tracing::warn!(cluster, kind, name, "a copy of a deleted object is back; it is deleted again");

@@ -1,6 +1,6 @@
 //! When a division of replicas waits for members: what the first to answer would get too much of, it keeps. Pure.
 
-use std::time::Instant;
+use tokio::time::Instant;
 
 /// A member as far as waiting for it goes.
 #[derive(Clone, Copy, Debug)]

@@ -1,11 +1,10 @@
 //! What follows from a job that a lane carried out.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use federation_api::record::State;
+
+use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},

@@ -3,10 +3,12 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use federation_api::{keys, record::State};
+
+use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},

@@ -1,8 +1,10 @@
 //! What sessions of members and what is seen in them change, and which objects are looked at for it.
 
-use std::{collections::HashSet, time::Instant};
+use std::collections::HashSet;
 
 use federation_api::record::State;
+
+use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},

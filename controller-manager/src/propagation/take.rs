@@ -1,9 +1,10 @@
 //! What each message changes in the brain's tables, and which objects are looked at for it.
 
-use std::{collections::HashMap, sync::Arc, time::Instant};
+use std::{collections::HashMap, sync::Arc};
 
 use federation_api::keys;
 use kube::api::DynamicObject;
+use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer, stopped_gauge},
