@@ -1,7 +1,13 @@
 //! `/healthz`, `/livez`, `/readyz`, `/metrics` and `/debug/flags/v` over plain HTTP, on v1's port. Who asks is not
 //! known, so nobody can take more than a few connections and seconds.
 
-use std::{collections::VecDeque, convert::Infallible, net::SocketAddr, sync::Weak, time::Duration};
+use std::{
+    collections::VecDeque,
+    convert::Infallible,
+    net::SocketAddr,
+    sync::{OnceLock, Weak},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use daemon::{backoff::Backoff, logs, supervise::Supervisor};
@@ -36,11 +42,15 @@ fn builder() -> PrometheusBuilder {
     PrometheusBuilder::new().set_buckets(BUCKETS).expect("the list of buckets is not empty")
 }
 
-/// Installs the recorder of metrics, once in a process. Absent when somebody else installed one.
+/// The recorder of metrics, installed once in a process. Absent when somebody else installed one.
 pub(crate) fn recorder() -> Option<PrometheusHandle> {
-    let recorder = builder().build_recorder();
-    let handle = recorder.handle();
-    metrics::set_global_recorder(recorder).ok().map(|()| handle)
+    static INSTALLED: OnceLock<Option<PrometheusHandle>> = OnceLock::new();
+    let install = || {
+        let recorder = builder().build_recorder();
+        let handle = recorder.handle();
+        metrics::set_global_recorder(recorder).ok().map(|()| handle)
+    };
+    INSTALLED.get_or_init(install).clone()
 }
 
 /// Keeps samples from piling up, for ever.

@@ -83,9 +83,19 @@ pub async fn run_with_dns(
     dns: Option<dns::Opened>,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
-    let tasks = Arc::new(Supervisor::new(shutdown.clone()));
+    supervised(config, federation, connector, dns, &Arc::new(Supervisor::new(shutdown))).await
+}
+
+/// Works until the stop, or until one of the tasks died.
+async fn supervised(
+    config: Config,
+    federation: kube::Client,
+    connector: Arc<dyn MemberConnector>,
+    dns: Option<dns::Opened>,
+    tasks: &Arc<Supervisor>,
+) -> anyhow::Result<()> {
     tokio::select! {
-        ended = serve(config, federation, connector, dns, shutdown, &tasks) => ended,
+        ended = serve(config, federation, connector, dns, tasks.stopping(), tasks) => ended,
         death = tasks.death() => Err(Failure::from(death).into()),
     }
 }
@@ -247,53 +257,5 @@ async fn read_records(records: Records, mailbox: Mailbox) -> Done {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn issue7_propagation_that_hangs_is_seen_and_one_that_works_or_waits_is_not() {
-        let tasks = Supervisor::default();
-        tasks.spawn_beating("propagation", HANGS, |heart| async move { beating(std::future::pending::<()>(), &heart).await });
-        tokio::time::sleep(HANGS * 3).await;
-        assert_eq!(tasks.live(), Ok(()));
-        // What never comes back to the runtime cannot beat; here it is not asked at all.
-        let hanging = Supervisor::default();
-        hanging.spawn_beating("propagation", HANGS, |heart| async move {
-            let _stuck = heart;
-            std::future::pending::<()>().await;
-        });
-        tokio::time::sleep(HANGS + Duration::from_secs(1)).await;
-        assert_eq!(hanging.live(), Err(format!("task propagation gave no sign of life for {} s", HANGS.as_secs() + 1)));
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn issue7_every_task_has_a_name_and_an_owner() {
-        struct Nobody;
-        #[async_trait::async_trait]
-        impl MemberConnector for Nobody {
-            async fn connect(
-                &self,
-                _: &str,
-                _: &federation_api::cluster::ClusterSpec,
-                _: bool,
-                _: Option<&str>,
-            ) -> Result<Option<crate::Connection>, crate::ConnectError> {
-                Ok(None)
-            }
-        }
-        let service = tower::service_fn(|_: http::Request<kube::client::Body>| {
-            std::future::pending::<Result<http::Response<kube::client::Body>, std::io::Error>>()
-        });
-        let federation = kube::Client::new(service, "default");
-        let (tasks, shutdown) = (Arc::new(Supervisor::default()), CancellationToken::new());
-        let serving = serve(Config::default(), federation, Arc::new(Nobody), None, shutdown, &tasks);
-        // The federation says nothing, so what waits for its time goes on without it first.
-        assert!(tokio::time::timeout(Duration::from_secs(30), serving).await.is_err(), "it works until it is told to stop");
-        let without_metrics: Vec<_> = tasks.names().into_iter().filter(|name| *name != "metrics").collect();
-        assert_eq!(
-            without_metrics,
-            ["clusters", "events", "federation-watch", "propagation", "records-reader", "records-writer", "services"]
-        );
-        assert!(tasks.dead().is_empty());
-    }
-}
+#[path = "manager_tests.rs"]
+mod tests;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use daemon::backoff::Backoff;
+use daemon::{backoff::Backoff, supervise::Done};
 use federation_api::{keys, record::PropagationRecordSpec};
 use futures::{StreamExt, stream};
 use http::{Method, StatusCode};
@@ -148,13 +148,13 @@ impl Records {
         if reply.status.is_success() || reply.is_not_found() { Ok(()) } else { Err(reply.message()) }
     }
 
-    /// Writes batches until the sender is gone; a newer batch wins over what is still to be written.
-    pub(crate) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) {
+    /// Writes batches until the sender is gone, whose end is told where it belongs; a newer batch wins over what is still to be written.
+    pub(crate) async fn run(self, mut batches: mpsc::UnboundedReceiver<Batch>) -> Done {
         let mut due = Batch::new();
         let mut retry = Backoff::new(WRITE);
         loop {
             if due.is_empty() {
-                let Some(batch) = batches.recv().await else { return };
+                let Some(batch) = batches.recv().await else { return Done };
                 due = batch;
             }
             while let Ok(batch) = batches.try_recv() {
@@ -178,7 +178,7 @@ impl Records {
             if let Some((uid, _, error)) = failed.first() {
                 tracing::warn!(count = failed.len(), first = uid, %error, "propagation records could not be written and are tried again");
                 if batches.is_closed() {
-                    return;
+                    return Done;
                 }
                 retry.pause().await;
             } else {
