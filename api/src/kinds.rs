@@ -18,6 +18,9 @@ pub enum Family {
     /// `spec.minReplicas` and `spec.maxReplicas` are divided among clusters; in each, the copy decides about the
     /// replicas of its target.
     Autoscaler,
+    /// The same object in each cluster, bound to storage there: a copy that is not wanted any more stays, and its status
+    /// says whether all are bound.
+    Claim,
 }
 
 /// Who may do what with a kind in a namespace, by Kubernetes' roles `view`, `edit` and `admin`.
@@ -29,6 +32,8 @@ pub enum Access {
     Write,
     /// `edit` reads and writes: what is in it lets one be somebody else.
     Secret,
+    /// `admin` reads and writes: it grants rights.
+    Grant,
 }
 
 /// What the API server serves of a kind besides the object itself.
@@ -73,6 +78,8 @@ pub struct Kind {
     pub counters: &'static [&'static str],
     /// Whether its controller makes other objects, which go and stay with it.
     pub owner: bool,
+    /// Whether an object stays in the federation unless annotation [`keys::PROPAGATE`] says otherwise.
+    pub opt_in: bool,
     /// How the API server serves it.
     pub served: Served,
 }
@@ -91,6 +98,7 @@ const fn kind(group: &'static str, kind: &'static str, resource: &'static str, s
         preferences: None,
         counters: &[],
         owner: false,
+        opt_in: false,
         served: Served {
             singular,
             short_names: &[],
@@ -154,6 +162,12 @@ impl Kind {
         self
     }
 
+    /// Grants rights in the federation, and in members only when it is told to.
+    const fn granting(mut self) -> Self {
+        self.opt_in = true;
+        self.access(Access::Grant)
+    }
+
     const fn selectable(mut self, fields: &'static [&'static str]) -> Self {
         self.served.selectable = fields;
         self
@@ -162,6 +176,11 @@ impl Kind {
     const fn access(mut self, access: Access) -> Self {
         self.served.access = access;
         self
+    }
+
+    /// Whether the status of copies is looked at, rather than their metadata alone.
+    pub const fn reports(&self) -> bool {
+        !self.counters.is_empty() || matches!(self.family, Family::Claim)
     }
 
     /// `apiVersion` of the kind.
@@ -232,6 +251,19 @@ pub const KINDS: &[Kind] = &[
     ]),
     kind("batch", "CronJob", "cronjobs", "cronjob").short(&["cj"]).workload(),
     kind("networking.k8s.io", "NetworkPolicy", "networkpolicies", "networkpolicy").short(&["netpol"]).with_generations(),
+    Kind { family: Family::Claim, ..kind("", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim") }
+        .short(&["pvc"])
+        .with_status()
+        .without_generations(),
+    kind("policy", "PodDisruptionBudget", "poddisruptionbudgets", "poddisruptionbudget").short(&["pdb"]).with_status().counting(&[
+        "currentHealthy",
+        "desiredHealthy",
+        "disruptionsAllowed",
+        "expectedPods",
+    ]),
+    kind("", "ServiceAccount", "serviceaccounts", "serviceaccount").short(&["sa"]),
+    kind("rbac.authorization.k8s.io", "Role", "roles", "role").granting(),
+    kind("rbac.authorization.k8s.io", "RoleBinding", "rolebindings", "rolebinding").granting(),
 ];
 
 /// The groups of the table, each once, in the table's order.

@@ -397,7 +397,7 @@ impl Monitor {
         if let Some(rights) = rights::missing(&client, &self.clusters.enabled).await {
             let lacks = rights::named(&rights);
             // Each time, as the reader may not know of the last.
-            self.clusters.mailbox.send(Intake::Rights { cluster: self.name.clone(), lacks: rights });
+            self.clusters.mailbox.send(Intake::Rights { cluster: self.name.clone(), lacks: Box::new(rights) });
             if !lacks.is_empty() && lacks != self.lacks {
                 self.event(true, RIGHTS_MISSING, lacking(&lacks));
             }

@@ -79,12 +79,12 @@ impl Watches {
         }
     }
 
-    /// Watches one federated kind until the member leaves: metadata alone, unless it has counters.
+    /// Watches one federated kind until the member leaves: metadata alone, unless its status is looked at.
     pub(crate) async fn kind(self, id: KindId) {
         let me = self.clone();
         let source = move |me: &Self, session: &Session| {
             let (path, federation) = (path(&KINDS[id], "", ""), me.federation.clone());
-            if KINDS[id].counters.is_empty() {
+            if !KINDS[id].reports() {
                 let seen =
                     move |o: &PartialObjectMeta<DynamicObject>| (key(id, &o.metadata), Seen::from_metadata(&o.metadata, &federation));
                 me.reading(session, path, move |text| serde_json::from_str(text).map(|o| seen(&o))).metadata_only()

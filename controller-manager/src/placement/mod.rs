@@ -41,6 +41,11 @@ pub fn stays(kind: &Kind, object: &DynamicObject) -> Option<&'static str> {
         return Some("a token of a service account is only good in the cluster that made it: it stays in the federation");
     }
     let told = has(&object.metadata.annotations, keys::PROPAGATE, "true");
+    if kind.opt_in && !told {
+        return Some(
+            "rights in the federation are not rights in its members, unless annotation federation.kubernetes.io/propagate=true says so",
+        );
+    }
     (is_release(kind, type_, &object.metadata) && !told).then_some(
         "Helm's record of a release stays in the federation, where the release was made; annotation federation.kubernetes.io/propagate=true spreads it",
     )

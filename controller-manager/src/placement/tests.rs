@@ -29,6 +29,19 @@ fn bad_preferences_are_errors_only_where_they_apply() {
 }
 
 #[test]
+fn issue8_rights_stay_in_the_federation_unless_told_otherwise() {
+    let kind = |resource: &str| KINDS.iter().find(|k| k.resource == resource).unwrap();
+    let stays = |resource: &str, told: &str| {
+        let metadata = serde_json::json!({"name": "reader", "annotations": {keys::PROPAGATE: told}});
+        super::stays(kind(resource), &serde_json::from_value(serde_json::json!({"metadata": metadata})).unwrap()).is_some()
+    };
+    for resource in ["roles", "rolebindings"] {
+        assert!(stays(resource, "false") && stays(resource, "yes") && !stays(resource, "true"));
+    }
+    assert!(!stays("serviceaccounts", "false"));
+}
+
+#[test]
 fn issue7_case_20_and_25_tokens_and_releases_stay_in_the_federation() {
     let kind = |resource: &str| KINDS.iter().find(|k| k.resource == resource).unwrap();
     let stays = |resource: &str, type_: &str, metadata: serde_json::Value| {

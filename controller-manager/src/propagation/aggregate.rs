@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     brain::Brain,
-    conditions,
+    claims, conditions,
     entry::{ClusterSide, Key, Tracked},
     intake::Write,
     observed::Workload,
@@ -17,7 +17,7 @@ use crate::kinds::{Family, Kind};
 impl Brain {
     /// Plans a status write when the sums differ from what the object says.
     pub(super) fn aggregate(&mut self, key: &Key, live: &mut Tracked) {
-        if !key.kind().counters.is_empty() && self.status_of(key, live).is_some() {
+        if key.kind().reports() && self.status_of(key, live).is_some() {
             self.plan_status(key, live);
         }
     }
@@ -62,6 +62,10 @@ impl Brain {
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
         let current = &object.data["status"];
         let mut status = sum(key.kind(), &workloads, generation);
+        if key.kind().family == Family::Claim {
+            let seen = |cluster: &String| self.clusters.get(cluster)?.seen.get(key).filter(|s| s.source_uid == *live.uid);
+            status = claims::merge(live.copies.keys().map(|cluster| seen(cluster)?.workload.as_ref()?.claim.as_deref()));
+        }
         if key.kind().kind == "Deployment"
             && let Some(conditions) = conditions::merge(&reported, &current["conditions"])
         {

@@ -74,7 +74,7 @@ pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation:
             Family::Replicated => {
                 spec.insert("replicas".into(), split.unwrap_or_default().replicas.into());
             }
-            Family::Plain => {}
+            Family::Plain | Family::Claim => {}
         }
     }
     let mut body = Value::Object(body);

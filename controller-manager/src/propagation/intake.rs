@@ -46,7 +46,7 @@ pub(crate) enum Intake {
     /// A lost member was away for longer than the loss delay.
     Lost { cluster: String },
     /// A member said which verbs the federation may not use there, by kind.
-    Rights { cluster: String, lacks: Lacks },
+    Rights { cluster: String, lacks: Box<Lacks> },
     /// Something was seen in a member.
     Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
     /// A job was carried out.

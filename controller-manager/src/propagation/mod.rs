@@ -12,6 +12,7 @@ mod autoscale;
 mod batching_tests;
 pub(crate) mod brain;
 pub(crate) mod brake;
+mod claims;
 mod conditions;
 pub(crate) mod damper;
 pub(crate) mod decide;

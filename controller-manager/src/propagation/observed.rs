@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::{conditions::Condition, desired::digest};
+use super::{claims::Bound, conditions::Condition, desired::digest};
 use crate::kinds::{Family, Kind};
 
 /// A member object as last seen.
@@ -59,6 +59,8 @@ pub(crate) struct Workload {
     pub(crate) conditions: Box<[Condition]>,
     /// `status.currentRevision` and `status.updateRevision` of a StatefulSet.
     pub(crate) revisions: Option<Box<[String; 2]>>,
+    /// What a claim is bound to.
+    pub(crate) claim: Option<Box<Bound>>,
 }
 
 impl Seen {
@@ -80,7 +82,7 @@ impl Seen {
     /// From the whole object.
     pub(crate) fn from_object(kind: &Kind, object: &DynamicObject, federation: &str) -> Self {
         let scaled = is_scaled(object.metadata.managed_fields.as_deref().unwrap_or_default());
-        let workload = (!kind.counters.is_empty()).then(|| Box::new(Workload { scaled, ..Workload::from_data(kind, &object.data) }));
+        let workload = kind.reports().then(|| Box::new(Workload { scaled, ..Workload::from_data(kind, &object.data) }));
         Self { workload, ..Self::from_metadata(&object.metadata, federation) }
     }
 
@@ -159,6 +161,7 @@ impl Workload {
             } else {
                 None
             },
+            claim: (kind.family == Family::Claim).then(|| Box::new(Bound::read(&data["status"]))),
         }
     }
 }

@@ -52,7 +52,10 @@ impl Brain {
 
     /// `haunted` are the clusters where an earlier object of the name has left something.
     fn reconcile_live(&mut self, key: &Key, live: &mut Tracked, haunted: &BTreeSet<String>) {
-        if !self.ensure_finalizers(key, live) {
+        let staying = live.object.as_ref().and_then(|object| stays(key.kind(), object));
+        // What never was in a member can go as it likes: somebody's rights end when their binding is deleted.
+        let at_home = staying.is_some() && live.copies.is_empty() && key.kind().opt_in;
+        if !at_home && !self.ensure_finalizers(key, live) {
             return;
         }
         let annotations = live.object.as_ref().and_then(|o| o.metadata.annotations.clone()).unwrap_or_default();
@@ -68,7 +71,6 @@ impl Brain {
             }
         };
         let mut selected = placement.select(self.clusters.iter().map(|(name, side)| (name, &side.labels)));
-        let staying = live.object.as_ref().and_then(|object| stays(key.kind(), object));
         if let Some(reason) = staying {
             selected.clear();
             // A copy may be there that no record knows of.
@@ -76,7 +78,8 @@ impl Brain {
             for (cluster, _) in there {
                 live.copies.entry(cluster.clone()).or_default();
             }
-            if live.complaint != reason {
+            // Rights are the federation's own unless somebody says otherwise: that is no news.
+            if live.complaint != reason && !key.kind().opt_in {
                 self.event(key, &live.uid, false, "NotPropagated", reason.into());
                 reason.clone_into(&mut live.complaint);
             }
@@ -113,7 +116,11 @@ impl Brain {
                 };
                 self.want_present(key, live, &cluster, split, haunted.contains(&cluster));
             } else {
-                let removal = if staying.is_some() { Removal::LetGo } else { Removal::Unwanted };
+                let removal = match (staying, key.kind().family) {
+                    (Some(_), _) if !key.kind().opt_in => Removal::LetGo(LEFT),
+                    (None, Family::Claim) => Removal::LetGo(HOLDS_DATA),
+                    _ => Removal::Unwanted,
+                };
                 self.want_absent(key, live, &cluster, removal);
             }
         }
@@ -220,7 +227,7 @@ impl Brain {
             return Step::Same;
         }
         let Source { uid, version } = source;
-        let pending = if body.is_some() || removal == Removal::LetGo { State::Pending } else { State::Deleting };
+        let pending = if body.is_some() || matches!(removal, Removal::LetGo(_)) { State::Pending } else { State::Deleting };
         let current = body.is_some_and(|(b, _)| copy.record.applied == b.digest);
         let in_the_way = body.and_then(|_| self.without_namespace(cluster, &key.namespace));
         let Some(side) = self.clusters.get_mut(cluster) else { return Step::Same };
@@ -268,15 +275,15 @@ impl Brain {
                 let known = Known { absent: ours.is_none() && copy.record.state != State::Conflict, ours };
                 (Work::Apply { body: body.bytes.clone(), known, adopt }, body.digest.clone())
             }
-            (Action::Delete, _) if removal == Removal::LetGo => (Work::LetGo { reason: LEFT }, String::new()),
-            (Action::Delete, _) => {
-                if removal != Removal::Deleted && !side.brake.may_delete(key) {
+            (Action::Delete, _) => match removal {
+                Removal::LetGo(reason) => (Work::LetGo { reason }, String::new()),
+                Removal::Unwanted if !side.brake.may_delete(key) => {
                     let settle = self.parts.brake.settle;
                     self.later(settle, Timer::Brake(cluster.to_owned()));
                     return Step::news(copy.set(State::Deleting, COLLECTED));
                 }
-                (Work::Delete, String::new())
-            }
+                Removal::Deleted | Removal::Unwanted => (Work::Delete, String::new()),
+            },
             // As it should be; what is being deleted goes on by itself.
             (Action::Nothing | Action::Apply { .. }, _) => {
                 let settled = current && copy.record.state != State::Conflict;
@@ -363,7 +370,7 @@ pub(super) enum Removal {
     /// It is not wanted there any more, or is back after it was deleted: the brake has a say.
     Unwanted,
     /// It stays there, without our marks.
-    LetGo,
+    LetGo(&'static str),
 }
 
 /// What a step means for the record.
@@ -393,6 +400,8 @@ const FOREIGN_NAMESPACE: &str =
     "the namespace there is not the federation's; annotation federation.kubernetes.io/conflict=adopt on it takes it over";
 /// Why a copy is let go.
 const LEFT: &str = "such objects are not spread any more, and what is there is left to the cluster";
+/// Why a claim is let go.
+const HOLDS_DATA: &str = "it holds data, and only deleting the federated claim deletes it";
 /// Why a deletion nobody asked for waits.
 const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
 

@@ -52,6 +52,108 @@ async fn issue8_what_is_the_same_everywhere_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_budgets_and_accounts_follow() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let budget = json!({
+        "apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "web"},
+        "spec": {"minAvailable": "50%", "selector": {"matchLabels": {"app": "a"}}},
+    });
+    let budgets = "/apis/policy/v1/namespaces/demo/poddisruptionbudgets";
+    follows(&bed, budgets, budget.clone(), "/spec/minAvailable", [json!("50%"), json!(2)]).await;
+    bed.federation.create(budgets, budget).await;
+    let path = format!("{budgets}/web");
+    for (member, healthy) in [(&bed.gondor, 3), (&bed.rohan, 2)] {
+        member.until_there(&path).await;
+        let status = json!({"currentHealthy": healthy, "desiredHealthy": 2, "disruptionsAllowed": healthy - 2, "expectedPods": 4, "observedGeneration": 1});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    }
+    let summed =
+        |s: &Value| s["currentHealthy"] == 5 && s["disruptionsAllowed"] == 1 && s["expectedPods"] == 8 && s["observedGeneration"] == 1;
+    bed.federation.until(&path, |b| b.is_some_and(|b| summed(&b["status"]))).await;
+
+    let account =
+        json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "builder"}, "imagePullSecrets": [{"name": "a"}]});
+    let secrets = ["a", "b"].map(|name| json!([{"name": name}]));
+    follows(&bed, "/api/v1/namespaces/demo/serviceaccounts", account, "/imagePullSecrets", secrets).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_a_claim_that_is_not_wanted_any_more_is_kept_and_one_that_is_deleted_goes() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let claims = "/api/v1/namespaces/demo/persistentvolumeclaims";
+    let claim = json!({
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "data"},
+        "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+    });
+    bed.federation.create(claims, claim).await;
+    let path = format!("{claims}/data");
+    let bound = json!({"spec": {"volumeName": "pv-1"}});
+    let status = json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}});
+    for member in [&bed.gondor, &bed.rohan] {
+        bed.federation.until(&path, |c| c.is_some_and(|c| c["status"]["phase"] == "Pending")).await;
+        member.until_there(&path).await;
+        // As a member's controllers do.
+        member.merge(&path, bound.clone()).await;
+        member.merge(&format!("{path}/status"), status.clone()).await;
+    }
+    let whole = |s: &Value| s["phase"] == "Bound" && s["capacity"]["storage"] == "1Gi";
+    bed.federation.until(&path, |c| c.is_some_and(|c| whole(&c["status"]))).await;
+    bed.federation.merge(&path, json!({"spec": {"resources": {"requests": {"storage": "2Gi"}}}})).await;
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&path, |c| c.is_some_and(|c| c["spec"]["resources"]["requests"]["storage"] == "2Gi")).await;
+        assert_eq!(member.get(&path).await.unwrap()["spec"]["volumeName"], "pv-1");
+    }
+
+    let only = json!([{"key": "name", "operator": "=", "values": ["gondor"]}]).to_string();
+    bed.federation.merge(&path, json!({"metadata": {"annotations": {"federation.alpha.kubernetes.io/cluster-selector": only}}})).await;
+    let ours = |c: &Value| !c["metadata"]["labels"]["federation.kubernetes.io/managed-by"].is_null();
+    bed.rohan.until(&path, |c| c.is_some_and(|c| !ours(c))).await;
+    bed.federation.until("/api/v1/namespaces/demo/events", |e| e.is_some_and(|e| e.to_string().contains("KeptInCluster"))).await;
+    bed.federation.delete(&path, Some("Background")).await;
+    bed.gondor.until_gone(&path).await;
+    assert!(bed.rohan.get(&path).await.is_some(), "it holds data");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_rights_go_into_members_only_when_they_are_told_to() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let group = "/apis/rbac.authorization.k8s.io/v1/namespaces/demo";
+    let told = json!({"federation.kubernetes.io/propagate": "true"});
+    let role = |name: &str, annotations: &Value| {
+        let rule = json!({"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get"]});
+        let metadata = json!({"name": name, "annotations": annotations});
+        json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": metadata, "rules": [rule]})
+    };
+    bed.federation.create(&format!("{group}/roles"), role("own", &Value::Null)).await;
+    bed.federation.create(&format!("{group}/roles"), role("reader", &told)).await;
+    let binding = json!({
+        "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding", "metadata": {"name": "reader", "annotations": told},
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
+        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "sam"}],
+    });
+    bed.federation.create(&format!("{group}/rolebindings"), binding).await;
+    let (own, role, binding) = (format!("{group}/roles/own"), format!("{group}/roles/reader"), format!("{group}/rolebindings/reader"));
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&role, |r| r.is_some_and(|r| r["rules"][0]["resources"] == json!(["configmaps"]))).await;
+        member.until(&binding, |b| b.is_some_and(|b| b["subjects"][0]["name"] == "sam" && b["roleRef"]["name"] == "reader")).await;
+        assert_eq!(member.get(&binding).await.unwrap()["metadata"]["annotations"]["federation.kubernetes.io/propagate"], Value::Null);
+        assert_eq!(member.get(&own).await, None);
+    }
+    // What stays in the federation does not wait for anybody when it is deleted.
+    assert_eq!(bed.federation.get(&own).await.unwrap()["metadata"]["finalizers"], Value::Null);
+
+    bed.federation.merge(&binding, json!({"metadata": {"annotations": {"federation.kubernetes.io/propagate": null}}})).await;
+    bed.gondor.until_gone(&binding).await;
+    bed.rohan.until_gone(&binding).await;
+    assert!(bed.gondor.get(&role).await.is_some() && bed.federation.get(&binding).await.is_some());
+    bed.federation.delete(&role, Some("Background")).await;
+    bed.gondor.until_gone(&role).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issue8_the_replicas_of_a_stateful_set_are_divided_and_its_status_is_summed() {
     let bed = Bed::start().await;
     bed.namespace().await;

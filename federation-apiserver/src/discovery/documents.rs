@@ -19,6 +19,7 @@ const ORDER: &[&str] = &[
     "autoscaling",
     "batch",
     "networking.k8s.io",
+    "policy",
     "rbac.authorization.k8s.io",
     "coordination.k8s.io",
     "discovery.k8s.io",

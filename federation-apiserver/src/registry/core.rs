@@ -3,9 +3,11 @@
 use std::time::Duration;
 
 use machinery::schema::metadata::{self, NameRule};
+use serde_json::{Value, json};
 
 use super::resource::{Resource, Strategy, Subresource};
 use super::workloads;
+use crate::auth::UserInfo;
 
 const fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
     Resource::namespaced("", "v1", kind, plural, singular)
@@ -15,7 +17,6 @@ const fn core(kind: &'static str, plural: &'static str, singular: &'static str) 
 pub(super) static RESOURCES: &[Resource] = &[
     Resource { short_names: &["ep"], ..core("Endpoints", "endpoints", "endpoints") },
     Resource { short_names: &["ev"], selectable: EVENT_FIELDS, ttl: Some(Duration::from_secs(3600)), ..core("Event", "events", "event") },
-    Resource { short_names: &["sa"], strategy: &ServiceAccounts, ..core("ServiceAccount", "serviceaccounts", "serviceaccount") },
 ];
 
 /// Resources of hollow members.
@@ -60,7 +61,7 @@ const EVENT_FIELDS: &[&str] = &[
 ];
 
 /// Service accounts: DELETE answers the object.
-struct ServiceAccounts;
+pub(super) struct ServiceAccounts;
 
 impl Strategy for ServiceAccounts {
     fn returns_deleted(&self) -> bool {
@@ -72,6 +73,23 @@ impl Strategy for ServiceAccounts {
     }
 
     fn has_status(&self) -> bool {
+        false
+    }
+}
+
+/// Claims of storage: unbound at first; DELETE answers the object.
+pub(super) struct Claims;
+
+impl Strategy for Claims {
+    fn prepare_create(&self, object: &mut Value, _user: &UserInfo) {
+        object["status"] = json!({"phase": "Pending"});
+    }
+
+    fn returns_deleted(&self) -> bool {
+        true
+    }
+
+    fn counts_generations(&self) -> bool {
         false
     }
 }

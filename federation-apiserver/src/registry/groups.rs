@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use federation_api::kinds::{KINDS, Kind, Served};
 
-use super::core::Rbac;
+use super::core::{Claims, Rbac, ServiceAccounts};
 use super::federation::Clusters;
 use super::namespaces::Namespaces;
 use super::resource::{ALL_VERBS, Plain, Resource, Strategy, Subresource};
@@ -42,6 +42,9 @@ fn strategy(kind: &Kind) -> &'static dyn Strategy {
         ("Namespace", _) => &Namespaces,
         ("Service", _) => &Services,
         ("Job", _) => &Jobs,
+        ("PersistentVolumeClaim", _) => &Claims,
+        ("ServiceAccount", _) => &ServiceAccounts,
+        ("Role" | "RoleBinding", _) => &Rbac,
         (_, Served { status: true, generations: true, .. }) => &SpecAndStatus,
         (_, Served { status: true, .. }) => &Uncounted,
         (_, Served { generations: true, .. }) => &SpecOnly,
@@ -121,6 +124,4 @@ const fn rbac(kind: &'static str, plural: &'static str, singular: &'static str) 
 pub(super) static RBAC: &[Resource] = &[
     Resource { namespaced: false, ..rbac("ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding") },
     Resource { namespaced: false, ..rbac("ClusterRole", "clusterroles", "clusterrole") },
-    rbac("RoleBinding", "rolebindings", "rolebinding"),
-    rbac("Role", "roles", "role"),
 ];

@@ -1,5 +1,7 @@
 //! `resource.Quantity`: numbers with a suffix, and the one spelling Kubernetes stores them in.
 
+use std::cmp::Ordering;
+
 /// The pattern messages show.
 pub(super) const PATTERN: &str = "^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$";
 
@@ -64,6 +66,26 @@ pub(super) fn canonical(text: &str) -> Option<String> {
     Some(format!("{sign}{out}"))
 }
 
+/// Which of two quantities is the larger; `None` when one is none, or too large or too fine to tell.
+pub(super) fn compare(a: &str, b: &str) -> Option<Ordering> {
+    Some(nano(a)?.cmp(&nano(b)?))
+}
+
+/// A quantity in billionths, the finest there are.
+fn nano(text: &str) -> Option<i128> {
+    let (negative, rest) = text.strip_prefix('-').map_or((false, text.strip_prefix('+').unwrap_or(text)), |rest| (true, rest));
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    let (number, suffix) = rest.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    let (_, binary, exponent) = read_suffix(suffix)?;
+    let digits: i128 = format!("{whole}{fraction}").parse().ok()?;
+    let scaled = digits.checked_mul(1i128.checked_shl(binary)?)?;
+    let power = exponent.checked_add(9)?.checked_sub(i32::try_from(fraction.len()).ok()?)?;
+    let shift = 10i128.checked_pow(power.unsigned_abs())?;
+    let value = if power < 0 { scaled / shift } else { scaled.checked_mul(shift)? };
+    Some(if negative { -value } else { value })
+}
+
 fn read_suffix(suffix: &str) -> Option<(Form, u32, i32)> {
     if let Some((_, power)) = BINARY.iter().find(|(s, _)| *s == suffix) {
         return Some((Form::Binary, *power, 0));
@@ -108,6 +130,14 @@ fn in_decimal(value: u128, scale: i32, exponent: bool) -> Option<String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn quantities_are_compared_by_value() {
+        for (less, more) in [("1Gi", "2Gi"), ("1G", "1Gi"), ("500m", "1"), ("-1", "0"), ("0.1", "1e3"), ("1023Mi", "1Gi")] {
+            assert_eq!((compare(less, more), compare(more, less)), (Some(Ordering::Less), Some(Ordering::Greater)), "{less} {more}");
+        }
+        assert_eq!((compare("1024Mi", "1Gi"), compare("1", "one"), compare("", "1")), (Some(Ordering::Equal), None, None));
+    }
 
     #[test]
     fn one_value_has_one_spelling() {

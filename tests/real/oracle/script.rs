@@ -111,6 +111,26 @@ const FILES: &[(&str, &str)] = &[
         "wall.yaml",
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: wall, namespace: shire}\nspec: {podSelector: {matchLabels: {app: web}}, ingress: [{from: [{podSelector: {}}], ports: [{port: 80}]}]}\n",
     ),
+    (
+        "badwall.yaml",
+        "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: bad, namespace: shire}\nspec: {podSelector: {}, ingress: [{from: [{}], ports: [{endPort: 2}, {port: 80, endPort: 79}]}]}\n",
+    ),
+    (
+        "claim.yaml",
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shire}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n",
+    ),
+    (
+        "badclaim.yaml",
+        "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: bad, namespace: shire}\nspec: {accessModes: [ReadWriteOncePod, ReadWriteOnce], resources: {requests: {storage: '0'}}}\n",
+    ),
+    (
+        "budget.yaml",
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: web, namespace: shire}\nspec: {minAvailable: 50%, selector: {matchLabels: {app: web}}}\n",
+    ),
+    (
+        "badbudget.yaml",
+        "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: bad, namespace: shire}\nspec: {maxUnavailable: 101%, selector: {matchLabels: {app: web}}}\n",
+    ),
     ("tls.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: bad, namespace: shire}\ntype: kubernetes.io/tls\ndata: {tls.crt: YQ==}\n"),
 ];
 
@@ -248,7 +268,26 @@ get networkpolicy wall -n shire -o json
 get netpol wall -n shire
 patch networkpolicy wall -n shire --type=merge -p {"spec":{"egress":[{}],"policyTypes":["Egress"]}}
 get networkpolicy wall -n shire -o json --show-managed-fields
-delete statefulset,cronjob,networkpolicy --all -n shire --wait=false
+apply -f @badwall.yaml
+apply -f @claim.yaml
+get persistentvolumeclaim data -n shire -o jsonpath={.spec}/{.status}/{.metadata.generation}
+get pvc data -n shire -o wide
+patch pvc data -n shire --type=merge -p {"spec":{"accessModes":["ReadWriteMany"]}}
+patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}
+patch pvc data -n shire --subresource=status --type=merge -p {"status":{"phase":"Bound","capacity":{"storage":"1Gi"}}}
+patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}
+patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"1Mi"}}}}
+apply -f @badclaim.yaml
+apply -f @budget.yaml
+get poddisruptionbudget web -n shire -o json
+get pdb web -n shire
+patch pdb web -n shire --type=merge -p {"spec":{"minAvailable":2}}
+patch pdb web -n shire --subresource=status --type=merge -p {"status":{"currentHealthy":3,"disruptionsAllowed":1}}
+get pdb web -n shire -o json --show-managed-fields
+create poddisruptionbudget other -n shire --selector=app=web --max-unavailable=1
+apply -f @badbudget.yaml
+api-resources --api-group=policy --no-headers
+delete statefulset,cronjob,networkpolicy,poddisruptionbudget --all -n shire --wait=false
 apply -f @lease.yaml
 get lease bagend -n shire -o json
 get lease bagend -n shire

@@ -11,6 +11,7 @@ use crate::auth::{AUTHENTICATED, MASTERS, UNAUTHENTICATED};
 
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
+const FINALIZE: &[&str] = &["get", "list", "patch", "update", "watch"];
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
 
 const CORE: &str = "";
@@ -111,10 +112,10 @@ fn auth_delegator() -> Vec<Rule> {
 fn view() -> Vec<Rule> {
     let mut rules = federated(READ, |kind| match kind.served.access {
         Access::Read | Access::Write => [Some(Part::Itself), scale(kind), status(kind)].into(),
-        Access::Secret => vec![],
+        Access::Secret | Access::Grant => vec![],
     });
     rules.extend([
-        Rule::on(&[CORE], &["endpoints", "serviceaccounts"], READ),
+        Rule::on(&[CORE], &["endpoints"], READ),
         Rule::on(&[CORE, EVENTS], &["events"], READ),
         Rule::on(&[DISCOVERY], &["endpointslices"], READ),
     ]);
@@ -126,11 +127,10 @@ fn edit() -> Vec<Rule> {
     let mut rules = federated(READ, |kind| if kind.served.access == Access::Secret { vec![Some(Part::Itself)] } else { vec![] });
     rules.extend(federated(WRITE, |kind| match kind.served.access {
         Access::Write | Access::Secret => vec![Some(Part::Itself), scale(kind)],
-        Access::Read => vec![],
+        Access::Read | Access::Grant => vec![],
     }));
     rules.extend([
         Rule::on(&[CORE], &["serviceaccounts"], &["impersonate"]),
-        Rule::on(&[CORE], &["serviceaccounts"], WRITE),
         Rule::on(&[CORE, EVENTS], &["events"], WRITE),
         Rule::on(&[COORDINATION], &["leases"], ALL),
     ]);
@@ -139,17 +139,22 @@ fn edit() -> Vec<Rule> {
 
 /// Granting within a namespace.
 fn admin() -> Vec<Rule> {
-    vec![Rule::on(&[AUTHORIZATION], &["localsubjectaccessreviews"], &["create"]), Rule::on(&[RBAC], &["roles", "rolebindings"], ALL)]
+    let mut rules = federated(ALL, |kind| if kind.served.access == Access::Grant { vec![Some(Part::Itself)] } else { vec![] });
+    rules.push(Rule::on(&[AUTHORIZATION], &["localsubjectaccessreviews"], &["create"]));
+    rules
 }
 
 /// What the controller manager needs at the federation API, and nothing besides: it reads and
 /// finalizes federated objects and writes status, its own kinds, events and its lease.
 fn controller_manager() -> Vec<Rule> {
-    let mut rules = federated(ALL, |_| vec![Some(Part::Itself)]);
+    let grants = |kind: &Kind| kind.served.access == Access::Grant;
+    let mut rules = federated(ALL, |kind| if grants(kind) { vec![] } else { vec![Some(Part::Itself)] });
+    // It finalizes what grants rights, and makes none.
+    rules.extend(federated(FINALIZE, |kind| if grants(kind) { vec![Some(Part::Itself)] } else { vec![] }));
     rules.extend(federated(&["get", "patch", "update"], |kind| vec![status(kind)]));
     rules.extend([
         Rule::on(&["federation"], &["clusters", "clusters/status", "propagationrecords"], ALL),
-        Rule::on(&[CORE], &["endpoints", "serviceaccounts"], ALL),
+        Rule::on(&[CORE], &["endpoints"], ALL),
         Rule::on(&[CORE], &["namespaces/finalize"], &["update"]),
         Rule::on(&[DISCOVERY], &["endpointslices"], ALL),
         Rule::on(&[CORE, EVENTS], &["events"], ALL),

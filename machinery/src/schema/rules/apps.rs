@@ -120,7 +120,7 @@ fn rolling(rolling: &Value, path: &str, errors: &mut Vec<FieldError>) {
     }
 }
 
-fn percentage(text: &str) -> Option<u32> {
+pub(super) fn percentage(text: &str) -> Option<u32> {
     let digits = text.strip_suffix('%')?;
     if digits.bytes().all(|c| c.is_ascii_digit()) { digits.parse().ok() } else { None }
 }

@@ -1,9 +1,11 @@
 //! The core group, apart from pods and Services.
 
+use std::cmp::Ordering;
+
 use serde_json::Value;
 
-use super::{immutable, items, text};
-use crate::schema::metadata;
+use super::{immutable, items, not_supported, one_of, selector, text};
+use crate::schema::{metadata, quantity};
 use crate::status::{FieldError, FieldErrorKind};
 
 /// Most bytes of data in a ConfigMap or Secret.
@@ -88,6 +90,72 @@ pub fn frozen(new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
         if new[field] != old[field] {
             errors.push(FieldError::forbidden(field, "field is immutable when `immutable` is set"));
         }
+    }
+}
+
+/// Rules of a PersistentVolumeClaim.
+pub fn claim(object: &Value, errors: &mut Vec<FieldError>) {
+    const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
+    let spec = &object["spec"];
+    if items(&spec["accessModes"]).next().is_none() {
+        errors.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
+    }
+    if spec["selector"].is_object() {
+        selector::syntax(&spec["selector"], "spec.selector", errors);
+    }
+    let modes: Vec<&str> = items(&spec["accessModes"]).map(|(_, mode)| text(mode)).collect();
+    errors.extend(modes.iter().filter(|mode| !MODES.contains(mode)).map(|mode| not_supported("spec.accessModes", mode, &MODES)));
+    let alone = |mode: &&str| *mode == "ReadWriteOncePod";
+    if modes.iter().any(alone) && modes.iter().any(|m| MODES.contains(m) && !alone(m)) {
+        errors.push(FieldError::forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes"));
+    }
+    let storage = &spec["resources"]["requests"]["storage"];
+    match storage.as_str() {
+        None => errors.push(FieldError::required("spec.resources[storage]", "")),
+        Some(size) if quantity::compare(size, "0").is_some_and(Ordering::is_le) => {
+            errors.push(FieldError::invalid("spec.resources[storage]", size, "must be greater than zero"));
+        }
+        Some(_) => {}
+    }
+    for key in ["storageClassName", "volumeAttributesClassName"] {
+        let class = text(&spec[key]);
+        if !class.is_empty() {
+            errors.extend(metadata::dns_subdomain(class).err().map(|why| FieldError::invalid(format!("spec.{key}"), class, why)));
+        }
+    }
+    one_of(&spec["volumeMode"], "spec.volumeMode", &["Block", "Filesystem"], errors);
+}
+
+/// A claim keeps its spec, but for its volume and its class, which are given once, and its size, once it is bound.
+pub fn claim_update(new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
+    let mut kept = new["spec"].clone();
+    let was = &old["spec"];
+    let mut take_back = |key: &str| kept[key] = was[key].clone();
+    for key in ["volumeName", "storageClassName"] {
+        if was[key].is_null() || (key == "volumeName" && text(&was[key]).is_empty()) {
+            take_back(key);
+        }
+    }
+    if new["status"]["phase"] == "Bound" {
+        take_back("volumeAttributesClassName");
+        kept["resources"]["requests"]["storage"] = was["resources"]["requests"]["storage"].clone();
+    }
+    let mut was = was.clone();
+    for spec in [&mut kept, &mut was] {
+        if let Some(spec) = spec.as_object_mut() {
+            spec.retain(|_, value| !value.is_null());
+        }
+    }
+    if kept != was {
+        let detail = "spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+        errors.push(FieldError::forbidden("spec", detail));
+    }
+    let size = |object: &Value, path: &str| text(object.pointer(path).unwrap_or(&Value::Null)).to_owned();
+    let (is, had) = (size(new, "/spec/resources/requests/storage"), size(old, "/spec/resources/requests/storage"));
+    let capacity = size(old, "/status/capacity/storage");
+    let capacity = if capacity.is_empty() { "0" } else { &capacity };
+    if quantity::compare(&is, &had).is_some_and(Ordering::is_lt) && quantity::compare(&is, capacity).is_some_and(Ordering::is_le) {
+        errors.push(FieldError::forbidden("spec.resources.requests.storage", "field can not be less than status.capacity"));
     }
 }
 

@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod federation;
 pub mod networking;
 pub mod pod;
+pub mod policy;
 pub mod rbac;
 pub mod selector;
 pub mod service;
@@ -32,6 +33,8 @@ pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
         ("", "Secret") => core::secret(object, &mut errors),
         ("", "Pod") => pod::spec(&object["spec"], "spec", pod::Restart::Any, &mut errors),
         ("", "Service") => service::service(object, &mut errors),
+        ("", "PersistentVolumeClaim") => core::claim(object, &mut errors),
+        ("policy", "PodDisruptionBudget") => policy::disruption_budget(object, &mut errors),
         ("", "Event") | ("events.k8s.io", "Event") => core::event(object, &mut errors),
         ("apps", "Deployment") => apps::deployment(object, &mut errors),
         ("apps", "ReplicaSet") => apps::replica_set(object, &mut errors),
@@ -62,6 +65,7 @@ pub(super) fn validate_update(gvk: &Gvk, new: &Value, old: &Value) -> Vec<FieldE
     match (gvk.group.as_str(), gvk.kind.as_str()) {
         ("", "ConfigMap" | "Secret") => core::frozen(new, old, &mut errors),
         ("", "Service") => service::update(new, old, &mut errors),
+        ("", "PersistentVolumeClaim") => core::claim_update(new, old, &mut errors),
         ("apps", "Deployment" | "ReplicaSet" | "DaemonSet") => immutable(new, old, &["spec", "selector"], &mut errors),
         ("apps", "StatefulSet") => apps::stateful_set_update(new, old, &mut errors),
         ("batch", "Job") => batch::job_update(new, old, &mut errors),

@@ -1,8 +1,10 @@
 //! `networking.k8s.io`.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
-use super::{items, one_of, port_number, selector, text};
+use super::{items, one_of, pod, port_number, selector, text};
 use crate::schema::metadata;
 use crate::status::FieldError;
 
@@ -74,7 +76,102 @@ fn backend(backend: &Value, path: &str, errors: &mut Vec<FieldError>) {
 pub fn network_policy(object: &Value, errors: &mut Vec<FieldError>) {
     let spec = &object["spec"];
     selector::syntax(&spec["podSelector"], "spec.podSelector", errors);
+    for (direction, peers) in [("ingress", "from"), ("egress", "to")] {
+        for (index, rule) in items(&spec[direction]) {
+            let path = format!("spec.{direction}[{index}]");
+            for (index, port) in items(&rule["ports"]) {
+                policy_port(port, &format!("{path}.ports[{index}]"), errors);
+            }
+            for (index, peer) in items(&rule[peers]) {
+                policy_peer(peer, &format!("{path}.{peers}[{index}]"), errors);
+            }
+        }
+    }
+    if items(&spec["policyTypes"]).count() > 2 {
+        errors.push(FieldError::invalid("spec.policyTypes", spec["policyTypes"].clone(), "may not specify more than two policyTypes"));
+        return;
+    }
     for (index, kind) in items(&spec["policyTypes"]) {
         one_of(kind, &format!("spec.policyTypes[{index}]"), &["Ingress", "Egress"], errors);
     }
+}
+
+fn policy_port(port: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    one_of(&port["protocol"], &format!("{path}.protocol"), &["TCP", "UDP", "SCTP"], errors);
+    let (end, end_path) = (&port["endPort"], format!("{path}.endPort"));
+    match &port["port"] {
+        Value::Null if !end.is_null() => {
+            errors.push(FieldError::invalid(end_path, end.clone(), "may not be specified when `port` is not specified"))
+        }
+        Value::Null => {}
+        Value::String(name) => {
+            if !end.is_null() {
+                errors.push(FieldError::invalid(end_path, end.clone(), "may not be specified when `port` is non-numeric"));
+            }
+            pod::port_name(name, &format!("{path}.port"), errors);
+        }
+        first => {
+            port_number(first, &format!("{path}.port"), errors);
+            if !end.is_null() {
+                if end.as_i64() < first.as_i64() {
+                    errors.push(FieldError::invalid(end_path.clone(), first.clone(), "must be greater than or equal to `port`"));
+                }
+                port_number(end, &end_path, errors);
+            }
+        }
+    }
+}
+
+fn policy_peer(peer: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let selectors = ["podSelector", "namespaceSelector"].map(|key| (key, &peer[key]));
+    for (key, value) in selectors.iter().filter(|(_, value)| value.is_object()) {
+        selector::syntax(value, &format!("{path}.{key}"), errors);
+    }
+    let (block, any) = (&peer["ipBlock"], selectors.iter().any(|(_, value)| value.is_object()));
+    if block.is_object() {
+        ip_block(block, &format!("{path}.ipBlock"), errors);
+    }
+    match (block.is_object(), any) {
+        (false, false) => errors.push(FieldError::required(path, "must specify a peer")),
+        (true, true) => errors.push(FieldError::forbidden(path, "may not specify both ipBlock and another peer")),
+        _ => {}
+    }
+}
+
+fn ip_block(block: &Value, path: &str, errors: &mut Vec<FieldError>) {
+    let whole = text(&block["cidr"]);
+    if whole.is_empty() {
+        errors.push(FieldError::required(format!("{path}.cidr"), ""));
+        return;
+    }
+    let Some(outer) = cidr(whole) else {
+        errors.push(FieldError::invalid(format!("{path}.cidr"), whole, NO_CIDR));
+        return;
+    };
+    for (index, except) in items(&block["except"]) {
+        let (path, except) = (format!("{path}.except[{index}]"), text(except));
+        match cidr(except) {
+            None => errors.push(FieldError::invalid(path, except, NO_CIDR)),
+            Some(inner) if !within(inner, outer) => errors.push(FieldError::invalid(path, except, "must be a strict subset of `cidr`")),
+            Some(_) => {}
+        }
+    }
+}
+
+const NO_CIDR: &str = "must be an address and the length of its prefix, such as 10.9.8.0/24 or 2001:db8::/64";
+
+fn cidr(text: &str) -> Option<(IpAddr, u8)> {
+    let (address, length) = text.split_once('/')?;
+    let (address, length): (IpAddr, u8) = (address.parse().ok()?, length.parse().ok()?);
+    (length <= if address.is_ipv4() { 32 } else { 128 }).then_some((address, length))
+}
+
+/// Whether a range of addresses is a part of another, and not all of it.
+fn within((inner, length): (IpAddr, u8), (outer, whole): (IpAddr, u8)) -> bool {
+    let bits = |address: IpAddr| match address {
+        IpAddr::V4(v4) => u128::from(v4.to_bits()) << 96,
+        IpAddr::V6(v6) => v6.to_bits(),
+    };
+    let same = (bits(inner) ^ bits(outer)).leading_zeros() >= u32::from(whole);
+    inner.is_ipv4() == outer.is_ipv4() && length > whole && same
 }

@@ -167,3 +167,80 @@ fn the_other_kinds_have_their_rules() {
     }
     insta::assert_snapshot!("other_kinds", out);
 }
+
+#[test]
+fn issue8_a_claim_keeps_its_spec_and_grows_once_it_is_bound() {
+    let gvk = Gvk::new("", "v1", "PersistentVolumeClaim");
+    let claim =
+        json!({"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}}});
+    assert_eq!(check(&gvk, claim.clone()), Vec::<String>::new());
+    assert_eq!(
+        check(&gvk, json!({"spec": {"accessModes": ["Sometimes"], "resources": {"requests": {"storage": "0"}}, "volumeMode": "Tape"}})),
+        [
+            "spec.accessModes: Unsupported value: \"Sometimes\": supported values: \"ReadOnlyMany\", \"ReadWriteMany\", \"ReadWriteOnce\", \"ReadWriteOncePod\"",
+            "spec.resources[storage]: Invalid value: \"0\": must be greater than zero",
+            "spec.volumeMode: Unsupported value: \"Tape\": supported values: \"Block\", \"Filesystem\""
+        ]
+    );
+    assert_eq!(
+        check(&gvk, json!({"spec": {}})),
+        ["spec.accessModes: Required value: at least 1 access mode is required", "spec.resources[storage]: Required value"]
+    );
+    let size = |size: &str| json!({"spec": {"resources": {"requests": {"storage": size}}}});
+    let kept = "spec: spec is immutable after creation except resources.requests and volumeAttributesClassName for bound claims";
+    assert_eq!(change(&gvk, claim.clone(), size("2Gi")), [kept]);
+    let bound = with(claim.clone(), json!({"status": {"phase": "Bound", "capacity": {"storage": "1Gi"}}}));
+    assert_eq!(change(&gvk, bound.clone(), size("2Gi")), Vec::<String>::new());
+    assert_eq!(change(&gvk, bound.clone(), size("1Mi")), ["spec.resources.requests.storage: field can not be less than status.capacity"]);
+    assert_eq!(change(&gvk, bound, json!({"spec": {"accessModes": ["ReadWriteMany"]}})), [kept]);
+    // What says where it lies is given once.
+    assert_eq!(change(&gvk, claim.clone(), json!({"spec": {"volumeName": "a", "storageClassName": "fast"}})), Vec::<String>::new());
+    let given = with(claim, json!({"spec": {"volumeName": "a", "storageClassName": "fast"}}));
+    assert_eq!(change(&gvk, given, json!({"spec": {"volumeName": "b"}})), [kept]);
+}
+
+#[test]
+fn issue8_a_budget_says_one_of_two_things() {
+    let gvk = Gvk::new("policy", "v1", "PodDisruptionBudget");
+    let budget = |spec: Value| check(&gvk, json!({"metadata": {"name": "web"}, "spec": spec}));
+    assert_eq!(budget(json!({"minAvailable": "50%", "selector": {"matchLabels": {"app": "web"}}})), Vec::<String>::new());
+    assert_eq!(
+        budget(json!({"minAvailable": "150%", "maxUnavailable": -1})),
+        [
+            "spec: Invalid value: {\"maxUnavailable\":-1,\"minAvailable\":\"150%\"}: minAvailable and maxUnavailable cannot be both set",
+            "spec.minAvailable: Invalid value: \"150%\": must not be greater than 100%",
+            "spec.maxUnavailable: Invalid value: -1: must be greater than or equal to 0"
+        ]
+    );
+    assert_eq!(
+        budget(json!({"maxUnavailable": "half"})),
+        ["spec.maxUnavailable: Invalid value: \"half\": must be a number, or digits and '%' such as 25%"]
+    );
+}
+
+#[test]
+fn issue8_a_network_policy_names_peers_and_ports() {
+    let gvk = Gvk::new("networking.k8s.io", "v1", "NetworkPolicy");
+    let policy = |spec: Value| check(&gvk, json!({"metadata": {"name": "wall"}, "spec": spec}));
+    let block =
+        |cidr: &str, except: &[&str]| json!({"podSelector": {}, "ingress": [{"from": [{"ipBlock": {"cidr": cidr, "except": except}}]}]});
+    assert_eq!(policy(block("10.0.0.0/8", &["10.1.0.0/16"])), Vec::<String>::new());
+    assert_eq!(policy(block("::/0", &["2001:db8::/64"])), Vec::<String>::new());
+    let path = "spec.ingress[0].from[0]";
+    assert_eq!(
+        policy(block("10.0.0.0/8", &["10.0.0.0/8", "11.0.0.0/16"])),
+        [
+            format!("{path}.ipBlock.except[0]: Invalid value: \"10.0.0.0/8\": must be a strict subset of `cidr`"),
+            format!("{path}.ipBlock.except[1]: Invalid value: \"11.0.0.0/16\": must be a strict subset of `cidr`")
+        ]
+    );
+    assert_eq!(policy(json!({"podSelector": {}, "ingress": [{"from": [{}]}]})), [format!("{path}: Required value: must specify a peer")]);
+    assert_eq!(
+        policy(json!({"podSelector": {}, "egress": [{"ports": [{"endPort": 2}, {"port": 80, "endPort": 79, "protocol": "ICMP"}]}]})),
+        [
+            "spec.egress[0].ports[0].endPort: Invalid value: 2: may not be specified when `port` is not specified",
+            "spec.egress[0].ports[1].protocol: Unsupported value: \"ICMP\": supported values: \"TCP\", \"UDP\", \"SCTP\"",
+            "spec.egress[0].ports[1].endPort: Invalid value: 80: must be greater than or equal to `port`"
+        ]
+    );
+}

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::cell::{NONE, UNKNOWN, condition, joined, labels, list, load_balancer, plain, text, text_or};
-use super::{AGE, CREATED_AT, Column, Columns, NAME, column, wide};
+use super::super::cell::{NONE, UNKNOWN, condition, int, joined, labels, list, load_balancer, plain, text, text_or};
+use super::{AGE, CREATED_AT, Column, Columns, NAME, column, number, wide};
 
 pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     Some(match (group, kind) {
@@ -24,6 +24,13 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("networking.k8s.io", "NetworkPolicy") => {
             vec![NAME, column("Pod-Selector", |o| super::super::cell::selector(o, "/spec/podSelector").into()), AGE]
         }
+        ("policy", "PodDisruptionBudget") => vec![
+            NAME,
+            column("Min Available", |o| o.pointer("/spec/minAvailable").map_or_else(|| "N/A".into(), plain).into()),
+            column("Max Unavailable", |o| o.pointer("/spec/maxUnavailable").map_or_else(|| "N/A".into(), plain).into()),
+            number("Allowed Disruptions", |o| int(o, "/status/disruptionsAllowed").into()),
+            AGE,
+        ],
         ("rbac.authorization.k8s.io", "Role" | "ClusterRole") => vec![NAME, CREATED_AT],
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => vec![
             NAME,
