@@ -235,7 +235,7 @@ impl Options {
         }
         if self.dns_provider.is_empty() && !self.zone_name.is_empty() {
             return Err(Failure::usage("DNSController should not be run without a dnsprovider: --zone-name needs --dns-provider")
-                .hint(format!("give --dns-provider, one of: {}", dns_providers::KNOWN.join(", "))));
+                .hint(format!("give --dns-provider, one of: {}", dns_providers::known().join(", "))));
         }
         Ok(())
     }

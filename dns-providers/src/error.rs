@@ -14,7 +14,7 @@ pub enum Error {
         /// The name as given.
         name: String,
         /// The names there are.
-        known: &'static [&'static str],
+        known: Vec<&'static str>,
     },
     /// The configuration file could not be read.
     #[error("couldn't open DNS provider configuration {}: {source}", path.display())]
@@ -40,6 +40,14 @@ pub enum Error {
         /// The provider.
         provider: &'static str,
         /// What is missing or wrong.
+        message: String,
+        /// What to write instead.
+        hint: String,
+    },
+    /// It makes a provider here, but not one that would work in the pod it is meant for.
+    #[error("{message}")]
+    Undeployable {
+        /// What would not work.
         message: String,
         /// What to write instead.
         hint: String,
@@ -84,7 +92,7 @@ impl Error {
             Error::UnknownProvider { known, .. } => Some(format!("known providers: {}", known.join(", "))),
             Error::Unreadable { .. } => Some("give the path of a readable file in --dns-provider-config".to_owned()),
             Error::Syntax { .. } => Some("the format is [Global], then one \"key = value\" a line".to_owned()),
-            Error::Config { hint, .. } | Error::Zone { hint, .. } => Some(hint.clone()),
+            Error::Config { hint, .. } | Error::Undeployable { hint, .. } | Error::Zone { hint, .. } => Some(hint.clone()),
             Error::Unavailable { .. } => None,
             Error::Io { .. } => Some("check that the address is free and the directory is writable".to_owned()),
         }

@@ -75,8 +75,8 @@ pub struct InitArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "DNS")]
 pub struct DnsArgs {
-    /// DNS provider: coredns, or embedded for a DNS server inside the controller manager
-    #[arg(long, value_name = "PROVIDER", default_value = "", hide_default_value = true)]
+    /// DNS provider; the help lists those there are.
+    #[arg(long, value_name = "PROVIDER", default_value = "", hide_default_value = true, help = providers())]
     pub dns_provider: String,
     /// Zone under which names are published, for example example.com.
     #[arg(long, value_name = "ZONE", default_value = "", hide_default_value = true)]
@@ -84,6 +84,11 @@ pub struct DnsArgs {
     /// Configuration file of the DNS provider
     #[arg(long, value_name = "FILE")]
     pub dns_provider_config: Option<PathBuf>,
+}
+
+fn providers() -> String {
+    let each = dns_providers::DRIVERS.iter().map(|driver| format!("{} for {}", driver.name(), driver.summary()));
+    format!("DNS provider: {}", each.collect::<Vec<_>>().join(", "))
 }
 
 /// What runs.

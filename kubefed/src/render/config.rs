@@ -1,9 +1,9 @@
 //! Settings of a control plane, resolved and checked; what the manifests are made from.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::net::IpAddr;
 
+use dns_providers::PodNeeds;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use crate::render::args::Overrides;
@@ -45,46 +45,19 @@ pub struct Dns {
     pub provider: String,
     /// Zone as given; names are published below it.
     pub zone: String,
-    /// The provider's configuration file, naming other files as they are mounted.
-    pub config: Option<String>,
-    /// Files the configuration names.
-    pub files: Vec<Mounted>,
-    /// `coredns-endpoints` of a coredns configuration: the name servers members forward the zone to.
-    pub nameservers: Vec<String>,
+    /// What the provider needs in the controller manager's pod.
+    pub needs: PodNeeds,
 }
 
 impl Dns {
-    /// Whether the controller manager answers DNS itself.
-    pub fn is_embedded(&self) -> bool {
-        self.provider == EMBEDDED
-    }
-
     /// The zone without dots at the end, as v1's annotations have it.
     pub fn bare_zone(&self) -> &str {
         self.zone.trim_end_matches('.')
     }
 }
 
-/// Provider name of the DNS server inside the controller manager.
-pub const EMBEDDED: &str = "embedded";
-/// Provider name of CoreDNS' etcd plugin.
-pub const COREDNS: &str = "coredns";
-
-/// A file of the machine `init` runs on that pods read: a key of a secret, mounted under the same name. Its content
-/// may be a private key, so debug output has only its name.
-#[derive(Clone, Eq, PartialEq)]
-pub struct Mounted {
-    /// Key in the secret and file name in the pod.
-    pub name: &'static str,
-    /// What is in it.
-    pub content: String,
-}
-
-impl fmt::Debug for Mounted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
-    }
-}
+/// A file of the machine `init` runs on that pods read.
+pub use dns_providers::File as Mounted;
 
 /// Where the API server stores.
 #[derive(Clone, Debug, PartialEq)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use dns_providers::Pod;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
@@ -9,7 +10,7 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::render::args::merge;
-use crate::render::config::{COREDNS, ControlPlane};
+use crate::render::config::ControlPlane;
 use crate::render::credentials::{self, Credentials, DNS_PROVIDER_CONF, KUBECONFIG};
 use crate::render::names::{CONTROLLER_MANAGER_MODULE, map};
 use crate::render::object::Object;
@@ -29,19 +30,22 @@ pub const DNS_PROVIDER: &str = "dns-provider";
 const KUBECONFIG_DIR: &str = "/etc/federation/controller-manager";
 const KUBECONFIG_VOLUME: &str = "controller-manager-kubeconfig";
 /// Where the DNS provider's configuration is mounted, and the files it names.
-pub const DNS_DIR: &str = "/etc/federation/dns-provider";
+const DNS_DIR: &str = "/etc/federation/dns-provider";
 const DNS_VOLUME: &str = "config-volume";
 /// Port of health checks and metrics; v1's number.
 const HEALTH_PORT: i32 = 10253;
-/// Port of the embedded DNS server inside the pod; the Service maps 53 to it.
-pub const DNS_PORT: u16 = 10053;
-/// The one place the embedded DNS server can write to. It outlives the container, not the pod.
-pub const STATE_DIR: &str = "/var/lib/federation";
+/// Port of a DNS provider that answers queries itself, inside the pod; the Service maps 53 to it.
+const DNS_PORT: u16 = 10053;
+/// The one place a DNS provider can write to.
+const STATE_DIR: &str = "/var/lib/federation";
 const STATE_VOLUME: &str = "state";
 /// Far above the records of the largest zone; the node is safe from more.
 const STATE_LIMIT: &str = "256Mi";
 /// Pod annotation that changes with the credentials and the provider's configuration.
 const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
+
+/// The pod as a DNS provider finds it.
+pub const POD: Pod<'static> = Pod { config_dir: DNS_DIR, state_dir: STATE_DIR, dns_port: DNS_PORT };
 
 /// The controller manager's arguments.
 pub fn args(plane: &ControlPlane) -> Vec<String> {
@@ -52,14 +56,15 @@ pub fn args(plane: &ControlPlane) -> Vec<String> {
         ("--master", format!("https://{}", plane.federation.apiserver())),
         ("--zone-name", plane.dns.zone.clone()),
     ];
-    defaults.extend(plane.dns.config.as_ref().map(|_| ("--dns-provider-config", format!("{DNS_DIR}/{DNS_PROVIDER_CONF}"))));
+    defaults.extend(plane.dns.needs.config.as_ref().map(|_| ("--dns-provider-config", format!("{DNS_DIR}/{DNS_PROVIDER_CONF}"))));
     merge(defaults, &plane.controller_manager_overrides)
 }
 
 /// The account it runs as. By itself it may do nothing in the host cluster: `join` lets it read the
 /// secret of each member, one by one, so that the authority's key beside them stays out of its reach.
 pub fn account(plane: &ControlPlane) -> Object {
-    let metadata = plane.federation.meta(plane.federation.controller_manager());
+    let mut metadata = plane.federation.meta(plane.federation.controller_manager());
+    metadata.annotations.get_or_insert_default().extend(plane.dns.needs.account_annotations.clone());
     Object::new(&ServiceAccount { metadata, ..ServiceAccount::default() })
 }
 
@@ -68,8 +73,8 @@ fn annotations(plane: &ControlPlane) -> BTreeMap<String, String> {
     let mut all = plane.federation.annotations();
     let zone = plane.dns.bare_zone();
     all.extend(map([(FEDERATIONS, &format!("{}={zone}", plane.federation.name))]));
-    if plane.dns.provider == COREDNS {
-        all.extend(map([(DNS_ZONE_NAME, zone), (DNS_PROVIDER, COREDNS), (NAMESERVER, &plane.dns.nameservers.join(","))]));
+    if let Some(servers) = &plane.dns.needs.nameservers {
+        all.extend(map([(DNS_ZONE_NAME, zone), (DNS_PROVIDER, &plane.dns.provider), (NAMESERVER, &servers.join(","))]));
     }
     all
 }
@@ -81,11 +86,11 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
     let mut volumes = vec![secret_volume(KUBECONFIG_VOLUME, federation.controller_manager_kubeconfig())];
     let mut digest = credentials::digest(&credentials::controller_manager(plane, c), &[]);
     if let Some(conf) = credentials::dns_provider(plane) {
-        let keys = std::iter::once(DNS_PROVIDER_CONF).chain(plane.dns.files.iter().map(|file| file.name));
+        let keys = std::iter::once(DNS_PROVIDER_CONF).chain(plane.dns.needs.files.iter().map(|file| file.name));
         volumes.push(secret_files(DNS_VOLUME, federation.dns_provider_conf(), keys));
         digest = format!("{digest}-{}", credentials::digest(&conf, &[]));
     }
-    if plane.dns.is_embedded() {
+    if plane.dns.needs.state {
         volumes.push(scratch(STATE_VOLUME, STATE_LIMIT));
     }
     let mut pod_annotations = federation.annotations();
@@ -128,25 +133,28 @@ fn container(plane: &ControlPlane) -> Container {
     };
     let mut ports = vec![port("health", HEALTH_PORT, "TCP")];
     let mut mounts = vec![mount(KUBECONFIG_VOLUME, KUBECONFIG_DIR, false)];
-    if plane.dns.is_embedded() {
+    if plane.dns.needs.answers {
         ports.extend([port("dns", DNS_PORT.into(), "UDP"), port("dns-tcp", DNS_PORT.into(), "TCP")]);
     }
-    if plane.dns.config.is_some() {
+    if plane.dns.needs.config.is_some() {
         mounts.push(mount(DNS_VOLUME, DNS_DIR, false));
     }
-    if plane.dns.is_embedded() {
+    if plane.dns.needs.state {
         mounts.push(mount(STATE_VOLUME, STATE_DIR, true));
     }
     let namespace = EnvVarSource {
         field_ref: Some(ObjectFieldSelector { api_version: Some("v1".to_owned()), field_path: "metadata.namespace".to_owned() }),
         ..EnvVarSource::default()
     };
+    let mut env = vec![EnvVar { name: "POD_NAMESPACE".to_owned(), value_from: Some(namespace), ..EnvVar::default() }];
+    let given = plane.dns.needs.env.iter();
+    env.extend(given.map(|(name, value)| EnvVar { name: name.clone(), value: Some(value.clone()), ..EnvVar::default() }));
     Container {
         name: "controller-manager".to_owned(),
         image: Some(plane.image.clone()),
         image_pull_policy: Some(plane.image_pull_policy.clone()),
         command: Some(command),
-        env: Some(vec![EnvVar { name: "POD_NAMESPACE".to_owned(), value_from: Some(namespace), ..EnvVar::default() }]),
+        env: Some(env),
         ports: Some(ports),
         volume_mounts: Some(mounts),
         startup_probe: Some(http_probe("HTTP", "/livez", "health", 2, 150)),

@@ -102,8 +102,8 @@ pub fn controller_manager(plane: &ControlPlane, c: &Credentials) -> Object {
 
 /// The DNS provider's configuration, where there is one, and the files it names.
 pub fn dns_provider(plane: &ControlPlane) -> Option<Object> {
-    let conf = (DNS_PROVIDER_CONF, Some(plane.dns.config.as_deref()?));
-    let files = plane.dns.files.iter().map(|file| (file.name, Some(file.content.as_str())));
+    let conf = (DNS_PROVIDER_CONF, Some(plane.dns.needs.config.as_deref()?));
+    let files = plane.dns.needs.files.iter().map(|file| (file.name, Some(file.content.as_str())));
     Some(secret(&plane.federation, plane.federation.dns_provider_conf(), std::iter::once(conf).chain(files)))
 }
 

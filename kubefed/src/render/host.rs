@@ -50,9 +50,9 @@ pub fn service(plane: &ControlPlane) -> Object {
     })
 }
 
-/// The Service of the embedded DNS server, of the same type as the API server's.
+/// The Service of a DNS provider that answers queries itself, of the same type as the API server's.
 fn dns_service(plane: &ControlPlane) -> Option<Object> {
-    if !plane.dns.is_embedded() {
+    if !plane.dns.needs.answers {
         return None;
     }
     let port = |name: &str, protocol: &str| ServicePort {

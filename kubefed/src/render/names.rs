@@ -63,7 +63,7 @@ impl Federation {
         format!("{}-federation-dns-provider.conf", self.name)
     }
 
-    /// Service of the embedded DNS server.
+    /// Service of a DNS provider that answers queries itself.
     pub fn dns(&self) -> String {
         format!("{}-federation-dns", self.name)
     }

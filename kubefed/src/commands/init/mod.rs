@@ -4,7 +4,6 @@ mod address;
 pub mod credentials;
 mod entries;
 mod etcd;
-mod provider;
 
 pub use entries::basic_auth_user;
 mod ready;

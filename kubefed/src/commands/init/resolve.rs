@@ -3,17 +3,17 @@
 use std::net::IpAddr;
 use std::path::Path;
 
-use dns_providers::{DnsName, KNOWN, coredns, embedded};
+use dns_providers::Deployment;
 use federation_api::names;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::etcd::external;
-use super::provider;
 use crate::cli::{DnsArgs, EtcdArgs, InitArgs, ServiceArgs};
 use crate::commands::one_name;
 use crate::error::Failure;
 use crate::render::args::{Overrides, parse_overrides, parse_pairs};
-use crate::render::config::{COREDNS, Claim, ControlPlane, Dns, EMBEDDED, Etcd, Exposure};
+use crate::render::config::{Claim, ControlPlane, Dns, Etcd, Exposure};
+use crate::render::controller_manager::POD;
 use crate::render::names::Federation;
 
 /// Longest name of a Kubernetes Service; the federation's name is a part of ours.
@@ -29,7 +29,9 @@ const ETCD_ON_SCRATCH: i64 = 65532;
 /// The first thing that is wrong, v1's checks first and in v1's order.
 pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
     if args.dns.dns_provider.is_empty() {
-        return Err(Failure::usage("--dns-provider is mandatory").hint(format!("providers there are: {}", KNOWN.join(", "))));
+        return Err(
+            Failure::usage("--dns-provider is mandatory").hint(format!("providers there are: {}", dns_providers::known().join(", ")))
+        );
     }
     let federation = federation(one_name("init", &args.names)?, &args.host.federation_system_namespace)?;
     let service = exposure(&args.service)?;
@@ -118,11 +120,7 @@ fn exposure(args: &ServiceArgs) -> Result<Exposure, Failure> {
 }
 
 fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
-    let provider = args.dns_provider.as_str();
-    if !KNOWN.contains(&provider) {
-        let unknown = dns_providers::Error::UnknownProvider { name: provider.to_owned(), known: KNOWN };
-        return Err(provider_failure(&unknown));
-    }
+    let driver = dns_providers::driver(&args.dns_provider).map_err(|e| provider_failure(&e))?;
     if args.dns_zone_name.is_empty() {
         return Err(
             Failure::usage("--dns-zone-name is mandatory").hint("the zone federated names are published in, for example example.com.")
@@ -130,51 +128,13 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
     }
     names::zone_name(&args.dns_zone_name)?;
     let text = args.dns_provider_config.as_deref().map(|path| read(path).map(|text| (path, text))).transpose()?;
-    let (mut nameservers, mut files) = (Vec::new(), Vec::new());
-    let config = match (provider, text) {
-        (COREDNS, None) => {
-            return Err(Failure::usage("--dns-provider=coredns needs --dns-provider-config")
-                .hint("a file with the lines [Global], etcd-endpoints = http://etcd.dns:2379 and zones = example.com."));
-        }
-        (COREDNS, Some((path, text))) => {
-            let config = coredns::Config::parse(path, &text).map_err(|e| provider_failure(&e))?;
-            in_zones(path, &args.dns_zone_name, &config.zones)?;
-            nameservers = config.nameservers;
-            let (text, named) = provider::coredns(path, &text)?;
-            files = named;
-            Some(text)
-        }
-        (EMBEDDED, None) => Some(provider::embedded_default()),
-        (EMBEDDED, Some((path, text))) => {
-            let zone = DnsName::parse(&args.dns_zone_name).ok();
-            let config = embedded::Config::parse(path, &text, zone).map_err(|e| provider_failure(&e))?;
-            in_zones(path, &args.dns_zone_name, &config.zones)?;
-            provider::embedded(path, &config)?;
-            if config.listen.iter().all(|a| a.ip().is_loopback()) {
-                return Err(Failure::usage(format!(
-                    "{}: listen is a loopback address, so nobody outside the pod could ask",
-                    path.display()
-                ))
-                .hint("write listen = 0.0.0.0:10053"));
-            }
-            Some(text)
-        }
-        (_, text) => text.map(|(_, text)| text),
-    };
-    Ok(Dns { provider: provider.to_owned(), zone: args.dns_zone_name.clone(), config, files, nameservers })
+    let config = text.as_ref().map(|(path, text)| (*path, text.as_str()));
+    let wanted = Deployment { zone: &args.dns_zone_name, config, pod: POD };
+    let needs = driver.deploys(&wanted).map_err(|e| provider_failure(&e))?;
+    Ok(Dns { provider: driver.name().to_owned(), zone: args.dns_zone_name.clone(), needs })
 }
 
-/// The controller manager would find it out only in its pod.
-fn in_zones(path: &Path, zone: &str, zones: &[DnsName]) -> Result<(), Failure> {
-    if DnsName::parse(zone).is_ok_and(|zone| zones.contains(&zone)) {
-        return Ok(());
-    }
-    let listed = zones.iter().map(DnsName::as_str).collect::<Vec<_>>().join(", ");
-    Err(Failure::usage(format!("{}: zones has {listed} and not the zone of --dns-zone-name, {zone}", path.display()))
-        .hint(format!("add {zone} to zones, or publish in one of them with --dns-zone-name")))
-}
-
-pub(super) fn provider_failure(error: &dns_providers::Error) -> Failure {
+fn provider_failure(error: &dns_providers::Error) -> Failure {
     let failure = Failure::usage(error.to_string());
     match error.hint() {
         Some(hint) => failure.hint(hint),

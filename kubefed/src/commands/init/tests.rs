@@ -1,14 +1,17 @@
 //! `init` as far as it goes without a cluster: every bad input, and what would be sent.
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::Parser;
+use dns_providers::PodNeeds;
+use serde_json::json;
 
 use super::{credentials, resolve::resolve};
 use crate::cli::{Cli, Command, InitArgs};
 use crate::error::EXIT_USAGE;
-use crate::render::config::{Addresses, ControlPlane};
+use crate::render::config::{Addresses, ControlPlane, Mounted};
 use crate::render::credentials::{Credentials, Pair};
 use crate::render::{host, object};
 
@@ -113,6 +116,55 @@ fn what_is_printed_reads_back_as_what_is_sent() {
         let read: serde_json::Value = serde_saphyr::from_str(document).unwrap();
         assert_eq!(&read, object.value());
     }
+}
+
+#[test]
+fn issue8_a_provider_gets_what_it_says_it_needs() {
+    let mut plane = plane(BASE);
+    plane.dns.provider = "palantir".to_owned();
+    plane.dns.needs = PodNeeds {
+        config: Some("[Global]\n".to_owned()),
+        files: vec![Mounted { name: "key.pem", content: "secret".to_owned() }],
+        env: [("STONE_FILE".to_owned(), "/etc/federation/dns-provider/key.pem".to_owned())].into(),
+        account_annotations: [("palantir.example/role".to_owned(), "seer".to_owned())].into(),
+        ..PodNeeds::default()
+    };
+    let objects = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+    let of = |kind: &str, name: &str| {
+        let mut values = objects.iter().map(object::Object::value);
+        values.find(|o| o["kind"] == kind && o["metadata"]["name"] == name).cloned()
+    };
+    let manager = "fellowship-federation-controller-manager";
+    let deployment = of("Deployment", manager).unwrap();
+    let container = &deployment["spec"]["template"]["spec"]["containers"][0];
+    assert_eq!(container["env"][1], json!({"name": "STONE_FILE", "value": "/etc/federation/dns-provider/key.pem"}));
+    assert_eq!(container["ports"].as_array().unwrap().len(), 1, "it answers nothing itself");
+    let items = &deployment["spec"]["template"]["spec"]["volumes"][1]["secret"]["items"];
+    assert_eq!(items[1]["key"], "key.pem", "{items}");
+    assert_eq!(of("ServiceAccount", manager).unwrap()["metadata"]["annotations"]["palantir.example/role"], "seer");
+    assert_eq!(of("Service", "fellowship-federation-dns"), None);
+}
+
+/// What a provider needs it says itself; whoever asks for it by name here would make each one a change of `kubefed`.
+#[test]
+fn issue8_no_provider_is_known_by_name() {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut read = 0;
+    for dir in ["commands/init", "render"] {
+        for entry in fs::read_dir(src.join(dir)).unwrap() {
+            let path = entry.unwrap().path();
+            if path.extension().is_none_or(|e| e != "rs") || path.ends_with("tests.rs") {
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            read += 1;
+            for driver in dns_providers::DRIVERS {
+                assert!(!text.contains(&format!("\"{}\"", driver.name())), "{} names {}", path.display(), driver.name());
+                assert!(!text.contains(&format!("{}::", driver.name())), "{} uses {}", path.display(), driver.name());
+            }
+        }
+    }
+    assert!(read > 10, "{read} files");
 }
 
 /// The budget of a dry run is 20 ms for an optimised build; this one is not, and signs four certificates besides. The

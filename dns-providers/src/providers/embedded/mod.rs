@@ -2,6 +2,7 @@
 //! small sites need no other. Zones are swapped as a whole; a query never sees half a change.
 
 mod config;
+mod driver;
 mod rate;
 mod server;
 mod snapshot;
@@ -20,6 +21,7 @@ use tokio::sync::Mutex;
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
 pub use config::{Config, Nameserver};
+pub use driver::Driver;
 use snapshot::{Snapshot, ZoneSnapshot};
 use zone::{Frame, ZoneData};
 

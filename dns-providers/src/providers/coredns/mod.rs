@@ -1,6 +1,7 @@
 //! The `coredns` provider: SkyDNS records in etcd v3, answered by CoreDNS's etcd plugin.
 
 mod config;
+mod driver;
 mod plan;
 mod skydns;
 
@@ -16,7 +17,8 @@ use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 
 use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
-pub use config::{Config, KEYS, Tls};
+pub use config::{Config, Tls};
+pub use driver::Driver;
 use plan::{MAX_OPS, Present};
 use skydns::Record;
 

@@ -7,7 +7,7 @@ use crate::{DnsName, Error, Ini};
 use super::NAME;
 
 /// The keys there are.
-pub const KEYS: &[&str] = &["etcd-endpoints", "etcd-ca-file", "etcd-cert-file", "etcd-key-file", "zones", "coredns-endpoints"];
+pub(super) const KEYS: &[&str] = &["etcd-endpoints", "etcd-ca-file", "etcd-cert-file", "etcd-key-file", "zones", "coredns-endpoints"];
 
 /// What the configuration file says, checked.
 #[derive(Clone, Debug, Eq, PartialEq)]

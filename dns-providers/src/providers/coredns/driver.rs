@@ -1,0 +1,100 @@
+//! The `coredns` provider before it is opened.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::{Deployment, Error, File, Ini, PodNeeds, Provider, Settings};
+
+use super::config::{Config, KEYS};
+use super::{CoreDns, NAME};
+
+/// Keys of the configuration that name files, and what these are called in the pod.
+const FILE_KEYS: [(&str, &str); 3] =
+    [("etcd-ca-file", "etcd-ca.crt"), ("etcd-cert-file", "etcd-client.crt"), ("etcd-key-file", "etcd-client.key")];
+
+/// Registration of `coredns`.
+#[derive(Debug)]
+pub struct Driver;
+
+#[async_trait]
+impl crate::Driver for Driver {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn summary(&self) -> &'static str {
+        "CoreDNS with its etcd plugin"
+    }
+
+    fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
+        let Some((path, text)) = wanted.config else {
+            return Err(Error::Undeployable {
+                message: "--dns-provider=coredns needs --dns-provider-config".to_owned(),
+                hint: "a file with the lines [Global], etcd-endpoints = http://etcd.dns:2379 and zones = example.com.".to_owned(),
+            });
+        };
+        let config = Config::parse(path, text)?;
+        wanted.published_in(path, &config.zones)?;
+        let (text, files) = mounted(path, text, wanted.pod.config_dir)?;
+        Ok(PodNeeds { config: Some(text), files, nameservers: Some(config.nameservers), ..PodNeeds::default() })
+    }
+
+    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
+        Ok(Arc::new(CoreDns::connect(Config::load(settings.config.as_deref())?, &settings.owner).await?))
+    }
+}
+
+/// Reads the files a configuration names, relative ones from its own directory, and makes the text name them in `dir`.
+fn mounted(path: &Path, text: &str, dir: &str) -> Result<(String, Vec<File>), Error> {
+    let ini = Ini::parse(path, text, KEYS)?;
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut files = Vec::new();
+    for (key, name) in FILE_KEYS {
+        let Some(entry) = ini.get(key).filter(|entry| !entry.value.is_empty()) else { continue };
+        files.push(File::named_by(path, entry, name)?);
+        lines[entry.line - 1] = format!("{key} = {dir}/{name}");
+    }
+    if files.is_empty() {
+        return Ok((text.to_owned(), files));
+    }
+    Ok((lines.join("\n") + "\n", files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIR: &str = "/etc/federation/dns-provider";
+
+    #[test]
+    fn named_files_are_read_and_named_as_mounted() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ca.pem"), "authority").unwrap();
+        std::fs::write(dir.path().join("me.pem"), "certificate").unwrap();
+        std::fs::write(dir.path().join("me.key"), "key").unwrap();
+        let conf = dir.path().join("coredns.conf");
+        let absolute = dir.path().join("me.pem");
+        let text = format!(
+            "# ours\n[Global]\netcd-endpoints = https://a:1\n  ETCD-CA-FILE=\"ca.pem\" ; theirs\nzones = example.com.\netcd-cert-file = {}\netcd-key-file = me.key",
+            absolute.display()
+        );
+        let (text, files) = mounted(&conf, &text, DIR).unwrap();
+        assert_eq!(
+            text,
+            "# ours\n[Global]\netcd-endpoints = https://a:1\netcd-ca-file = /etc/federation/dns-provider/etcd-ca.crt\nzones = example.com.\n\
+             etcd-cert-file = /etc/federation/dns-provider/etcd-client.crt\netcd-key-file = /etc/federation/dns-provider/etcd-client.key\n"
+        );
+        let read: Vec<&str> = files.iter().map(|f| f.content.as_str()).collect();
+        assert_eq!(read, ["authority", "certificate", "key"]);
+        assert!(!format!("{files:?}").contains("authority"), "content stays out of debug output");
+        Config::parse(&conf, &text).expect("the mounted text is a configuration still");
+    }
+
+    #[test]
+    fn a_text_without_files_stays_as_it_is() {
+        let text = "[Global]\r\nzones = example.com.\netcd-endpoints = a:1";
+        assert_eq!(mounted(Path::new("c.conf"), text, DIR).unwrap(), (text.to_owned(), Vec::new()));
+    }
+}
