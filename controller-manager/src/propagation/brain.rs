@@ -95,7 +95,7 @@ pub(crate) struct Brain {
     pub(super) clusters: BTreeMap<String, ClusterSide>,
     pub(super) queue: VecDeque<Key>,
     queued: HashSet<Key>,
-    timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     /// Objects whose records changed, by uid, and since when.
     touched: HashMap<String, (Key, Instant)>,
     opened: bool,
@@ -224,14 +224,19 @@ impl Brain {
         self.timers.push(Reverse((Instant::now() + wait, timer)));
     }
 
-    fn fire(&mut self) {
+    pub(super) fn fire(&mut self) {
         let now = Instant::now();
         while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
             match self.timers.pop() {
                 Some(Reverse((_, Timer::Key(key)))) => self.enqueue(&key),
                 Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
                 Some(Reverse((_, Timer::Records))) => self.flush_records(false),
-                Some(Reverse((_, Timer::Brake(cluster)))) => self.judge(&cluster),
+                Some(Reverse((_, Timer::Brake(cluster)))) => {
+                    let side = self.clusters.get_mut(&cluster);
+                    if side.is_some_and(|side| side.judged_at.take_if(|at| *at <= now).is_some()) {
+                        self.judge(&cluster);
+                    }
+                }
                 Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
                 Some(Reverse((_, Timer::Blind(cluster, kind)))) => self.tell_blind(&cluster, kind),
                 Some(Reverse((_, Timer::Barred(cluster, kind)))) => self.tell_barred(&cluster, kind),
@@ -299,6 +304,17 @@ impl Brain {
         }
     }
 
+    /// Plans a look at the waiting deletions of a cluster, in the place of a later one: however often each of them asks,
+    /// there is one.
+    pub(super) fn judge_later(&mut self, cluster: &str, wait: Duration) {
+        let at = Instant::now() + wait;
+        let Some(side) = self.clusters.get_mut(cluster) else { return };
+        if side.judged_at.is_none_or(|planned| at < planned) {
+            side.judged_at = Some(at);
+            self.timers.push(Reverse((at, Timer::Brake(cluster.to_owned()))));
+        }
+    }
+
     /// Lets waiting deletions of a cluster go on, or stops them and asks.
     pub(super) fn judge(&mut self, cluster: &str) {
         let Some(side) = self.clusters.get_mut(cluster) else { return };
@@ -335,7 +351,7 @@ impl Brain {
                     tracing::warn!(cluster, count, managed, "{message}");
                     self.cluster_event(cluster, "DeletionsStopped", message);
                 }
-                self.later(JUDGED_AGAIN, Timer::Brake(cluster.to_owned()));
+                self.judge_later(cluster, JUDGED_AGAIN);
             }
         }
     }

@@ -229,6 +229,8 @@ pub(crate) struct ClusterSide {
     /// What is undone there again and again.
     pub(crate) damper: Damper<Key>,
     pub(crate) brake: BrakeState<Key>,
+    /// When its waiting deletions are looked at next.
+    pub(crate) judged_at: Option<Instant>,
 }
 
 impl ClusterSide {
@@ -241,6 +243,12 @@ impl ClusterSide {
     /// Whether a kind may not be written for longer than `hold`.
     pub(crate) fn is_barred(&self, kind: KindId, hold: Duration) -> bool {
         self.barred[kind].as_ref().is_some_and(|barred| barred.since.elapsed() >= hold)
+    }
+
+    /// Why what the federation wants of a kind cannot be seen to, though the member can be reached.
+    pub(crate) fn out_of_hand(&self, kind: KindId) -> Option<String> {
+        let watched = self.failing[kind].as_ref().map(|reason| format!("the cluster cannot be watched: {reason}"));
+        watched.or_else(|| self.barred[kind].as_ref().map(|barred| format!("the federation's account may not {} them there", barred.verbs)))
     }
 
     /// Takes note of an object, unless something newer is known of it.

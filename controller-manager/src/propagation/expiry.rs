@@ -51,7 +51,7 @@ impl Brain {
             let Some(side) = self.clusters.get_mut(cluster) else { continue };
             if !side.brake.may_delete(key) {
                 may = false;
-                self.later(self.parts.brake.settle, Timer::Brake(cluster.clone()));
+                self.judge_later(cluster, self.parts.brake.settle);
             }
         }
         may

@@ -149,8 +149,10 @@ impl Brain {
     }
 
     fn mark_away(&mut self, key: &Key, live: &mut Tracked, cluster: &str) {
+        let reachable = self.clusters.get(cluster).filter(|side| side.epoch.is_some());
+        let out_of_hand = reachable.and_then(|side| side.out_of_hand(key.kind));
         let copy = live.copies.entry(cluster.to_owned()).or_default();
-        if copy.record.state != State::Applied && copy.set(State::Pending, AWAY) {
+        if copy.record.state != State::Applied && copy.set(State::Pending, out_of_hand.as_deref().unwrap_or(AWAY)) {
             self.touch(key, &live.uid);
         }
     }
@@ -246,7 +248,7 @@ impl Brain {
                 decide(want, &copy.record, side.seen.get(key), uid)
             }
             (false, None) => return hold(copy, ""),
-            (false, Some(reason)) if body.is_some() => return hold(copy, &format!("the cluster cannot be watched: {reason}")),
+            (false, Some(_)) if body.is_some() => return hold(copy, &side.out_of_hand(key.kind).unwrap_or_default()),
             // No watch says what is there: deleting asks first.
             (false, Some(_)) if copy.absent => Action::Forget,
             (false, Some(_)) => Action::Delete,
@@ -278,8 +280,7 @@ impl Brain {
             (Action::Delete, _) => match removal {
                 Removal::LetGo(reason) => (Work::LetGo { reason }, String::new()),
                 Removal::Unwanted if !side.brake.may_delete(key) => {
-                    let settle = self.parts.brake.settle;
-                    self.later(settle, Timer::Brake(cluster.to_owned()));
+                    self.judge_later(cluster, self.parts.brake.settle);
                     return Step::news(copy.set(State::Deleting, COLLECTED));
                 }
                 Removal::Deleted | Removal::Unwanted => (Work::Delete, String::new()),

@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    brain::{Brain, Parts},
+    brain::{Brain, Parts, Timer},
     intake::{Intake, Mailbox, Observed, Seeing},
     observed::{Seen, applied},
     records::{Batch, Records},
@@ -264,6 +264,28 @@ async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
     assert!(judged(&mut bench).contains(&format!("{stopped} 0")));
     bench.brain.work(usize::MAX);
     assert!(bench.deletes());
+}
+
+#[tokio::test(start_paused = true)]
+async fn issue7_however_often_a_stopped_deletion_asked_it_is_looked_at_once_a_minute() {
+    let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
+    bench.brain.parts.brake.allowed = 0;
+    bench.reach();
+    bench.list(Some(seen()));
+    for version in 2..100 {
+        bench.change(ring(version, false, false, &BOTH));
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        bench.brain.fire();
+    }
+    assert!(bench.brain.clusters["gondor"].brake.stopped);
+    // Nobody asks any more.
+    for _ in 0..120 {
+        tokio::time::advance(std::time::Duration::from_secs(1)).await;
+        bench.brain.fire();
+    }
+    let looks = bench.brain.timers.iter().filter(|timer| matches!(&timer.0.1, Timer::Brake(_))).count();
+    assert_eq!(looks, 1);
+    assert!(!bench.deletes());
 }
 
 #[tokio::test]

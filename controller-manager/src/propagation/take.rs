@@ -53,7 +53,7 @@ impl Brain {
                         self.enqueue_all();
                     }
                     if allowed {
-                        self.later(std::time::Duration::ZERO, Timer::Brake(cluster));
+                        self.judge_later(&cluster, std::time::Duration::ZERO);
                     }
                 } else if let Some(lane) = lane {
                     let mut side = ClusterSide {
@@ -73,6 +73,7 @@ impl Brain {
                         barred: PerKind::default(),
                         damper: Damper::default(),
                         brake: BrakeState::default(),
+                        judged_at: None,
                     };
                     if let Some(memory) = annotations.get(keys::RECENT_DELETIONS) {
                         side.brake.remember(memory);

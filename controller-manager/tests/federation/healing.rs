@@ -186,6 +186,11 @@ async fn d14_a_member_whose_rights_are_taken_away_keeps_no_share() {
     bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;
     bed.federation.create(MAPS, config_map("ring")).await;
     bed.gondor.until_there(&format!("{MAPS}/ring")).await;
+    let db = bed.federation.create(DEPLOYMENTS, deployment("db", 4, &json!({"clusters": {"*": {"weight": 1}}}))).await;
+    bed.rohan.until(&format!("{DEPLOYMENTS}/db"), |d| replicas(d) == 4).await;
+    let record = format!("{RECORDS}/{}", db["metadata"]["uid"].as_str().unwrap());
+    let why = |r: &Value| r["spec"]["clusters"]["gondor"]["reason"] == "the federation's account may not create, patch them there";
+    bed.federation.until(&record, |r| r.is_some_and(why)).await;
 
     bed.gondor.allow("gandalf", rules(&["*"])).await;
     bed.rohan.until(&path, |d| replicas(d) < 8).await;
