@@ -1,13 +1,10 @@
 //! Events on federated objects: told when something was done or failed, never often enough to be a load.
 
-use std::{
-    collections::HashMap,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, time::Duration};
 
 use http::Method;
 use serde_json::json;
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     kinds::ObjectKey,

@@ -1,6 +1,8 @@
 //! Times as Kubernetes writes them, and a clock that nobody sets while it runs.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 

@@ -6,13 +6,8 @@ use std::{
 };
 
 use daemon::supervise::Done;
-use federation_api::{
-    cluster::{ClusterCondition, ClusterStatus},
-    keys,
-};
+use federation_api::{cluster::ClusterStatus, keys};
 use futures::FutureExt;
-use http::Method;
-use serde_json::json;
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
@@ -22,30 +17,24 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Clusters, Joined,
-    health::{Answer, Change, Finding, Verdict, conditions, probe},
+    health::{Answer, Change, Finding, Verdict, probe},
     identity::noted,
-    rights, topology,
 };
 use crate::{
     events::{About, Event},
     kinds::{Family, KINDS},
-    members::{
-        Endpoints, Health, Member, Services,
-        connect::{allows_insecure, server_url},
-        lane::{Lane, Session},
-        request::{Call, MERGE},
-        watches::Watches,
-    },
+    members::{Endpoints, Health, Member, Services, connect::server_url, job::Session, lane::Lane, watches::Watches},
     propagation::intake::Intake,
 };
 
-/// Credentials are read again this often, or at once when the member does not answer.
-const CREDENTIALS_PERIOD: Duration = Duration::from_secs(30);
 /// For reading credentials from the host, and for writing status.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Sessions are numbered over all members, so that one of a member that left and came back is new too.
 static EPOCH: AtomicU64 = AtomicU64::new(1);
+
+mod connect;
+mod status;
 
 struct Monitor {
     clusters: Clusters,
@@ -88,7 +77,10 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         federation: clusters.name.clone(),
         session: receiver.clone(),
         jobs: queue,
-        mailbox: clusters.mailbox.clone(),
+        done: Box::new({
+            let mailbox = clusters.mailbox.clone();
+            move |done| mailbox.send(Intake::Done(done))
+        }),
     };
     tasks.spawn(lane.run().map(|()| "lane".to_owned()));
 
@@ -228,77 +220,6 @@ impl Monitor {
         finding
     }
 
-    /// Notes who the member is, where nobody did at the join.
-    async fn note_identity(&self, joined: &Joined, uid: &str) {
-        let patch = json!({"metadata": {"uid": joined.uid, "annotations": {keys::CLUSTER_UID: uid}}});
-        let path = format!("/apis/federation/v1beta1/clusters/{}", self.name);
-        let call = Call { method: Method::PATCH, path: &path, content_type: MERGE, body: patch.to_string().into() };
-        match call.send(&self.clusters.federation, TIMEOUT).await {
-            Ok(reply) if reply.status.is_success() => {}
-            // The next probe tries again.
-            Ok(reply) => tracing::debug!(cluster = self.name, error = reply.message(), "the cluster's uid cannot be noted"),
-            Err(error) => tracing::debug!(cluster = self.name, %error, "the cluster's uid cannot be noted"),
-        }
-    }
-
-    /// Gets a client, when there is none or when address or credentials may have changed.
-    async fn connect(&mut self) {
-        let due = self.credentials_read.is_none_or(|at| at.elapsed() >= CREDENTIALS_PERIOD);
-        let doubtful = self.verdict.is_doubtful() && self.credentials_read.is_none_or(|at| at.elapsed() >= Duration::from_secs(2));
-        if !due && !doubtful {
-            return;
-        }
-        self.credentials_read = Some(Instant::now());
-        let (spec, insecure) = {
-            let joined = self.joined.borrow();
-            (joined.spec.clone(), allows_insecure(&joined.annotations))
-        };
-        let attempt = self.clusters.connector.connect(&self.name, &spec, insecure, self.fingerprint.as_deref());
-        let result = match tokio::time::timeout(TIMEOUT, attempt).await {
-            Ok(Ok(connection)) => Ok(connection),
-            Ok(Err(error)) => {
-                if error.forbids() {
-                    self.disconnect();
-                }
-                Err((error.reason(), error.to_string()))
-            }
-            Err(_) => Err(("CredentialsUnreadable", format!("credentials could not be read within {} s", TIMEOUT.as_secs()))),
-        };
-        match result {
-            Ok(None) => self.problem = None,
-            Ok(Some(connection)) => {
-                self.problem = None;
-                let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
-                self.client = Some(connection.client.clone());
-                // Another cluster may answer: a session is opened when it said that it is the one.
-                self.identified = false;
-                self.close();
-                if renewed {
-                    // Whoever waits for the new ones hears of them as soon as they were tried.
-                    self.written = None;
-                    tracing::info!(cluster = self.name, "address or credentials changed");
-                }
-                self.clusters.members.modify(&self.name, |m| m.client = Some(connection.client));
-            }
-            // The client in hand may still work.
-            Err(problem) => {
-                if self.problem.as_ref() != Some(&problem) {
-                    tracing::warn!(cluster = self.name, reason = problem.0, error = problem.1, "no new client for the member");
-                    self.problem = Some(problem);
-                }
-            }
-        }
-    }
-
-    /// Forgets the client, which may not be used any more.
-    fn disconnect(&mut self) {
-        self.fingerprint = None;
-        if self.client.take().is_some() {
-            self.clusters.members.modify(&self.name, |m| m.client = None);
-            self.close();
-        }
-    }
-
     /// Closes the session. Says whether one was open.
     fn close(&mut self) -> bool {
         let was_open = self.session.send_replace(None).is_some();
@@ -386,85 +307,4 @@ impl Monitor {
             was_ready: false,
         });
     }
-
-    /// Reads zones, region and rights, when it is time.
-    async fn survey(&mut self) {
-        if self.surveyed.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period) {
-            return;
-        }
-        self.surveyed = Some(Instant::now());
-        let Some(client) = self.client.clone() else { return };
-        if let Some(rights) = rights::missing(&client, &self.clusters.enabled).await {
-            let lacks = rights::named(&rights);
-            // Each time, as the reader may not know of the last.
-            self.clusters.mailbox.send(Intake::Rights { cluster: self.name.clone(), lacks: Box::new(rights) });
-            if !lacks.is_empty() && lacks != self.lacks {
-                self.event(true, RIGHTS_MISSING, lacking(&lacks));
-            }
-            self.lacks = lacks;
-        }
-        let Some(read) = topology::read(&client).await else { return };
-        let (topology, unlabelled) = topology::kept(read, &self.status.zones, &self.status.region);
-        if unlabelled && !self.unlabelled {
-            let message = "no node has a region or zone label any more; what was known stays, and with it the DNS names".to_owned();
-            tracing::warn!(cluster = self.name, "{message}");
-            self.event(true, "TopologyLabelsLost", message);
-        }
-        self.unlabelled = unlabelled;
-        if (&self.status.zones, &self.status.region) == (&topology.zones, &topology.region) {
-            return;
-        }
-        self.status.zones.clone_from(&topology.zones);
-        self.status.region.clone_from(&topology.region);
-        self.written = None;
-        self.clusters.members.modify(&self.name, |m| {
-            m.zones = topology.zones;
-            m.region = topology.region;
-        });
-    }
-
-    /// Writes the status when it changed, and the time of the last probe once in a while.
-    async fn write_status(&mut self) {
-        let now = crate::time::seconds(jiff::Timestamp::now());
-        let finding = &self.verdict.finding;
-        let mut conditions = conditions(finding, &self.status.conditions, &now);
-        if let (Health::Ready, false) = (finding.health, self.lacks.is_empty()) {
-            conditions.push(ClusterCondition {
-                type_: "Authorized".into(),
-                status: "False".into(),
-                reason: RIGHTS_MISSING.into(),
-                message: lacking(&self.lacks),
-                last_probe_time: Some(now.clone()),
-                last_transition_time: Some(now),
-            });
-        }
-        let state = |c: &ClusterCondition| (c.type_.clone(), c.status.clone(), c.reason.clone());
-        let same = conditions.iter().map(state).eq(self.status.conditions.iter().map(state));
-        let fresh = self.written.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period);
-        if finding.health == Health::Unknown || (same && fresh) {
-            return;
-        }
-        let status = ClusterStatus { conditions, ..self.status.clone() };
-        let patch = json!({"status": {"conditions": status.conditions, "zones": status.zones, "region": status.region}});
-        let path = format!("/apis/federation/v1beta1/clusters/{}/status", self.name);
-        let call = Call { method: Method::PATCH, path: &path, content_type: MERGE, body: patch.to_string().into() };
-        match call.send(&self.clusters.federation, TIMEOUT).await {
-            Ok(reply) if reply.status.is_success() => {
-                self.status = status;
-                self.written = Some(Instant::now());
-            }
-            Ok(reply) => tracing::warn!(cluster = self.name, error = reply.message(), "the Cluster's status is refused"),
-            Err(error) => tracing::warn!(cluster = self.name, %error, "the Cluster's status cannot be written"),
-        }
-    }
-}
-
-/// Reason of the condition and the Event about rights.
-const RIGHTS_MISSING: &str = "RightsMissing";
-
-/// Rights that are missing, in a sentence of bounded length.
-fn lacking(rights: &[String]) -> String {
-    let more = rights.len().saturating_sub(8);
-    let (list, more) = (rights[..rights.len() - more].join(", "), if more > 0 { format!(" and {more} more") } else { String::new() });
-    format!("the federation's account may not {list}{more}; join the cluster again with kubefed join")
 }

@@ -64,7 +64,7 @@ fn clusters(federation: kube::Client, mailbox: Mailbox) -> Clusters {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
     let state = Arc::new(AtomicU8::new(0));
     let lists = state.clone();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use daemon::{
     backoff::Policy,
@@ -11,6 +11,8 @@ use daemon::{
 use dns_providers::{Provider, Zone};
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
+
+use tokio::time::Instant;
 
 use super::diff::Brake;
 use super::inbox::DnsHandle;
@@ -120,7 +122,7 @@ impl DnsController {
                         () = tokio::time::sleep(self.pace.gather) => {}
                     }
                 }
-                () = tokio::time::sleep_until(next.into()) => full = true,
+                () = tokio::time::sleep_until(next) => full = true,
             }
             let news = handle.take();
             let dirty = self.state.take(news);

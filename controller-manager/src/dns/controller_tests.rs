@@ -149,7 +149,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
     panic!("never came: {what}");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_service_is_published_follows_its_clusters_and_goes() {
     let f = start(Memory::default(), Pace { resync: Duration::from_secs(600), ..fast() });
     f.dns.publish(
@@ -176,14 +176,14 @@ async fn a_service_is_published_follows_its_clusters_and_goes() {
     assert_eq!(f.provider.applies.load(Ordering::SeqCst), 3, "one batch a change");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_provider_that_fails_is_tried_until_it_works() {
     let f = start(Memory { failing: AtomicUsize::new(5), ..Memory::default() }, fast());
     f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
     until("published", || f.provider.lines().len() == 3).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn promise_1_a_read_that_fails_or_comes_back_empty_empties_no_name() {
     let f = start(Memory::default(), fast());
     f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
@@ -199,7 +199,7 @@ async fn promise_1_a_read_that_fails_or_comes_back_empty_empties_no_name() {
     until("published again", || f.provider.lines().len() == 3).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_others_change_is_put_right_and_what_is_theirs_stays() {
     let memory = Memory::default();
     let foreign = RecordSet { name: name("www.example.com"), ttl: 5, data: Data::A(["203.0.113.1".parse().unwrap()].into()) };
@@ -215,7 +215,7 @@ async fn what_others_change_is_put_right_and_what_is_theirs_stays() {
     until("gone but for the foreign one", || f.provider.lines() == ["www.example.com. 5 A 203.0.113.1"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn leftovers_wait_for_a_complete_view_and_too_many_are_kept() {
     let memory = Memory::default();
     for i in 0..40 {
@@ -235,7 +235,7 @@ async fn leftovers_wait_for_a_complete_view_and_too_many_are_kept() {
     until("what was seen deleted goes, and then the rest is few", || f.provider.lines().len() == 2).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_service_that_is_merely_missing_keeps_its_names_until_it_is_seen_deleted() {
     let f = start(Memory::default(), fast());
     for service in ["missing", "other"] {
@@ -252,7 +252,7 @@ async fn a_service_that_is_merely_missing_keeps_its_names_until_it_is_seen_delet
     until("gone once seen deleted", || f.provider.lines().len() == 1).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn leftovers_go_with_consent_but_not_before_everything_is_known() {
     let memory = Memory::default();
     for i in 0..40 {
@@ -271,7 +271,7 @@ async fn leftovers_go_with_consent_but_not_before_everything_is_known() {
     until("leftovers gone", || f.provider.lines().len() == 1).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_cluster_that_moves_takes_its_old_names_along() {
     let f = start(Memory::default(), fast());
     let publish = |region: &str, zone: &str| {
@@ -290,7 +290,7 @@ async fn a_cluster_that_moves_takes_its_old_names_along() {
     assert_eq!(f.provider.lines().iter().filter(|l| l.contains("arnor")).count(), 40);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_bad_record_is_reported_once_and_stops_nobody() {
     let f = start(Memory::default(), fast());
     f.dns.identify(&key("bad"), "uid-of-bad");
@@ -303,7 +303,7 @@ async fn a_bad_record_is_reported_once_and_stops_nobody() {
     assert_eq!(notices, ["demo/bad uid-of-bad DNSRecordRejected", "demo/good InvalidDNSName"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn host_names_are_resolved_again_and_keep_their_last_answer() {
     let f = start(Memory::default(), fast());
     f.dns.publish(key("nginx"), vec![site("", "", "lb.example.net", Worth::Serving)]);
@@ -317,7 +317,7 @@ async fn host_names_are_resolved_again_and_keep_their_last_answer() {
     assert_eq!(f.provider.lines(), line("192.0.2.8"));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn after_a_restart_an_unresolved_host_name_does_not_empty_the_answer() {
     let memory = Memory::default();
     let there = RecordSet { name: name("nginx.demo.f.svc.example.com"), ttl: 180, data: Data::A(["192.0.2.7".parse().unwrap()].into()) };
@@ -331,7 +331,7 @@ async fn after_a_restart_an_unresolved_host_name_does_not_empty_the_answer() {
     assert_eq!(f.provider.lines(), ["nginx.demo.f.svc.example.com. 180 A 192.0.2.7"]);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_provider_hears_once_that_there_is_nothing() {
     let f = start(Memory::default(), fast());
     until("read", || f.provider.reads.load(Ordering::SeqCst) > 0).await;
@@ -370,7 +370,7 @@ async fn the_embedded_server_answers_within_a_second_of_the_news() {
     .with_options(options)
     .build()
     .unwrap();
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     dns.publish(
         key("nginx"),
         vec![site("gondor", "minas", "192.0.2.1", Worth::LastKnown), site("rohan", "edoras", "192.0.2.2", Worth::Serving)],

@@ -1,9 +1,11 @@
 //! What the DNS controller knows between two passes, indexed by Service so that a pass costs as much as changed.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dns_providers::{Change, DnsName, Held, RecordSet, Rejected};
+
+use tokio::time::Instant;
 
 use crate::services::aggregate::Site;
 

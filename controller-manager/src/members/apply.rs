@@ -6,7 +6,8 @@ use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{
-    lane::{Exchange, Outcome, failed, parsed},
+    exchange::{Exchange, failed, parsed},
+    job::{Known, Outcome},
     request::{APPLY, Call, Reply},
 };
 use crate::kinds::ObjectKey;
@@ -20,15 +21,6 @@ const LOOKS: usize = 4;
 const NOT_THERE: &str = "9223372036854775807";
 /// How often it is tried to take back what was merged into somebody's object.
 const TAKE_BACKS: usize = 3;
-
-/// What is known of the member's object before it is written.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Known {
-    /// uid of the object that was seen there with our label.
-    pub(crate) ours: Option<String>,
-    /// Nothing is believed to be there; otherwise it is looked at first.
-    pub(crate) absent: bool,
-}
 
 impl Exchange {
     /// Makes the object be as `body` says.

@@ -61,7 +61,7 @@ impl Member {
     }
 
     async fn apply_knowing(&self, known: Known) -> Outcome {
-        let mut exchange = Exchange { client: self.client.clone(), federation: "fellowship".into(), reports: Vec::new() };
+        let mut exchange = Exchange::new(self.client.clone(), "fellowship".into());
         let body = Bytes::from(copy().to_string());
         exchange.apply(&key(), &body, "u", known, false).await.unwrap_or_else(|outcome| outcome)
     }

@@ -1,7 +1,9 @@
 //! How many requests one member gets at a time: more while it answers as fast as it can, fewer when it
 //! slows down or says 429. Pure arithmetic; the lane asks and reports.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 const START: f64 = 16.0;
 const MOST: f64 = 256.0;

@@ -6,17 +6,23 @@ use std::{collections::BTreeMap, sync::Arc};
 use tokio::sync::{broadcast, watch};
 
 mod access;
-pub(crate) mod apply;
+mod apply;
 pub mod connect;
+mod delete;
 pub mod endpoints;
+mod exchange;
 mod foreign;
+pub(crate) mod job;
 pub use connect::{HostCredentials, MemberConnector};
 pub use endpoints::Endpoints;
 pub use services::Services;
 pub(crate) mod lane;
+mod let_go;
 pub(crate) mod limiter;
+mod look;
 pub(crate) mod request;
 pub mod services;
+mod survey;
 pub(crate) mod trouble;
 pub(crate) mod watches;
 

@@ -15,7 +15,7 @@ use kube::{
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::{Endpoints, Member, MemberChange, Members, Services, lane::Session};
+use super::{Endpoints, Member, MemberChange, Members, Services, job::Session};
 use crate::{
     follow::{Change, Head, Source},
     kinds::{KINDS, KindId, ObjectKey, path},

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     kinds::{KindId, ObjectKey, PerKind},
-    members::lane::{Job, Survey},
+    members::job::{Job, Survey},
 };
 
 /// A key that many tables share.

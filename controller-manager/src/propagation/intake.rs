@@ -11,7 +11,7 @@ use crate::{
     clusters::rights::Lacks,
     follow::{Head, Listing, Why},
     kinds::{KindId, ObjectKey},
-    members::lane::{Job, Outcome},
+    members::job::{Done, Job},
 };
 
 /// One thing that happened.
@@ -50,7 +50,7 @@ pub(crate) enum Intake {
     /// Something was seen in a member.
     Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
     /// A job was carried out.
-    Outcome { cluster: String, epoch: u64, key: Arc<ObjectKey>, uid: Arc<str>, digest: String, outcome: Outcome },
+    Done(Done),
     /// A write to a federated object was answered: the object as it is now, or nothing when it is gone; or why not.
     Written { key: Arc<ObjectKey>, uid: String, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError> },
 }

@@ -11,7 +11,10 @@ use super::{
     entry::{Key, backoff},
     reconcile::DELETION_RECHECK,
 };
-use crate::{kinds::NAMESPACE, members::lane::Outcome};
+use crate::{
+    kinds::NAMESPACE,
+    members::job::{Done, Outcome},
+};
 
 /// Longest wait before an object that is not ours is looked at again: its removal is seen by no watch of ours.
 const CONFLICT_RECHECK: Duration = Duration::from_secs(30);
@@ -24,7 +27,8 @@ struct Told {
 }
 
 impl Brain {
-    pub(super) fn take_outcome(&mut self, cluster: &str, epoch: u64, key: &Key, uid: &Arc<str>, digest: String, outcome: Outcome) {
+    pub(super) fn take_outcome(&mut self, Done { cluster, epoch, key, uid, digest, outcome }: Done) {
+        let (cluster, key, uid): (&str, &Key, &Arc<str>) = (&cluster, &key, &uid);
         let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
         match &outcome {
             Outcome::Applied { seen, .. } => side.learn(key.clone(), (**seen).clone()),

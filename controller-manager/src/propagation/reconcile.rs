@@ -21,10 +21,7 @@ use super::{
 use crate::{
     events::{About, Event, Events},
     kinds::{Family, NAMESPACE, ObjectKey},
-    members::{
-        apply::Known,
-        lane::{Job, Work},
-    },
+    members::job::{Job, Known, Work},
     placement::{Placement, stays},
 };
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     follow::{Listing, Why},
     kinds::{KindId, NAMESPACE, ObjectKey, PerKind, id},
-    members::lane::{Job, Outcome, Work},
+    members::job::{Done, Job, Outcome, Work},
 };
 
 const JOB: KindId = id("Job");
@@ -33,7 +33,7 @@ fn jobs(bench: &mut Bench) -> Vec<Job> {
 }
 
 fn answer(bench: &mut Bench, job: Job, outcome: Outcome) {
-    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
 }
 
 fn live<'a>(bench: &'a Bench, key: &ObjectKey) -> &'a Tracked {

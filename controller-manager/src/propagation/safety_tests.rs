@@ -21,7 +21,7 @@ use crate::{
     events::Events,
     follow::{Head, Listing, Why},
     kinds::{ObjectKey, PerKind, id},
-    members::lane::{Job, Outcome, Work},
+    members::job::{Done, Job, Outcome, Work},
 };
 
 pub(super) const MAP: usize = 1;
@@ -236,7 +236,7 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
     bench.change(ring(2, true, true, &BOTH[..1]));
     assert!(bench.deletes());
     let (key, uid) = (std::sync::Arc::new(key()), "u".into());
-    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key, uid, digest: String::new(), outcome: Outcome::Gone });
+    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key, uid, digest: String::new(), outcome: Outcome::Gone }));
     assert_eq!(bench.known(), (None, 0));
 }
 
@@ -295,7 +295,7 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     bench.list(None);
     let job = bench.jobs.try_recv().unwrap();
     let outcome = Outcome::Applied { seen: Box::new(Seen { applied: applied(&job.digest), ..seen() }), created: true };
-    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
 
     let session = |epoch| Intake::Session { cluster: "gondor".into(), epoch };
@@ -351,7 +351,7 @@ fn carry_out(bench: &mut Bench, version: u64) -> bool {
     let Ok(job) = bench.jobs.try_recv() else { return false };
     let seen = Seen { applied: applied(&job.digest), resource_version: version.to_string(), uid: format!("m{version}"), ..seen() };
     let outcome = Outcome::Applied { seen: Box::new(seen), created: true };
-    bench.tell(Intake::Outcome { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome });
+    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     true
 }
 

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     kinds::Family,
-    members::lane::{Job, Work},
+    members::job::{Job, Work},
     placement::Placement,
     planner::{ClusterState, Share, plan},
 };

@@ -103,9 +103,7 @@ impl Brain {
             }
             Intake::Rights { cluster, lacks } => self.take_rights(&cluster, &lacks),
             Intake::Observed { cluster, epoch, kind, observed } => self.take_observed(&cluster, epoch, kind, observed),
-            Intake::Outcome { cluster, epoch, key, uid, digest, outcome } => {
-                self.take_outcome(&cluster, epoch, &key, &uid, digest, outcome)
-            }
+            Intake::Done(done) => self.take_outcome(done),
             Intake::Written { key, uid, what, result } => self.take_written(&key, &uid, what, result),
         }
     }
