@@ -31,6 +31,8 @@ async fn follows(bed: &Bed, collection: &str, object: Value, field: &str, values
     for member in [&bed.gondor, &bed.rohan] {
         member.until_gone(&path).await;
     }
+    // Its name can be used again.
+    bed.federation.until_gone(&path).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
