@@ -4,12 +4,14 @@ mod cluster;
 mod field;
 mod label;
 mod parse;
+mod requirement;
 #[cfg(test)]
 mod tests;
 
 pub use self::cluster::cluster_selector;
 pub use self::field::{FieldRequirement, FieldSelector};
-pub use self::label::{LabelSelector, Operator, Requirement};
+pub use self::label::LabelSelector;
+pub use self::requirement::{Operator, Requirement};
 use crate::status::ApiError;
 
 /// A selector that cannot be understood; the text says what is wrong with it.

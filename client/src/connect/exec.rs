@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncReadExt as _;
 use tokio::process::Command;
 
-use super::transport;
+use super::identity::identity;
 use crate::Error;
 use crate::kubeconfig::{Cluster, Exec};
 
@@ -218,7 +218,7 @@ impl Call {
             (None, None) if token.is_none() => return Err(self.wrong("plugin didn't return a token or cert/key pair")),
             (None, None) => None,
             (Some(certificate), Some(key)) => {
-                let identity = transport::identity(certificate.as_bytes(), key.as_bytes());
+                let identity = identity(certificate.as_bytes(), key.as_bytes());
                 Some(Arc::new(identity.map_err(|e| self.wrong(format!("failed parsing client key/certificate: {e}")))?))
             }
             _ => return Err(self.wrong("plugin returned only certificate or key, not both")),

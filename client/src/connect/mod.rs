@@ -2,6 +2,7 @@
 
 mod auth;
 mod exec;
+mod identity;
 mod proxy;
 mod server;
 mod transport;

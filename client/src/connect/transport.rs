@@ -20,12 +20,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use kube::client::{Body, ConfigExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::client::ResolvesClientCert;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
 use super::auth::Authorizer;
+use super::identity::{identity, provider};
 use super::{Access, Login, Proxy};
 use crate::Error;
 
@@ -62,24 +63,6 @@ pub(super) async fn make(access: &Access) -> Result<Transport, Error> {
         http: ArcSwap::from_pointee(Http::builder(TokioExecutor::new()).build(connector.clone())),
         connector,
     })))
-}
-
-/// A certificate and its key, from PEM; what else is in the two is passed over.
-pub(super) fn identity(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
-    if chain.is_empty() {
-        return Err("failed to find any PEM data in certificate input".to_owned());
-    }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| format!("no key in PEM: {e}"))?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| e.to_string())
-}
-
-/// The process's crypto, or ours where none is installed yet.
-fn provider() -> Arc<rustls::crypto::CryptoProvider> {
-    rustls::crypto::CryptoProvider::get_default().cloned().unwrap_or_else(|| {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        Arc::new(rustls::crypto::aws_lc_rs::default_provider())
-    })
 }
 
 /// TLS by `kube`: it knows the system's roots, how to take any certificate, and how to read a file of roots again.

@@ -12,30 +12,17 @@ use tokio::{
     time::timeout,
 };
 
-use super::{
-    Source,
-    change::Head,
-    list::{MOST_BYTES, MOST_OBJECTS, MOST_PAGES},
-};
+use super::{change::Head, source::Source};
 use crate::members::request::{LARGEST, Reply, chain};
 
+/// Bounds of one list, far above any real one: pages, objects, and bytes of all answers.
+pub(super) const MOST_PAGES: usize = 20_000;
+pub(super) const MOST_OBJECTS: usize = 250_000;
+pub(super) const MOST_BYTES: u64 = 1 << 30;
 /// Longest wait for one page.
 const LIST_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pages that are read at a time, over all members: each may be large.
 static READING: Semaphore = Semaphore::const_new(16);
-
-/// Forms of an answer: of a list, and of a watch, whose events are single objects. A server that is asked for the
-/// wrong one of the two forms of metadata refuses.
-pub(super) struct Forms {
-    pub(super) list: &'static str,
-    pub(super) watch: &'static str,
-}
-
-pub(super) const WHOLE: Forms = Forms { list: "application/json", watch: "application/json" };
-pub(super) const METADATA: Forms = Forms {
-    list: "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json",
-    watch: "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1,application/json",
-};
 
 /// One answer of a list. As long as it is kept, it counts among those that are read.
 pub(super) struct Page {

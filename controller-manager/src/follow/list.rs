@@ -3,20 +3,14 @@
 use http::StatusCode;
 
 use super::{
-    Source,
-    answer::{Page, Problem, RawList, head, unreadable},
+    answer::{MOST_BYTES, MOST_OBJECTS, MOST_PAGES, Page, Problem, RawList, head, unreadable},
     change::{Head, Listing, Why},
+    source::{PAGE, Source},
 };
 use crate::members::request::query_value;
 
-/// Objects per page; halved as long as a page is too large or too slow.
-pub(super) const PAGE: usize = 500;
 /// How often a list may begin anew because its pages became too old on the way.
 const LIST_TRIES: usize = 3;
-/// Bounds of one list, far above any real one: pages, objects, and bytes of all answers.
-pub(super) const MOST_PAGES: usize = 20_000;
-pub(super) const MOST_OBJECTS: usize = 250_000;
-pub(super) const MOST_BYTES: u64 = 1 << 30;
 
 impl<K> Source<K> {
     /// Everything, if need be page by page.

@@ -8,105 +8,28 @@
 use std::time::Duration;
 
 use daemon::backoff::Policy;
-use serde::de::DeserializeOwned;
 use tokio::time::{Instant, sleep};
-
-use crate::members::request::query_value;
 
 mod answer;
 mod change;
 mod lines;
 mod list;
+mod source;
 #[cfg(test)]
 mod tests;
 mod watch;
 
-use answer::{Forms, METADATA, Problem, WHOLE};
+use answer::Problem;
 pub(crate) use change::{Change, Head, Listing, Why};
-use list::PAGE;
+pub(crate) use source::Source;
+use source::{LIVES, spread};
 use watch::End;
-
-/// A watch that lived for so long worked: nothing is wrong with the server when it ends.
-const LIVES: Duration = Duration::from_secs(5);
 
 /// Between tries of a collection that cannot be followed: it can be neither listed nor watched, its watches end at
 /// once, or each of them makes another list necessary.
 const RETRY: Policy = Policy::doubling(Duration::from_millis(500), Duration::from_secs(30));
 
-/// Makes what is to be known of an object out of its JSON.
-type Read<K> = Box<dyn Fn(&str) -> Result<K, serde_json::Error> + Send + Sync>;
-
-/// What to follow.
-pub(crate) struct Source<K> {
-    client: kube::Client,
-    path: String,
-    selector: String,
-    forms: Forms,
-    compare: Option<Duration>,
-    read: Read<K>,
-    /// The version up to which everything was told.
-    version: Option<u64>,
-    page: usize,
-    /// Why the next thing to do is a list, if it is.
-    list: Option<Why>,
-    /// When the next comparison is due.
-    due: Option<Instant>,
-    /// When the watch began.
-    opened: Option<Instant>,
-    /// It was told to be failing.
-    failing: bool,
-    /// The newest object that was told, and whether it is there: what a store that is another one does not have.
-    newest: Option<(Head, bool)>,
-    /// The last watch did not end in its time, so that the server may have been away.
-    broken: bool,
-}
-
-impl<K: DeserializeOwned + 'static> Source<K> {
-    /// The collection at `path`, narrowed by a label selector unless that is empty.
-    pub(crate) fn new(client: kube::Client, path: String, selector: &str) -> Self {
-        Self::reading(client, path, selector, |text| serde_json::from_str(text))
-    }
-}
-
 impl<K> Source<K> {
-    /// As [`Source::new`], with what is to be known of each object: no more than that is kept of a list.
-    pub(crate) fn reading(
-        client: kube::Client,
-        path: String,
-        selector: &str,
-        read: impl Fn(&str) -> Result<K, serde_json::Error> + Send + Sync + 'static,
-    ) -> Self {
-        let selector = if selector.is_empty() { String::new() } else { format!("&labelSelector={}", query_value(selector)) };
-        Self {
-            client,
-            path,
-            selector,
-            forms: WHOLE,
-            compare: None,
-            read: Box::new(read),
-            version: None,
-            page: PAGE,
-            list: Some(Why::First),
-            due: None,
-            opened: None,
-            failing: false,
-            newest: None,
-            broken: false,
-        }
-    }
-
-    /// Metadata alone is asked for.
-    pub(crate) fn metadata_only(mut self) -> Self {
-        self.forms = METADATA;
-        self
-    }
-
-    /// Lists again once in a while, spread over `period`, whatever the watch says.
-    pub(crate) fn compared_every(mut self, period: Duration) -> Self {
-        self.compare = Some(period);
-        self
-    }
-
     /// Tells all that happens, until it is dropped.
     pub(crate) async fn follow(mut self, mut tell: impl FnMut(Change<K>)) {
         // Tries in a row that led to nothing: what was known had to be listed again, or no watch lived.
@@ -192,9 +115,4 @@ impl<K> Source<K> {
         };
         self.watch(&version, tell).await
     }
-}
-
-/// Between half of a time and all of it, so that what begins together does not go on together.
-fn spread(time: Duration) -> Duration {
-    Policy { jitter: 0.5, ..Policy::steady(time) }.spread(0)
 }

@@ -351,5 +351,5 @@ async fn d20_a_list_without_end_is_an_error() {
     let (mut told, asked) = follow_server(Arc::new(move |_| (200, page.clone())));
     let Some(Change::Failing(why)) = told.recv().await else { panic!("no failure") };
     assert!(why.contains("pages"), "{why}");
-    assert_eq!(asked.lock().unwrap().len(), list::MOST_PAGES);
+    assert_eq!(asked.lock().unwrap().len(), answer::MOST_PAGES);
 }

@@ -7,11 +7,10 @@ use http_body_util::{BodyExt, Limited};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    LIVES, Source,
-    answer::{Headed, METADATA, Problem, RawEvent, head, unreadable, words},
+    answer::{Headed, Problem, RawEvent, head, unreadable, words},
     change::{Change, Why},
     lines::Lines,
-    spread,
+    source::{LIVES, METADATA, Source, spread},
 };
 
 /// Seconds after which a server is asked to end a watch, plus up to as many again.

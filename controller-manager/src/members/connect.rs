@@ -8,8 +8,9 @@ use federation_client::connect::Timeouts;
 use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 
+pub use super::access::ConnectError;
 use super::{
-    access::{Access, Data},
+    access::{ALLOWED, Access, Data},
     request::chain,
 };
 
@@ -27,121 +28,6 @@ pub struct Connection {
     /// Changes whenever the address or the credentials change.
     pub fingerprint: String,
 }
-
-/// Why there is no client for a member. Each says what is wrong, where, and what to do.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// The Cluster has no address.
-    #[error("spec.serverAddressByClientCIDRs has no address; name the URL of the member's API server there")]
-    NoAddress,
-    /// The Cluster's address is none.
-    #[error("spec.serverAddressByClientCIDRs: \"{address}\" {why}; it has to be a URL such as https://10.0.0.1:6443")]
-    BadAddress {
-        /// As it stands in the Cluster.
-        address: String,
-        /// What is wrong with it.
-        why: &'static str,
-    },
-    /// The member's server could not be told from an impostor, which would receive what the federation writes, Secrets too.
-    #[error(
-        "spec.secretRef is missing, so the member's server cannot be checked; name a secret, or allow it by annotation {}={ALLOWED}",
-        keys::INSECURE
-    )]
-    Insecure,
-    /// Credentials would leave in clear text.
-    #[error(
-        "credentials are not sent in clear text to {server}; give an https address, or allow it by annotation {}={ALLOWED}",
-        keys::INSECURE
-    )]
-    ClearText {
-        /// The Cluster's address.
-        server: String,
-    },
-    /// The credentials are for another server than the Cluster names.
-    #[error(
-        "secret {secret} is for {recorded} and not for {server}: its credentials are not sent there; join the cluster again with \
-         kubefed join --replace, or correct spec.serverAddressByClientCIDRs"
-    )]
-    AnotherServer {
-        /// Name of the secret.
-        secret: String,
-        /// The server the secret names.
-        recorded: String,
-        /// The Cluster's address.
-        server: String,
-    },
-    /// There is no host to read secrets from.
-    #[error("the host cluster is not known, so no secret can be read; give --host-kubeconfig")]
-    NoHost,
-    /// The secret is not there.
-    #[error("there is no secret {secret}; join the cluster again with kubefed join")]
-    NoSecret {
-        /// Namespace and name.
-        secret: String,
-    },
-    /// The secret cannot be read now.
-    #[error("secret {secret} cannot be read: {why}")]
-    Unreadable {
-        /// Namespace and name.
-        secret: String,
-        /// What the host answered.
-        why: String,
-    },
-    /// The secret does not hold credentials.
-    #[error("secret {secret}: {why}")]
-    BadSecret {
-        /// Namespace and name.
-        secret: String,
-        /// What is missing or wrong.
-        why: String,
-    },
-    /// The secret's kubeconfig would run a program or read a file of the controller manager's machine.
-    #[error(
-        "secret {secret}: its kubeconfig has {field}, which would run or read something on the controller manager's machine; only what is \
-         inline counts: token, client-certificate-data with client-key-data, certificate-authority-data"
-    )]
-    NotInline {
-        /// Namespace and name.
-        secret: String,
-        /// The entry and the field.
-        field: String,
-    },
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl ConnectError {
-    /// One word for conditions and Events.
-    pub fn reason(&self) -> &'static str {
-        match self {
-            Self::NoAddress | Self::BadAddress { .. } => "InvalidAddress",
-            Self::Insecure | Self::ClearText { .. } => "ServerNotVerified",
-            Self::AnotherServer { .. } => "CredentialsForAnotherServer",
-            Self::NotInline { .. } => "CredentialsRefused",
-            Self::NoSecret { .. } => "CredentialsNotFound",
-            Self::NoHost | Self::Unreadable { .. } => "CredentialsUnreadable",
-            Self::BadSecret { .. } => "CredentialsInvalid",
-            Self::Other(_) => "NoClient",
-        }
-    }
-
-    /// Whether a client made before may not be used any more either.
-    pub fn forbids(&self) -> bool {
-        matches!(
-            self,
-            Self::NoAddress
-                | Self::BadAddress { .. }
-                | Self::Insecure
-                | Self::ClearText { .. }
-                | Self::AnotherServer { .. }
-                | Self::NotInline { .. }
-        )
-    }
-}
-
-/// Value of the annotation that allows a member that is not checked.
-const ALLOWED: &str = "true";
 
 /// Whether the Cluster's annotations allow to talk to a member whose server is not checked.
 pub fn allows_insecure(annotations: &BTreeMap<String, String>) -> bool {

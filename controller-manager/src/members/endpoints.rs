@@ -10,7 +10,7 @@ use std::{
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use kube::ResourceExt;
 
-use super::watches::differing;
+use super::services::differing;
 use crate::follow::{Change, Head};
 
 /// Label on an endpoint slice: the Service it belongs to.

@@ -9,8 +9,10 @@ use std::{
 use k8s_openapi::api::core::v1::Service;
 use kube::ResourceExt;
 
-use super::watches::{Name, differing};
 use crate::follow::Change;
+
+/// Namespace and name of an object.
+pub(super) type Name = (String, String);
 
 /// What is known of Services, by namespace and name. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -60,4 +62,10 @@ impl Services {
 
 fn name(service: &Service) -> Name {
     (service.namespace().unwrap_or_default(), service.name_any())
+}
+
+/// Names under which two states hold something else.
+pub(super) fn differing<V: PartialEq>(before: &BTreeMap<Name, V>, now: &BTreeMap<Name, V>) -> BTreeSet<Name> {
+    let names = before.keys().chain(now.keys());
+    names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()
 }

@@ -1,11 +1,7 @@
 //! Watches on one member: one per federated kind, restricted to what carries our label, and one on the
 //! endpoint slices of our Services.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use k8s_openapi::api::{core::v1::Service, discovery::v1::EndpointSlice};
 use kube::{
@@ -28,9 +24,6 @@ use federation_api::keys;
 
 /// URL path of all endpoint slices.
 const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
-
-/// Namespace and name of an object.
-pub(super) type Name = (String, String);
 
 /// What the watches of one member share.
 #[derive(Clone)]
@@ -137,12 +130,6 @@ impl Watches {
             self.mailbox.send(Intake::Observed { cluster: self.cluster.clone(), epoch, kind, observed });
         }
     }
-}
-
-/// Names under which two states hold something else.
-pub(super) fn differing<V: PartialEq>(before: &BTreeMap<Name, V>, now: &BTreeMap<Name, V>) -> BTreeSet<Name> {
-    let names = before.keys().chain(now.keys());
-    names.filter(|name| before.get(*name) != now.get(*name)).cloned().collect()
 }
 
 fn key(kind: KindId, metadata: &ObjectMeta) -> ObjectKey {

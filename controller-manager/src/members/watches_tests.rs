@@ -1,5 +1,8 @@
 //! What the readers of a member's stores are told, and what they find in them. The member is a function.
 
+use std::collections::BTreeMap;
+
+use super::super::services::{Name, differing};
 use std::sync::{
     Mutex,
     atomic::{AtomicUsize, Ordering},

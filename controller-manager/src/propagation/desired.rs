@@ -1,11 +1,11 @@
 //! What should be in a member: a pure function of the federated object and its share.
 
+use bytes::Bytes;
 use federation_api::keys;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use super::entry::Body;
 use crate::kinds::{Family, Kind, NAMESPACE, ObjectKey};
 
 #[cfg(test)]
@@ -151,6 +151,13 @@ fn drop_nulls(value: &mut Value) {
         Value::Array(items) => items.iter_mut().for_each(drop_nulls),
         _ => {}
     }
+}
+
+/// What is sent to members.
+#[derive(Clone)]
+pub(crate) struct Body {
+    pub(crate) digest: String,
+    pub(crate) bytes: Bytes,
 }
 
 /// What is sent to a member: the object, and on it the digest of all the rest, so that the copy itself says what was

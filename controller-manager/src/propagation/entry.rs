@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
 use federation_api::{
     keys,
     record::{ClusterRecord, PropagationRecordSpec, State},
@@ -18,7 +17,7 @@ use super::{
     brake::BrakeState,
     damper::Damper,
     decide::{Action, Want, decide},
-    desired::Split,
+    desired::{Body, Split},
     observed::Seen,
 };
 use crate::{
@@ -69,13 +68,6 @@ pub(crate) struct Tracked {
     pub(crate) divided: BTreeMap<String, Split>,
     /// The last complaint about its annotations, so that each is told once.
     pub(crate) complaint: String,
-}
-
-/// What is sent to members.
-#[derive(Clone)]
-pub(crate) struct Body {
-    pub(crate) digest: String,
-    pub(crate) bytes: Bytes,
 }
 
 /// One object in one cluster.

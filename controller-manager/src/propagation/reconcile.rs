@@ -14,8 +14,8 @@ use super::{
     brain::{Brain, Timer},
     damper::{TOLD, Undone},
     decide::{Action, Want, decide},
-    desired::{Split, body, member_object},
-    entry::{Body, Copy, Entry, Key, Tracked},
+    desired::{Body, Split, body, member_object},
+    entry::{Copy, Entry, Key, Tracked},
     intake::Write,
 };
 use crate::{

@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use super::event::Change;
 use super::object::Object;
+use super::shared::Tuning;
 use super::sorted::Sorted;
-use super::store::Tuning;
 use super::{Event, StorageError, Versioned};
 use crate::metrics;
 

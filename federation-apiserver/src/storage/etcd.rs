@@ -1,5 +1,6 @@
 //! The etcd v3 backend, for production and high availability.
 
+mod client;
 mod leases;
 mod once;
 mod revision;
@@ -7,38 +8,29 @@ mod watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use daemon::supervise::Supervisor;
-use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, KeyValue, KvClient, ResponseHeader, TlsOptions};
-use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
+use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, TlsOptions};
+use etcd_endpoints::{Endpoint, Endpoints, Failure};
 use futures::stream::BoxStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error as ThisError;
 
-use self::leases::Leases;
+use self::client::{CALL, ClusterId, MESSAGE, Names, REPEATABLE, end_of, explain, is_large, kv, signed};
 use self::once::{Once, Op};
 use self::revision::Revisions;
 use super::{Backend, Event, Expect, Page, ROOT, StorageError, Versioned};
 use crate::metrics;
 
-/// Longest wait for one call; an unreachable etcd is reported within it.
-const CALL: Duration = Duration::from_secs(4);
-/// Longest wait for a write at one endpoint where there are others: what a member passed on to a leader that died is
-/// lost, and the member does not notice.
-const WRITE: Duration = Duration::from_secs(1);
-/// What may be asked anywhere, twice if need be.
-const REPEATABLE: Effort = Effort { limit: CALL, each: CALL, repeat: Repeat::Freely };
 /// Longest wait for a connection.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How often a connection is probed; etcd refuses probes more often than every 5 s.
 const PROBE: Duration = Duration::from_secs(10);
-/// Largest answer taken; busy watches exceed gRPC's 4 MB.
-const MESSAGE: usize = 256 << 20;
 /// Bytes a part of a list is to have.
 const PART: usize = 8 << 20;
 /// Values in the first part of the first list, while it is not known how large they are.
@@ -100,7 +92,6 @@ pub struct Etcd {
     names: Names,
     cluster: Arc<ClusterId>,
     revisions: Revisions,
-    leases: Leases,
     once: Once,
     largest_answer: usize,
     /// How many values the next part of a list ought to have, from the size of those before.
@@ -130,18 +121,9 @@ impl Etcd {
         let endpoints = endpoints.map_err(|e| EtcdConfigError::Servers(e.into()))?;
         let (endpoints, names, cluster) = (Arc::new(endpoints), Names::new(&config.prefix), Arc::new(ClusterId::default()));
         let revisions = Revisions::start(endpoints.clone(), names.to_etcd(ROOT), cluster.clone(), tasks);
-        let once = Once::new(&names, servers.len() > 1);
+        let once = Once::new(endpoints.clone(), names.clone(), cluster.clone(), servers.len() > 1);
         let largest_answer = config.largest_answer.unwrap_or(MESSAGE);
-        Ok(Self {
-            leases: Leases::new(endpoints.clone()),
-            endpoints,
-            names,
-            cluster,
-            revisions,
-            once,
-            largest_answer,
-            part: AtomicUsize::new(PART_FIRST),
-        })
+        Ok(Self { endpoints, names, cluster, revisions, once, largest_answer, part: AtomicUsize::new(PART_FIRST) })
     }
 
     async fn range(&self, key: Vec<u8>, options: GetOptions) -> Result<GetResponse, Failure> {
@@ -151,10 +133,6 @@ impl Etcd {
         };
         self.endpoints.call(REPEATABLE, read).await
     }
-}
-
-fn kv(endpoint: &Endpoint) -> KvClient {
-    endpoint.client().kv_client().max_decoding_message_size(MESSAGE)
 }
 
 #[async_trait]
@@ -207,11 +185,11 @@ impl Backend for Etcd {
             Expect::Absent => 0,
             Expect::Revision(revision) => revision,
         };
-        self.once.write(self, key, expected, Op::Put { value, ttl }).await
+        self.once.write(key, expected, Op::Put { value, ttl }).await
     }
 
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {
-        self.once.write(self, key, revision, Op::Delete).await
+        self.once.write(key, revision, Op::Delete).await
     }
 
     async fn watch(&self, prefix: &str, revision: u64) -> Result<BoxStream<'static, Result<Event, StorageError>>, StorageError> {
@@ -232,85 +210,12 @@ impl Backend for Etcd {
     }
 }
 
-/// Our keys and etcd's: the prefix of the flags stands for `/registry`.
-#[derive(Clone, Debug)]
-struct Names {
-    prefix: String,
-}
-
-impl Names {
-    fn new(prefix: &str) -> Self {
-        let prefix = if prefix.is_empty() { ROOT } else { prefix };
-        Self { prefix: format!("/{}/", prefix.trim_matches('/')) }
-    }
-
-    fn to_etcd(&self, key: &str) -> Vec<u8> {
-        format!("{}{}", self.prefix, key.strip_prefix(ROOT).unwrap_or(key)).into_bytes()
-    }
-
-    fn key(&self, name: &[u8]) -> Result<String, StorageError> {
-        let name = std::str::from_utf8(name).ok().and_then(|n| n.strip_prefix(&self.prefix));
-        let name = name.ok_or_else(|| StorageError::Corrupt(format!("etcd has a key under {} that is not text", self.prefix)))?;
-        Ok(format!("{ROOT}{name}"))
-    }
-
-    fn versioned(&self, kv: KeyValue) -> Result<Versioned, StorageError> {
-        let revision = unsigned(kv.mod_revision());
-        let (name, value) = kv.into_key_value();
-        Ok(Versioned { key: self.key(&name)?, value: value.into(), revision, damaged: false })
-    }
-}
-
-/// Remembers which etcd cluster it was, so that another one is never taken for it.
-#[derive(Debug, Default)]
-struct ClusterId(AtomicU64);
-
-impl ClusterId {
-    /// Checks who answered; answers the revision.
-    fn check(&self, header: Option<&ResponseHeader>) -> Result<u64, StorageError> {
-        let header = header.ok_or_else(|| StorageError::Corrupt("etcd answered without a header".into()))?;
-        let id = header.cluster_id();
-        match self.0.compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed) {
-            Err(known) if known != id => Err(StorageError::Corrupt(format!(
-                "--etcd-servers now leads to another etcd cluster ({id:x} instead of {known:x}); restart this server to accept it"
-            ))),
-            _ => Ok(unsigned(header.revision())),
-        }
-    }
-}
-
-/// What a failed read or a repeatable write is told as. `revision` is the one asked for, to tell which was too old or
-/// too new.
-fn explain(failure: Failure, revision: u64) -> StorageError {
-    match failure {
-        Failure::Refused(error) => refused(&error, revision),
-        Failure::Away(why) | Failure::Unanswered(why) => StorageError::Unavailable(format!("etcd: {why}")),
-        other => StorageError::Unavailable(format!("etcd: {other:?}")),
-    }
-}
-
 /// Whether a smaller part of a list may be had where this one was not: it was larger than is taken, or took too long.
 fn is_too_much(failure: &Failure) -> bool {
     match failure {
         Failure::Unanswered(_) => true,
         Failure::Refused(Error::GRpcStatus(status)) => is_large(status.message()),
         _ => false,
-    }
-}
-
-/// gRPC's words for a message beyond the limit of who gets it, ours or etcd's.
-fn is_large(message: &str) -> bool {
-    message.contains("message length too large") || message.contains("message larger than max")
-}
-
-/// What etcd's own answer is told as.
-fn refused(error: &Error, revision: u64) -> StorageError {
-    let Error::GRpcStatus(status) = error else { return StorageError::Unavailable(format!("etcd: {error}")) };
-    match status.message() {
-        m if m.contains("has been compacted") => StorageError::Compacted { requested: revision, oldest: revision + 1 },
-        m if m.contains("future revision") => StorageError::Future { requested: revision, current: 0 },
-        m if m.contains("request is too large") || is_large(m) => StorageError::TooLarge(format!("etcd: {m}")),
-        m => StorageError::Unavailable(format!("etcd: {m}")),
     }
 }
 
@@ -341,21 +246,4 @@ fn read<T: PemObject>(path: &Path, what: &'static str) -> Result<Vec<u8>, EtcdCo
     let text = std::fs::read(path).map_err(|source| EtcdConfigError::File { path: path.to_owned(), source })?;
     T::from_pem_slice(&text).map_err(|_| EtcdConfigError::Pem { path: path.to_owned(), what })?;
     Ok(text)
-}
-
-/// The first key behind all that begin with `prefix`, which ends in a slash.
-fn end_of(mut prefix: Vec<u8>) -> Vec<u8> {
-    if let Some(last) = prefix.last_mut() {
-        *last = last.saturating_add(1);
-    }
-    prefix
-}
-
-// etcd counts in signed numbers, from 1 upwards.
-fn signed(revision: u64) -> i64 {
-    i64::try_from(revision).unwrap_or(i64::MAX)
-}
-
-fn unsigned(revision: i64) -> u64 {
-    u64::try_from(revision).unwrap_or(0)
 }

@@ -1,6 +1,6 @@
 //! Keeps the caches of all resources up to the backend: one list each, then one watch for all.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use daemon::backoff::{Backoff, Policy};
@@ -10,16 +10,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::cache::Cache;
 use super::object::Object;
+use super::shared::{Horizon, Known, Progress};
 use super::{Backend, Event, ROOT, StorageError};
-
-/// How far the caches are.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    /// Every change up to here is in the caches.
-    pub(super) applied: u64,
-    /// Why they do not follow the backend at the moment.
-    pub(super) trouble: Option<Arc<str>>,
-}
 
 /// Objects read at once while loading.
 const PAGE: usize = 500;
@@ -64,38 +56,6 @@ struct Feed {
     /// and nobody must see a part of it, for who goes on behind that revision would miss the rest.
     pending: Vec<Event>,
     horizon: Arc<Horizon>,
-}
-
-/// The newest that anybody here knows of the backend: one that does not know it is not the one it was.
-#[derive(Debug, Default)]
-pub(super) struct Horizon(Mutex<Known>);
-
-#[derive(Clone, Debug, Default)]
-struct Known {
-    revision: u64,
-    /// The newest write: its key and revision.
-    write: Option<(String, u64)>,
-}
-
-impl Horizon {
-    fn known(&self) -> MutexGuard<'_, Known> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The backend told its revision.
-    pub(super) fn reached(&self, revision: u64) {
-        let mut known = self.known();
-        known.revision = known.revision.max(revision);
-    }
-
-    /// Something was written.
-    pub(super) fn wrote(&self, key: &str, revision: u64) {
-        let mut known = self.known();
-        known.revision = known.revision.max(revision);
-        if known.write.as_ref().is_none_or(|(_, newest)| *newest < revision) {
-            known.write = Some((key.to_owned(), revision));
-        }
-    }
 }
 
 impl Feed {
@@ -248,7 +208,7 @@ pub(super) async fn compact_regularly(backend: Arc<dyn Backend>, every: Duration
 #[cfg(test)]
 mod tests {
     use super::super::embedded::Embedded;
-    use super::super::store::Tuning;
+    use super::super::shared::Tuning;
     use super::super::{Expect, Versioned};
     use super::*;
 

@@ -5,7 +5,7 @@ use std::fmt;
 
 use serde_json::value::RawValue;
 
-use super::object::{Members, find, members};
+use super::members::{Members, find, members};
 
 /// Name, namespace, uid, labels, deletion flag and the selectable fields of an object.
 #[derive(Clone)]

@@ -8,8 +8,8 @@ use super::cache::Snapshot;
 use super::head::Head;
 use super::object::Object;
 use super::resource::{ResourceStore, prefix};
+use super::shared::ReadAt;
 use super::sorted::Sorted;
-use super::store::ReadAt;
 use super::token::Token;
 
 /// Objects a filtered list of the past reads at least at once, for few may match.

@@ -1,6 +1,5 @@
 //! One stored object: its bytes as clients see them and a small parsed head.
 
-use std::borrow::Cow;
 use std::fmt;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,13 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use machinery::depth;
 use machinery::table::{Cells, Columns, Shown};
-use serde::de::{Deserializer as _, MapAccess, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::StorageError;
 use super::head::Head;
+use super::members::{find, members};
 
 /// An object as readers share it.
 #[derive(Clone, Debug)]
@@ -159,42 +157,6 @@ fn splice(stored: &[u8], at: usize, empty: bool, revision: u64) -> Box<[u8]> {
 /// Where `part`, a slice borrowed from `whole`, begins in it.
 fn offset(whole: &str, part: &str) -> usize {
     part.as_ptr() as usize - whole.as_ptr() as usize
-}
-
-/// The members of a JSON object, values not looked into.
-pub(super) type Members<'a> = Vec<(Cow<'a, str>, &'a RawValue)>;
-
-/// Splits a JSON object into its members.
-pub(super) fn members(text: &str) -> Result<Members<'_>, serde_json::Error> {
-    struct Split;
-    impl<'de> Visitor<'de> for Split {
-        type Value = Members<'de>;
-
-        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-            f.write_str("an object")
-        }
-
-        fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-            let mut out = Vec::with_capacity(8);
-            while let Some(MaybeBorrowed(key)) = map.next_key()? {
-                out.push((key, map.next_value()?));
-            }
-            Ok(out)
-        }
-    }
-    let mut de = serde_json::Deserializer::from_str(text);
-    let out = de.deserialize_map(Split)?;
-    de.end()?;
-    Ok(out)
-}
-
-/// A string borrowed from the input unless it holds escapes.
-#[derive(serde::Deserialize)]
-struct MaybeBorrowed<'a>(#[serde(borrow)] Cow<'a, str>);
-
-/// The member called `name`.
-pub(super) fn find<'a>(members: &Members<'a>, name: &str) -> Option<&'a RawValue> {
-    members.iter().find(|(k, _)| k == name).map(|(_, v)| *v)
 }
 
 /// Canonical JSON for storage: without `metadata.resourceVersion`, which is the revision of the write.

@@ -9,7 +9,7 @@ use futures::stream::{self, BoxStream};
 use super::cache::Cache;
 use super::event::Change;
 use super::object::Object;
-use super::resource::ResourceStore;
+use super::shared::Shared;
 use super::{Event, StorageError, Versioned};
 
 /// A part of the past.
@@ -35,11 +35,11 @@ impl Step {
 
 impl Replay {
     /// Changes of keys with `prefix` after a revision; [`StorageError::Compacted`] when the backend has forgotten them too.
-    pub(super) async fn open(resource: &ResourceStore, prefix: &str, after: u64) -> Result<Self, StorageError> {
-        let (backend, wait) = (&resource.shared.backend, resource.shared.tuning.wait);
+    pub(super) async fn open(shared: &Shared, prefix: &str, after: u64) -> Result<Self, StorageError> {
+        let (backend, wait) = (&shared.backend, shared.tuning.wait);
         // Whoever asks for the revision makes quiet watches tell how far they are.
         backend.revision().await?;
-        let mut events = backend.watch(&resource.full(prefix), after).await?;
+        let mut events = backend.watch(prefix, after).await?;
         // etcd tells what it has compacted in place of the first event.
         let first = tokio::time::timeout(wait, events.next()).await;
         match first.ok().flatten() {

@@ -1,18 +1,15 @@
-//! One resource as request handlers use it: get, watch, create, update, delete; lists are in `listing`.
+//! One resource as request handlers use it: get, create, update, delete; lists are in `listing`, watches in `watching`.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::stream::BoxStream;
 use machinery::depth;
 use serde_json::Value;
 
 use super::cache::{Cache, read};
-use super::event::WatchEvent;
 use super::head::Head;
 use super::object::{Object, encode};
-use super::store::{ReadAt, Shared};
-use super::watching::{self, WatchOptions};
+use super::shared::{ReadAt, Shared};
 use super::{Expect, StorageError};
 
 /// What a list or watch selects; called on heads only.
@@ -40,17 +37,6 @@ impl ResourceStore {
             ReadAt::Exact(revision) => return self.get_at(&key, revision).await,
         };
         self.cache.get(&key)
-    }
-
-    /// Follows changes. The stream ends when its reader is too slow; the client then watches again.
-    /// Dropping it ends it.
-    pub async fn watch(
-        &self,
-        ns: Option<&str>,
-        options: WatchOptions,
-        filter: Option<Filter>,
-    ) -> Result<BoxStream<'static, WatchEvent>, StorageError> {
-        watching::watch(self, prefix(ns)?, options, filter).await
     }
 
     /// Stores a new object; [`StorageError::Conflict`] when there is one of its name.

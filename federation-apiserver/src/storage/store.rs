@@ -12,68 +12,13 @@ use tokio::sync::{mpsc, watch};
 
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
-use super::feed::{self, Horizon, Progress};
+use super::feed;
 pub use super::listing::{ListOptions, Listing};
 pub use super::resource::{Filter, ResourceStore};
+use super::shared::{Horizon, Progress, Shared};
+pub use super::shared::{ReadAt, Tuning};
 pub use super::watching::{WatchFrom, WatchOptions};
 use super::{Backend, StorageError};
-
-/// How old an answer may be: Kubernetes' resourceVersion semantics.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum ReadAt {
-    /// resourceVersion unset: as new as the backend itself.
-    Latest,
-    /// resourceVersion `0`: whatever the cache holds.
-    Any,
-    /// Not older than this revision. Waits for it, 3 s at most.
-    NotOlderThan(u64),
-    /// Exactly this revision (`resourceVersionMatch: Exact`, and pages after the first).
-    Exact(u64),
-}
-
-/// Times and sizes of a store; the defaults are right outside tests.
-#[derive(Clone, Copy, Debug)]
-pub struct Tuning {
-    /// How long history is kept for watches and exact lists; it is compacted away as often.
-    pub history: Duration,
-    /// How often a quiet watch that asked for bookmarks gets one.
-    pub bookmark: Duration,
-    /// How long a read waits for the cache to reach its revision.
-    pub wait: Duration,
-    /// Changes of a resource that are remembered for watches, at most.
-    pub ring: usize,
-    /// Bytes of superseded objects that are remembered for watches of one resource, at most.
-    pub ring_bytes: usize,
-}
-
-impl Default for Tuning {
-    fn default() -> Self {
-        Self {
-            history: Duration::from_secs(5 * 60),
-            bookmark: Duration::from_secs(60),
-            wait: Duration::from_secs(3),
-            ring: 16_384,
-            ring_bytes: 8 << 20,
-        }
-    }
-}
-
-/// What all resources use.
-pub(super) struct Shared {
-    pub(super) backend: Arc<dyn Backend>,
-    pub(super) tuning: Tuning,
-    pub(super) progress: watch::Receiver<Progress>,
-    pub(super) horizon: Arc<Horizon>,
-}
-
-impl Shared {
-    /// The backend's newest revision, linearizable.
-    pub(super) async fn latest(&self) -> Result<u64, StorageError> {
-        let revision = self.backend.revision().await?;
-        self.horizon.reached(revision);
-        Ok(revision)
-    }
-}
 
 /// The feed shows that it lives every second; when it did not for so long, it hangs.
 const HANGS: Duration = Duration::from_secs(60);

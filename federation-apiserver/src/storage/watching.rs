@@ -11,11 +11,10 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use super::StorageError;
 use super::cache::Cache;
 use super::event::{Change, WatchEvent};
-use super::feed::Progress;
 use super::object::Object;
 use super::replay::Replay;
-use super::resource::{Filter, ResourceStore};
-use super::store::ReadAt;
+use super::resource::{Filter, ResourceStore, prefix};
+use super::shared::{Progress, ReadAt};
 
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -68,7 +67,20 @@ struct Watcher {
     bookmark_due: bool,
 }
 
-pub(super) async fn watch(
+impl ResourceStore {
+    /// Follows changes. The stream ends when its reader is too slow; the client then watches again.
+    /// Dropping it ends it.
+    pub async fn watch(
+        &self,
+        ns: Option<&str>,
+        options: WatchOptions,
+        filter: Option<Filter>,
+    ) -> Result<BoxStream<'static, WatchEvent>, StorageError> {
+        watch(self, prefix(ns)?, options, filter).await
+    }
+}
+
+async fn watch(
     resource: &ResourceStore,
     prefix: String,
     options: WatchOptions,
@@ -96,7 +108,7 @@ pub(super) async fn watch(
             let position = match cache.position_after(revision) {
                 Err(StorageError::Compacted { .. }) => {
                     cache.check_origin(revision)?;
-                    replay = Some(Replay::open(resource, &prefix, revision).await?);
+                    replay = Some(Replay::open(&resource.shared, &resource.full(&prefix), revision).await?);
                     0
                 }
                 position => position?,

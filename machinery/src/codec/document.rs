@@ -5,8 +5,10 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Number, Value};
 
-use super::MAX_FINDINGS;
 use crate::{clip, depth};
+
+/// Most findings one answer lists.
+pub(super) const MAX_FINDINGS: usize = 100;
 
 /// Most bytes of a path that is told.
 const MAX_PATH: usize = 1024;

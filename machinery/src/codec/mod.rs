@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::schema::{self, Gvk, Types};
 use crate::status::ApiError;
-use document::Document;
+use document::{Document, MAX_FINDINGS};
 
 /// Form of a request body.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -77,9 +77,6 @@ pub struct Decoded {
     /// For `Warning` headers.
     pub warnings: Vec<String>,
 }
-
-/// Most findings one answer lists.
-const MAX_FINDINGS: usize = 100;
 
 /// Decodes a body that should hold an object of kind `expected`.
 ///

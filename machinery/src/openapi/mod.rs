@@ -12,7 +12,7 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use crate::schema::{Gvk, Types};
-use schemas::Schemas;
+use schemas::{Dialect, Schemas};
 
 /// A resource to describe.
 #[derive(Clone, Debug)]
@@ -42,13 +42,6 @@ pub struct ServedSubresource<'a> {
     pub kind: Gvk,
     /// Verbs, as in discovery.
     pub verbs: Vec<&'a str>,
-}
-
-/// The two forms of a document.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Dialect {
-    V2,
-    V3,
 }
 
 /// Shared types every document describes.

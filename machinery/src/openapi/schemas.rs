@@ -4,8 +4,14 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde_json::{Map, Value, json};
 
-use super::Dialect;
 use crate::schema::{Field, Gvk, ListMerge, Shape, Text, TypeId, Types};
+
+/// The two forms of a document.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Dialect {
+    V2,
+    V3,
+}
 
 /// Schemas collected so far, with everything they refer to.
 pub(super) struct Schemas<'a> {

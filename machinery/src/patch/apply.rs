@@ -14,6 +14,8 @@ use std::sync::LazyLock;
 
 use serde_json::{Value, json};
 
+pub use self::managers::Writer;
+
 use self::conflict::{Conflict, conflicts_with};
 use self::managers::{Entry, Identity, Operation};
 use self::typed::Place;
@@ -21,22 +23,6 @@ use self::walk::Comparison;
 use super::fields::FieldSet;
 use crate::schema::{TypeId, Types};
 use crate::status::ApiError;
-
-/// Who writes, through what, and when.
-#[derive(Clone, Copy, Debug)]
-pub struct Writer<'a> {
-    /// Field manager; `unknown` when empty.
-    pub manager: &'a str,
-    /// Subresource written through; empty for the main resource.
-    pub subresource: &'a str,
-    /// API version of the request, `apps/v1`.
-    pub api_version: &'a str,
-    /// Current time, RFC 3339 with seconds.
-    pub now: &'a str,
-    /// Top-level fields this way of writing cannot change, so it never owns them: `status` for the
-    /// main resource of kinds with a status, `spec` for the status subresource.
-    pub ignored: &'a [&'a str],
-}
 
 /// Owner of what was there before the first apply, on objects whose fields nobody owned.
 const BEFORE_FIRST_APPLY: &str = "before-first-apply";

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde_json::Value;
 
+use super::requirement::{Operator, Requirement};
 use super::{SelectorError, parse};
 
 /// A conjunction of requirements on labels.
@@ -13,94 +14,6 @@ pub struct LabelSelector {
     /// Sorted by key.
     requirements: Vec<Requirement>,
     nothing: bool,
-}
-
-/// One requirement on one label.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Requirement {
-    key: String,
-    operator: Operator,
-    /// Sorted, without duplicates.
-    values: Vec<String>,
-}
-
-/// How a requirement compares.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Operator {
-    /// `key=value`; the label is there and has this value.
-    Equals,
-    /// `key!=value`; the label is missing or has another value.
-    NotEquals,
-    /// `key in (a,b)`; the label is there and has one of the values.
-    In,
-    /// `key notin (a,b)`; the label is missing or has none of the values.
-    NotIn,
-    /// `key`; the label is there.
-    Exists,
-    /// `!key`; the label is missing.
-    DoesNotExist,
-    /// `key>1`; the label is an integer above the value.
-    GreaterThan,
-    /// `key<1`; the label is an integer below the value.
-    LessThan,
-}
-
-impl Requirement {
-    /// A requirement, if key, values and the number of values fit the operator.
-    ///
-    /// # Errors
-    /// Says which rule is broken.
-    pub fn new(key: impl Into<String>, operator: Operator, values: Vec<String>) -> Result<Self, SelectorError> {
-        let key = key.into();
-        parse::check_key(&key)?;
-        let wrong = |rule: &str| Err(SelectorError(format!("label selector on \"{key}\": {rule}, found {}", values.len())));
-        match operator {
-            Operator::In | Operator::NotIn if values.is_empty() => return wrong("\"in\" and \"notin\" need at least one value"),
-            Operator::Equals | Operator::NotEquals if values.len() != 1 => return wrong("\"=\" and \"!=\" need exactly one value"),
-            Operator::Exists | Operator::DoesNotExist if !values.is_empty() => return wrong("\"exists\" and \"!\" take no values"),
-            Operator::GreaterThan | Operator::LessThan if values.len() != 1 => return wrong("\">\" and \"<\" need exactly one value"),
-            _ => {}
-        }
-        for value in &values {
-            parse::check_value(&key, value)?;
-            if matches!(operator, Operator::GreaterThan | Operator::LessThan) && value.parse::<i64>().is_err() {
-                return Err(SelectorError(format!("label selector on \"{key}\": \">\" and \"<\" need an integer, found \"{value}\"")));
-            }
-        }
-        let mut values = values;
-        values.sort_unstable();
-        values.dedup();
-        Ok(Self { key, operator, values })
-    }
-
-    /// The label's key.
-    pub fn key(&self) -> &str {
-        &self.key
-    }
-
-    /// How it compares.
-    pub fn operator(&self) -> Operator {
-        self.operator
-    }
-
-    /// What it compares with, sorted.
-    pub fn values(&self) -> &[String] {
-        &self.values
-    }
-
-    /// Whether a label of this value (`None`: no such label) satisfies the requirement.
-    pub fn matches(&self, value: Option<&str>) -> bool {
-        let listed = |v: &str| self.values.binary_search_by(|x| x.as_str().cmp(v)).is_ok();
-        let number = |v: &str| v.parse::<i64>().ok().zip(self.values.first().and_then(|x| x.parse::<i64>().ok()));
-        match self.operator {
-            Operator::Equals | Operator::In => value.is_some_and(listed),
-            Operator::NotEquals | Operator::NotIn => !value.is_some_and(listed),
-            Operator::Exists => value.is_some(),
-            Operator::DoesNotExist => value.is_none(),
-            Operator::GreaterThan => value.and_then(number).is_some_and(|(have, than)| have > than),
-            Operator::LessThan => value.and_then(number).is_some_and(|(have, than)| have < than),
-        }
-    }
 }
 
 impl LabelSelector {
@@ -116,7 +29,7 @@ impl LabelSelector {
 
     /// Matches what satisfies all requirements.
     pub fn new(mut requirements: Vec<Requirement>) -> Self {
-        requirements.sort_by(|a, b| (&a.key, a.operator, &a.values).cmp(&(&b.key, b.operator, &b.values)));
+        requirements.sort_by(|a, b| (a.key(), a.operator(), a.values()).cmp(&(b.key(), b.operator(), b.values())));
         Self { requirements, nothing: false }
     }
 
@@ -182,7 +95,7 @@ impl LabelSelector {
 
     /// Whether an object whose labels are looked up by `get` matches.
     pub fn matches<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
-        !self.nothing && self.requirements.iter().all(|r| r.matches(get(&r.key)))
+        !self.nothing && self.requirements.iter().all(|r| r.matches(get(r.key())))
     }
 
     /// Whether an object with these labels (a JSON object of strings, or nothing) matches.
@@ -196,22 +109,6 @@ impl FromStr for LabelSelector {
 
     fn from_str(text: &str) -> Result<Self, SelectorError> {
         Self::parse(text)
-    }
-}
-
-impl fmt::Display for Requirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let values = self.values.join(",");
-        match self.operator {
-            Operator::Equals => write!(f, "{}={values}", self.key),
-            Operator::NotEquals => write!(f, "{}!={values}", self.key),
-            Operator::In => write!(f, "{} in ({values})", self.key),
-            Operator::NotIn => write!(f, "{} notin ({values})", self.key),
-            Operator::Exists => f.write_str(&self.key),
-            Operator::DoesNotExist => write!(f, "!{}", self.key),
-            Operator::GreaterThan => write!(f, "{}>{values}", self.key),
-            Operator::LessThan => write!(f, "{}<{values}", self.key),
-        }
     }
 }
 

@@ -1,6 +1,7 @@
 //! The grammar of label selectors in query strings.
 
-use super::{Operator, Requirement, SelectorError};
+use super::SelectorError;
+use super::requirement::{Operator, Requirement};
 
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 enum Token<'a> {
@@ -124,44 +125,4 @@ fn value_list(tokens: &mut Tokens<'_>) -> Result<Vec<String>, SelectorError> {
             other => return Err(unexpected(other, "',' or ')'")),
         }
     }
-}
-
-/// Letters and digits at both ends, `-`, `_`, `.` between them, at most 63.
-fn is_name(text: &str) -> bool {
-    let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric());
-    text.len() <= 63
-        && ends(text.chars().next())
-        && ends(text.chars().next_back())
-        && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.'))
-}
-
-fn is_subdomain(text: &str) -> bool {
-    let label = |l: &str| {
-        let end = |c: Option<char>| c.is_some_and(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-        end(l.chars().next()) && end(l.chars().next_back()) && l.chars().all(|c| end(Some(c)) || c == '-')
-    };
-    text.len() <= 253 && text.split('.').all(label)
-}
-
-/// The key of a label: an optional DNS prefix and a slash, then a name.
-pub(super) fn check_key(key: &str) -> Result<(), SelectorError> {
-    let (prefix, name) = key.split_once('/').map_or((None, key), |(p, n)| (Some(p), n));
-    if is_name(name) && prefix.is_none_or(is_subdomain) {
-        return Ok(());
-    }
-    Err(SelectorError(format!(
-        "\"{key}\" is not a label key: it is a name of at most 63 letters, digits, '-', '_', '.' that begins and ends with a letter or digit, \
-         optionally after a DNS subdomain and '/', for example example.com/tier"
-    )))
-}
-
-/// The value of a label: empty, or a name.
-pub(super) fn check_value(key: &str, value: &str) -> Result<(), SelectorError> {
-    if value.is_empty() || is_name(value) {
-        return Ok(());
-    }
-    Err(SelectorError(format!(
-        "\"{value}\" is not a value for label \"{key}\": it is empty or at most 63 letters, digits, '-', '_', '.' and begins and ends with a \
-         letter or digit"
-    )))
 }

@@ -3,9 +3,6 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::Cell;
-use super::cell::UNKNOWN;
-
 /// Length of time in at most two units and about three digits: `5s`, `2m30s`, `3h`, `5d12h`, `2y34d`.
 /// A future (negative) one is `0s` up to two seconds, which clocks may differ by, then `<invalid>`.
 pub fn human_duration(seconds: i64) -> String {
@@ -29,14 +26,6 @@ pub fn human_duration(seconds: i64) -> String {
         691_200..63_072_000 => format!("{}d", seconds / DAY),
         63_072_000..252_288_000 => two(seconds / YEAR, "y", seconds % YEAR / DAY, "d"),
         _ => format!("{}y", seconds / YEAR),
-    }
-}
-
-/// The time since an RFC 3339 timestamp; `<unknown>` when there is none.
-pub(super) fn since(timestamp: Option<&Value>) -> Cell {
-    match timestamp.and_then(Value::as_str).and_then(|t| t.parse::<Timestamp>().ok()) {
-        Some(then) => Cell::Since { before: String::new(), then: then.as_second(), after: "" },
-        None => UNKNOWN.into(),
     }
 }
 

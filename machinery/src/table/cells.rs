@@ -1,9 +1,11 @@
 //! The cells of one object, encoded once and shown at any time later.
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::Columns;
 use super::age::human_duration;
+use super::cell::UNKNOWN;
 
 /// What one cell says.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +60,14 @@ impl From<i64> for Cell {
 impl From<usize> for Cell {
     fn from(number: usize) -> Self {
         Self::Fixed(number.into())
+    }
+}
+
+/// The time since an RFC 3339 timestamp; `<unknown>` when there is none.
+pub(super) fn since(timestamp: Option<&Value>) -> Cell {
+    match timestamp.and_then(Value::as_str).and_then(|t| t.parse::<Timestamp>().ok()) {
+        Some(then) => Cell::Since { before: String::new(), then: then.as_second(), after: "" },
+        None => UNKNOWN.into(),
     }
 }
 

@@ -7,7 +7,7 @@ mod workloads;
 
 use serde_json::Value;
 
-use super::{Cell, Column, Columns, age, cell};
+use super::{Cell, Column, Columns, cell, cells};
 
 /// A column that is always shown.
 const fn column(name: &'static str, cell: fn(&Value) -> Cell) -> Column {
@@ -25,7 +25,7 @@ const fn wide(name: &'static str, cell: fn(&Value) -> Cell) -> Column {
 }
 
 const NAME: Column = Column { name: "Name", kind: "string", format: "name", priority: 0, cell: |o| cell::text(o, "/metadata/name").into() };
-const AGE: Column = column("Age", |o| age::since(o.pointer("/metadata/creationTimestamp")));
+const AGE: Column = column("Age", |o| cells::since(o.pointer("/metadata/creationTimestamp")));
 /// kubectl's default for kinds it knows nothing of.
 const CREATED_AT: Column = Column {
     name: "Created At",

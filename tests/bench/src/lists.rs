@@ -6,7 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-use crate::api::{PATH, Size, asked};
+use crate::cost::{PATH, Size, asked};
 use crate::measure::resident;
 use crate::report::Report;
 use crate::servers::Subject;

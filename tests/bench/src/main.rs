@@ -4,6 +4,7 @@
 
 mod api;
 mod client;
+mod cost;
 #[cfg(feature = "engines")]
 mod engines;
 mod hollow;
@@ -37,7 +38,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum What {
     /// Requests to the API server
-    Api(api::Size),
+    Api(cost::Size),
     /// From the federation into a member
     Propagate(propagate::Size),
     /// What `propagate --members` spreads objects over

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use etcd_endpoints::{Endpoint, Endpoints};
 use tokio::sync::Mutex;
 
-use super::{REPEATABLE, explain};
+use super::client::{REPEATABLE, explain};
 use crate::storage::StorageError;
 
 /// How long keys share a lease, at most: they live longer than they ought to by so much.

@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse};
-use etcd_endpoints::{Effort, Endpoint, Failure, Repeat};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 
-use super::{CALL, Etcd, Names, WRITE, kv, refused, signed, unsigned};
+use super::client::{CALL, ClusterId, Names, WRITE, explain, kv, refused, signed, unsigned};
+use super::leases::Leases;
 use crate::storage::{ROOT, StorageError};
 
 /// Where marks are; no resource has such a name.
@@ -27,8 +28,12 @@ pub(super) enum Op {
     Delete,
 }
 
-/// The marks of this process.
+/// Makes writes, with the marks of this process.
 pub(super) struct Once {
+    endpoints: Arc<Endpoints>,
+    names: Names,
+    cluster: Arc<ClusterId>,
+    leases: Leases,
     /// What their keys begin with; `None` with a single endpoint, where nothing is sent twice.
     prefix: Option<Vec<u8>>,
     free: Mutex<Free>,
@@ -50,9 +55,10 @@ struct Mark {
 }
 
 impl Once {
-    pub(super) fn new(names: &Names, several: bool) -> Self {
+    pub(super) fn new(endpoints: Arc<Endpoints>, names: Names, cluster: Arc<ClusterId>, several: bool) -> Self {
         let process = uuid::Uuid::new_v4().simple();
-        Self { prefix: several.then(|| names.to_etcd(&format!("{ROOT}{MARKS}/{process}/"))), free: Mutex::default() }
+        let prefix = several.then(|| names.to_etcd(&format!("{ROOT}{MARKS}/{process}/")));
+        Self { leases: Leases::new(endpoints.clone()), endpoints, names, cluster, prefix, free: Mutex::default() }
     }
 
     fn free(&self) -> std::sync::MutexGuard<'_, Free> {
@@ -71,83 +77,83 @@ impl Once {
     }
 
     /// Writes when the key was last written at `expected`; answers the new revision.
-    pub(super) async fn write(&self, etcd: &Etcd, key: &str, expected: u64, op: Op) -> Result<u64, StorageError> {
+    pub(super) async fn write(&self, key: &str, expected: u64, op: Op) -> Result<u64, StorageError> {
         let mut mark = self.take();
-        let done = write(etcd, mark.as_mut(), key, expected, &op).await;
+        let done = self.attempt(mark.as_mut(), key, expected, &op).await;
         if let Some(mark) = mark.filter(|mark| mark.is_settled(&done)) {
             self.free().marks.push(mark);
         }
         done
     }
-}
 
-async fn write(etcd: &Etcd, mut mark: Option<&mut Mark>, key: &str, expected: u64, op: &Op) -> Result<u64, StorageError> {
-    let name = etcd.names.to_etcd(key);
-    let effort = Effort { limit: CALL, each: WRITE, repeat: if mark.is_some() { Repeat::Once } else { Repeat::Never } };
-    let mut fresh = false;
-    loop {
-        let mut guards = vec![Compare::mod_revision(name.clone(), CompareOp::Equal, signed(expected))];
-        let mut puts = Vec::with_capacity(2);
-        let mut looks = vec![TxnOp::get(name.clone(), None)];
-        match op {
-            Op::Put { value, ttl } => {
-                let lease = match ttl {
-                    Some(ttl) => Some(PutOptions::new().with_lease(etcd.leases.get(*ttl, fresh).await?)),
-                    None => None,
-                };
-                puts.push(TxnOp::put(name.clone(), value.to_vec(), lease));
+    async fn attempt(&self, mut mark: Option<&mut Mark>, key: &str, expected: u64, op: &Op) -> Result<u64, StorageError> {
+        let name = self.names.to_etcd(key);
+        let effort = Effort { limit: CALL, each: WRITE, repeat: if mark.is_some() { Repeat::Once } else { Repeat::Never } };
+        let mut fresh = false;
+        loop {
+            let mut guards = vec![Compare::mod_revision(name.clone(), CompareOp::Equal, signed(expected))];
+            let mut puts = Vec::with_capacity(2);
+            let mut looks = vec![TxnOp::get(name.clone(), None)];
+            match op {
+                Op::Put { value, ttl } => {
+                    let lease = match ttl {
+                        Some(ttl) => Some(PutOptions::new().with_lease(self.leases.get(*ttl, fresh).await?)),
+                        None => None,
+                    };
+                    puts.push(TxnOp::put(name.clone(), value.to_vec(), lease));
+                }
+                Op::Delete => puts.push(TxnOp::delete(name.clone(), None)),
             }
-            Op::Delete => puts.push(TxnOp::delete(name.clone(), None)),
-        }
-        if let Some(mark) = &mut mark {
-            let lease = mark.lease(etcd, fresh).await?;
-            guards.push(Compare::mod_revision(mark.key.clone(), CompareOp::Equal, signed(mark.revision)));
-            puts.push(TxnOp::put(mark.key.clone(), "", Some(PutOptions::new().with_lease(lease))));
-            looks.push(TxnOp::get(mark.key.clone(), None));
-        }
-        let txn = Txn::new().when(guards).and_then(puts).or_else(looks);
-        let attempt = |endpoint: Arc<Endpoint>| {
             if let Some(mark) = &mut mark {
-                mark.attempts += 1;
+                let lease = mark.lease(&self.leases, fresh).await?;
+                guards.push(Compare::mod_revision(mark.key.clone(), CompareOp::Equal, signed(mark.revision)));
+                puts.push(TxnOp::put(mark.key.clone(), "", Some(PutOptions::new().with_lease(lease))));
+                looks.push(TxnOp::get(mark.key.clone(), None));
             }
-            let txn = txn.clone();
-            async move { kv(&endpoint).txn(txn).await }
-        };
-        let response = match etcd.endpoints.call(effort, attempt).await {
-            Ok(response) => response,
-            // One that ended early, as after a restored backup.
-            Err(Failure::Refused(error)) if !fresh && is_lease_missing(&error) => {
-                fresh = true;
-                continue;
+            let txn = Txn::new().when(guards).and_then(puts).or_else(looks);
+            let attempt = |endpoint: Arc<Endpoint>| {
+                if let Some(mark) = &mut mark {
+                    mark.attempts += 1;
+                }
+                let txn = txn.clone();
+                async move { kv(&endpoint).txn(txn).await }
+            };
+            let response = match self.endpoints.call(effort, attempt).await {
+                Ok(response) => response,
+                // One that ended early, as after a restored backup.
+                Err(Failure::Refused(error)) if !fresh && is_lease_missing(&error) => {
+                    fresh = true;
+                    continue;
+                }
+                Err(Failure::Refused(error)) => return Err(refused(&error, 0)),
+                Err(Failure::Unanswered(why)) => return Err(StorageError::Unanswered(format!("etcd: {why}"))),
+                Err(other) => return Err(explain(other, 0)),
+            };
+            let now = self.cluster.check(response.header())?;
+            if response.succeeded() {
+                if let Some(mark) = mark {
+                    mark.revision = now;
+                }
+                return Ok(now);
             }
-            Err(Failure::Refused(error)) => return Err(refused(&error, 0)),
-            Err(Failure::Unanswered(why)) => return Err(StorageError::Unanswered(format!("etcd: {why}"))),
-            Err(other) => return Err(super::explain(other, 0)),
-        };
-        let now = etcd.cluster.check(response.header())?;
-        if response.succeeded() {
-            if let Some(mark) = mark {
-                mark.revision = now;
+            let mut found = response.op_responses().into_iter().map(|found| match found {
+                TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
+                _ => None,
+            });
+            let current = found.next().flatten().map(|kv| self.names.versioned(kv)).transpose()?;
+            if let Some(mark) = &mut mark {
+                let before = std::mem::replace(&mut mark.revision, found.next().flatten().as_ref().map_or(0, revision));
+                if mark.revision > before && mark.attempts > 1 {
+                    // An attempt that seemed lost.
+                    return Ok(mark.revision);
+                }
+                if mark.revision != before && current.as_ref().map_or(0, |c| c.revision) == expected {
+                    // Only the mark was in the way: it had ended, or was not as it should be.
+                    continue;
+                }
             }
-            return Ok(now);
+            return Err(StorageError::Conflict { current });
         }
-        let mut found = response.op_responses().into_iter().map(|found| match found {
-            TxnOpResponse::Get(mut found) => found.take_kvs().pop(),
-            _ => None,
-        });
-        let current = found.next().flatten().map(|kv| etcd.names.versioned(kv)).transpose()?;
-        if let Some(mark) = &mut mark {
-            let before = std::mem::replace(&mut mark.revision, found.next().flatten().as_ref().map_or(0, revision));
-            if mark.revision > before && mark.attempts > 1 {
-                // An attempt that seemed lost.
-                return Ok(mark.revision);
-            }
-            if mark.revision != before && current.as_ref().map_or(0, |c| c.revision) == expected {
-                // Only the mark was in the way: it had ended, or was not as it should be.
-                continue;
-            }
-        }
-        return Err(StorageError::Conflict { current });
     }
 }
 
@@ -163,14 +169,14 @@ impl Mark {
     }
 
     /// A lease that lasts for a while yet.
-    async fn lease(&mut self, etcd: &Etcd, fresh: bool) -> Result<i64, StorageError> {
+    async fn lease(&mut self, leases: &Leases, fresh: bool) -> Result<i64, StorageError> {
         if let Some((id, since)) = self.lease
             && !fresh
             && since.elapsed() < MARK_TTL / 2
         {
             return Ok(id);
         }
-        let id = etcd.leases.get(MARK_TTL, fresh).await?;
+        let id = leases.get(MARK_TTL, fresh).await?;
         self.lease = Some((id, Instant::now()));
         Ok(id)
     }

@@ -7,7 +7,7 @@ use etcd_client::GetOptions;
 use etcd_endpoints::{Endpoint, Endpoints};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use super::{ClusterId, REPEATABLE, explain, kv};
+use super::client::{ClusterId, REPEATABLE, explain, kv};
 use crate::storage::StorageError;
 
 type Answer = Result<u64, StorageError>;

@@ -10,7 +10,7 @@ use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::watch;
 
-use super::{CALL, MESSAGE, Names, REPEATABLE, end_of, explain, kv, refused, unsigned};
+use super::client::{CALL, MESSAGE, Names, REPEATABLE, end_of, explain, kv, refused, unsigned};
 use crate::storage::{Event, ROOT, StorageError, Versioned};
 
 /// How long events may be under way before etcd is asked for them.

@@ -8,6 +8,7 @@ use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use serde_json::json;
 
+use super::objects::{Left, Way};
 use super::{Fate, managed, objects};
 use crate::commands::join::dns;
 use crate::commands::leaving::{is_of, remove_namespace};
@@ -27,21 +28,6 @@ pub(super) struct Leaving {
     account: String,
     token: String,
     role: String,
-}
-
-/// What is left in a member.
-pub(super) struct Left {
-    /// The federation's objects met their fate: the stored credentials have nothing left to do.
-    pub(super) settled: bool,
-    /// What is still there, as half sentences; of the objects, only those handed over where they are settled.
-    pub(super) remains: Vec<String>,
-}
-
-/// A way into the member.
-pub(super) struct Way {
-    pub(super) connection: Connection,
-    /// By the federation's own account, which may neither remove itself nor look at everything.
-    pub(super) as_federation: bool,
 }
 
 /// Reaches the member: by its context, else by the credentials the federation had.

@@ -95,12 +95,12 @@ pub async fn run(session: &Session, args: &UnjoinArgs) -> Result<u8, Failure> {
 /// That it leads elsewhere and objects would be changed there. Where objects stay as they are, the inner error is why the
 /// member is left alone.
 async fn proven(
-    way: Result<member::Way, Failure>,
+    way: Result<objects::Way, Failure>,
     leaving: &member::Leaving,
     noted: Option<&str>,
     name: &str,
     fate: Fate,
-) -> Result<Result<member::Way, Failure>, Failure> {
+) -> Result<Result<objects::Way, Failure>, Failure> {
     let way = match way {
         Ok(way) => way,
         Err(failure) => return Ok(Err(failure.during("it cannot be reached"))),
@@ -124,7 +124,7 @@ async fn half_done(
     host: &Connection,
     installed: &Installed,
     leaving: &member::Leaving,
-    way: Option<&member::Way>,
+    way: Option<&objects::Way>,
     name: &str,
 ) -> Result<bool, Failure> {
     let federation = &installed.federation;

@@ -7,13 +7,27 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
-use super::member::{Left, Way};
 use super::{Fate, managed};
 use crate::commands::Session;
 use crate::commands::leaving::{contents, shorten};
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::wait::{Look, Patience, until};
+
+/// What is left in a member.
+pub(super) struct Left {
+    /// The federation's objects met their fate: the stored credentials have nothing left to do.
+    pub(super) settled: bool,
+    /// What is still there, as half sentences; of the objects, only those handed over where they are settled.
+    pub(super) remains: Vec<String>,
+}
+
+/// A way into the member.
+pub(super) struct Way {
+    pub(super) connection: Connection,
+    /// By the federation's own account, which may neither remove itself nor look at everything.
+    pub(super) as_federation: bool,
+}
 
 /// The kinds a federation propagates; namespaces last, so that what is in them goes first.
 fn kinds() -> Vec<ApiResource> {

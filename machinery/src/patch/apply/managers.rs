@@ -4,8 +4,23 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Writer;
 use crate::patch::fields::FieldSet;
+
+/// Who writes, through what, and when.
+#[derive(Clone, Copy, Debug)]
+pub struct Writer<'a> {
+    /// Field manager; `unknown` when empty.
+    pub manager: &'a str,
+    /// Subresource written through; empty for the main resource.
+    pub subresource: &'a str,
+    /// API version of the request, `apps/v1`.
+    pub api_version: &'a str,
+    /// Current time, RFC 3339 with seconds.
+    pub now: &'a str,
+    /// Top-level fields this way of writing cannot change, so it never owns them: `status` for the
+    /// main resource of kinds with a status, `spec` for the status subresource.
+    pub ignored: &'a [&'a str],
+}
 
 /// Most entries of operation `Update` one object keeps; older ones are merged.
 const MAX_UPDATERS: usize = 10;

@@ -2,8 +2,8 @@
 
 use serde_json::Value;
 
-use super::super::age::since;
 use super::super::cell::{NONE, condition, int, list, text, text_or};
+use super::super::cells::since;
 use super::{AGE, Columns, NAME, column, wide};
 
 pub(super) fn columns() -> Columns {

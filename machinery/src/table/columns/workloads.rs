@@ -2,10 +2,11 @@
 
 use serde_json::Value;
 
-use super::super::age::{between, human_duration, since};
+use super::super::age::{between, human_duration};
 use super::super::cell::{
     NONE, UNKNOWN, UNSET, condition, containers, count, first_and_more, int, joined, labels, list, plain, selector, text, text_or,
 };
+use super::super::cells::since;
 use super::{AGE, Cell, Column, Columns, NAME, column, number, pod, wide};
 
 const TEMPLATE: &str = "/spec/template/spec";
