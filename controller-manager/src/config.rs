@@ -27,6 +27,9 @@ pub const COMPARISON: Duration = Duration::from_secs(600);
 /// How long a workload may be unready before its pods are looked at, and replicas moved: v1's review delay.
 pub const REVIEW: Duration = Duration::from_secs(10);
 
+/// How long nothing is concluded from an autoscaler that scaled: v1's forbidden window.
+pub const SCALE_WINDOW: Duration = Duration::from_secs(120);
+
 /// Configuration of all controllers.
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -57,6 +60,8 @@ pub struct Config {
     pub left_out: BTreeSet<String>,
     /// See [`REVIEW`].
     pub review: Duration,
+    /// See [`SCALE_WINDOW`].
+    pub scale_window: Duration,
     /// See [`COMPARISON`].
     pub comparison: Duration,
 }
@@ -140,6 +145,7 @@ impl Default for Config {
             brake: Brake::default(),
             left_out: [federation_api::keys::DEFAULT_SYSTEM_NAMESPACE.to_owned()].into(),
             review: REVIEW,
+            scale_window: SCALE_WINDOW,
             comparison: COMPARISON,
         }
     }

@@ -198,6 +198,7 @@ async fn lead(
         brake: config.brake,
         hold: config.monitor.loss_delay,
         review: config.review,
+        scale_window: config.scale_window,
         clock: crate::time::Clock::of(&federation).await,
         left_out: Arc::new(config.left_out.clone()),
         enabled,

@@ -78,6 +78,9 @@ pub struct Options {
     /// From a member being noticed lost until its replicas move to others.
     #[arg(long, default_value = "20s", value_parser = duration)]
     pub cluster_loss_delay: Duration,
+    /// For this long after an autoscaler of a member scaled its bounds do not move.
+    #[arg(long, default_value = "2m", value_parser = duration, value_name = "DURATION")]
+    pub hpa_scale_forbidden_window: Duration,
     /// Controllers to switch on or off: name=true|false, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = switch)]
     pub controllers: Vec<(String, bool)>,
@@ -118,8 +121,6 @@ struct Ignored {
     federated_api_burst: Option<String>,
     #[arg(long, hide = true)]
     kube_api_content_type: Option<String>,
-    #[arg(long, hide = true)]
-    hpa_scale_forbidden_window: Option<String>,
     #[arg(long, hide = true)]
     federation_only_namespace: Option<String>,
     #[arg(long, hide = true)]
@@ -220,6 +221,7 @@ impl Options {
                 .chain(self.left_out_namespaces.iter().cloned())
                 .collect(),
             review: defaults.review,
+            scale_window: self.hpa_scale_forbidden_window,
             comparison: defaults.comparison,
         })
     }

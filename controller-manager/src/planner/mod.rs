@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use federation_api::preferences::{ClusterPreferences, ReplicaPreferences};
 
+pub mod bounds;
 #[cfg(test)]
 mod tests;
 

@@ -11,6 +11,7 @@ use super::{
     entry::{ClusterSide, Key, Tracked},
     intake::Write,
     observed::Workload,
+    scaler,
 };
 use crate::kinds::{Family, Kind};
 
@@ -65,6 +66,9 @@ impl Brain {
         if key.kind().family == Family::Claim {
             let seen = |cluster: &String| self.clusters.get(cluster)?.seen.get(key).filter(|s| s.source_uid == *live.uid);
             status = claims::merge(live.copies.keys().map(|cluster| seen(cluster)?.workload.as_ref()?.claim.as_deref()));
+        }
+        if key.kind().family == Family::Autoscaler {
+            scaler::merge(&mut status, workloads.iter().filter_map(|w| w.scaler.as_deref()), &object.data["spec"]["metrics"]);
         }
         if key.kind().kind == "Deployment"
             && let Some(conditions) = conditions::merge(&reported, &current["conditions"])

@@ -1,12 +1,17 @@
 //! Autoscalers: their bounds are divided among the clusters, and what they scale is theirs in each cluster.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
-    brain::Brain,
+    brain::{Brain, Timer},
     desired::{Split, wanted_replicas},
     entry::{Key, Tracked},
     observed::Workload,
@@ -14,28 +19,77 @@ use super::{
 use crate::{
     kinds::{AUTOSCALER, Family, KINDS, ObjectKey},
     placement::Placement,
-    planner::{ClusterState, plan},
+    planner::{
+        ClusterState,
+        bounds::{Bounds, ScalerState, divide},
+        plan,
+    },
 };
 use federation_api::preferences::ReplicaPreferences;
 
 impl Brain {
-    /// Bounds of an autoscaler in each cluster that counts, as its target prefers them. Clusters without a share get
-    /// none of it, and leave `selected`.
+    /// Bounds of an autoscaler in each cluster that counts: as its target prefers them, or, when that has no preferences,
+    /// as the load does. Clusters without a share get none of it, and leave `selected`.
     pub(super) fn split_autoscaler(
-        &self,
+        &mut self,
         key: &Key,
-        object: &DynamicObject,
+        live: &mut Tracked,
         states: &BTreeMap<String, ClusterState>,
         selected: &mut BTreeSet<String>,
     ) -> BTreeMap<String, Split> {
-        let target = target_of(key, object).and_then(|target| {
+        let Some(object) = live.object.clone() else { return BTreeMap::new() };
+        let preferences = target_of(key, &object).and_then(|target| {
             let object = self.entries.get(&target)?.live.as_ref()?.object.clone()?;
-            Placement::parse(target.kind(), object.metadata.annotations.as_ref()?).ok()
+            let annotations = object.metadata.annotations.as_ref()?;
+            annotations.get(target.kind().preferences?)?;
+            Some(Placement::parse(target.kind(), annotations).ok()?.preferences)
         });
-        let preferences = target.map_or_else(ReplicaPreferences::default, |placement| placement.preferences);
-        let splits = bounds(&key.full_name(), minimum(object), wanted_replicas(key.kind(), object), &preferences, states);
+        let wanted = Bounds { min: minimum(&object), max: wanted_replicas(key.kind(), &object) };
+        let splits = match preferences {
+            Some(preferences) => bounds(&key.full_name(), wanted.min, wanted.max, &preferences, states),
+            None => self.move_bounds(key, live, wanted, states),
+        };
         selected.retain(|cluster| splits.get(cluster).is_none_or(|split| split.replicas > 0));
         splits
+    }
+
+    /// Divides bounds as the load asks for it, from how they are divided now.
+    fn move_bounds(
+        &mut self,
+        key: &Key,
+        live: &mut Tracked,
+        wanted: Bounds,
+        states: &BTreeMap<String, ClusterState>,
+    ) -> BTreeMap<String, Split> {
+        let (now, window) = (self.parts.clock.now(), self.parts.scale_window);
+        let mut again: Option<Timestamp> = None;
+        let mut scalers = BTreeMap::new();
+        for cluster in states.keys() {
+            let seen = self
+                .clusters
+                .get(cluster)
+                .and_then(|side| side.seen.get(key))
+                .filter(|seen| seen.source_uid == *live.uid && !seen.deleting);
+            let scaler = seen.and_then(|seen| seen.workload.as_ref()?.scaler.as_deref());
+            // What was decided last may not be written there yet.
+            let given = live.divided.get(cluster).map(|split| Bounds { min: split.minimum.unwrap_or(1), max: split.replicas });
+            let bounds = given.or(scaler.map(|scaler| scaler.bounds));
+            let (state, end) = match (scaler, bounds) {
+                (Some(scaler), Some(bounds)) => scaler.state(bounds, now, window),
+                (_, bounds) => (ScalerState { bounds, ..ScalerState::default() }, None),
+            };
+            again = [again, end].into_iter().flatten().min();
+            scalers.insert(cluster.clone(), state);
+        }
+        if let Some(at) = again
+            && live.alarm.is_none_or(|(planned, rings)| planned != at || rings <= Instant::now())
+        {
+            let rest = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            live.alarm = Some((at, Instant::now() + rest));
+            self.later(rest, Timer::Key(key.clone()));
+        }
+        let split = |Bounds { min, max }| Split { replicas: max, minimum: Some(min), ..Split::default() };
+        divide(&key.full_name(), wanted, &scalers).into_iter().map(|(cluster, bounds)| (cluster, split(bounds))).collect()
     }
 
     /// Shares of a workload that an autoscaler scales; nothing when none does. Where an autoscaler is, it decides. As

@@ -73,6 +73,8 @@ pub(crate) struct Parts {
     pub(crate) hold: Duration,
     /// How long a workload may be unready before its pods are looked at.
     pub(crate) review: Duration,
+    /// How long nothing is concluded from an autoscaler that scaled.
+    pub(crate) scale_window: Duration,
     /// The time of day.
     pub(crate) clock: Clock,
     /// Namespaces that nothing is propagated in, beside those that every cluster owns.

@@ -60,7 +60,8 @@ pub(crate) struct Tracked {
     pub(crate) revenant: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
-    /// When a finished Job is to be deleted, and when the look that is planned for it comes.
+    /// When a finished Job is to be deleted, or an autoscaler is looked at again, and when the look that is planned for it
+    /// comes.
     pub(crate) alarm: Option<(jiff::Timestamp, Instant)>,
     /// Only the time of day says that a finished Job is to be deleted: the brakes of its clusters have a say.
     pub(crate) overdue: bool,

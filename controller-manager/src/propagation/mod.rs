@@ -32,6 +32,7 @@ pub(crate) mod records;
 mod rescue_tests;
 #[cfg(test)]
 mod safety_tests;
+mod scaler;
 mod schedule;
 mod sight;
 mod take;

@@ -5,7 +5,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::{claims::Bound, conditions::Condition, desired::digest};
+use super::{claims::Bound, conditions::Condition, desired::digest, scaler::Scaler};
 use crate::kinds::{Family, Kind};
 
 /// A member object as last seen.
@@ -59,6 +59,8 @@ pub(crate) struct Workload {
     pub(crate) conditions: Box<[Condition]>,
     /// `status.currentRevision` and `status.updateRevision` of a StatefulSet.
     pub(crate) revisions: Option<Box<[String; 2]>>,
+    /// The bounds of an autoscaler, and what it reports.
+    pub(crate) scaler: Option<Box<Scaler>>,
     /// What a claim is bound to.
     pub(crate) claim: Option<Box<Bound>>,
 }
@@ -161,6 +163,7 @@ impl Workload {
             } else {
                 None
             },
+            scaler: (kind.family == Family::Autoscaler).then(|| Box::new(Scaler::read(data))),
             claim: (kind.family == Family::Claim).then(|| Box::new(Bound::read(&data["status"]))),
         }
     }

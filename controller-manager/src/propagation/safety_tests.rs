@@ -101,6 +101,7 @@ impl Bench {
             brake: Brake::default(),
             hold: std::time::Duration::from_secs(20),
             review: std::time::Duration::from_secs(10),
+            scale_window: std::time::Duration::from_secs(120),
             clock: crate::time::Clock::showing(jiff::Timestamp::now()),
             left_out: std::sync::Arc::new(["federation-system".to_owned()].into()),
             enabled,

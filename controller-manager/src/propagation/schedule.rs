@@ -63,7 +63,7 @@ impl Brain {
             states.insert(cluster, state);
         }
         if key.kind().family == Family::Autoscaler {
-            return Some(self.split_autoscaler(key, &object, &states, selected));
+            return Some(self.split_autoscaler(key, live, &states, selected));
         }
         let (name, wanted) = (key.full_name(), wanted_replicas(key.kind(), &object));
         if let Some(splits) = self.split_scaled(key, wanted, &states) {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, config, config_map, deployment};
+use crate::bed::{Api, Bed, DEPLOYMENTS, MAPS, config, config_map, deployment};
 
 const SCALERS: &str = "/apis/autoscaling/v2/namespaces/demo/horizontalpodautoscalers";
 
@@ -55,6 +55,65 @@ async fn issue7_case_x11_an_autoscaler_is_divided_and_owns_the_replicas() {
     bed.federation.merge(&path, json!({"spec": {"replicas": 8}, "metadata": {"annotations": {"federation.kubernetes.io/deployment-preferences": json!({"rebalance": true, "clusters": {"*": {"weight": 1}}}).to_string()}}})).await;
     bed.gondor.until(&path, replicas(4)).await;
     bed.rohan.until(&path, replicas(4)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_bounds_move_with_the_load_and_its_status_is_that_of_all() {
+    let mut bed = Bed::start().await;
+    bed.namespace().await;
+    let mut web = deployment("web", 4, &Value::Null);
+    web["metadata"]["annotations"] = json!({});
+    bed.federation.create(DEPLOYMENTS, web).await;
+    let target = json!({"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"});
+    let spec = json!({"scaleTargetRef": target, "minReplicas": 2, "maxReplicas": 10});
+    let scaler = json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec});
+    bed.federation.create(SCALERS, scaler).await;
+    let copy = format!("{SCALERS}/web");
+    let has =
+        |min: i64, max: i64| move |h: Option<&Value>| h.is_some_and(|h| h["spec"]["minReplicas"] == min && h["spec"]["maxReplicas"] == max);
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&copy, has(1, 5)).await;
+    }
+    // As an autoscaler's controller reports.
+    let report = async |member: &Api, replicas: i64, percent: i64| {
+        let cpu =
+            json!({"type": "Resource", "resource": {"name": "cpu", "current": {"averageUtilization": percent, "averageValue": "10m"}}});
+        let status = json!({
+            "currentReplicas": replicas, "desiredReplicas": replicas, "lastScaleTime": "2026-01-01T00:00:00Z", "currentMetrics": [cpu],
+        });
+        member.merge(&format!("{copy}/status"), json!({"status": status})).await;
+    };
+    report(&bed.rohan, 1, 20).await;
+    report(&bed.gondor, 5, 80).await;
+    bed.gondor.until(&copy, has(1, 6)).await;
+    bed.rohan.until(&copy, has(1, 4)).await;
+    report(&bed.gondor, 6, 80).await;
+    bed.gondor.until(&copy, has(1, 7)).await;
+    bed.rohan.until(&copy, has(1, 3)).await;
+    let summed = |s: &Value| {
+        s["currentReplicas"] == 7
+            && s["desiredReplicas"] == 7
+            && s["lastScaleTime"] == "2026-01-01T00:00:00Z"
+            && s["currentMetrics"][0]["resource"]["current"] == json!({"averageUtilization": 71})
+    };
+    bed.federation.until(&copy, |h| h.is_some_and(|h| summed(&h["status"]))).await;
+
+    // A restart begins where it was.
+    bed.stop().await;
+    let writes = (bed.gondor.writes(), bed.rohan.writes());
+    bed.run();
+    bed.federation.create(MAPS, config_map("later")).await;
+    bed.gondor.until_there(&format!("{MAPS}/later")).await;
+    bed.rohan.until_there(&format!("{MAPS}/later")).await;
+    assert_eq!((bed.gondor.writes(), bed.rohan.writes()), (writes.0 + 1, writes.1 + 1));
+    assert!(has(1, 7)(bed.gondor.get(&copy).await.as_ref()) && has(1, 3)(bed.rohan.get(&copy).await.as_ref()));
+    // With preferences of what it scales the division is theirs.
+    let preferences = json!({"clusters": {"*": {"weight": 1}}}).to_string();
+    let annotations = json!({"federation.kubernetes.io/deployment-preferences": preferences});
+    bed.federation.merge(&format!("{DEPLOYMENTS}/web"), json!({"metadata": {"annotations": annotations}})).await;
+    for member in [&bed.gondor, &bed.rohan] {
+        member.until(&copy, has(1, 5)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
