@@ -55,6 +55,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// Where clients reach the server (`host:port`), as `/api` tells it.
+    pub fn advertised(&self) -> String {
+        let ip = self.advertise_address.unwrap_or(self.bind.ip());
+        SocketAddr::new(ip, self.bind.port()).to_string()
+    }
+
     /// A server that keeps nothing on disk, for tests and for servers inside another process.
     pub fn in_memory(profile: Profile) -> Self {
         Self {

@@ -11,6 +11,7 @@ pub mod error;
 pub mod handlers;
 pub mod http;
 pub mod metrics;
+pub mod names;
 pub mod openapi;
 pub mod options;
 pub mod registry;

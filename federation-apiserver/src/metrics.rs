@@ -1,8 +1,10 @@
 //! `/metrics` in Prometheus' text format. Names and labels are kube-apiserver's where it has the
 //! same thing, so that dashboards fit.
 //!
-//! Every label is `&'static str` or comes from a flag: what clients send can never make a new time series.
+//! Every label is written in the program, comes from a flag or names a resource that is served: what clients send can
+//! never make a new time series.
 
+use crate::names::Name;
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::OnceLock;
@@ -39,16 +41,16 @@ const MEMORY: &str = "process_resident_memory_bytes";
 const STARTED: &str = "process_start_time_seconds";
 
 /// What a request is counted under.
-#[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
 pub struct RequestLabels {
     /// RBAC verb in capitals as kube-apiserver counts it: `GET`, `LIST`, `WATCH`, `APPLY` ...
     pub verb: &'static str,
     /// API group.
-    pub group: &'static str,
+    pub group: Name,
     /// API version.
-    pub version: &'static str,
+    pub version: Name,
     /// Plural resource; empty for other paths.
-    pub resource: &'static str,
+    pub resource: Name,
     /// Subresource.
     pub subresource: &'static str,
     /// `resource`, `namespace`, `cluster` or empty.
@@ -136,26 +138,27 @@ fn describe() {
 pub fn request(labels: RequestLabels, code: u16, took: Duration) {
     type Handles = HashMap<(RequestLabels, u16), (Counter, Histogram)>;
     thread_local!(static HANDLES: RefCell<Handles> = RefCell::default());
+    let verb = labels.verb;
     // Looking a series up by its labels costs more than a GET from the cache.
     HANDLES.with_borrow_mut(|handles| {
-        let (count, duration) = handles.entry((labels, code)).or_insert_with(|| series(labels, code));
+        let (count, duration) = handles.entry((labels, code)).or_insert_with_key(|(labels, code)| series(labels, *code));
         count.increment(1);
-        if labels.verb != "WATCH" {
+        if verb != "WATCH" {
             duration.record(took.as_secs_f64());
         }
     });
 }
 
-fn series(l: RequestLabels, code: u16) -> (Counter, Histogram) {
+fn series(l: &RequestLabels, code: u16) -> (Counter, Histogram) {
     let common = [
-        ("verb", l.verb),
-        ("group", l.group),
-        ("version", l.version),
-        ("resource", l.resource),
-        ("subresource", l.subresource),
-        ("scope", l.scope),
+        ("verb", Name::Fixed(l.verb)),
+        ("group", l.group.clone()),
+        ("version", l.version.clone()),
+        ("resource", l.resource.clone()),
+        ("subresource", Name::Fixed(l.subresource)),
+        ("scope", Name::Fixed(l.scope)),
     ];
-    let mut counted: Vec<metrics::Label> = common.iter().map(|(k, v)| metrics::Label::from_static_parts(k, v)).collect();
+    let mut counted: Vec<metrics::Label> = common.into_iter().map(|(k, v)| metrics::Label::new(k, v)).collect();
     let duration = histogram!(DURATION, counted.clone());
     counted.push(metrics::Label::new("code", code.to_string()));
     (counter!(REQUESTS, counted), duration)
@@ -167,12 +170,12 @@ pub fn inflight(mutating: bool) -> Ongoing {
 }
 
 /// A watch is open, until the guard is dropped.
-pub fn watcher(group: &'static str, version: &'static str, resource: &'static str) -> Ongoing {
+pub fn watcher(group: Name, version: Name, resource: Name) -> Ongoing {
     ongoing(gauge!(WATCHERS, "group" => group, "version" => version, "resource" => resource))
 }
 
 /// Counter of the events written to watchers of a resource; keep it for the life of a watch.
-pub fn watch_events(group: &'static str, version: &'static str, resource: &'static str) -> Counter {
+pub fn watch_events(group: Name, version: Name, resource: Name) -> Counter {
     counter!(WATCH_EVENTS, "group" => group, "version" => version, "resource" => resource)
 }
 
@@ -230,11 +233,17 @@ mod tests {
     #[test]
     fn figures_come_out_as_prometheus_text() {
         let all = Metrics::global();
-        let labels = RequestLabels { verb: "GET", version: "v1", resource: "configmaps", scope: "resource", ..RequestLabels::default() };
-        request(labels, 200, Duration::from_millis(3));
+        let labels = RequestLabels {
+            verb: "GET",
+            version: Name::Fixed("v1"),
+            resource: Name::Fixed("configmaps"),
+            scope: "resource",
+            ..RequestLabels::default()
+        };
+        request(labels.clone(), 200, Duration::from_millis(3));
         request(labels, 404, Duration::from_millis(3));
         storage("embedded", "put", Duration::from_micros(700), true);
-        let open = watcher("", "v1", "secrets");
+        let open = watcher(Name::Fixed(""), Name::Fixed("v1"), Name::Fixed("secrets"));
         let during = String::from_utf8(all.respond().body().to_vec()).unwrap();
         drop(open);
         let after = String::from_utf8(all.respond().body().to_vec()).unwrap();

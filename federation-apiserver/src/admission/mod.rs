@@ -30,7 +30,7 @@ pub(crate) async fn create(registry: &Registry, resource: &Resource, namespace: 
 
 fn terminating(resource: &Resource, namespace: &str) -> ApiError {
     let why = format!("unable to create new content in namespace {namespace} because it is being terminated");
-    let mut e = ApiError::forbidden(resource.group, resource.plural, "", &why);
+    let mut e = ApiError::forbidden(&resource.group, &resource.plural, "", &why);
     let cause = format!("namespace {namespace} is being terminated");
     e.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": cause, "field": "metadata.namespace"}]);
     e
@@ -41,7 +41,7 @@ fn terminating(resource: &Resource, namespace: &str) -> ApiError {
 /// that went before it is not. What came too late is taken back, and so is what nobody can look at: no creation is
 /// answered as an error and left stored.
 pub(crate) async fn created(registry: &Registry, entry: &Entry, stored: &Object) -> Result<(), ApiError> {
-    let (resource, namespace) = (entry.resource, stored.head.namespace());
+    let (resource, namespace) = (&entry.resource, stored.head.namespace());
     if !resource.namespaced {
         return Ok(());
     }

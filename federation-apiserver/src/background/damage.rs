@@ -9,6 +9,7 @@ use serde_json::json;
 
 use crate::auth::{MASTERS, UserInfo};
 use crate::handlers::{self, Api, Write};
+use crate::names::Name;
 use crate::registry::resource::Resource;
 
 /// How often is looked for objects that were not told of.
@@ -25,12 +26,12 @@ pub(crate) async fn run(api: Arc<Api>) {
     }
 }
 
-async fn tell(api: &Api, told: &mut BTreeSet<(&'static str, &'static str, String)>) {
+async fn tell(api: &Api, told: &mut BTreeSet<(Name, Name, String)>) {
     let (mut damaged, mut left) = (BTreeSet::new(), AT_ONCE);
-    for entry in api.registry.entries().iter().filter(|e| e.resource.stored()) {
-        let resource = entry.resource;
+    for entry in api.registry.catalog().entries().iter().filter(|e| e.resource.stored()) {
+        let resource = &entry.resource;
         for (key, why) in entry.store().damaged() {
-            let id = (resource.group, resource.plural, key.clone());
+            let id = (resource.group.clone(), resource.plural.clone(), key.clone());
             if !told.contains(&id) && left > 0 {
                 left -= 1;
                 match event(api, resource, &key, &why).await {
@@ -58,7 +59,7 @@ async fn event(api: &Api, resource: &Resource, key: &str, why: &str) -> Result<(
         "source": {"component": "federation-apiserver"}, "firstTimestamp": write.now, "lastTimestamp": write.now,
     });
     let user = UserInfo { name: "system:apiserver".into(), uid: String::new(), groups: vec![MASTERS.into()] };
-    handlers::prepare_create(events, &mut object, &user, &write)?;
+    handlers::prepare_create(&events, &mut object, &user, &write)?;
     events.store().create(Some(within), &id, &object).await?;
     Ok(())
 }
@@ -76,14 +77,16 @@ mod tests {
         let server = Server::start(Config::in_memory(Profile::Federation)).await.unwrap();
         server.wait_ready(Duration::from_secs(20)).await.unwrap();
         let api = server.api();
-        let maps = api.registry.find("", "v1", "configmaps").unwrap().store();
+        let maps = api.registry.find("", "v1", "configmaps").unwrap();
+        let maps = maps.store();
         api.store.backend().put("/registry/configmaps/default/hit", "no object".into(), Expect::Absent, None).await.unwrap();
         assert!(maps.get(Some("default"), "hit", ReadAt::Latest).await.is_err());
         let mut told = BTreeSet::new();
         for _ in 0..2 {
             tell(api, &mut told).await;
         }
-        let events = api.registry.find("", "v1", "events").unwrap().store();
+        let events = api.registry.find("", "v1", "events").unwrap();
+        let events = events.store();
         let all = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
         let items = events.list(Some("default"), &all, None).await.unwrap().items;
         let about: Vec<_> = items.iter().map(|o| o.value().unwrap()).filter(|e| e["reason"] == "Damaged").collect();

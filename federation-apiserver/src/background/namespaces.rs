@@ -125,7 +125,7 @@ async fn step(api: &Api, name: &str, uid: &str) -> Result<Step, ApiError> {
     for (entry, objects) in contents(api, name).await? {
         for Content { name: object, uid } in objects {
             let wanted = uid.map_or_else(|| wanted.clone(), |uid| wanted.of_uid(&uid));
-            match handlers::delete_object(entry, Some(name), &object, &wanted).await {
+            match handlers::delete_object(&entry, Some(name), &object, &wanted).await {
                 Ok(handlers::Deleted::Gone(_) | handlers::Deleted::Unreadable) => {}
                 Err(e) if e.code == 404 => {}
                 // 409: another object of that name by now; the next look finds it.
@@ -153,16 +153,16 @@ struct Content {
 }
 
 /// What is in a namespace now, by resource, what cannot be read back included; resources without objects are left out.
-async fn contents<'a>(api: &'a Api, namespace: &str) -> Result<Vec<(&'a Entry, Vec<Content>)>, ApiError> {
+async fn contents(api: &Api, namespace: &str) -> Result<Vec<(Arc<Entry>, Vec<Content>)>, ApiError> {
     let mut all = Vec::new();
-    for entry in api.registry.entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
+    for entry in api.registry.catalog().entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
         let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
         let listed = entry.store().list(Some(namespace), &options, None).await?.items;
         let readable = listed.iter().map(|o| Content { name: o.head.name().to_owned(), uid: Some(o.head.uid().to_owned()) });
         let unreadable = entry.store().unreadable(namespace)?.into_iter().map(|name| Content { name, uid: None });
         let contents: Vec<Content> = readable.chain(unreadable).collect();
         if !contents.is_empty() {
-            all.push((&**entry, contents));
+            all.push((Arc::clone(entry), contents));
         }
     }
     Ok(all)
@@ -246,7 +246,7 @@ mod tests {
         for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403)), ("broken", Some(500))] {
             let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": namespace, "uid": "u"}});
             let stored = entry.store().create(Some(namespace), "late", &object).await.unwrap();
-            assert_eq!(crate::admission::created(&api.registry, entry, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
+            assert_eq!(crate::admission::created(&api.registry, &entry, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
             let left = entry.store().get(Some(namespace), "late", ReadAt::Latest).await.unwrap();
             assert_eq!(left.is_some(), answer.is_none(), "{namespace}");
         }

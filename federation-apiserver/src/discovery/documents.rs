@@ -56,23 +56,23 @@ impl Group<'_> {
 pub(super) fn groups<'a>(resources: impl IntoIterator<Item = &'a Resource>) -> Vec<Group<'a>> {
     let mut out: Vec<Group<'a>> = Vec::new();
     for resource in resources {
-        let group = match out.iter_mut().position(|g| g.name == resource.group) {
+        let group = match out.iter_mut().position(|g| resource.group == g.name) {
             Some(i) => &mut out[i],
             None => {
-                out.push(Group { name: resource.group, versions: Vec::new() });
+                out.push(Group { name: &resource.group, versions: Vec::new() });
                 out.last_mut().expect("just pushed")
             }
         };
-        match group.versions.iter_mut().find(|v| v.name == resource.version) {
+        match group.versions.iter_mut().find(|v| resource.version == v.name) {
             Some(version) => version.resources.push(resource),
-            None => group.versions.push(Version { name: resource.version, resources: vec![resource] }),
+            None => group.versions.push(Version { name: &resource.version, resources: vec![resource] }),
         }
     }
     let place = |name: &str| ORDER.iter().position(|o| *o == name).unwrap_or(ORDER.len());
     out.sort_by_key(|g| (place(g.name), g.name));
     for group in &mut out {
         group.versions.sort_by_key(|v| std::cmp::Reverse(priority(v.name)));
-        group.versions.iter_mut().for_each(|v| v.resources.sort_by_key(|r| r.plural));
+        group.versions.iter_mut().for_each(|v| v.resources.sort_by(|a, b| a.plural.cmp(&b.plural)));
     }
     out
 }
@@ -167,7 +167,7 @@ fn aggregated_resource(r: &Resource) -> Value {
     let response = |group: &str, version: &str, kind: &str| json!({"group": group, "version": version, "kind": kind});
     let mut out = json!({
         "resource": r.plural,
-        "responseKind": response("", "", r.kind),
+        "responseKind": response("", "", &r.kind),
         "scope": if r.namespaced { "Namespaced" } else { "Cluster" },
         "singularResource": r.singular,
         "verbs": names(r.verbs),
@@ -175,7 +175,8 @@ fn aggregated_resource(r: &Resource) -> Value {
     add_names(&mut out, r);
     let subs = subresources(r);
     if !subs.is_empty() {
-        let sub = |s: &Sub| json!({"subresource": s.name, "responseKind": response(s.group, s.version, s.kind), "verbs": names(s.verbs)});
+        let sub =
+            |s: &Sub<'_>| json!({"subresource": s.name, "responseKind": response(s.group, s.version, s.kind), "verbs": names(s.verbs)});
         out["subresources"] = subs.iter().map(sub).collect();
     }
     out
@@ -186,32 +187,32 @@ fn names(verbs: &[Verb]) -> Vec<&str> {
 }
 
 fn add_names(out: &mut Value, r: &Resource) {
-    for (key, names) in [("shortNames", r.short_names), ("categories", r.categories)] {
+    for (key, names) in [("shortNames", &r.short_names), ("categories", &r.categories)] {
         if !names.is_empty() {
-            out[key] = json!(names);
+            out[key] = names.iter().collect();
         }
     }
 }
 
 /// A subresource; group and version are empty where they are those of the resource.
-pub(crate) struct Sub {
+pub(crate) struct Sub<'a> {
     pub(crate) name: &'static str,
     pub(crate) group: &'static str,
     pub(crate) version: &'static str,
-    pub(crate) kind: &'static str,
+    pub(crate) kind: &'a str,
     pub(crate) verbs: &'static [Verb],
 }
 
 /// Subresources by name.
-pub(crate) fn subresources(r: &Resource) -> Vec<Sub> {
+pub(crate) fn subresources(r: &Resource) -> Vec<Sub<'_>> {
     const CHANGE: &[Verb] = &[Verb::Get, Verb::Patch, Verb::Update];
-    let mut out: Vec<Sub> = r
+    let mut out: Vec<Sub<'_>> = r
         .subresources
         .iter()
         .map(|sub| match sub {
-            Subresource::Status => Sub { name: "status", group: "", version: "", kind: r.kind, verbs: CHANGE },
+            Subresource::Status => Sub { name: "status", group: "", version: "", kind: &r.kind, verbs: CHANGE },
             Subresource::Scale => Sub { name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: CHANGE },
-            Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: r.kind, verbs: &[Verb::Update] },
+            Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: &r.kind, verbs: &[Verb::Update] },
         })
         .collect();
     out.sort_by_key(|s| s.name);

@@ -1,22 +1,25 @@
 use serde_json::Value;
 
 use super::*;
+use crate::names::Names;
 use crate::registry::resource::Subresource;
 
-static TABLE: &[Resource] = &[
-    Resource::namespaced("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
-    Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster"),
-    Resource {
-        short_names: &["deploy"],
-        categories: &["all"],
-        subresources: &[Subresource::Status, Subresource::Scale],
-        ..Resource::namespaced("apps", "v1", "Deployment", "deployments", "deployment")
-    },
-    Resource { subresources: &[Subresource::Finalize], ..Resource::cluster("", "v1", "Namespace", "namespaces", "namespace") },
-    Resource { short_names: &["cm"], ..Resource::namespaced("", "v1", "ConfigMap", "configmaps", "configmap") },
-    Resource::namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
-    Resource::question("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
-];
+fn table() -> Vec<Resource> {
+    vec![
+        Resource::namespaced("autoscaling", "v1", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
+        Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster"),
+        Resource {
+            short_names: Names::Fixed(&["deploy"]),
+            categories: Names::Fixed(&["all"]),
+            subresources: &[Subresource::Status, Subresource::Scale],
+            ..Resource::namespaced("apps", "v1", "Deployment", "deployments", "deployment")
+        },
+        Resource { subresources: &[Subresource::Finalize], ..Resource::cluster("", "v1", "Namespace", "namespaces", "namespace") },
+        Resource { short_names: Names::Fixed(&["cm"]), ..Resource::namespaced("", "v1", "ConfigMap", "configmaps", "configmap") },
+        Resource::namespaced("autoscaling", "v2", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler"),
+        Resource::question("authorization.k8s.io", "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
+    ]
+}
 
 const CLIENT_GO: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,\
                          application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
@@ -24,7 +27,7 @@ const CLIENT_GO: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroup
 fn get(path: &str, accept: Option<&str>) -> Response<Bytes> {
     let mut headers = HeaderMap::new();
     headers.extend(accept.map(|a| (ACCEPT, HeaderValue::from_str(a).unwrap())));
-    Discovery::new(TABLE, "192.0.2.1:6443").respond(path, &headers).unwrap_or_else(|| panic!("{path} is a discovery path"))
+    Discovery::new(&table(), "192.0.2.1:6443").respond(path, &headers).unwrap_or_else(|| panic!("{path} is a discovery path"))
 }
 
 fn pretty(response: &Response<Bytes>) -> String {
@@ -78,7 +81,7 @@ fn the_first_form_the_client_accepts_is_served() {
 
 #[test]
 fn aggregated_documents_are_not_sent_twice() {
-    let discovery = Discovery::new(TABLE, "");
+    let discovery = Discovery::new(&table(), "");
     let mut headers: HeaderMap = [(ACCEPT, HeaderValue::from_static(CLIENT_GO))].into_iter().collect();
     let first = discovery.respond("/apis", &headers).unwrap();
     headers.insert(IF_NONE_MATCH, first.headers()[ETAG].clone());

@@ -1,7 +1,7 @@
 //! PATCH with what should be: server-side apply.
 
 use machinery::patch::apply::{self, Writer};
-use machinery::schema::{self, Types};
+use machinery::schema;
 use machinery::status::ApiError;
 use serde_json::Value;
 
@@ -40,8 +40,8 @@ impl Apply {
             now: &self.how.now,
             ignored: prepare::ignored(entry, subresource),
         };
-        let mut new = apply::apply(Types::builtin(), entry.type_id, live, &self.wanted, self.force, &writer)?;
-        schema::prune(Types::builtin(), entry.type_id, &mut new);
+        let mut new = apply::apply(&entry.types, entry.type_id, live, &self.wanted, self.force, &writer)?;
+        schema::prune(&entry.types, entry.type_id, &mut new);
         match live {
             Some(_) => new["metadata"]["resourceVersion"] = self.wanted["metadata"]["resourceVersion"].clone(),
             // As in kube-apiserver a version is no condition where nothing is; only POST refuses one.

@@ -27,8 +27,8 @@ pub(crate) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(crate) fn resource(self) -> &'static Resource {
-        self.entry.resource
+    pub(crate) fn resource(self) -> &'a Resource {
+        &self.entry.resource
     }
 
     pub(crate) fn store(self) -> &'a ResourceStore {
@@ -42,7 +42,7 @@ impl<'a> Call<'a> {
 
     /// 404 for the object of this request.
     pub(crate) fn not_found(self) -> ApiError {
-        ApiError::not_found(self.resource().group, self.resource().plural, &self.info.name)
+        ApiError::not_found(&self.resource().group, &self.resource().plural, &self.info.name)
     }
 
     /// The object of this request as it is now.
@@ -74,12 +74,12 @@ pub(super) struct Owned {
 impl Owned {
     /// 404 for the object of this request.
     pub(super) fn not_found(&self) -> ApiError {
-        ApiError::not_found(self.entry.resource.group, self.entry.resource.plural, &self.name)
+        ApiError::not_found(&self.entry.resource.group, &self.entry.resource.plural, &self.name)
     }
 
     /// 409 for the object of this request.
     pub(super) fn conflict(&self, why: &str) -> ApiError {
-        ApiError::conflict(self.entry.resource.group, self.entry.resource.plural, &self.name, why)
+        ApiError::conflict(&self.entry.resource.group, &self.entry.resource.plural, &self.name, why)
     }
 
     /// 400 for an object that is another than the one in the path.
@@ -93,7 +93,7 @@ impl Owned {
         if self.entry.resource.group != "rbac.authorization.k8s.io" {
             return Ok(());
         }
-        match RbacKind::of_resource(self.entry.resource.plural) {
+        match RbacKind::of_resource(&self.entry.resource.plural) {
             Some(kind) => escalation::check(&self.authz, &self.user, kind, new, old),
             None => Ok(()),
         }

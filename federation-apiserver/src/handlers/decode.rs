@@ -1,9 +1,11 @@
 //! Bodies of requests, decoded once: into an object, or into what a write makes of one.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header;
 use machinery::codec::{self, Decoded, FieldValidation, MediaType};
-use machinery::schema::{Gvk, Types};
+use machinery::schema::Gvk;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
 
@@ -72,7 +74,8 @@ fn validation(call: Call<'_>) -> Result<FieldValidation, ApiError> {
 /// Decodes a body that should hold an object of kind `expected`.
 async fn decode(call: Call<'_>, expected: Gvk, bytes: Bytes, validation: FieldValidation) -> Result<Decoded, ApiError> {
     let media = MediaType::parse(content_type(call)).ok_or_else(|| ApiError::unsupported_media_type(codec::ACCEPTED))?;
-    call.work(bytes.len(), move || codec::decode(Types::builtin(), &expected, &bytes, media, validation)).await?
+    let types = Arc::clone(&call.entry.types);
+    call.work(bytes.len(), move || codec::decode(&types, &expected, &bytes, media, validation)).await?
 }
 
 async fn object(call: Call<'_>, bytes: Bytes, validation: FieldValidation) -> Result<(Transform, Vec<String>), ApiError> {

@@ -87,7 +87,7 @@ impl DeleteOptions {
     }
 
     fn check(&self, resource: &Resource, object: &Object) -> Result<(), ApiError> {
-        let conflict = |why: String| Err(ApiError::conflict(resource.group, resource.plural, object.head.name(), &why));
+        let conflict = |why: String| Err(ApiError::conflict(&resource.group, &resource.plural, object.head.name(), &why));
         if let Some(uid) = self.uid.as_deref().filter(|u| *u != object.head.uid()) {
             return conflict(format!("Precondition failed: UID in precondition: {uid}, UID in object meta: {}", object.head.uid()));
         }
@@ -122,7 +122,7 @@ pub(super) async fn delete(call: Call<'_>, wanted: &DeleteOptions) -> Result<Res
         Deleted::Gone(object) => {
             let mut details = json!({"name": object.head.name(), "kind": resource.plural, "uid": object.head.uid()});
             if !resource.group.is_empty() {
-                details["group"] = resource.group.into();
+                details["group"] = resource.group.as_str().into();
             }
             Ok(encode::noted(response::success(&details), &object))
         }
@@ -134,7 +134,7 @@ pub(super) async fn delete(call: Call<'_>, wanted: &DeleteOptions) -> Result<Res
 
 /// Deletes one object, or marks it so that its finalizers can do their work.
 pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: &str, wanted: &DeleteOptions) -> Result<Deleted, ApiError> {
-    let resource = entry.resource;
+    let resource = &entry.resource;
     let store = entry.store();
     let write = Write::internal();
     for attempt in 1.. {
@@ -149,7 +149,7 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
             },
             found => found?,
         };
-        let (current, old) = found.ok_or_else(|| ApiError::not_found(resource.group, resource.plural, name))?;
+        let (current, old) = found.ok_or_else(|| ApiError::not_found(&resource.group, &resource.plural, name))?;
         wanted.check(resource, &current)?;
         let mut new = marked(&old, wanted, &write.now);
         if entry.federated && old["kind"] == "Namespace" {
@@ -170,12 +170,12 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
             Ok(deleted) => return Ok(deleted),
             Err(StorageError::Conflict { .. }) if attempt < TRIES => {}
             Err(StorageError::Conflict { .. }) => {
-                return Err(ApiError::conflict(resource.group, resource.plural, name, "the object keeps changing; try again"));
+                return Err(ApiError::conflict(&resource.group, &resource.plural, name, "the object keeps changing; try again"));
             }
             Err(e) => return Err(e.into()),
         }
     }
-    Err(ApiError::not_found(resource.group, resource.plural, name))
+    Err(ApiError::not_found(&resource.group, &resource.plural, name))
 }
 
 /// The object as it is while it is being deleted. Pure.

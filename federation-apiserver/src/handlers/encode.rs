@@ -121,7 +121,7 @@ pub(super) fn now() -> i64 {
 
 /// The head of a list, the encoded objects, and commas between them.
 pub(super) fn list_parts(resource: &Resource, metadata: &Value, items: impl IntoIterator<Item = Bytes>) -> VecDeque<Bytes> {
-    let (kind, version) = (resource.kind, resource.api_version());
+    let (kind, version) = (&resource.kind, resource.api_version());
     let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
     let mut parts = VecDeque::from([Bytes::from(head)]);
     for (i, item) in items.into_iter().enumerate() {

@@ -70,7 +70,7 @@ pub(crate) async fn answer(call: Call<'_>, body: RequestBody) -> Result<Response
         Action::Ask => {
             let asked = decode::question(call, body).await?;
             let reviewer = Reviewer { authn: &call.api.authn, authz: &call.api.authz };
-            let answer = reviewer.answer(call.resource().plural, &call.info.namespace, call.user, asked.value)?;
+            let answer = reviewer.answer(&call.resource().plural, &call.info.namespace, call.user, asked.value)?;
             Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &asked.warnings))
         }
     }

@@ -81,7 +81,7 @@ pub(super) fn filter(call: Call<'_>) -> Result<Option<Filter>, ApiError> {
     let labels = call.query.get("labelSelector").map(LabelSelector::parse).transpose()?;
     let fields = call.query.get("fieldSelector").map(FieldSelector::parse).transpose()?;
     if let Some(fields) = &fields {
-        fields.check(resource.selectable)?;
+        fields.check(&resource.selectable.iter().collect::<Vec<_>>())?;
     }
     let labels = labels.filter(|l| !l.is_everything());
     let fields = fields.filter(|f| !f.is_everything());
@@ -90,10 +90,11 @@ pub(super) fn filter(call: Call<'_>) -> Result<Option<Filter>, ApiError> {
     if labels.is_none() && fields.is_none() && name.is_none() {
         return Ok(None);
     }
+    let entry = Arc::clone(call.entry);
     Ok(Some(Arc::new(move |head: &Head| {
         name.as_deref().is_none_or(|n| head.name() == n)
             && labels.as_ref().is_none_or(|l| l.matches(|key| head.label(key)))
-            && fields.as_ref().is_none_or(|f| f.matches(|path| field(resource, head, path)))
+            && fields.as_ref().is_none_or(|f| f.matches(|path| field(&entry.resource, head, path)))
     })))
 }
 
@@ -101,7 +102,7 @@ fn field<'a>(resource: &Resource, head: &'a Head, path: &str) -> Option<&'a str>
     match path {
         "metadata.name" => Some(head.name()),
         "metadata.namespace" => Some(head.namespace()),
-        _ => resource.selectable.iter().position(|p| *p == path).map(|i| match (head.field(i), path) {
+        _ => resource.selectable.iter().position(|p| p == path).map(|i| match (head.field(i), path) {
             ("", "status.successful") => "0",
             ("", "spec.unschedulable") => "false",
             (value, _) => value,

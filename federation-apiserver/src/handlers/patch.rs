@@ -2,7 +2,6 @@
 
 use machinery::codec::{self, FieldValidation};
 use machinery::patch::{json, merge, strategic};
-use machinery::schema::Types;
 use machinery::status::{ApiError, FieldError};
 use serde_json::Value;
 
@@ -32,7 +31,7 @@ pub(super) struct Patch {
 impl Patch {
     pub(super) fn make(&self, about: &Owned, old: &Value) -> Result<Made, ApiError> {
         let new = self.applied(&about.entry, old)?;
-        let decoded = codec::conform_patched(Types::builtin(), &about.entry.gvk, new, self.validation).map_err(|e| self.unfit(e))?;
+        let decoded = codec::conform_patched(&about.entry.types, &about.entry.gvk, new, self.validation).map_err(|e| self.unfit(e))?;
         let mut new = decoded.value;
         if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
             return Err(about.misnamed(new["metadata"]["name"].as_str().unwrap_or_default()));
@@ -43,14 +42,14 @@ impl Patch {
         } else if new["metadata"]["uid"] != *uid {
             // Only an update makes a condition of it.
             let e = FieldError::invalid("metadata.uid", new["metadata"]["uid"].clone(), "field is immutable");
-            return Err(ApiError::invalid(about.entry.resource.group, about.entry.resource.kind, &about.name, &[e]));
+            return Err(ApiError::invalid(&about.entry.resource.group, &about.entry.resource.kind, &about.name, &[e]));
         }
         Ok(Made { object: new, warnings: decoded.warnings })
     }
 
     fn applied(&self, entry: &Entry, old: &Value) -> Result<Value, ApiError> {
         match self.kind {
-            PatchKind::Strategic | PatchKind::Apply => strategic::apply(Types::builtin(), entry.type_id, old, &self.patch),
+            PatchKind::Strategic | PatchKind::Apply => strategic::apply(&entry.types, entry.type_id, old, &self.patch),
             PatchKind::Json | PatchKind::Merge => self.applied_plainly(old),
         }
     }

@@ -2,7 +2,7 @@
 //! updates, patches and the server's own writes take the same way.
 
 use machinery::patch::apply::{self, Writer};
-use machinery::schema::{self, Types};
+use machinery::schema;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Map, Value};
 
@@ -114,7 +114,7 @@ pub(crate) fn create(
     write: &Write,
     applied: bool,
 ) -> Result<(), ApiError> {
-    let resource = entry.resource;
+    let resource = &entry.resource;
     let strategy = resource.strategy;
     if !text(object, "resourceVersion").is_empty() {
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
@@ -135,7 +135,7 @@ pub(crate) fn create(
     {
         root.remove("status");
     }
-    schema::default(Types::builtin(), &entry.gvk, object);
+    schema::default(&entry.types, &entry.gvk, object);
     strategy.prepare_create(object, user);
     validate(entry, object, None)?;
     if !applied {
@@ -154,13 +154,13 @@ pub(crate) fn update(
     write: &Write,
     applied: bool,
 ) -> Result<Change, ApiError> {
-    let resource = entry.resource;
+    let resource = &entry.resource;
     let strategy = resource.strategy;
     let mut new = only(part, new, old, strategy.has_status());
-    carry_over(resource.group, resource.plural, &mut new, old)?;
+    carry_over(&resource.group, &resource.plural, &mut new, old)?;
     // Finalizing takes off what defaults and the strategy put there.
     if part != Some(Subresource::Finalize) {
-        schema::default(Types::builtin(), &entry.gvk, &mut new);
+        schema::default(&entry.types, &entry.gvk, &mut new);
         strategy.prepare_update(&mut new, old);
     }
     if strategy.counts_generations() {
@@ -261,10 +261,10 @@ fn carry_over(group: &str, plural: &str, new: &mut Value, old: &Value) -> Result
 }
 
 fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
-    let resource = entry.resource;
+    let resource = &entry.resource;
     let rule = resource.strategy.name_rule().unwrap_or(schema::metadata::dns_subdomain);
     let mut errors = schema::validate_metadata(new, resource.namespaced, rule);
-    errors.extend(schema::validate(Types::builtin(), &entry.gvk, new));
+    errors.extend(schema::validate(&entry.types, &entry.gvk, new));
     if let Some(old) = old {
         errors.extend(crate::registry::meta::validate_update(new, old));
         errors.extend(schema::validate_update(&entry.gvk, new, old));
@@ -273,7 +273,7 @@ fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiEr
         return Ok(());
     }
     let name = Some(text(new, "name")).filter(|n| !n.is_empty()).unwrap_or(text(new, "generateName"));
-    Err(ApiError::invalid(resource.group, resource.kind, name, &errors))
+    Err(ApiError::invalid(&resource.group, &resource.kind, name, &errors))
 }
 
 /// Tracks who wrote which field.
@@ -281,7 +281,7 @@ fn own(entry: &Entry, old: Option<&Value>, new: &mut Value, write: &Write, subre
     let api_version = entry.resource.api_version();
     let writer =
         Writer { manager: &write.manager, subresource, api_version: &api_version, now: &write.now, ignored: ignored(entry, subresource) };
-    apply::update(Types::builtin(), entry.type_id, old, new, &writer);
+    apply::update(&entry.types, entry.type_id, old, new, &writer);
 }
 
 /// Fields a way of writing cannot change, so that it never owns them.

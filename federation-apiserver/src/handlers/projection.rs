@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::gzip::Identity;
 use crate::http::accept::{self, Form};
+use crate::names::Name;
 use crate::storage::event::{INITIAL_EVENTS_END, WatchEvent};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;
@@ -26,7 +27,7 @@ pub(super) struct Projection {
     include: IncludeObject,
     columns: Columns,
     /// Name of the resource, for the log.
-    plural: &'static str,
+    plural: Name,
 }
 
 impl Projection {
@@ -38,8 +39,8 @@ impl Projection {
         }
         let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
         let resource = call.resource();
-        let columns = if form == Form::Table { table::columns_for(resource.group, resource.kind) } else { Columns::new() };
-        Ok(Some(Self { form, include, columns, plural: resource.plural }))
+        let columns = if form == Form::Table { call.entry.columns.clone() } else { Columns::new() };
+        Ok(Some(Self { form, include, columns, plural: resource.plural.clone() }))
     }
 
     /// What showing a stored object costs, as bytes to decode.
@@ -53,7 +54,7 @@ impl Projection {
             object.shown().partial(out);
             return true;
         }
-        let Some(cells) = object.cells(self.plural, &self.columns) else { return false };
+        let Some(cells) = object.cells(&self.plural, &self.columns) else { return false };
         object.shown().row(cells, self.include, now, out);
         true
     }

@@ -1,7 +1,7 @@
 //! `/scale`: an `autoscaling/v1` Scale over `spec.replicas`.
 
 use machinery::codec;
-use machinery::schema::{Gvk, Types};
+use machinery::schema::Gvk;
 use machinery::selector::LabelSelector;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
@@ -30,7 +30,7 @@ impl Scale {
             Self::Whole(scale) => (&scale["spec"]["replicas"], &scale["metadata"]["resourceVersion"], Vec::new()),
             Self::Patch(patch) => {
                 let new = patch.applied_plainly(&of(old))?;
-                let decoded = codec::conform_patched(Types::builtin(), &gvk(), new, patch.validation)?;
+                let decoded = codec::conform_patched(&about.entry.types, &gvk(), new, patch.validation)?;
                 let name = decoded.value["metadata"]["name"].as_str().unwrap_or_default();
                 if name != about.name {
                     return Err(about.misnamed(name));

@@ -17,6 +17,7 @@ use crate::auth::{UserInfo, Verb};
 use crate::cpu;
 use crate::http::response::{self, Body};
 use crate::metrics;
+use crate::names::Name;
 use crate::storage::StorageError;
 use crate::storage::event::WatchEvent;
 
@@ -57,8 +58,8 @@ pub(super) async fn watch(call: Call<'_>) -> Result<Response<Body>, ApiError> {
         }
     };
     let resource = call.resource();
-    let open = metrics::watcher(resource.group, resource.version, resource.plural);
-    let sent = metrics::watch_events(resource.group, resource.version, resource.plural);
+    let open = metrics::watcher(resource.group.clone(), resource.version.clone(), resource.plural.clone());
+    let sent = metrics::watch_events(resource.group.clone(), resource.version.clone(), resource.plural.clone());
     let lines = events.take_until(end).filter_map(move |event| {
         let _ = &open;
         let (encoder, sent) = (Arc::clone(&encoder), sent.clone());
@@ -105,7 +106,7 @@ fn line(kind: &str, object: &Value) -> Bytes {
 /// How events become lines. Those of objects are encoded once and shared; tables and metadata are put around bytes that
 /// are. Of an object that cannot be decoded tables tell nothing.
 enum Encoder {
-    Objects { version: String, kind: &'static str },
+    Objects { version: String, kind: Name },
     Projected { projection: Projection, headers: AtomicBool, user: UserInfo },
 }
 
@@ -113,7 +114,7 @@ impl Encoder {
     fn of(call: Call<'_>) -> Result<Self, ApiError> {
         let resource = call.resource();
         Ok(match Projection::of(call)? {
-            None => Self::Objects { version: resource.api_version(), kind: resource.kind },
+            None => Self::Objects { version: resource.api_version(), kind: resource.kind.clone() },
             Some(projection) => Self::Projected { projection, headers: AtomicBool::new(true), user: call.user.clone() },
         })
     }

@@ -161,7 +161,7 @@ async fn store(call: Call<'_>, plan: Plan, dry_run: bool) -> Result<Result<Store
         Plan::Replace(new, _) | Plan::Remove(new, _) if dry_run => return Ok(Ok(Stored::Value(new))),
         Plan::Create(new) => {
             let name = new["metadata"]["name"].as_str().unwrap_or_default();
-            let exists = ApiError::already_exists(call.resource().group, call.resource().plural, name);
+            let exists = ApiError::already_exists(&call.resource().group, &call.resource().plural, name);
             if dry_run {
                 let current = store.get(namespace, name, ReadAt::Latest).await?;
                 return Ok(if current.is_some() { Err(exists) } else { Ok(Stored::Value(new)) });

@@ -3,7 +3,7 @@
 //! kubectl reads version 3 as JSON, and version 2 only as protobuf; without the latter
 //! kubectl before 1.28 refuses to apply anything.
 
-mod builtin;
+mod source;
 #[cfg(test)]
 mod tests;
 
@@ -16,7 +16,7 @@ use http::{HeaderMap, HeaderValue, Response, StatusCode};
 use machinery::openapi::V2_PROTOBUF;
 use serde_json::{Value, json};
 
-pub use builtin::Builtin;
+pub use source::Source;
 
 use crate::discovery::{answer, etag, fresh, hash, not_acceptable};
 

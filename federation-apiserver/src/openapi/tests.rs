@@ -1,4 +1,11 @@
+use std::sync::Arc;
+use std::time::Duration;
+
 use super::*;
+use crate::config::Profile;
+use crate::registry::Registry;
+use crate::storage::embedded::Embedded;
+use crate::storage::store::Store;
 
 struct Sample;
 
@@ -66,9 +73,11 @@ fn forms_are_negotiated_and_unknown_paths_are_not_ours() {
     }
 }
 
-#[test]
-fn the_served_kinds_are_described_in_both_versions() {
-    let api = OpenApi::new(Box::new(Builtin::new(crate::registry::resources(crate::config::Profile::Federation))));
+#[tokio::test]
+async fn the_served_kinds_are_described_in_both_versions() {
+    let store = Store::open(Arc::new(Embedded::in_memory()));
+    let registry = Registry::open(&store, Profile::Federation, Duration::ZERO);
+    let api = OpenApi::new(Box::new(Source::new(registry.catalog())));
     let apps: Value = serde_json::from_slice(get(&api, "/openapi/v3/apis/apps/v1", "", None).body()).unwrap();
     let patch = &apps["paths"]["/apis/apps/v1/namespaces/{namespace}/deployments/{name}"]["patch"];
     // kubectl trusts the server to validate fields only where it finds this parameter.

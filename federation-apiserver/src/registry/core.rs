@@ -8,43 +8,53 @@ use serde_json::{Value, json};
 use super::resource::{Resource, Strategy, Subresource};
 use super::workloads;
 use crate::auth::UserInfo;
+use crate::names::Names;
 
-const fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
+fn core(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
     Resource::namespaced("", "v1", kind, plural, singular)
 }
 
 /// Resources of every profile besides the federated kinds.
-pub(super) static RESOURCES: &[Resource] = &[
-    Resource { short_names: &["ep"], ..core("Endpoints", "endpoints", "endpoints") },
-    Resource { short_names: &["ev"], selectable: EVENT_FIELDS, ttl: Some(Duration::from_secs(3600)), ..core("Event", "events", "event") },
-];
+pub(super) fn resources() -> Vec<Resource> {
+    vec![
+        Resource { short_names: Names::Fixed(&["ep"]), ..core("Endpoints", "endpoints", "endpoints") },
+        Resource {
+            short_names: Names::Fixed(&["ev"]),
+            selectable: Names::Fixed(EVENT_FIELDS),
+            ttl: Some(Duration::from_secs(3600)),
+            ..core("Event", "events", "event")
+        },
+    ]
+}
 
 /// Resources of hollow members.
-pub(super) static MEMBER: &[Resource] = &[
-    Resource {
-        short_names: &["no"],
-        namespaced: false,
-        subresources: &[Subresource::Status],
-        selectable: &["spec.unschedulable"],
-        strategy: &Nodes,
-        ..core("Node", "nodes", "node")
-    },
-    Resource {
-        short_names: &["po"],
-        categories: &["all"],
-        subresources: &[Subresource::Status],
-        selectable: &[
-            "spec.nodeName",
-            "spec.restartPolicy",
-            "spec.schedulerName",
-            "spec.serviceAccountName",
-            "status.phase",
-            "status.podIP",
-        ],
-        strategy: &workloads::Pods,
-        ..core("Pod", "pods", "pod")
-    },
-];
+pub(super) fn member() -> Vec<Resource> {
+    vec![
+        Resource {
+            short_names: Names::Fixed(&["no"]),
+            namespaced: false,
+            subresources: &[Subresource::Status],
+            selectable: Names::Fixed(&["spec.unschedulable"]),
+            strategy: &Nodes,
+            ..core("Node", "nodes", "node")
+        },
+        Resource {
+            short_names: Names::Fixed(&["po"]),
+            categories: Names::Fixed(&["all"]),
+            subresources: &[Subresource::Status],
+            selectable: Names::Fixed(&[
+                "spec.nodeName",
+                "spec.restartPolicy",
+                "spec.schedulerName",
+                "spec.serviceAccountName",
+                "status.phase",
+                "status.podIP",
+            ]),
+            strategy: &workloads::Pods,
+            ..core("Pod", "pods", "pod")
+        },
+    ]
+}
 
 const EVENT_FIELDS: &[&str] = &[
     "involvedObject.apiVersion",

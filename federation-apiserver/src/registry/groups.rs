@@ -1,7 +1,5 @@
 //! The federated kinds, and the groups besides the core one.
 
-use std::sync::LazyLock;
-
 use federation_api::kinds::{KINDS, Kind, Served};
 
 use super::core::{Claims, Rbac, ServiceAccounts};
@@ -11,6 +9,7 @@ use super::resource::{ALL_VERBS, Plain, Resource, Strategy, Subresource};
 use super::services::Services;
 use super::workloads::Jobs;
 use crate::auth::Verb;
+use crate::names::{Name, Names};
 
 /// Rules of kinds with a spec and a status and no rule of their own.
 struct SpecAndStatus;
@@ -61,67 +60,91 @@ fn federated(kind: &Kind) -> Resource {
         _ => &[],
     };
     Resource {
-        group: kind.group,
-        version: kind.version,
-        kind: kind.kind,
-        plural: kind.resource,
-        singular: kind.served.singular,
-        short_names: kind.served.short_names,
-        categories: kind.served.categories,
+        group: Name::Fixed(kind.group),
+        version: Name::Fixed(kind.version),
+        kind: Name::Fixed(kind.kind),
+        plural: Name::Fixed(kind.resource),
+        singular: Name::Fixed(kind.served.singular),
+        short_names: Names::Fixed(kind.served.short_names),
+        categories: Names::Fixed(kind.served.categories),
         namespaced: kind.namespaced,
         // Namespaces are not deleted by the collection.
         verbs: if kind.kind == "Namespace" { NO_DELETECOLLECTION } else { ALL_VERBS },
         subresources,
-        selectable: kind.served.selectable,
+        selectable: Names::Fixed(kind.served.selectable),
         strategy: strategy(kind),
         ttl: None,
     }
 }
 
 /// The kinds that the federation spreads over its members.
-pub(super) static FEDERATED: LazyLock<Vec<Resource>> = LazyLock::new(|| KINDS.iter().map(federated).collect());
+pub(super) fn all_federated() -> Vec<Resource> {
+    KINDS.iter().map(federated).collect()
+}
 
 const NO_DELETECOLLECTION: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];
 
-pub(super) static AUTHENTICATION: &[Resource] = &[
-    Resource::question("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
-    Resource::question("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", "tokenreview"),
-];
+pub(super) fn authentication() -> Vec<Resource> {
+    vec![
+        Resource::question("authentication.k8s.io", "v1", "SelfSubjectReview", "selfsubjectreviews", "selfsubjectreview"),
+        Resource::question("authentication.k8s.io", "v1", "TokenReview", "tokenreviews", "tokenreview"),
+    ]
+}
 
 const AUTHORIZATION_GROUP: &str = "authorization.k8s.io";
 
-pub(super) static AUTHORIZATION: &[Resource] = &[
-    Resource {
-        namespaced: true,
-        ..Resource::question(AUTHORIZATION_GROUP, "v1", "LocalSubjectAccessReview", "localsubjectaccessreviews", "localsubjectaccessreview")
-    },
-    Resource::question(AUTHORIZATION_GROUP, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
-    Resource::question(AUTHORIZATION_GROUP, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
-    Resource::question(AUTHORIZATION_GROUP, "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
-];
+pub(super) fn authorization() -> Vec<Resource> {
+    vec![
+        Resource {
+            namespaced: true,
+            ..Resource::question(
+                AUTHORIZATION_GROUP,
+                "v1",
+                "LocalSubjectAccessReview",
+                "localsubjectaccessreviews",
+                "localsubjectaccessreview",
+            )
+        },
+        Resource::question(AUTHORIZATION_GROUP, "v1", "SelfSubjectAccessReview", "selfsubjectaccessreviews", "selfsubjectaccessreview"),
+        Resource::question(AUTHORIZATION_GROUP, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
+        Resource::question(AUTHORIZATION_GROUP, "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
+    ]
+}
 
-pub(super) static COORDINATION: &[Resource] = &[Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease")];
+pub(super) fn coordination() -> Vec<Resource> {
+    vec![Resource::namespaced("coordination.k8s.io", "v1", "Lease", "leases", "lease")]
+}
 
-pub(super) static DISCOVERY: &[Resource] = &[Resource {
-    strategy: &SpecOnly,
-    ..Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")
-}];
-
-pub(super) static FEDERATION: &[Resource] = &[
-    Resource { subresources: STATUS, strategy: &Clusters, ..Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster") },
-    Resource {
+pub(super) fn discovery() -> Vec<Resource> {
+    vec![Resource {
         strategy: &SpecOnly,
-        ..Resource::cluster("federation", "v1beta1", "PropagationRecord", "propagationrecords", "propagationrecord")
-    },
-];
+        ..Resource::namespaced("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices", "endpointslice")
+    }]
+}
+
+pub(super) fn federation() -> Vec<Resource> {
+    vec![
+        Resource {
+            subresources: STATUS,
+            strategy: &Clusters,
+            ..Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster")
+        },
+        Resource {
+            strategy: &SpecOnly,
+            ..Resource::cluster("federation", "v1beta1", "PropagationRecord", "propagationrecords", "propagationrecord")
+        },
+    ]
+}
 
 const RBAC_GROUP: &str = "rbac.authorization.k8s.io";
 
-const fn rbac(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
+fn rbac(kind: &'static str, plural: &'static str, singular: &'static str) -> Resource {
     Resource { strategy: &Rbac, ..Resource::namespaced(RBAC_GROUP, "v1", kind, plural, singular) }
 }
 
-pub(super) static RBAC: &[Resource] = &[
-    Resource { namespaced: false, ..rbac("ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding") },
-    Resource { namespaced: false, ..rbac("ClusterRole", "clusterroles", "clusterrole") },
-];
+pub(super) fn rbac_resources() -> Vec<Resource> {
+    vec![
+        Resource { namespaced: false, ..rbac("ClusterRoleBinding", "clusterrolebindings", "clusterrolebinding") },
+        Resource { namespaced: false, ..rbac("ClusterRole", "clusterroles", "clusterrole") },
+    ]
+}

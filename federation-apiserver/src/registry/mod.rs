@@ -10,10 +10,12 @@ mod services;
 mod workloads;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use machinery::schema::{Gvk, TypeId, Types};
+use machinery::table::{self, Columns};
 
 use crate::config::Profile;
 use crate::storage::ROOT;
@@ -22,34 +24,39 @@ use resource::Resource;
 
 pub use namespaces::KUBERNETES;
 
-/// The resources of a profile, by group and then by name.
-pub fn resources(profile: Profile) -> Vec<&'static Resource> {
-    let common = [
-        &groups::FEDERATED[..],
-        core::RESOURCES,
-        groups::AUTHENTICATION,
-        groups::AUTHORIZATION,
-        groups::COORDINATION,
-        groups::DISCOVERY,
-        groups::RBAC,
-    ];
-    let special: &[&[Resource]] = match profile {
-        Profile::Federation => &[groups::FEDERATION],
-        Profile::Member => &[core::MEMBER],
+/// The resources that a profile begins with, by group and then by name.
+pub fn resources(profile: Profile) -> Vec<Resource> {
+    let special = match profile {
+        Profile::Federation => groups::federation(),
+        Profile::Member => core::member(),
     };
-    let mut all: Vec<&'static Resource> = common.iter().chain(special).flat_map(|table| table.iter()).collect();
-    all.sort_by_key(|r| (r.group, r.plural));
+    let mut all = [
+        groups::all_federated(),
+        core::resources(),
+        groups::authentication(),
+        groups::authorization(),
+        groups::coordination(),
+        groups::discovery(),
+        groups::rbac_resources(),
+        special,
+    ]
+    .concat();
+    all.sort_by(|a, b| (a.group.as_str(), a.plural.as_str()).cmp(&(&b.group, &b.plural)));
     all
 }
 
 /// One served resource, opened.
 pub struct Entry {
     /// Its description.
-    pub resource: &'static Resource,
+    pub resource: Resource,
     /// Its kind.
     pub gvk: Gvk,
+    /// The types its own is among.
+    pub types: Arc<Types>,
     /// Its type.
     pub type_id: TypeId,
+    /// What a table of it shows.
+    pub columns: Columns,
     /// Whether objects have copies in members.
     pub federated: bool,
     store: Option<Arc<ResourceStore>>,
@@ -65,50 +72,138 @@ impl Entry {
     }
 }
 
-/// All served resources.
-pub struct Registry {
+/// What is served at one moment. It never changes: a change makes another.
+pub struct Catalog {
+    types: Arc<Types>,
     entries: Vec<Arc<Entry>>,
-    index: HashMap<&'static str, Vec<usize>>,
+    index: HashMap<String, Vec<usize>>,
 }
 
-impl Registry {
-    /// Opens the resources of a profile. Events vanish after `event_ttl`.
-    pub fn open(store: &Store, profile: Profile, event_ttl: Duration) -> Self {
-        let types = Types::builtin();
-        let mut entries = Vec::new();
-        let mut index: HashMap<&'static str, Vec<usize>> = HashMap::new();
-        for resource in resources(profile) {
-            let gvk = Gvk::new(resource.group, resource.version, resource.kind);
-            let Some(type_id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) else {
-                tracing::error!("{resource:?} has no schema and is not served; this is a defect");
-                continue;
-            };
-            let ttl = resource.ttl.map(|_| event_ttl);
-            let opened = resource.stored().then(|| store.resource(&key_prefix(resource), resource.selectable, ttl));
-            index.entry(resource.plural).or_default().push(entries.len());
-            entries.push(Arc::new(Entry { resource, gvk, type_id, federated: profile == Profile::Federation, store: opened }));
+impl Catalog {
+    fn new(types: Arc<Types>, mut entries: Vec<Arc<Entry>>) -> Self {
+        entries.sort_by(|a, b| (a.resource.group.as_str(), a.resource.plural.as_str()).cmp(&(&b.resource.group, &b.resource.plural)));
+        let mut index: HashMap<String, Vec<usize>> = HashMap::new();
+        for (at, entry) in entries.iter().enumerate() {
+            index.entry(entry.resource.plural.to_string()).or_default().push(at);
         }
-        Self { entries, index }
+        Self { types, entries, index }
     }
 
     /// The resource of that group, version and plural name.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Entry>> {
         let candidates = self.index.get(plural)?.iter().map(|i| &self.entries[*i]);
-        candidates.into_iter().find(|e| e.resource.group == group && e.resource.version == version)
+        candidates.into_iter().find(|e| e.resource.group == *group && e.resource.version == *version)
+    }
+
+    /// The types of all of them.
+    pub fn types(&self) -> &Types {
+        &self.types
     }
 
     /// All of them, by group and name.
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
     }
+}
 
-    /// Namespaces, which every profile has.
+/// Why a resource cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum RegistryError {
+    /// The types given with it have none for its kind.
+    #[error("{group}/{version} {kind} has no type", group = .0.group, version = .0.version, kind = .0.kind)]
+    NoType(Gvk),
+}
+
+/// All served resources. They may become more and fewer while the server runs: whoever looked something up goes on
+/// with what was served then.
+pub struct Registry {
+    store: Arc<Store>,
+    federated: bool,
+    event_ttl: Duration,
+    current: ArcSwap<Catalog>,
+    /// Held while a change is made from what there is.
+    changing: Mutex<()>,
+    namespaces: Arc<Entry>,
+}
+
+impl Registry {
+    /// Opens the resources of a profile. Events vanish after `event_ttl`.
     ///
     /// # Panics
-    /// Never: a test holds that every profile serves them.
-    pub fn namespaces(&self) -> &Arc<Entry> {
-        self.find("", "v1", "namespaces").expect("every profile serves namespaces")
+    /// Never: a test holds that every profile serves namespaces.
+    pub fn open(store: &Arc<Store>, profile: Profile, event_ttl: Duration) -> Self {
+        let federated = profile == Profile::Federation;
+        let types = Types::shared();
+        let open = |resource| match entry(store, resource, &types, federated, event_ttl) {
+            Ok(entry) => Some(Arc::new(entry)),
+            Err(error) => {
+                tracing::error!(%error, "a built-in resource is not served; this is a defect");
+                None
+            }
+        };
+        let catalog = Catalog::new(Arc::clone(&types), resources(profile).into_iter().filter_map(open).collect());
+        let namespaces = catalog.find("", "v1", "namespaces").expect("every profile serves namespaces").clone();
+        Self {
+            store: Arc::clone(store),
+            federated,
+            event_ttl,
+            current: ArcSwap::from_pointee(catalog),
+            changing: Mutex::new(()),
+            namespaces,
+        }
     }
+
+    /// What is served now.
+    pub fn catalog(&self) -> Arc<Catalog> {
+        self.current.load_full()
+    }
+
+    /// The resource of that group, version and plural name.
+    pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<Arc<Entry>> {
+        self.current.load().find(group, version, plural).cloned()
+    }
+
+    /// Namespaces, which every profile has.
+    pub fn namespaces(&self) -> &Arc<Entry> {
+        &self.namespaces
+    }
+
+    /// Serves a resource from now on, instead of another of the same group, version and plural name. Objects that are
+    /// stored under that name are taken up. `types` are from now on those of everything that is served.
+    ///
+    /// # Errors
+    /// When `types` has none for its kind; nothing changes then.
+    pub fn put(&self, resource: Resource, types: &Arc<Types>) -> Result<Arc<Entry>, RegistryError> {
+        let entry = Arc::new(entry(&self.store, resource, types, self.federated, self.event_ttl)?);
+        self.change(&entry.resource.group, &entry.resource.version, &entry.resource.plural, Some((&entry, types)));
+        Ok(entry)
+    }
+
+    /// Serves a resource no more; what is stored of it stays. Says whether it was served.
+    pub fn remove(&self, group: &str, version: &str, plural: &str) -> bool {
+        self.change(group, version, plural, None)
+    }
+
+    fn change(&self, group: &str, version: &str, plural: &str, put: Option<(&Arc<Entry>, &Arc<Types>)>) -> bool {
+        let _one = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.current.load();
+        let old = now.find(group, version, plural);
+        let others = now.entries.iter().filter(|e| old.is_none_or(|old| !Arc::ptr_eq(old, e)));
+        let types = put.map_or(&now.types, |(_, types)| types);
+        let next = Catalog::new(Arc::clone(types), others.chain(put.map(|(entry, _)| entry)).cloned().collect());
+        self.current.store(Arc::new(next));
+        old.is_some()
+    }
+}
+
+fn entry(store: &Store, resource: Resource, types: &Arc<Types>, federated: bool, event_ttl: Duration) -> Result<Entry, RegistryError> {
+    let gvk = Gvk::new(&*resource.group, &*resource.version, &*resource.kind);
+    let Some(type_id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) else { return Err(RegistryError::NoType(gvk)) };
+    let ttl = resource.ttl.map(|_| event_ttl);
+    let opened = resource.stored().then(|| store.resource(&key_prefix(&resource), resource.selectable.clone(), ttl));
+    let columns = table::columns_for(&gvk.group, &gvk.kind);
+    Ok(Entry { columns, gvk, types: Arc::clone(types), type_id, federated, store: opened, resource })
 }
 
 /// Where a resource's objects are: etcd's layout of Kubernetes, with the group in it.
@@ -126,16 +221,16 @@ mod tests {
             let all = resources(profile);
             assert!(all.iter().any(|r| r.plural == "namespaces"));
             for r in all {
-                assert!(Types::builtin().kind(r.group, r.version, r.kind).is_some(), "{r:?}");
+                assert!(Types::builtin().kind(&r.group, &r.version, &r.kind).is_some(), "{r:?}");
             }
         }
     }
 
     #[test]
     fn members_have_nodes_and_the_federation_has_clusters() {
-        let names = |p| resources(p).into_iter().map(|r| r.plural).collect::<Vec<_>>();
+        let names = |p| resources(p).into_iter().map(|r| r.plural.to_string()).collect::<Vec<_>>();
         let (federation, member) = (names(Profile::Federation), names(Profile::Member));
-        assert!(federation.contains(&"clusters") && !federation.contains(&"pods"));
-        assert!(member.contains(&"nodes") && member.contains(&"pods") && !member.contains(&"clusters"));
+        assert!(federation.contains(&"clusters".to_owned()) && !federation.contains(&"pods".to_owned()));
+        assert!(member.contains(&"nodes".to_owned()) && member.contains(&"pods".to_owned()) && !member.contains(&"clusters".to_owned()));
     }
 }

@@ -5,23 +5,25 @@ use std::time::Duration;
 use serde_json::Value;
 
 use crate::auth::{UserInfo, Verb};
+use crate::names::{Name, Names};
 
 /// One served resource.
+#[derive(Clone)]
 pub struct Resource {
     /// API group; empty for the core group.
-    pub group: &'static str,
+    pub group: Name,
     /// API version.
-    pub version: &'static str,
+    pub version: Name,
     /// Kind.
-    pub kind: &'static str,
+    pub kind: Name,
     /// Plural name in paths.
-    pub plural: &'static str,
+    pub plural: Name,
     /// Singular name.
-    pub singular: &'static str,
+    pub singular: Name,
     /// Short names for kubectl.
-    pub short_names: &'static [&'static str],
+    pub short_names: Names,
     /// Categories for kubectl, for example `all`.
-    pub categories: &'static [&'static str],
+    pub categories: Names,
     /// Whether objects live in namespaces.
     pub namespaced: bool,
     /// Verbs of the main resource.
@@ -29,7 +31,7 @@ pub struct Resource {
     /// Subresources besides the main resource.
     pub subresources: &'static [Subresource],
     /// Selectable fields besides `metadata.name` and `metadata.namespace`, as dotted paths.
-    pub selectable: &'static [&'static str],
+    pub selectable: Names,
     /// Rules of the kind.
     pub strategy: &'static dyn Strategy,
     /// Objects vanish after this time (events).
@@ -38,7 +40,7 @@ pub struct Resource {
 
 impl Resource {
     /// An ordinary namespaced resource without status, to be adjusted with `..`.
-    pub const fn namespaced(
+    pub fn namespaced(
         group: &'static str,
         version: &'static str,
         kind: &'static str,
@@ -46,47 +48,35 @@ impl Resource {
         singular: &'static str,
     ) -> Self {
         Self {
-            group,
-            version,
-            kind,
-            plural,
-            singular,
-            short_names: &[],
-            categories: &[],
+            group: Name::Fixed(group),
+            version: Name::Fixed(version),
+            kind: Name::Fixed(kind),
+            plural: Name::Fixed(plural),
+            singular: Name::Fixed(singular),
+            short_names: Names::Fixed(&[]),
+            categories: Names::Fixed(&[]),
             namespaced: true,
             verbs: ALL_VERBS,
             subresources: &[],
-            selectable: &[],
+            selectable: Names::Fixed(&[]),
             strategy: &Plain,
             ttl: None,
         }
     }
 
     /// An ordinary cluster-scoped resource without status, to be adjusted with `..`.
-    pub const fn cluster(
-        group: &'static str,
-        version: &'static str,
-        kind: &'static str,
-        plural: &'static str,
-        singular: &'static str,
-    ) -> Self {
+    pub fn cluster(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, singular: &'static str) -> Self {
         Self { namespaced: false, ..Self::namespaced(group, version, kind, plural, singular) }
     }
 
     /// A resource that is only asked by creating it; nothing is stored.
-    pub const fn question(
-        group: &'static str,
-        version: &'static str,
-        kind: &'static str,
-        plural: &'static str,
-        singular: &'static str,
-    ) -> Self {
+    pub fn question(group: &'static str, version: &'static str, kind: &'static str, plural: &'static str, singular: &'static str) -> Self {
         Self { verbs: CREATE_ONLY, ..Self::cluster(group, version, kind, plural, singular) }
     }
 
     /// `group/version`, or just the version in the core group.
     pub fn api_version(&self) -> String {
-        if self.group.is_empty() { self.version.to_owned() } else { format!("{}/{}", self.group, self.version) }
+        if self.group.is_empty() { self.version.to_string() } else { format!("{}/{}", self.group, self.version) }
     }
 
     /// Whether objects are stored, rather than only asked.

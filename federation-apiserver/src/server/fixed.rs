@@ -31,10 +31,11 @@ pub(super) async fn answer(server: &Served, parts: &Parts, body: RequestBody) ->
         "/metrics" => return Ok(metrics::Metrics::global().respond().map(full)),
         _ => {}
     }
-    if let Some(document) = server.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
+    let published = server.published();
+    if let Some(document) = published.openapi.respond(path, parts.uri.query().unwrap_or_default(), &parts.headers) {
         return Ok(document.map(full));
     }
-    if let Some(document) = server.discovery.respond(path, &parts.headers) {
+    if let Some(document) = published.discovery.respond(path, &parts.headers) {
         return Ok(document.map(full));
     }
     if path.starts_with("/api/") || path.starts_with("/apis/") {

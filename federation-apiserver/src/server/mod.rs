@@ -1,6 +1,8 @@
 //! The server: built from a [`Config`], used as a service in memory or over TLS.
 
 mod caller;
+#[cfg(test)]
+mod catalog_tests;
 mod certificate;
 mod connected;
 mod fixed;
@@ -20,6 +22,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use daemon::supervise::{Death, Done, Supervisor};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -32,11 +35,9 @@ use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
 use crate::background;
 use crate::config::{Config, StorageConfig};
-use crate::discovery::Discovery;
 use crate::error::ConfigError;
 use crate::handlers::Api;
 use crate::metrics;
-use crate::openapi::{Builtin, OpenApi};
 use crate::registry::Registry;
 use crate::storage::Backend;
 use crate::storage::embedded::{Embedded, OpenError};
@@ -46,7 +47,7 @@ use crate::storage::store::{Store, Tuning};
 use caller::Caller;
 use health::Health;
 use inflight::Inflight;
-use served::Served;
+use served::{Published, Served};
 use service::ApiService;
 use tls::Tls;
 
@@ -88,14 +89,13 @@ impl Server {
         let backend = Measured::new(backend(&config.storage, &tasks).await?, config.storage.name());
         let store = Store::supervised(Arc::new(backend), Tuning::default(), tasks.child());
         let registry = Registry::open(&store, config.profile, config.event_ttl);
-        let discovery = Discovery::new(registry.entries().iter().map(|e| e.resource), &advertised(&config));
-        let openapi = OpenApi::new(Box::new(Builtin::new(registry.entries().iter().map(|e| e.resource).collect())));
+        let published = ArcSwap::from_pointee(Published::of(registry.catalog(), &config.advertised()));
         let (ready_sender, ready) = watch::channel(false);
         let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());
         let audit = config.audit.as_ref().map(|audit| Audit::open(audit, config.request_timeout, &tasks)).transpose()?;
         let api = Arc::new(Api { store, registry, authn, authz, stopping });
         let inflight = Inflight::new(config.limits);
-        let served = Arc::new(Served { api: Arc::clone(&api), config, audit, inflight, discovery, openapi, health });
+        let served = Arc::new(Served { api: Arc::clone(&api), config, audit, inflight, published, health });
         let roles = RbacStores::of(&api.store);
         let (rbac, followed) = (Arc::clone(api.authz.rbac()), roles.clone());
         tasks.restart("rbac", move || feed::follow(Arc::clone(&rbac), followed.clone()));
@@ -254,12 +254,6 @@ fn data_dir_hint(error: &OpenError) -> &'static str {
         }
         OpenError::Newer { .. } => "run the newer version that wrote it, or choose another directory with --data-dir; it was left as it is",
     }
-}
-
-/// Where clients reach the server, as `/api` tells it.
-fn advertised(config: &Config) -> String {
-    let ip = config.advertise_address.unwrap_or(config.bind.ip());
-    SocketAddr::new(ip, config.bind.port()).to_string()
 }
 
 fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {

@@ -169,14 +169,14 @@ fn labels(server: &Served, info: &Attributes) -> RequestLabels {
     let Some(entry) = server.api.registry.find(&info.group, &info.version, &info.resource) else {
         return RequestLabels { verb, ..RequestLabels::default() };
     };
-    let r = entry.resource;
+    let r = &entry.resource;
     let scope = match (info.name.is_empty(), info.namespace.is_empty()) {
         (false, _) => "resource",
         (true, false) => "namespace",
         (true, true) => "cluster",
     };
     let subresource = r.subresource(&info.subresource).map(Subresource::name).unwrap_or_default();
-    RequestLabels { verb, group: r.group, version: r.version, resource: r.plural, subresource, scope }
+    RequestLabels { verb, group: r.group.clone(), version: r.version.clone(), resource: r.plural.clone(), subresource, scope }
 }
 
 /// The order of things.
@@ -217,7 +217,7 @@ async fn stages(
         return fixed::answer(server, parts, body).await;
     }
     let entry = server.api.registry.find(&info.group, &info.version, &info.resource).ok_or_else(ApiError::no_such_path)?;
-    handlers::answer(handlers::Call { api: &server.api, entry, info, user, query, headers: &parts.headers }, body).await
+    handlers::answer(handlers::Call { api: &server.api, entry: &entry, info, user, query, headers: &parts.headers }, body).await
 }
 
 /// The request's body, read to its end before the request takes a slot: slots are for work, and who lets

@@ -11,13 +11,14 @@ use super::shared::Tuning;
 use super::sorted::Sorted;
 use super::{Event, StorageError, Versioned};
 use crate::metrics;
+use crate::names::Names;
 
 /// What the feed writes and readers read. Locks are held for a few microseconds and never across a wait.
 #[derive(Debug)]
 pub(super) struct Cache {
     /// Key prefix with a slash at the end.
     pub(super) prefix: String,
-    pub(super) selectable: &'static [&'static str],
+    pub(super) selectable: Names,
     tuning: Tuning,
     state: RwLock<State>,
     /// Sequence number behind the newest change.
@@ -64,7 +65,7 @@ pub(super) struct Snapshot {
 }
 
 impl Cache {
-    pub(super) fn new(prefix: String, selectable: &'static [&'static str], tuning: Tuning) -> Self {
+    pub(super) fn new(prefix: String, selectable: Names, tuning: Tuning) -> Self {
         Self { prefix, selectable, tuning, state: RwLock::default(), changed: watch::Sender::new(0), damaged: watch::Sender::new(0) }
     }
 
@@ -84,7 +85,7 @@ impl Cache {
     /// Parses what the backend holds; `Err` is the reason why it is no object.
     pub(super) fn parse(&self, stored: &Versioned) -> (String, Result<Arc<Object>, String>) {
         let key = stored.key.strip_prefix(&self.prefix).unwrap_or(&stored.key);
-        (key.to_owned(), read(stored, key, self.selectable).map(Arc::new).map_err(|e| reason(&e)))
+        (key.to_owned(), read(stored, key, &self.selectable).map(Arc::new).map_err(|e| reason(&e)))
     }
 
     /// One object; `None` when it does not exist.
@@ -300,7 +301,7 @@ fn reason(error: &StorageError) -> String {
 }
 
 /// Reads what is stored under `key` (below the resource's prefix).
-pub(super) fn read(stored: &Versioned, key: &str, selectable: &[&str]) -> Result<Object, StorageError> {
+pub(super) fn read(stored: &Versioned, key: &str, selectable: &Names) -> Result<Object, StorageError> {
     if stored.damaged {
         return Err(StorageError::Corrupt(format!(
             "the object at {} is damaged, its bytes are not those that were written; delete it and create it again, or restore a copy of the storage",

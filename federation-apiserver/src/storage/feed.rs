@@ -219,7 +219,7 @@ mod tests {
             let value = format!(r#"{{"metadata":{{"name":"{name}"}}}}"#);
             backend.put(&format!("/registry/maps/{name}"), value.into(), Expect::Absent, None).await.unwrap();
         }
-        let cache = Arc::new(Cache::new("/registry/maps/".into(), &[], Tuning::default()));
+        let cache = Arc::new(Cache::new("/registry/maps/".into(), (&[]).into(), Tuning::default()));
         let (progress, seen) = watch::channel(Progress { applied: 3, trouble: None });
         cache.load(read(&*backend, &cache, 3).await.unwrap(), 0, 3);
         let (_sender, registered) = mpsc::unbounded_channel();

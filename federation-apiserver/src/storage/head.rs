@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::value::RawValue;
 
 use super::members::{Members, find, members};
+use crate::names::Names;
 
 /// Name, namespace, uid, labels, deletion flag and the selectable fields of an object.
 #[derive(Clone)]
@@ -26,7 +27,7 @@ const LABELS: usize = 2;
 
 impl Head {
     /// From the key (`<namespace>/<name>` or `<name>`), the members of the object and those of its metadata.
-    pub(super) fn new(key: &str, root: &Members<'_>, meta: &Members<'_>, selectable: &[&str]) -> Result<Self, serde_json::Error> {
+    pub(super) fn new(key: &str, root: &Members<'_>, meta: &Members<'_>, selectable: &Names) -> Result<Self, serde_json::Error> {
         let mut pack = Pack::default();
         pack.push(key);
         pack.push(&find(meta, "uid").map(text_of).transpose()?.unwrap_or_default());
@@ -38,7 +39,7 @@ impl Head {
             pack.push(name);
             pack.push(&text_of(value)?);
         }
-        for path in selectable {
+        for path in selectable.iter() {
             pack.push(&dig(root, path)?);
         }
         Ok(Self {

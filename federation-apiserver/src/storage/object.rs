@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::StorageError;
 use super::head::Head;
 use super::members::{find, members};
+use crate::names::Names;
 
 /// An object as readers share it.
 #[derive(Clone, Debug)]
@@ -43,7 +44,7 @@ fn next_serial() -> u64 {
 impl Object {
     /// Takes a stored value under `key` (`<namespace>/<name>` or `<name>`), splicing the
     /// resourceVersion in without decoding the rest. `selectable` are dotted paths whose values the head keeps.
-    pub fn parse(key: &str, stored: &[u8], revision: u64, selectable: &[&str]) -> Result<Self, StorageError> {
+    pub fn parse(key: &str, stored: &[u8], revision: u64, selectable: &Names) -> Result<Self, StorageError> {
         let corrupt = |why: &dyn fmt::Display| StorageError::Corrupt(format!("the object at {key} cannot be decoded: {why}"));
         // Members are split without decoding them, which would find it out.
         depth::check_text(stored).map_err(|e| corrupt(&e))?;
@@ -197,7 +198,7 @@ mod tests {
     use serde_json::json;
 
     fn parse(value: &Value, revision: u64) -> Object {
-        Object::parse("ns/web", &encode(value), revision, &["spec.type", "spec.hard", "spec.missing"]).unwrap()
+        Object::parse("ns/web", &encode(value), revision, &Names::Fixed(&["spec.type", "spec.hard", "spec.missing"])).unwrap()
     }
 
     #[test]
@@ -229,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_stored_version_of_others_is_replaced() {
-        let object = Object::parse("web", br#"{ "metadata": {"name":"web", "resourceVersion":"9"} }"#, 5, &[]).unwrap();
+        let object = Object::parse("web", br#"{ "metadata": {"name":"web", "resourceVersion":"9"} }"#, 5, &Names::Fixed(&[])).unwrap();
         assert_eq!(object.value().unwrap()["metadata"]["resourceVersion"], "5");
         assert_eq!((object.head.namespace(), object.head.name()), ("", "web"));
     }
@@ -237,7 +238,7 @@ mod tests {
     #[test]
     fn what_is_no_object_is_corrupt() {
         for bad in [&b"\xff"[..], b"", b"[]", b"{}", b"{\"metadata\":3}", b"{\"metadata\":{}", b"{\"metadata\":{\"labels\":[]}}"] {
-            assert!(matches!(Object::parse("k", bad, 1, &[]), Err(StorageError::Corrupt(_))), "{bad:?}");
+            assert!(matches!(Object::parse("k", bad, 1, &Names::Fixed(&[])), Err(StorageError::Corrupt(_))), "{bad:?}");
         }
     }
 

@@ -79,7 +79,7 @@ impl ResourceStore {
         let key = key(ns, name)?;
         let full = self.full(&key);
         match self.shared.backend.get(&full).await?.0 {
-            Some(current) if read(&current, &key, self.cache.selectable).and_then(|object| object.value()).is_err() => {
+            Some(current) if read(&current, &key, &self.cache.selectable).and_then(|object| object.value()).is_err() => {
                 let revision = self.shared.backend.delete(&full, current.revision).await?;
                 self.settle(revision).await;
                 Ok(())
@@ -99,7 +99,7 @@ impl ResourceStore {
         // The last guard: what cannot be read back is never stored.
         depth::check(value)?;
         let bytes = encode(value);
-        let object = Object::parse(&key, &bytes, 0, self.cache.selectable)?;
+        let object = Object::parse(&key, &bytes, 0, &self.cache.selectable)?;
         let revision = self.shared.backend.put(&self.full(&key), bytes, expect, self.ttl).await?;
         self.shared.horizon.wrote(&self.full(&key), revision);
         self.settle(revision).await;
@@ -113,7 +113,7 @@ impl ResourceStore {
     /// The object as the backend has it, if it was last written at `expected`.
     async fn read_through(&self, key: &str, expected: u64) -> Result<Arc<Object>, StorageError> {
         match self.shared.backend.get(&self.full(key)).await?.0 {
-            Some(current) if current.revision == expected => read(&current, key, self.cache.selectable).map(Arc::new),
+            Some(current) if current.revision == expected => read(&current, key, &self.cache.selectable).map(Arc::new),
             current => Err(StorageError::Conflict { current }),
         }
     }

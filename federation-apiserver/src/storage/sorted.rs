@@ -103,7 +103,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     fn object(key: &str, revision: u64) -> Arc<Object> {
-        Arc::new(Object::parse(key, b"{\"metadata\":{}}", revision, &[]).unwrap())
+        Arc::new(Object::parse(key, b"{\"metadata\":{}}", revision, &(&[]).into()).unwrap())
     }
 
     proptest! {

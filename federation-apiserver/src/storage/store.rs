@@ -19,6 +19,7 @@ use super::shared::{Horizon, Progress, Shared};
 pub use super::shared::{ReadAt, Tuning};
 pub use super::watching::{WatchFrom, WatchOptions};
 use super::{Backend, StorageError};
+use crate::names::Names;
 
 /// The feed shows that it lives every second; when it did not for so long, it hangs.
 const HANGS: Duration = Duration::from_secs(60);
@@ -64,13 +65,13 @@ impl Store {
     /// The part of one resource. `prefix` is its key prefix, `/registry/<group>/<resource>/` (without group for
     /// the core group); `selectable` are the dotted paths heads keep; objects vanish after `ttl`.
     /// The same prefix gives the same part again.
-    pub fn resource(&self, prefix: &str, selectable: &'static [&'static str], ttl: Option<Duration>) -> Arc<ResourceStore> {
+    pub fn resource(&self, prefix: &str, selectable: impl Into<Names>, ttl: Option<Duration>) -> Arc<ResourceStore> {
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
         let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = resources.iter().find(|r| r.cache.prefix == prefix) {
             return known.clone();
         }
-        let cache = Arc::new(Cache::new(prefix, selectable, self.shared.tuning));
+        let cache = Arc::new(Cache::new(prefix, selectable.into(), self.shared.tuning));
         // The feed lives as long as the store, so somebody listens.
         let _ = self.register.send(cache.clone());
         let resource = Arc::new(ResourceStore::new(self.shared.clone(), cache, ttl));

@@ -2,7 +2,7 @@
 //! `federation.json` (our own kinds, written by hand in the same form).
 
 use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -68,13 +68,13 @@ const SCALARS: &[(&str, &str, Shape)] = &[
     ("patch", "io.k8s.apimachinery.pkg.apis.meta.v1.Patch", Shape::Any),
 ];
 
-static TYPES: LazyLock<Types> = LazyLock::new(|| {
-    compile(&[include_str!("builtin.json"), include_str!("federation.json")])
-        .expect("the committed tables are checked by this module's tests")
+static TYPES: LazyLock<Arc<Types>> = LazyLock::new(|| {
+    let types = compile(&[include_str!("builtin.json"), include_str!("federation.json")]);
+    Arc::new(types.expect("the committed tables are checked by this module's tests"))
 });
 
 /// The built-in kinds and our own.
-pub(super) fn types() -> &'static Types {
+pub(super) fn types() -> &'static Arc<Types> {
     &TYPES
 }
 

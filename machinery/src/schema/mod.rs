@@ -14,6 +14,7 @@ mod text;
 pub mod validate;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -167,7 +168,7 @@ impl Fields {
 }
 
 /// A registry of types and the kinds they make.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Types {
     /// All types; [`TypeId`] is an index.
     pub types: Vec<Type>,
@@ -186,6 +187,20 @@ impl Types {
     /// The built-in kinds and our own, compiled on first use.
     pub fn builtin() -> &'static Self {
         builtin::types()
+    }
+
+    /// The same, for an owner that may get other types one day.
+    pub fn shared() -> Arc<Self> {
+        Arc::clone(builtin::types())
+    }
+
+    /// Adds a kind and its type.
+    pub fn add(&mut self, kind: Gvk, of: Type) -> TypeId {
+        let id = TypeId(u32::try_from(self.types.len()).unwrap_or(u32::MAX));
+        self.names.insert(of.name.clone(), id);
+        self.types.push(of);
+        self.kinds.insert(kind, id);
+        id
     }
 
     /// The type of a kind.

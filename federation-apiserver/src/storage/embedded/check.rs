@@ -15,6 +15,7 @@ use thiserror::Error;
 use super::cell::Content;
 use super::tables::{self, DATA, EXPIRY, LOG, META, META_COMPACTED, META_DIGESTS, META_FORMAT, META_REVISION};
 use super::{FILE, FORMAT, OpenError, guarded, private};
+use crate::names::Names;
 use crate::storage::ROOT;
 use crate::storage::object::Object;
 
@@ -223,7 +224,7 @@ fn fault<'a>(version: &Version<'a>) -> Option<(String, &'a [u8])> {
         Content::Damaged(rest) => Some(("its bytes are not those that were written".to_owned(), rest)),
         Content::Value(value) => {
             let key = version.key.strip_prefix(ROOT).unwrap_or(version.key);
-            Object::parse(key, value, version.revision, &[]).err().map(|e| (e.to_string(), value))
+            Object::parse(key, value, version.revision, &Names::Fixed(&[])).err().map(|e| (e.to_string(), value))
         }
     }
 }
