@@ -5,6 +5,7 @@
 
 pub mod cluster;
 pub mod command_line;
+pub mod duration;
 pub mod failure;
 pub mod keys;
 pub mod kinds;

@@ -9,6 +9,7 @@ use std::{
 
 use clap::{ArgAction, Parser};
 use daemon::logs::LogOptions;
+use federation_api::duration;
 use federation_api::failure::{EXIT_USAGE, Failure};
 use federation_api::kinds::KINDS;
 use federation_api::names;
@@ -73,13 +74,13 @@ pub struct Options {
     #[arg(long, default_value = "", value_name = "FILE")]
     pub dns_provider_config: String,
     /// How often zones and region of members are read; health is asked for every 2 seconds.
-    #[arg(long, default_value = "40s", value_parser = duration)]
+    #[arg(long, default_value = "40s", value_parser = duration::parse)]
     pub cluster_monitor_period: Duration,
     /// From a member being noticed lost until its replicas move to others.
-    #[arg(long, default_value = "20s", value_parser = duration)]
+    #[arg(long, default_value = "20s", value_parser = duration::parse)]
     pub cluster_loss_delay: Duration,
     /// For this long after an autoscaler of a member scaled its bounds do not move.
-    #[arg(long, default_value = "2m", value_parser = duration, value_name = "DURATION")]
+    #[arg(long, default_value = "2m", value_parser = duration::parse, value_name = "DURATION")]
     pub hpa_scale_forbidden_window: Duration,
     /// Controllers to switch on or off: name=true|false, separated by commas.
     #[arg(long, value_delimiter = ',', value_parser = switch)]
@@ -91,13 +92,13 @@ pub struct Options {
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub leader_elect: bool,
     /// How long a leader's lease holds without being renewed.
-    #[arg(long, default_value = "15s", value_parser = duration)]
+    #[arg(long, default_value = "15s", value_parser = duration::parse)]
     pub leader_elect_lease_duration: Duration,
     /// How long a leader tries to renew before it gives up.
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
     pub leader_elect_renew_deadline: Duration,
     /// Between two tries to get or renew the lease.
-    #[arg(long, default_value = "2s", value_parser = duration)]
+    #[arg(long, default_value = "2s", value_parser = duration::parse)]
     pub leader_elect_retry_period: Duration,
     /// What to log and trace.
     #[command(flatten)]
@@ -131,33 +132,6 @@ struct Ignored {
     contention_profiling: Option<String>,
     #[arg(long, hide = true, num_args = 0..=1, default_missing_value = "true")]
     logtostderr: Option<String>,
-}
-
-/// Parses a duration as Go writes it: `40s`, `1m30s`, `500ms`, `0`.
-pub fn duration(text: &str) -> Result<Duration, String> {
-    let bad = || format!("\"{text}\" is not a duration such as 40s or 1m30s");
-    if text == "0" {
-        return Ok(Duration::ZERO);
-    }
-    let (mut rest, mut seconds) = (text, 0.0);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(bad)?;
-        let (number, tail) = rest.split_at(digits);
-        let unit_len = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
-        let (unit, next) = tail.split_at(unit_len);
-        let scale = match unit {
-            "h" => 3600.0,
-            "m" => 60.0,
-            "s" => 1.0,
-            "ms" => 1e-3,
-            "us" | "µs" => 1e-6,
-            "ns" => 1e-9,
-            _ => return Err(bad()),
-        };
-        seconds += number.parse::<f64>().map_err(|_| bad())? * scale;
-        rest = next;
-    }
-    Duration::try_from_secs_f64(seconds).ok().filter(|_| !text.is_empty()).ok_or_else(bad)
 }
 
 fn switch(text: &str) -> Result<(String, bool), String> {

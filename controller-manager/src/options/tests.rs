@@ -5,18 +5,6 @@ fn parse(args: &[&str]) -> Result<Options, clap::Error> {
 }
 
 #[test]
-fn durations_are_gos() {
-    assert_eq!(duration("40s"), Ok(Duration::from_secs(40)));
-    assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
-    assert_eq!(duration("1.5h"), Ok(Duration::from_secs(5400)));
-    assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-    assert_eq!(duration("0"), Ok(Duration::ZERO));
-    for bad in ["", "40", "s", "-1s", "1d", "1s2"] {
-        assert!(duration(bad).is_err(), "{bad}");
-    }
-}
-
-#[test]
 fn v1s_command_line_is_understood() {
     let options = parse(&[
         "--kubeconfig=/etc/federation/controller-manager/kubeconfig",

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use federation_api::duration;
 
 use super::access::AccessArgs;
-use crate::wait::parse_duration;
+use super::values::request_timeout;
 
 /// Flags of every command.
 #[derive(Args, Clone, Debug, Default)]
@@ -28,7 +29,7 @@ pub struct Global {
     #[arg(long = "as-group", global = true, value_name = "GROUP", hide_short_help = true)]
     pub impersonate_groups: Vec<String>,
     /// How long a server may be silent within one request; 0 means 30s
-    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[arg(long, global = true, value_name = "DURATION", default_value = "30s", value_parser = request_timeout)]
     pub request_timeout: Duration,
     /// Log level on stderr: 0 nothing but warnings, 2 steps, 4 details, 6 requests
     #[arg(short = 'v', long = "v", global = true, value_name = "LEVEL", default_value_t = 0)]
@@ -76,6 +77,6 @@ pub struct HostArgs {
     #[arg(long, value_name = "FILE")]
     pub credentials_kubeconfig: Option<PathBuf>,
     /// How long each wait may take
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = duration::parse)]
     pub timeout: Duration,
 }

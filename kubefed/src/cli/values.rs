@@ -1,7 +1,10 @@
 //! Values of flags.
 
+use std::time::Duration;
+
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
+use federation_api::duration::{self, InvalidDuration};
 
 /// Whether to send or only to print.
 #[derive(Clone, Copy, Debug, Default, Eq, PartialEq)]
@@ -65,5 +68,25 @@ pub(super) fn boolean(text: &str) -> Result<bool, String> {
         "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
         "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err(format!("\"{text}\" is neither true nor false")),
+    }
+}
+
+/// A duration, or a bare number of seconds: kubectl's `--request-timeout` takes both.
+///
+/// # Errors
+/// Neither of the two.
+pub(super) fn request_timeout(text: &str) -> Result<Duration, InvalidDuration> {
+    text.parse().map_or_else(|_| duration::parse(text), |seconds| Ok(Duration::from_secs(seconds)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issue8_request_timeout_takes_seconds_as_kubectl_does() {
+        assert_eq!(request_timeout("90"), Ok(Duration::from_secs(90)));
+        assert_eq!(request_timeout("1.5s"), Ok(Duration::from_millis(1500)));
+        assert!(request_timeout("90x").is_err());
     }
 }
