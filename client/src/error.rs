@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use federation_api::failure::{Failure, chain};
+use program::failure::{Failure, chain};
 
 /// What is wrong, by file, entry and field. Never shows a value: values are secrets.
 #[derive(Debug, thiserror::Error)]

@@ -11,12 +11,12 @@ use std::{
 
 use bytes::Bytes;
 use daemon::{backoff::Backoff, logs, supervise::Supervisor};
-use federation_api::failure::Failure;
 use http::{Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use program::failure::Failure;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,

@@ -3,7 +3,7 @@
 use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 
 use daemon::logs;
-use federation_api::{command_line, failure::Failure};
+use program::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
 
 mod backoff;

@@ -6,7 +6,7 @@ use daemon::{
     backoff::Backoff,
     supervise::{Done, Supervisor, beating},
 };
-use federation_api::failure::Failure;
+use program::failure::Failure;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -53,7 +53,7 @@ pub struct Context {
 ///
 /// # Errors
 /// When the address for health and metrics cannot be bound, when leadership is lost, and when a task died that never
-/// should (exit code [`EXIT_DEFECT`](federation_api::failure::EXIT_DEFECT)): the process should end and be started again.
+/// should (exit code [`EXIT_DEFECT`](program::failure::EXIT_DEFECT)): the process should end and be started again.
 pub async fn run(config: Config, federation: kube::Client, host: HostCredentials, shutdown: CancellationToken) -> anyhow::Result<()> {
     run_with(config, federation, Arc::new(HostConnector::new(Some(host))), shutdown).await
 }

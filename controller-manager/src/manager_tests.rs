@@ -3,8 +3,8 @@
 use std::{net::Ipv4Addr, sync::Arc};
 
 use dns_providers::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
-use federation_api::failure::EXIT_DEFECT;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use program::failure::EXIT_DEFECT;
 
 use super::*;
 use crate::config::Election;

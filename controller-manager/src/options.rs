@@ -10,11 +10,11 @@ use std::{
 use clap::{ArgAction, Parser};
 use daemon::logs::LogOptions;
 use federation_api::duration;
-use federation_api::failure::{EXIT_USAGE, Failure};
 use federation_api::kinds::KINDS;
 use federation_api::names;
 use federation_client::connect::Timeouts;
 use federation_client::{Access, Cluster, Environment, Error, Files, Kubeconfig, Target, User};
+use program::failure::{EXIT_USAGE, Failure};
 
 use crate::config::{Config, Election, Monitor};
 

@@ -6,7 +6,7 @@ mod said;
 
 use std::sync::OnceLock;
 
-use federation_api::failure::Failure;
+use program::failure::Failure;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, reload};

@@ -15,8 +15,8 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use federation_api::failure::{EXIT_DEFECT, Failure};
 use futures::FutureExt as _;
+use program::failure::{EXIT_DEFECT, Failure};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::Instant;

@@ -1,6 +1,6 @@
 //! Why a server cannot start.
 
-use federation_api::failure::Failure;
+use program::failure::Failure;
 
 /// A configuration or a start that cannot work: what, and what to do about it.
 #[derive(Clone, Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use daemon::logs;
-use federation_api::command_line;
-use federation_api::failure::{EXIT_USAGE, Failure};
+use program::command_line;
+use program::failure::{EXIT_USAGE, Failure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Args, Subcommand, ValueEnum};
-use federation_api::failure::{EXIT_FAILED, Failure};
+use program::failure::{EXIT_FAILED, Failure};
 use serde_json::json;
 
 use crate::storage::embedded::OpenError;

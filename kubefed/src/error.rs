@@ -1,3 +1,3 @@
 //! What goes wrong, told once: as every program of the federation tells it.
 
-pub use federation_api::failure::{EXIT_FAILED, EXIT_OK, EXIT_TIMED_OUT, EXIT_USAGE, Failure, chain, visible};
+pub use program::failure::{EXIT_FAILED, EXIT_OK, EXIT_TIMED_OUT, EXIT_USAGE, Failure, chain, visible};

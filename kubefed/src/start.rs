@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use federation_api::command_line::{Instead, parse};
+use program::command_line::{Instead, parse};
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::{Cli, Command, normalise};

@@ -309,7 +309,7 @@ mod tests {
             ..Exec::default()
         };
         let error = Call::new("gondor-admin", &exec, Info::of(&Cluster::default(), &None)).credentials().await.err().unwrap();
-        let failure = federation_api::failure::Failure::from(error);
+        let failure = program::failure::Failure::from(error);
         assert_eq!(failure.message, "user \"gondor-admin\": exec: executable palantir-auth-plugin not found");
         assert_eq!(
             failure.hint.unwrap(),

@@ -17,7 +17,7 @@ fn plain() -> Kubeconfig {
     )
 }
 
-fn resolve(config: &Kubeconfig, target: &Target) -> Result<Access, federation_api::failure::Failure> {
+fn resolve(config: &Kubeconfig, target: &Target) -> Result<Access, program::failure::Failure> {
     Access::resolve(config, target, &Environment::default()).map_err(Into::into)
 }
 

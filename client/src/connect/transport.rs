@@ -187,7 +187,7 @@ impl Service<Uri> for Way {
 /// The server is not to blame for what happens on the way to it.
 fn by_proxy(error: impl Into<BoxError>) -> BoxError {
     let error: BoxError = error.into();
-    format!("by the proxy: {}", federation_api::failure::chain(&*error)).into()
+    format!("by the proxy: {}", program::failure::chain(&*error)).into()
 }
 
 /// What all requests of a client share.
@@ -236,7 +236,7 @@ impl Shared {
         let answer = self.http.load_full().request(request).await;
         match &answer {
             Ok(response) => tracing::debug!(%method, %uri, status = response.status().as_u16(), "answer"),
-            Err(error) => tracing::debug!(%method, %uri, error = federation_api::failure::chain(error), "no answer"),
+            Err(error) => tracing::debug!(%method, %uri, error = program::failure::chain(error), "no answer"),
         }
         let response = answer?;
         if response.status() == StatusCode::UNAUTHORIZED {

@@ -11,7 +11,7 @@ fn said(text: impl AsRef<[u8]>) -> String {
 }
 
 fn hint(text: &str) -> String {
-    federation_api::failure::Failure::from(read(text).unwrap_err()).hint.unwrap()
+    program::failure::Failure::from(read(text).unwrap_err()).hint.unwrap()
 }
 
 const ONE: &str = "apiVersion: v1\nkind: Config\nclusters:\n- name: rivendell\n  cluster:\n    server: https://rivendell\ncontexts:\n\

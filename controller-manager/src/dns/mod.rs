@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use daemon::supervise::Done;
 use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
-use federation_api::failure::Failure;
+use program::failure::Failure;
 
 use crate::Config;
 

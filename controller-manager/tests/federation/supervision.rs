@@ -11,10 +11,10 @@ use std::{
 
 use async_trait::async_trait;
 use dns_providers::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
-use federation_api::failure::{EXIT_DEFECT, Failure};
 use federation_controller_manager::{Config, dns::Opened, run_with_dns};
 use http::{Method, Request};
 use kube::client::Body;
+use program::failure::{EXIT_DEFECT, Failure};
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tower::Service;

@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use federation_api::failure::{Failure, chain};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::TracerProvider as _;
 use opentelemetry_otlp::tonic_types::transport::{Certificate, ClientTlsConfig};
@@ -13,6 +12,7 @@ use opentelemetry_otlp::{SpanExporter as Otlp, WithExportConfig as _, WithTonicC
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
 use opentelemetry_sdk::trace::{BatchConfigBuilder, BatchSpanProcessor, SdkTracerProvider, SpanData, SpanExporter};
+use program::failure::{Failure, chain};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;

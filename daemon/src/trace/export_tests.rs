@@ -113,6 +113,6 @@ async fn a_dead_collector_holds_nobody_up() {
 async fn an_endpoint_that_cannot_be_one_is_refused() {
     for bad in ["collector:4317", "ftp://collector", "https://collector:4317"] {
         let refused = exporting::<tracing_subscriber::Registry>("test-program", bad).err().expect(bad);
-        assert_eq!(refused.code, federation_api::failure::EXIT_USAGE, "{bad}: {refused}");
+        assert_eq!(refused.code, program::failure::EXIT_USAGE, "{bad}: {refused}");
     }
 }

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
-use federation_api::failure::Failure;
+use program::failure::Failure;
 
 /// One program: it gets its own name and then its arguments.
 type Program = fn(Vec<OsString>) -> ExitCode;

@@ -82,8 +82,8 @@ impl fmt::Display for Failure {
 
 impl Error for Failure {}
 
-impl From<crate::names::InvalidName> for Failure {
-    fn from(e: crate::names::InvalidName) -> Self {
+impl From<federation_api::names::InvalidName> for Failure {
+    fn from(e: federation_api::names::InvalidName) -> Self {
         let example = e.example;
         Self::usage(e.to_string()).hint(format!("choose a name that fits, for example {example}; nothing was changed"))
     }
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn an_invalid_name_is_a_usage_error() {
-        let f = Failure::from(crate::names::cluster_name("Gondor").unwrap_err());
+        let f = Failure::from(federation_api::names::cluster_name("Gondor").unwrap_err());
         assert_eq!(f.code, EXIT_USAGE);
         assert!(f.message.contains("RFC 1035"), "{f}");
     }
