@@ -1,6 +1,7 @@
 //! The configuration format of v1's providers: `[Section]`, `key = value`, comments with `#` or `;`,
 //! values plain or in double quotes. Unknown sections and keys are errors that name the line.
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use crate::Error;
@@ -91,11 +92,11 @@ impl Ini {
         parts.map(str::trim).filter(|part| !part.is_empty()).map(str::to_owned).collect()
     }
 
-    /// Parses the value of a key.
+    /// Parses the value of a key; what `parse` says becomes part of the message.
     ///
     /// # Errors
     /// [`Error::Syntax`] naming the line, if the value does not parse.
-    pub fn parsed<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Option<T>, Error> {
+    pub fn parsed<T, E: Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Option<T>, Error> {
         let Some(entry) = self.get(key) else { return Ok(None) };
         parse(&entry.value).map(Some).map_err(|message| Error::syntax(&self.path, entry.line, format!("{key}: {message}")))
     }
@@ -104,7 +105,7 @@ impl Ini {
     ///
     /// # Errors
     /// [`Error::Syntax`] naming the line, for the first part that does not parse.
-    pub fn parsed_list<T>(&self, key: &str, parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, Error> {
+    pub fn parsed_list<T, E: Display>(&self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Result<Vec<T>, Error> {
         let line = self.get(key).map_or(0, |entry| entry.line);
         let one = |part: &String| parse(part).map_err(|message| Error::syntax(&self.path, line, format!("{key}: {message}")));
         self.list(key).iter().map(one).collect()

@@ -2,6 +2,26 @@
 
 use std::collections::BTreeMap;
 
+use thiserror::Error;
+
+/// A piece of a list that is no `key=value`, in v1's words.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum InvalidPair {
+    /// There is no `=` in it.
+    #[error("wrong format for override arg: {piece}")]
+    NoValue {
+        /// The piece.
+        piece: String,
+    },
+    /// Nothing stands before the `=`.
+    #[error("wrong format for override arg: {piece}, arg name cannot be empty")]
+    NoName {
+        /// The piece.
+        piece: String,
+    },
+}
+
 /// Overrides by full flag name, `--` included.
 pub type Overrides = BTreeMap<String, String>;
 
@@ -12,8 +32,8 @@ pub type Overrides = BTreeMap<String, String>;
 /// is taken as it is. Later ones win.
 ///
 /// # Errors
-/// v1's sentence about the piece that is no `key=value`.
-pub fn parse_overrides(items: &[String]) -> Result<Overrides, String> {
+/// The first piece that is no `key=value`.
+pub fn parse_overrides(items: &[String]) -> Result<Overrides, InvalidPair> {
     let mut overrides = Overrides::new();
     for item in items {
         let mut last: Option<String> = None;
@@ -36,18 +56,18 @@ pub fn parse_overrides(items: &[String]) -> Result<Overrides, String> {
 /// Parses `--node-selector`: a list of `key=value` separated by commas, later ones win.
 ///
 /// # Errors
-/// v1's sentence about the piece that is no `key=value`.
-pub fn parse_pairs(text: &str) -> Result<BTreeMap<String, String>, String> {
+/// The first piece that is no `key=value`.
+pub fn parse_pairs(text: &str) -> Result<BTreeMap<String, String>, InvalidPair> {
     if text.trim().is_empty() {
         return Ok(BTreeMap::new());
     }
     text.split(',').map(|piece| key_value(piece.trim())).collect()
 }
 
-fn key_value(piece: &str) -> Result<(String, String), String> {
-    let (key, value) = piece.split_once('=').ok_or_else(|| format!("wrong format for override arg: {piece}"))?;
+fn key_value(piece: &str) -> Result<(String, String), InvalidPair> {
+    let (key, value) = piece.split_once('=').ok_or_else(|| InvalidPair::NoValue { piece: piece.to_owned() })?;
     match key.trim() {
-        "" => Err(format!("wrong format for override arg: {piece}, arg name cannot be empty")),
+        "" => Err(InvalidPair::NoName { piece: piece.to_owned() }),
         key => Ok((key.to_owned(), value.trim().to_owned())),
     }
 }
@@ -84,7 +104,7 @@ pub fn merge(defaults: impl IntoIterator<Item = (&'static str, String)>, overrid
 mod tests {
     use super::*;
 
-    fn parse(items: &[&str]) -> Result<Vec<(String, String)>, String> {
+    fn parse(items: &[&str]) -> Result<Vec<(String, String)>, InvalidPair> {
         let items: Vec<String> = items.iter().map(|s| (*s).to_owned()).collect();
         parse_overrides(&items).map(|o| o.into_iter().collect())
     }
@@ -112,9 +132,10 @@ mod tests {
 
     #[test]
     fn a_piece_that_is_no_argument_is_named() {
-        assert_eq!(parse(&["--v"]), Err("wrong format for override arg: --v".into()));
-        assert_eq!(parse(&["=v"]), Err("wrong format for override arg: =v, arg name cannot be empty".into()));
-        assert_eq!(parse(&["--a=1,--b"]), Err("wrong format for override arg: --b".into()));
+        let why = |items: &[&str]| parse(items).unwrap_err().to_string();
+        assert_eq!(why(&["--v"]), "wrong format for override arg: --v");
+        assert_eq!(why(&["=v"]), "wrong format for override arg: =v, arg name cannot be empty");
+        assert_eq!(why(&["--a=1,--b"]), "wrong format for override arg: --b");
     }
 
     #[test]
@@ -124,7 +145,7 @@ mod tests {
             [("a".into(), "b".into()), ("c".into(), "d=e".into())]
         );
         assert!(parse_pairs("").unwrap().is_empty());
-        assert_eq!(parse_pairs("a"), Err("wrong format for override arg: a".into()));
+        assert_eq!(parse_pairs("a"), Err(InvalidPair::NoValue { piece: "a".into() }));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
 /// Namespace of the cluster's DNS.
 pub const NAMESPACE: &str = "kube-system";
@@ -10,6 +11,15 @@ pub const NAMESPACE: &str = "kube-system";
 pub const NAME: &str = "kube-dns";
 const FEDERATIONS: &str = "federations";
 const STUB_DOMAINS: &str = "stubDomains";
+
+/// Why a ConfigMap cannot be changed without breaking what others wrote into it.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// Its stub domains are not what kube-dns reads.
+    #[error("{STUB_DOMAINS} is no JSON object: {0}")]
+    StubDomains(#[source] serde_json::Error),
+}
 
 /// What a federation adds to a member's DNS.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -27,7 +37,7 @@ pub type Changes = BTreeMap<&'static str, Option<String>>;
 ///
 /// # Errors
 /// When `stubDomains` is there and is no JSON object.
-pub fn add(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, String> {
+pub fn add(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, Unreadable> {
     let mut changes = Changes::new();
     let mut items = items(data);
     if !items.contains(&names.item.as_str()) {
@@ -49,7 +59,7 @@ pub fn add(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, St
 ///
 /// # Errors
 /// When `stubDomains` is there and is no JSON object.
-pub fn remove(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, String> {
+pub fn remove(data: &BTreeMap<String, String>, names: &Names) -> Result<Changes, Unreadable> {
     let mut changes = Changes::new();
     let items = items(data);
     if items.contains(&names.item.as_str()) {
@@ -70,10 +80,10 @@ fn items(data: &BTreeMap<String, String>) -> Vec<&str> {
     data.get(FEDERATIONS).into_iter().flat_map(|v| v.split(',')).map(str::trim).filter(|i| !i.is_empty()).collect()
 }
 
-fn stubs(data: &BTreeMap<String, String>) -> Result<Map<String, Value>, String> {
+fn stubs(data: &BTreeMap<String, String>) -> Result<Map<String, Value>, Unreadable> {
     match data.get(STUB_DOMAINS).map(String::as_str).filter(|t| !t.trim().is_empty()) {
         None => Ok(Map::new()),
-        Some(text) => serde_json::from_str(text).map_err(|e| format!("{STUB_DOMAINS} is no JSON object: {e}")),
+        Some(text) => serde_json::from_str(text).map_err(Unreadable::StubDomains),
     }
 }
 
@@ -117,6 +127,6 @@ mod tests {
     fn what_is_not_ours_is_not_touched() {
         let theirs = map([("federations", "fellowship=example.org"), ("stubDomains", r#"{"example.com":["9.9.9.9"]}"#)]);
         assert!(remove(&theirs, &names()).unwrap().is_empty());
-        assert!(add(&map([("stubDomains", "torn")]), &names()).unwrap_err().starts_with("stubDomains is no JSON object"));
+        assert!(add(&map([("stubDomains", "torn")]), &names()).unwrap_err().to_string().starts_with("stubDomains is no JSON object"));
     }
 }

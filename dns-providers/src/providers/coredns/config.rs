@@ -54,7 +54,7 @@ impl Config {
         if endpoints.is_empty() {
             return Err(config("etcd-endpoints is empty".to_owned(), EXAMPLE));
         }
-        let zones = ini.parsed_list("zones", |zone| DnsName::parse(zone).map_err(|e| e.to_string()))?;
+        let zones = ini.parsed_list("zones", DnsName::parse)?;
         if zones.is_empty() {
             return Err(config("need to provide at least one zone".to_owned(), EXAMPLE));
         }

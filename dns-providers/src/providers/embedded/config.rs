@@ -74,7 +74,7 @@ impl Config {
         if listen.is_empty() {
             listen.push(DEFAULT_LISTEN.into());
         }
-        let mut zones = ini.parsed_list("zones", name)?;
+        let mut zones = ini.parsed_list("zones", DnsName::parse)?;
         if zones.is_empty() {
             zones.extend(zone);
         }
@@ -83,7 +83,7 @@ impl Config {
         let nameservers = ini.parsed_list("nameservers", |text| {
             let (host, address) = text.split_once('=').map_or((text, None), |(host, address)| (host, Some(address)));
             let parse = |a: &str| a.trim().parse::<IpAddr>().map_err(|_| format!("\"{a}\" is no IP address"));
-            Ok(Nameserver { name: name(host.trim())?, address: address.map(parse).transpose()? })
+            Ok::<_, String>(Nameserver { name: name(host.trim())?, address: address.map(parse).transpose()? })
         })?;
         let seconds = |text: &str| match text.parse::<u32>() {
             Ok(ttl) if ttl <= 86_400 => Ok(ttl),

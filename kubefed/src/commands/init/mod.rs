@@ -14,10 +14,11 @@ mod tests;
 
 use crate::cli::{DryRun, InitArgs};
 use crate::commands::Session;
-use crate::connection::Change;
+use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
 use crate::render::host;
+use crate::render::object::Object;
 
 /// Sets a control plane up, or brings one to what the flags say.
 ///
@@ -47,7 +48,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     printer.begin("Creating federation control plane objects (credentials, persistent volume claim)");
     let earlier = credentials::earlier(&host, &plane, Some(&local)).await?;
     let credentials = credentials::complete(&plane, &at, earlier)?;
-    let objects = host.apply_all(&host::objects(&plane, &credentials)).await.map_err(explain_claim)?;
+    let objects = apply_objects(&host, &host::objects(&plane, &credentials)).await?;
     printer.end(objects.progress());
 
     printer.begin("Creating federation component deployments");
@@ -73,9 +74,17 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn explain_claim(failure: Failure) -> Failure {
-    let about_claim = failure.message.contains("persistentvolumeclaims");
-    if about_claim { failure.hint("an existing claim keeps its size and class: repeat the flags it was made with") } else { failure }
+/// As [`Connection::apply_all`], with better advice where the claim is refused.
+async fn apply_objects(host: &Connection, objects: &[Object]) -> Result<Change, Failure> {
+    let mut greatest = Change::Unchanged;
+    for object in objects {
+        let applied = host.apply_all(std::slice::from_ref(object)).await;
+        greatest = greatest.max(applied.map_err(|failure| match object.resource.plural.as_str() {
+            "persistentvolumeclaims" => failure.hint("an existing claim keeps its size and class: repeat the flags it was made with"),
+            _ => failure,
+        })?);
+    }
+    Ok(greatest)
 }
 
 /// Prints what would be sent. Nothing is contacted, so addresses only the host knows are missing from it.

@@ -11,7 +11,7 @@ use crate::commands::session::Installed;
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::render::controller_manager::{DNS_ZONE_NAME, FEDERATIONS, NAMESERVER};
-use crate::render::kube_dns::{self, Changes, NAME, NAMESPACE, Names};
+use crate::render::kube_dns::{self, Changes, NAME, NAMESPACE, Names, Unreadable};
 
 /// What the control plane's annotations say about names.
 pub fn names(installed: &Installed) -> Option<Names> {
@@ -64,7 +64,7 @@ async fn change(
     session: &Session,
     member: &Connection,
     map: ConfigMap,
-    edit: impl FnOnce(&BTreeMap<String, String>) -> Result<Changes, String>,
+    edit: impl FnOnce(&BTreeMap<String, String>) -> Result<Changes, Unreadable>,
 ) -> Result<(), Failure> {
     let changes = match edit(&map.data.unwrap_or_default()) {
         Ok(changes) => changes,
