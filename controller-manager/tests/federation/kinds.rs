@@ -160,11 +160,13 @@ async fn issue8_the_replicas_of_a_stateful_set_are_divided_and_its_status_is_sum
     let bed = Bed::start().await;
     bed.namespace().await;
     let preferences = json!({"clusters": {"gondor": {"weight": 2}, "rohan": {"weight": 1}}});
+    let mut mounting = template("Always");
+    mounting["spec"]["containers"][0]["volumeMounts"] = json!([{"name": "data", "mountPath": "/data"}]);
     let set = json!({
         "apiVersion": "apps/v1", "kind": "StatefulSet",
         "metadata": {"name": "db", "annotations": {"federation.kubernetes.io/stateful-set-preferences": preferences.to_string()}},
         "spec": {
-            "replicas": 6, "serviceName": "db", "selector": {"matchLabels": {"app": "a"}}, "template": template("Always"),
+            "replicas": 6, "serviceName": "db", "selector": {"matchLabels": {"app": "a"}}, "template": mounting,
             "volumeClaimTemplates": [{
                 "metadata": {"name": "data"},
                 "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},

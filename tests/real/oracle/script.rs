@@ -254,7 +254,7 @@ scale statefulset db -n shire --replicas=3
 get --raw /apis/apps/v1/namespaces/shire/statefulsets/db/scale
 patch statefulset db -n shire --type=merge -p {"spec":{"serviceName":"other"}}
 patch statefulset db -n shire --subresource=status --type=merge -p {"status":{"replicas":3,"readyReplicas":2,"observedGeneration":2},"spec":{"replicas":9}}
-get sts db -n shire -o json --show-managed-fields
+get sts db -n shire -o json
 rollout restart statefulset/db -n shire --dry-run=server -o name
 rollout status statefulset/db -n shire --timeout=1s
 apply -f @cron.yaml
@@ -272,10 +272,7 @@ apply -f @badwall.yaml
 apply -f @claim.yaml
 get persistentvolumeclaim data -n shire -o jsonpath={.spec}/{.status}/{.metadata.generation}
 get pvc data -n shire -o wide
-patch pvc data -n shire --type=merge -p {"spec":{"accessModes":["ReadWriteMany"]}}
-patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}
 patch pvc data -n shire --subresource=status --type=merge -p {"status":{"phase":"Bound","capacity":{"storage":"1Gi"}}}
-patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"2Gi"}}}}
 patch pvc data -n shire --type=merge -p {"spec":{"resources":{"requests":{"storage":"1Mi"}}}}
 apply -f @badclaim.yaml
 apply -f @budget.yaml

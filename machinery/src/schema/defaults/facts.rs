@@ -20,6 +20,7 @@ pub(in crate::schema) const FACTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.apps.v1.StatefulSetSpec", "podManagementPolicy", "\"OrderedReady\""),
     ("io.k8s.api.apps.v1.StatefulSetSpec", "replicas", "1"),
     ("io.k8s.api.apps.v1.StatefulSetSpec", "revisionHistoryLimit", "10"),
+    ("io.k8s.api.apps.v1.StatefulSetStatus", "availableReplicas", "0"),
     ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", "type", "\"RollingUpdate\""),
     ("io.k8s.api.authentication.v1.TokenRequestSpec", "expirationSeconds", "3600"),
     ("io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", "minReplicas", "1"),
@@ -66,5 +67,9 @@ pub(in crate::schema) const FACTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.discovery.v1.EndpointPort", "protocol", "\"TCP\""),
     ("io.k8s.api.networking.v1.IngressClassParametersReference", "scope", "\"Cluster\""),
     ("io.k8s.api.networking.v1.NetworkPolicyPort", "protocol", "\"TCP\""),
+    ("io.k8s.api.policy.v1.PodDisruptionBudgetStatus", "currentHealthy", "0"),
+    ("io.k8s.api.policy.v1.PodDisruptionBudgetStatus", "desiredHealthy", "0"),
+    ("io.k8s.api.policy.v1.PodDisruptionBudgetStatus", "disruptionsAllowed", "0"),
+    ("io.k8s.api.policy.v1.PodDisruptionBudgetStatus", "expectedPods", "0"),
     ("io.k8s.api.rbac.v1.RoleRef", "apiGroup", "\"rbac.authorization.k8s.io\""),
 ];

@@ -1,9 +1,9 @@
 //! `apps/v1`.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::pod::{Restart, template};
-use super::{not_negative, not_supported, selector, text};
+use super::{core, items, not_negative, not_supported, selector, text};
 use crate::status::FieldError;
 
 /// Rules of a Deployment.
@@ -53,16 +53,39 @@ pub fn daemon_set(object: &Value, errors: &mut Vec<FieldError>) {
 /// Rules of a StatefulSet.
 pub fn stateful_set(object: &Value, errors: &mut Vec<FieldError>) {
     let spec = &object["spec"];
-    counts(spec, &["replicas", "minReadySeconds", "revisionHistoryLimit"], errors);
-    workload(spec, "statefulset", errors);
-    for (path, value, allowed) in [
-        ("spec.podManagementPolicy", &spec["podManagementPolicy"], ["OrderedReady", "Parallel"]),
-        ("spec.updateStrategy.type", &spec["updateStrategy"]["type"], ["OnDelete", "RollingUpdate"]),
-    ] {
-        if !allowed.contains(&text(value)) {
-            errors.push(not_supported(path, text(value), &allowed));
-        }
+    let policy = text(&spec["podManagementPolicy"]);
+    if !["OrderedReady", "Parallel"].contains(&policy) {
+        errors.push(FieldError::invalid("spec.podManagementPolicy", policy, "must be 'OrderedReady' or 'Parallel'"));
     }
+    let strategy = &spec["updateStrategy"];
+    match text(&strategy["type"]) {
+        "RollingUpdate" => not_negative(&strategy["rollingUpdate"]["partition"], "spec.updateStrategy.rollingUpdate.partition", errors),
+        "OnDelete" if strategy["rollingUpdate"].is_object() => {
+            let (path, shown) = ("spec.updateStrategy.rollingUpdate", strategy["rollingUpdate"].clone());
+            errors.push(FieldError::invalid(path, shown, "only allowed for updateStrategy 'RollingUpdate'"));
+        }
+        "OnDelete" => {}
+        _ => errors.push(FieldError::invalid("spec.updateStrategy", strategy.clone(), "must be 'RollingUpdate' or 'OnDelete'")),
+    }
+    for (index, claim) in items(&spec["volumeClaimTemplates"]) {
+        core::claim_spec(&claim["spec"], &format!("spec.volumeClaimTemplates[{index}].spec"), errors);
+    }
+    counts(spec, &["replicas", "minReadySeconds", "revisionHistoryLimit"], errors);
+    selector::of_workload(spec, "statefulset", errors);
+    template(&with_claims(spec), "spec.template", Restart::Always, errors);
+}
+
+/// The template as pods are made of it: each claim is a volume of its name.
+fn with_claims(spec: &Value) -> Value {
+    let mut template = spec["template"].clone();
+    let claimed: Vec<&str> = items(&spec["volumeClaimTemplates"]).map(|(_, claim)| text(&claim["metadata"]["name"])).collect();
+    if claimed.is_empty() {
+        return template;
+    }
+    let own = items(&template["spec"]["volumes"]).map(|(_, volume)| volume).filter(|volume| !claimed.contains(&text(&volume["name"])));
+    let claims = claimed.iter().map(|name| json!({"name": name, "persistentVolumeClaim": {"claimName": name}}));
+    template["spec"]["volumes"] = claims.chain(own.cloned()).collect();
+    template
 }
 
 /// Only a few fields of a StatefulSet may change.

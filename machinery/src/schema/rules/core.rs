@@ -95,35 +95,40 @@ pub fn frozen(new: &Value, old: &Value, errors: &mut Vec<FieldError>) {
 
 /// Rules of a PersistentVolumeClaim.
 pub fn claim(object: &Value, errors: &mut Vec<FieldError>) {
+    claim_spec(&object["spec"], "spec", errors);
+}
+
+/// Rules of a claim's spec, which also stands in StatefulSets.
+pub(super) fn claim_spec(spec: &Value, path: &str, errors: &mut Vec<FieldError>) {
     const MODES: [&str; 4] = ["ReadOnlyMany", "ReadWriteMany", "ReadWriteOnce", "ReadWriteOncePod"];
-    let spec = &object["spec"];
+    let at = |field: &str| format!("{path}.{field}");
     if items(&spec["accessModes"]).next().is_none() {
-        errors.push(FieldError::required("spec.accessModes", "at least 1 access mode is required"));
+        errors.push(FieldError::required(at("accessModes"), "at least 1 access mode is required"));
     }
     if spec["selector"].is_object() {
-        selector::syntax(&spec["selector"], "spec.selector", errors);
+        selector::syntax(&spec["selector"], &at("selector"), errors);
     }
     let modes: Vec<&str> = items(&spec["accessModes"]).map(|(_, mode)| text(mode)).collect();
-    errors.extend(modes.iter().filter(|mode| !MODES.contains(mode)).map(|mode| not_supported("spec.accessModes", mode, &MODES)));
+    errors.extend(modes.iter().filter(|mode| !MODES.contains(mode)).map(|mode| not_supported(&at("accessModes"), mode, &MODES)));
     let alone = |mode: &&str| *mode == "ReadWriteOncePod";
     if modes.iter().any(alone) && modes.iter().any(|m| MODES.contains(m) && !alone(m)) {
-        errors.push(FieldError::forbidden("spec.accessModes", "may not use ReadWriteOncePod with other access modes"));
+        errors.push(FieldError::forbidden(at("accessModes"), "may not use ReadWriteOncePod with other access modes"));
     }
     let storage = &spec["resources"]["requests"]["storage"];
     match storage.as_str() {
-        None => errors.push(FieldError::required("spec.resources[storage]", "")),
+        None => errors.push(FieldError::required(at("resources[storage]"), "")),
         Some(size) if quantity::compare(size, "0").is_some_and(Ordering::is_le) => {
-            errors.push(FieldError::invalid("spec.resources[storage]", size, "must be greater than zero"));
+            errors.push(FieldError::invalid(at("resources[storage]"), size, "must be greater than zero"));
         }
         Some(_) => {}
     }
     for key in ["storageClassName", "volumeAttributesClassName"] {
         let class = text(&spec[key]);
         if !class.is_empty() {
-            errors.extend(metadata::dns_subdomain(class).err().map(|why| FieldError::invalid(format!("spec.{key}"), class, why)));
+            errors.extend(metadata::dns_subdomain(class).err().map(|why| FieldError::invalid(at(key), class, why)));
         }
     }
-    one_of(&spec["volumeMode"], "spec.volumeMode", &["Block", "Filesystem"], errors);
+    one_of(&spec["volumeMode"], &at("volumeMode"), &["Block", "Filesystem"], errors);
 }
 
 /// A claim keeps its spec, but for its volume and its class, which are given once, and its size, once it is bound.

@@ -244,3 +244,35 @@ fn issue8_a_network_policy_names_peers_and_ports() {
         ]
     );
 }
+
+#[test]
+fn issue8_the_claims_of_a_stateful_set_are_volumes_of_its_pods() {
+    let gvk = Gvk::new("apps", "v1", "StatefulSet");
+    let mounts = json!([{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}]);
+    let claim = |size: &str| json!([{"metadata": {"name": "data"}, "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": size}}}}]);
+    let set = |claims: Value| {
+        let mut set = deployment();
+        set["spec"]["template"]["spec"]["containers"][0]["volumeMounts"] = mounts.clone();
+        // One of a claim's name is taken by the claim.
+        set["spec"]["template"]["spec"]["volumes"] = json!([{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}]);
+        with(set, json!({"spec": {"serviceName": "db", "volumeClaimTemplates": claims}}))
+    };
+    assert_eq!(check(&gvk, set(claim("1Gi"))), Vec::<String>::new());
+    assert_eq!(
+        check(&gvk, set(claim("0"))),
+        ["spec.volumeClaimTemplates[0].spec.resources[storage]: Invalid value: \"0\": must be greater than zero"]
+    );
+    let mut other = set(claim("1Gi"));
+    other["spec"]["template"]["spec"]["volumes"] = Value::Null;
+    let missing = "spec.template.spec.containers[0].volumeMounts[1].name: Not found: \"tmp\"";
+    assert_eq!(check(&gvk, other.clone()), [missing]);
+    let wrong = json!({"spec": {"podManagementPolicy": "Some", "updateStrategy": {"type": "OnDelete", "rollingUpdate": {"partition": 1}}}});
+    assert_eq!(
+        check(&gvk, with(other, wrong)),
+        [
+            "spec.podManagementPolicy: Invalid value: \"Some\": must be 'OrderedReady' or 'Parallel'",
+            "spec.updateStrategy.rollingUpdate: Invalid value: {\"partition\":1}: only allowed for updateStrategy 'RollingUpdate'",
+            missing
+        ]
+    );
+}
