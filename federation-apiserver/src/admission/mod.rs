@@ -1,30 +1,43 @@
 //! Admission: what may be written where. NamespaceLifecycle, which Kubernetes has always on.
 
+use std::sync::Arc;
+
 use machinery::status::ApiError;
 use serde_json::json;
 
+use crate::registry::Registry;
 use crate::registry::resource::Resource;
-use crate::registry::{Entry, Registry};
-use crate::storage::StorageError;
 use crate::storage::object::Object;
 use crate::storage::store::ReadAt;
 
 /// Namespaces that are there from the start and stay.
 pub const IMMORTAL: [&str; 3] = ["default", "kube-public", "kube-system"];
 
-/// Nothing is created in a namespace that is missing or being deleted.
-pub(crate) async fn create(registry: &Registry, resource: &Resource, namespace: &str) -> Result<(), ApiError> {
+/// The namespace that something is to be created in; `None` for what is in none. Nothing is created in one that is
+/// missing or being deleted. It may have changed since it was read here: who creates makes that a condition, so that a
+/// namespace another server has marked and found empty is not filled.
+pub(crate) async fn create(registry: &Registry, resource: &Resource, namespace: &str) -> Result<Option<Arc<Object>>, ApiError> {
+    match known(registry, resource, namespace, ReadAt::Any).await {
+        // What this server saw may be old news, and an error has to be true.
+        Err(e) if matches!(e.code, 403 | 404) => known(registry, resource, namespace, ReadAt::Latest).await,
+        known => known,
+    }
+}
+
+/// [`create`] for who knows that what is known here is old.
+pub(crate) async fn create_anew(registry: &Registry, resource: &Resource, namespace: &str) -> Result<Option<Arc<Object>>, ApiError> {
+    known(registry, resource, namespace, ReadAt::Latest).await
+}
+
+async fn known(registry: &Registry, resource: &Resource, namespace: &str, at: ReadAt) -> Result<Option<Arc<Object>>, ApiError> {
     // Reviews are asked about namespaces that need not exist.
     if !resource.namespaced || !resource.stored() {
-        return Ok(());
+        return Ok(None);
     }
-    // The newest state: a server that lags behind must not fill a namespace that another one has
-    // marked and found empty. It costs one round trip, shared by all who ask at the same time.
-    let known = registry.namespaces().store().get(None, namespace, ReadAt::Latest).await?;
-    match known {
+    match registry.namespaces().store().get(None, namespace, at).await? {
         None => Err(ApiError::not_found("", "namespaces", namespace)),
         Some(found) if found.head.deleting() => Err(terminating(resource, namespace)),
-        Some(_) => Ok(()),
+        found => Ok(found),
     }
 }
 
@@ -34,28 +47,6 @@ fn terminating(resource: &Resource, namespace: &str) -> ApiError {
     let cause = format!("namespace {namespace} is being terminated");
     e.details["causes"] = json!([{"reason": "NamespaceTerminating", "message": cause, "field": "metadata.namespace"}]);
     e
-}
-
-/// A creation may be stored long after it was admitted, when its namespace is gone and nobody would ever remove it. So
-/// it is looked at again: all caches are as of the same revision, and when the new object is among them, a namespace
-/// that went before it is not. What came too late is taken back, and so is what nobody can look at: no creation is
-/// answered as an error and left stored.
-pub(crate) async fn created(registry: &Registry, entry: &Entry, stored: &Object) -> Result<(), ApiError> {
-    let (resource, namespace) = (&entry.resource, stored.head.namespace());
-    if !resource.namespaced {
-        return Ok(());
-    }
-    let late = match registry.namespaces().store().get(None, namespace, ReadAt::NotOlderThan(stored.revision)).await {
-        Ok(None) => ApiError::not_found("", "namespaces", namespace),
-        Ok(Some(found)) if found.head.deleting() => terminating(resource, namespace),
-        Ok(Some(_)) => return Ok(()),
-        Err(e) => e.into(),
-    };
-    match entry.store().delete(Some(namespace), stored.head.name(), stored.revision).await {
-        // Somebody else has it in hand: a deletion, or an update of one who saw it in time.
-        Ok(_) | Err(StorageError::Conflict { .. }) => Err(late),
-        Err(e) => Err(StorageError::Unanswered(format!("it was stored although {late}, and could not be taken back: {e}")).into()),
-    }
 }
 
 /// The namespaces of the system stay.

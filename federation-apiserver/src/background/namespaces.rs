@@ -232,23 +232,33 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn d32_what_is_stored_after_its_namespace_went_is_taken_back() {
+    async fn d32_nothing_is_stored_in_a_namespace_that_went_since_it_was_admitted() {
         let server = Server::start(Config::in_memory(Profile::Member)).await.unwrap();
         server.wait_ready(Duration::from_secs(30)).await.unwrap();
         let api = server.api();
         let dying = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "dying", "uid": "d",
             "deletionTimestamp": "2026-01-01T00:00:00Z"}, "spec": {"finalizers": ["example.com/others"]}});
-        api.registry.namespaces().store().create(None, "dying", &dying).await.unwrap();
+        let namespaces = api.registry.namespaces().store();
+        namespaces.create(None, "dying", &dying).await.unwrap();
         // Whether it is there nobody can say.
         let broken = format!("{}namespaces/broken", crate::storage::ROOT);
         api.store.backend().put(&broken, "no object".into(), crate::storage::Expect::Absent, None).await.unwrap();
         let entry = api.registry.find("", "v1", "configmaps").unwrap();
         for (namespace, answer) in [("default", None), ("gone", Some(404)), ("dying", Some(403)), ("broken", Some(500))] {
-            let object = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": namespace, "uid": "u"}});
-            let stored = entry.store().create(Some(namespace), "late", &object).await.unwrap();
-            assert_eq!(crate::admission::created(&api.registry, &entry, &stored).await.map_err(|e| e.code).err(), answer, "{namespace}");
-            let left = entry.store().get(Some(namespace), "late", ReadAt::Latest).await.unwrap();
-            assert_eq!(left.is_some(), answer.is_none(), "{namespace}");
+            let admitted = crate::admission::create(&api.registry, &entry.resource, namespace).await;
+            assert_eq!(admitted.map_err(|e| e.code).err(), answer, "{namespace}");
         }
+        // Admitted, and marked, or gone, before it is stored.
+        let object =
+            serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "late", "namespace": "late", "uid": "u"}});
+        let mut late = serde_json::json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "late", "uid": "l"}});
+        let admitted = namespaces.create(None, "late", &late).await.unwrap();
+        late["metadata"]["deletionTimestamp"] = "2026-01-01T00:00:00Z".into();
+        let marked = namespaces.update(None, "late", &late, admitted.revision).await.unwrap();
+        let store = async || entry.store().create_while(Some("late"), "late", &object, (namespaces, &admitted)).await;
+        assert!(matches!(store().await, Err(crate::storage::StorageError::Changed)));
+        namespaces.delete(None, "late", marked.revision).await.unwrap();
+        assert!(matches!(store().await, Err(crate::storage::StorageError::Changed)));
+        assert!(entry.store().get(Some("late"), "late", ReadAt::Latest).await.unwrap().is_none());
     }
 }

@@ -47,7 +47,8 @@ pub(super) enum Stored {
 
 /// What is to be done to the store.
 enum Plan {
-    Create(Value),
+    /// In a namespace as it was read.
+    Create(Value, Option<Arc<Object>>),
     /// Nothing differs.
     Keep(Arc<Object>),
     /// Instead of what was written at a revision.
@@ -66,14 +67,14 @@ pub(super) async fn write(call: Call<'_>, part: Option<Subresource>, input: Inpu
     for attempt in 1.. {
         let current = if transform.looks() { call.current().await? } else { None };
         let created = current.is_none();
-        let room = if created { room(call, &transform).await? } else { Ok(()) };
+        let home = if created { home(call, &transform).await? } else { Ok(None) };
         let weight = weight + current.as_ref().map_or(0, |object| object.bytes.len());
         let (about, transform, manner) = (about.clone(), Arc::clone(&transform), Arc::clone(&how));
         let planned = call.work(weight, move || match current {
             None => {
                 let Made { object, warnings } = transform.make(&about, None)?;
-                room?;
-                Ok::<_, ApiError>((create(&about, object, &manner, transform.owns())?, warnings))
+                let home = home?;
+                Ok::<_, ApiError>((Plan::Create(create(&about, object, &manner, transform.owns())?, home), warnings))
             }
             Some(current) => {
                 let old = current.value()?;
@@ -108,9 +109,9 @@ fn generates(object: &Value) -> bool {
     said("generateName") && !said("name")
 }
 
-/// Whether there may be a new object: of what is created otherwise than by POST it is said at once, and of its namespace
-/// when it is known what would be created.
-async fn room(call: Call<'_>, transform: &Transform) -> Result<Result<(), ApiError>, ApiError> {
+/// The namespace of a new object, if there may be one: of what is created otherwise than by POST that is said at once, and
+/// of its namespace when it is known what would be created.
+async fn home(call: Call<'_>, transform: &Transform) -> Result<Result<Option<Arc<Object>>, ApiError>, ApiError> {
     transform.may_create(&call.owned())?;
     if call.info.verb != Verb::Create {
         // As in kube-apiserver, who makes an object by applying it needs the right to create it too.
@@ -119,14 +120,14 @@ async fn room(call: Call<'_>, transform: &Transform) -> Result<Result<(), ApiErr
     Ok(admission::create(&call.api.registry, call.resource(), &call.info.namespace).await)
 }
 
-fn create(about: &Owned, mut object: Value, how: &Write, owned: bool) -> Result<Plan, ApiError> {
+fn create(about: &Owned, mut object: Value, how: &Write, owned: bool) -> Result<Value, ApiError> {
     if generates(&object) {
         let name = generate_name(object["metadata"]["generateName"].as_str().unwrap_or_default());
         prepare::metadata(&mut object)?.insert("name".into(), name.into());
     }
     prepare::create(&about.entry, &mut object, &about.user, how, owned)?;
     about.check_escalation(&object, None)?;
-    Ok(Plan::Create(object))
+    Ok(object)
 }
 
 fn change(
@@ -153,24 +154,39 @@ fn change(
     })
 }
 
+/// Stores a new object while its namespace is as it was read. What was admitted long ago is not stored when its namespace
+/// is gone meanwhile, where nobody would ever remove it; and the namespace need not be asked for again.
+async fn create_in(
+    call: Call<'_>,
+    mut home: Option<Arc<Object>>,
+    name: &str,
+    new: &Value,
+) -> Result<Result<Arc<Object>, StorageError>, ApiError> {
+    let (registry, store, namespace) = (&call.api.registry, call.store(), call.namespace());
+    for _ in 0..TRIES {
+        let Some(as_read) = &home else { return Ok(store.create(namespace, name, new).await) };
+        match store.create_while(namespace, name, new, (registry.namespaces().store(), as_read)).await {
+            Err(StorageError::Changed) => home = admission::create_anew(registry, call.resource(), &call.info.namespace).await?,
+            stored => return Ok(stored),
+        }
+    }
+    Err(call.owned().conflict("its namespace keeps changing; try again"))
+}
+
 /// Carries out a plan, or says to whom it lost.
 async fn store(call: Call<'_>, plan: Plan, dry_run: bool) -> Result<Result<Stored, ApiError>, ApiError> {
     let (store, namespace, name) = (call.store(), call.namespace(), call.info.name.as_str());
     let (stored, lost) = match plan {
         Plan::Keep(current) => return Ok(Ok(Stored::Object(current))),
         Plan::Replace(new, _) | Plan::Remove(new, _) if dry_run => return Ok(Ok(Stored::Value(new))),
-        Plan::Create(new) => {
+        Plan::Create(new, home) => {
             let name = new["metadata"]["name"].as_str().unwrap_or_default();
             let exists = ApiError::already_exists(&call.resource().group, &call.resource().plural, name);
             if dry_run {
                 let current = store.get(namespace, name, ReadAt::Latest).await?;
                 return Ok(if current.is_some() { Err(exists) } else { Ok(Stored::Value(new)) });
             }
-            let stored = store.create(namespace, name, &new).await;
-            if let Ok(stored) = &stored {
-                admission::created(&call.api.registry, call.entry, stored).await?;
-            }
-            (stored.map(Stored::Object), exists)
+            (create_in(call, home, name, &new).await?.map(Stored::Object), exists)
         }
         Plan::Replace(new, expected) => {
             (store.update(namespace, name, &new, expected).await.map(Stored::Object), call.owned().conflict(MODIFIED))

@@ -11,7 +11,7 @@ impl From<StorageError> for ApiError {
     fn from(error: StorageError) -> Self {
         let message = error.to_string();
         match error {
-            StorageError::Conflict { .. } => Self::new(409, "Conflict", message),
+            StorageError::Conflict { .. } | StorageError::Changed => Self::new(409, "Conflict", message),
             StorageError::Compacted { requested, oldest } => Self::expired(format!("too old resource version: {requested} ({oldest})")),
             StorageError::ContinueExpired { .. } => Self::expired(message),
             StorageError::Future { requested, current } => Self {

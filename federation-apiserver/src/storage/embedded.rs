@@ -34,7 +34,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 
 use self::tables::{Reader, Setup};
 use self::writer::{Op, Request};
-use super::{Backend, Event, Expect, Page, StorageError, Versioned};
+use super::{Backend, Event, Expect, Page, StorageError, Unchanged, Versioned};
 
 /// Name of the file in the data directory.
 pub const FILE: &str = "federation.redb";
@@ -239,8 +239,22 @@ impl Backend for Embedded {
         self.read(move |r| r.list(&prefix, after.as_deref(), limit, revision)).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
-        self.write(Op::Put { key: key.to_owned(), value, expect, ttl }).await
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError> {
+        self.write(Op::Put {
+            key: key.to_owned(),
+            value,
+            expect,
+            ttl,
+            other: other.map(|other| Box::new((other.key.to_owned(), other.revision))),
+        })
+        .await
     }
 
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {

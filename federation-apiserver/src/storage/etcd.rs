@@ -24,7 +24,7 @@ use thiserror::Error as ThisError;
 use self::client::{CALL, ClusterId, MESSAGE, Names, REPEATABLE, end_of, explain, is_large, kv, signed};
 use self::once::{Once, Op};
 use self::revision::Revisions;
-use super::{Backend, Event, Expect, Page, ROOT, StorageError, Versioned};
+use super::{Backend, Event, Expect, Page, ROOT, StorageError, Unchanged, Versioned};
 use crate::metrics;
 
 /// Longest wait for a connection.
@@ -180,12 +180,21 @@ impl Backend for Etcd {
         Ok(page)
     }
 
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError> {
         let expected = match expect {
             Expect::Absent => 0,
             Expect::Revision(revision) => revision,
         };
-        self.once.write(key, expected, Op::Put { value, ttl }).await
+        self.once
+            .write(key, expected, Op::Put { value, ttl, other: other.map(|other| (self.names.to_etcd(other.key), other.revision)) })
+            .await
     }
 
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use super::{Backend, Event, Expect, Page, StorageError, Versioned};
+use super::{Backend, Event, Expect, Page, StorageError, Unchanged, Versioned};
 use crate::metrics;
 
 /// A backend whose requests are measured.
@@ -42,8 +42,15 @@ impl Backend for Measured {
         self.timed("list", self.inner.list(prefix, after, limit, revision)).await
     }
 
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
-        self.timed("put", self.inner.put(key, value, expect, ttl)).await
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError> {
+        self.timed("put", self.inner.put_while(key, value, expect, ttl, other)).await
     }
 
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {

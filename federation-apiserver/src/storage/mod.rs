@@ -57,6 +57,15 @@ pub enum Expect {
     Revision(u64),
 }
 
+/// A key that has to be as it was, for a write of another one to be done.
+#[derive(Clone, Copy, Debug)]
+pub struct Unchanged<'a> {
+    /// Full key.
+    pub key: &'a str,
+    /// Revision of its last write.
+    pub revision: u64,
+}
+
 /// One page of a key range.
 #[derive(Clone, Debug)]
 pub struct Page {
@@ -111,6 +120,9 @@ pub enum StorageError {
         /// What is there now, where the backend says so; `None` when the key is absent.
         current: Option<Versioned>,
     },
+    /// What a write depends on besides its own key was written or deleted meanwhile; read that again and decide anew.
+    #[error("what the object depends on has changed meanwhile")]
+    Changed,
     /// The revision has been compacted; list again. Answered as 410 Expired.
     #[error("revision {requested} has been compacted, the oldest is {oldest}")]
     Compacted {
@@ -171,7 +183,20 @@ pub trait Backend: Send + Sync + 'static {
 
     /// Writes when the expectation holds; answers the new revision once it is durable.
     /// `ttl` makes the key vanish by itself (events).
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError>;
+    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
+        self.put_while(key, value, expect, ttl, None).await
+    }
+
+    /// [`Backend::put`] that is done only while another key is as it was: in one step, so that nothing comes between.
+    /// [`StorageError::Changed`] when it is not.
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError>;
 
     /// Deletes when the key was last written at `revision`; answers the revision of the deletion.
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError>;

@@ -10,7 +10,7 @@ use super::cache::{Cache, read};
 use super::head::Head;
 use super::object::{Object, encode};
 use super::shared::{ReadAt, Shared};
-use super::{Expect, StorageError};
+use super::{Expect, StorageError, Unchanged};
 
 /// What a list or watch selects; called on heads only.
 pub type Filter = Arc<dyn Fn(&Head) -> bool + Send + Sync>;
@@ -41,12 +41,25 @@ impl ResourceStore {
 
     /// Stores a new object; [`StorageError::Conflict`] when there is one of its name.
     pub async fn create(&self, ns: Option<&str>, name: &str, value: &Value) -> Result<Arc<Object>, StorageError> {
-        self.put(ns, name, value, Expect::Absent).await
+        self.put(ns, name, value, Expect::Absent, None).await
+    }
+
+    /// [`ResourceStore::create`] that is done only while an object of another resource is as it was read, in one step:
+    /// [`StorageError::Changed`] when that was written or deleted meanwhile.
+    pub async fn create_while(
+        &self,
+        ns: Option<&str>,
+        name: &str,
+        value: &Value,
+        (other, as_read): (&Self, &Object),
+    ) -> Result<Arc<Object>, StorageError> {
+        let key = other.full(as_read.head.key());
+        self.put(ns, name, value, Expect::Absent, Some(Unchanged { key: &key, revision: as_read.revision })).await
     }
 
     /// Replaces an object that was last written at revision `expected`.
     pub async fn update(&self, ns: Option<&str>, name: &str, value: &Value, expected: u64) -> Result<Arc<Object>, StorageError> {
-        self.put(ns, name, value, Expect::Revision(expected)).await
+        self.put(ns, name, value, Expect::Revision(expected), None).await
     }
 
     /// Deletes an object that was last written at revision `expected`; answers its last state with the
@@ -94,13 +107,20 @@ impl ResourceStore {
         Ok(self.cache.unreadable().into_iter().filter_map(|(key, _)| key.strip_prefix(&prefix).map(str::to_owned)).collect())
     }
 
-    async fn put(&self, ns: Option<&str>, name: &str, value: &Value, expect: Expect) -> Result<Arc<Object>, StorageError> {
+    async fn put(
+        &self,
+        ns: Option<&str>,
+        name: &str,
+        value: &Value,
+        expect: Expect,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<Arc<Object>, StorageError> {
         let key = key(ns, name)?;
         // The last guard: what cannot be read back is never stored.
         depth::check(value)?;
         let bytes = encode(value);
         let object = Object::parse(&key, &bytes, 0, &self.cache.selectable)?;
-        let revision = self.shared.backend.put(&self.full(&key), bytes, expect, self.ttl).await?;
+        let revision = self.shared.backend.put_while(&self.full(&key), bytes, expect, self.ttl, other).await?;
         self.shared.horizon.wrote(&self.full(&key), revision);
         self.settle(revision).await;
         Ok(Arc::new(object.at_revision(revision)))

@@ -4,13 +4,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
-use federation_apiserver::storage::{Event, Expect, StorageError, Versioned};
+use federation_apiserver::storage::{Event, Expect, StorageError, Unchanged, Versioned};
 use futures::StreamExt;
 
 use crate::battery;
 use crate::subject::{Subject, soon};
 
-battery!(writes_expect_what_is_there, ranges_are_exact, history_ends_at_compaction, no_update_is_lost, keys_expire);
+battery!(
+    writes_expect_what_is_there,
+    writes_depend_on_another_key,
+    ranges_are_exact,
+    history_ends_at_compaction,
+    no_update_is_lost,
+    keys_expire
+);
 
 fn value(n: u64) -> Bytes {
     n.to_string().into()
@@ -39,6 +46,23 @@ async fn writes_expect_what_is_there(subject: &Subject) {
     let again = b.put(key, value(4), Expect::Absent, None).await.unwrap();
     assert!(first < second && second < gone && gone < again);
     assert_eq!(b.revision().await.unwrap(), again);
+}
+
+async fn writes_depend_on_another_key(subject: &Subject) {
+    let b = &subject.backend;
+    let (key, other) = ("/registry/configmaps/ns/a", "/registry/namespaces/ns");
+    let put = async |expect, revision| b.put_while(key, value(1), expect, None, Some(Unchanged { key: other, revision })).await;
+    let home = b.put(other, value(1), Expect::Absent, None).await.unwrap();
+    let there = put(Expect::Absent, home).await.unwrap();
+    // Both are in the way: the key itself is told.
+    assert!(matches!(put(Expect::Absent, home).await, Err(StorageError::Conflict { current: Some(c) }) if c.revision == there));
+    assert!(matches!(put(Expect::Absent, home - 1).await, Err(StorageError::Conflict { .. })));
+    let changed = b.put(other, value(2), Expect::Revision(home), None).await.unwrap();
+    assert!(matches!(put(Expect::Revision(there), home).await, Err(StorageError::Changed)));
+    let there = put(Expect::Revision(there), changed).await.unwrap();
+    b.delete(other, changed).await.unwrap();
+    assert!(matches!(put(Expect::Revision(there), changed).await, Err(StorageError::Changed)));
+    assert_eq!(b.get(key).await.unwrap().0.map(|found| found.revision), Some(there));
 }
 
 async fn ranges_are_exact(subject: &Subject) {

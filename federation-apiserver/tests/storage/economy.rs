@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use federation_apiserver::storage::head::Head;
 use federation_apiserver::storage::store::{ListOptions, ReadAt, Store, Tuning, WatchFrom, WatchOptions};
-use federation_apiserver::storage::{Backend, Event, Expect, Page, StorageError, Versioned};
+use federation_apiserver::storage::{Backend, Event, Expect, Page, StorageError, Unchanged, Versioned};
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
@@ -40,8 +40,15 @@ impl Backend for Counting {
         self.listed.fetch_add(page.items.len(), Ordering::Relaxed);
         Ok(page)
     }
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
-        self.inner.put(key, value, expect, ttl).await
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError> {
+        self.inner.put_while(key, value, expect, ttl, other).await
     }
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {
         self.inner.delete(key, revision).await

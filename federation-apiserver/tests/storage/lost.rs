@@ -6,7 +6,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use federation_apiserver::storage::store::{EventKind, ListOptions, ReadAt, Store, WatchFrom, WatchOptions};
-use federation_apiserver::storage::{Backend, Event, Expect, Page, StorageError, Versioned};
+use federation_apiserver::storage::{Backend, Event, Expect, Page, StorageError, Unchanged, Versioned};
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use tokio::sync::watch;
@@ -36,8 +36,15 @@ impl Backend for Line {
     async fn list(&self, prefix: &str, after: Option<&str>, limit: usize, revision: u64) -> Result<Page, StorageError> {
         self.open()?.list(prefix, after, limit, revision).await
     }
-    async fn put(&self, key: &str, value: Bytes, expect: Expect, ttl: Option<Duration>) -> Result<u64, StorageError> {
-        self.open()?.put(key, value, expect, ttl).await
+    async fn put_while(
+        &self,
+        key: &str,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Unchanged<'_>>,
+    ) -> Result<u64, StorageError> {
+        self.open()?.put_while(key, value, expect, ttl, other).await
     }
     async fn delete(&self, key: &str, revision: u64) -> Result<u64, StorageError> {
         self.open()?.delete(key, revision).await

@@ -117,7 +117,7 @@ fn ops(batch: &Batch, before: &Content, revision: u64) -> Vec<Op> {
         match (length, old) {
             (Some(length), _) => {
                 let value = Bytes::from(format!(r#"{{"metadata":{{"name":"a"}},"data":{{"x":"{}"}}}}"#, "x".repeat(*length)));
-                ops.push(Op::Put { key, value, expect: old.map_or(Expect::Absent, Expect::Revision), ttl: None });
+                ops.push(Op::Put { key, value, expect: old.map_or(Expect::Absent, Expect::Revision), ttl: None, other: None });
             }
             (None, Some(revision)) => ops.push(Op::Delete { key, revision }),
             (None, None) => {}

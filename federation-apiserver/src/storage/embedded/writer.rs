@@ -25,9 +25,21 @@ const EXPIRY_WAIT: Duration = Duration::from_secs(60);
 
 /// One write.
 pub(super) enum Op {
-    Put { key: String, value: Bytes, expect: Expect, ttl: Option<Duration> },
-    Delete { key: String, revision: u64 },
-    Compact { revision: u64 },
+    /// `other` is a key that has to be as it was written at a revision.
+    Put {
+        key: String,
+        value: Bytes,
+        expect: Expect,
+        ttl: Option<Duration>,
+        other: Option<Box<(String, u64)>>,
+    },
+    Delete {
+        key: String,
+        revision: u64,
+    },
+    Compact {
+        revision: u64,
+    },
 }
 
 /// A write and who waits for it.
@@ -208,7 +220,7 @@ fn apply(tx: &WriteTransaction, ops: Vec<Op>) -> Result<(Vec<Answer>, After), re
 impl Tables<'_> {
     fn perform(&mut self, op: Op) -> Result<Answer, redb::Error> {
         match op {
-            Op::Put { key, value, expect, ttl } => {
+            Op::Put { key, value, expect, ttl, other } => {
                 let current = newest(&self.data, self.cells, &key)?;
                 let fits = match (&current, expect) {
                     (None, Expect::Absent) => true,
@@ -217,6 +229,11 @@ impl Tables<'_> {
                 };
                 if !fits {
                     return Ok(Err(StorageError::Conflict { current }));
+                }
+                if let Some((other, revision)) = other.map(|other| *other)
+                    && newest(&self.data, self.cells, &other)?.is_none_or(|other| other.revision != revision)
+                {
+                    return Ok(Err(StorageError::Changed));
                 }
                 self.write(&key, Some(&value))?;
                 if let Some(ttl) = ttl {
@@ -319,7 +336,7 @@ mod tests {
     }
 
     fn put(key: &str, expect: Expect, ttl: Option<Duration>) -> Op {
-        Op::Put { key: key.into(), value: Bytes::from("{}"), expect, ttl }
+        Op::Put { key: key.into(), value: Bytes::from("{}"), expect, ttl, other: None }
     }
 
     /// How many changes and how many states are kept.

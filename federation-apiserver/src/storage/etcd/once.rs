@@ -24,7 +24,12 @@ const MARK_TTL: Duration = Duration::from_secs(600);
 
 /// A guarded write.
 pub(super) enum Op {
-    Put { value: Bytes, ttl: Option<Duration> },
+    /// `other` is a key that has to be as it was written at a revision.
+    Put {
+        value: Bytes,
+        ttl: Option<Duration>,
+        other: Option<(Vec<u8>, u64)>,
+    },
     Delete,
 }
 
@@ -95,12 +100,15 @@ impl Once {
             let mut puts = Vec::with_capacity(2);
             let mut looks = vec![TxnOp::get(name.clone(), None)];
             match op {
-                Op::Put { value, ttl } => {
+                Op::Put { value, ttl, other } => {
                     let lease = match ttl {
                         Some(ttl) => Some(PutOptions::new().with_lease(self.leases.get(*ttl, fresh).await?)),
                         None => None,
                     };
                     puts.push(TxnOp::put(name.clone(), value.to_vec(), lease));
+                    if let Some((other, revision)) = other {
+                        guards.push(Compare::mod_revision(other.clone(), CompareOp::Equal, signed(*revision)));
+                    }
                 }
                 Op::Delete => puts.push(TxnOp::delete(name.clone(), None)),
             }
@@ -152,7 +160,13 @@ impl Once {
                     continue;
                 }
             }
-            return Err(StorageError::Conflict { current });
+            // The key was as it should be, so it was not what stood in the way.
+            let fits = current.as_ref().map_or(0, |c| c.revision) == expected;
+            return Err(if fits && matches!(op, Op::Put { other: Some(_), .. }) {
+                StorageError::Changed
+            } else {
+                StorageError::Conflict { current }
+            });
         }
     }
 }
@@ -163,7 +177,7 @@ impl Mark {
     fn is_settled(&self, done: &Result<u64, StorageError>) -> bool {
         match done {
             Ok(_) => true,
-            Err(StorageError::Conflict { .. }) => self.attempts == 1,
+            Err(StorageError::Conflict { .. } | StorageError::Changed) => self.attempts == 1,
             Err(_) => false,
         }
     }
@@ -198,7 +212,7 @@ mod tests {
     fn a_mark_is_used_again_only_when_no_attempt_can_come_late() {
         let settled = |attempts, done| Mark { key: Vec::new(), revision: 3, lease: None, attempts }.is_settled(&done);
         let conflict = || Err(StorageError::Conflict { current: None });
-        assert!(settled(1, Ok(4)) && settled(2, Ok(4)) && settled(1, conflict()));
+        assert!(settled(1, Ok(4)) && settled(2, Ok(4)) && settled(1, conflict()) && settled(1, Err(StorageError::Changed)));
         assert!(!settled(2, conflict()), "the lost attempt may succeed when the key is as it was again");
         for error in [
             StorageError::Unanswered(String::new()),
