@@ -84,6 +84,9 @@ pub struct Kind {
     pub served: Served,
 }
 
+/// Namespaces every cluster has and manages itself: nothing in them is propagated.
+const CLUSTER_OWNED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
+
 /// Rights the federation needs in a member on each kind. Writes are applies: a patch, and create where there is nothing yet.
 pub const MEMBER_VERBS: &[&str] = &["get", "list", "watch", "create", "patch", "delete"];
 
@@ -113,6 +116,16 @@ const fn kind(group: &'static str, kind: &'static str, resource: &'static str, s
 }
 
 impl Kind {
+    /// Whether an object of this name is propagated at all. The namespace `default` exists in every cluster: what is in
+    /// it is propagated, itself it is neither taken over nor deleted.
+    pub fn is_propagated(&self, namespace: &str, name: &str) -> bool {
+        if self.kind == "Namespace" {
+            return name != "default" && !CLUSTER_OWNED.contains(&name);
+        }
+        let own_service = self.family == Family::Service && namespace == "default" && name == "kubernetes";
+        !CLUSTER_OWNED.contains(&namespace) && !own_service
+    }
+
     const fn short(mut self, short_names: &'static [&'static str]) -> Self {
         self.served.short_names = short_names;
         self

@@ -136,17 +136,9 @@ impl ObjectKey {
     }
 }
 
-/// Namespaces every cluster has and manages itself: nothing in them is propagated.
-const CLUSTER_OWNED: [&str; 3] = ["kube-system", "kube-public", "kube-node-lease"];
-
-/// Whether an object is propagated at all. The namespace `default` exists in every cluster: what is in
-/// it is propagated, itself it is neither taken over nor deleted.
+/// Whether an object is propagated at all, see [`Kind::is_propagated`].
 pub fn is_propagated(key: &ObjectKey) -> bool {
-    if key.kind == NAMESPACE {
-        return key.name != "default" && !CLUSTER_OWNED.contains(&key.name.as_str());
-    }
-    let own_service = key.kind().family == Family::Service && key.namespace == "default" && key.name == "kubernetes";
-    !CLUSTER_OWNED.contains(&key.namespace.as_str()) && !own_service
+    key.kind().is_propagated(&key.namespace, &key.name)
 }
 
 #[cfg(test)]

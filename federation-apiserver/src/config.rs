@@ -42,6 +42,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// Lifetime of events.
     pub event_ttl: Duration,
+    /// Whether new objects of federated kinds get the federation's finalizers.
+    pub finalizers: bool,
     /// Requests in flight.
     pub limits: Limits,
     /// Longest time of a request that is no watch.
@@ -75,6 +77,7 @@ impl Config {
             anonymous_auth: false,
             storage: StorageConfig::Memory,
             event_ttl: Duration::from_secs(3600),
+            finalizers: false,
             limits: Limits::default(),
             request_timeout: Duration::from_secs(60),
             patience: Patience::default(),

@@ -84,7 +84,8 @@ pub struct Options {
     /// How long events are kept
     #[arg(long, default_value = "1h", value_parser = duration::parse, value_name = "DURATION")]
     pub event_ttl: Duration,
-    /// Admission plugins besides the default ones; NamespaceLifecycle, which is always on
+    /// Admission plugins besides NamespaceLifecycle, which is always on: FederationFinalizers, which gives new objects
+    /// the finalizers their copies are deleted by
     #[arg(long, value_delimiter = ',', value_name = "PLUGINS")]
     pub enable_admission_plugins: Vec<String>,
     /// Reading requests in flight; more are answered 429. 0 is without limit
@@ -119,6 +120,9 @@ pub struct Options {
     pub log: LogOptions,
 }
 
+/// The admission plugin that is not always on.
+const FINALIZERS: &str = "FederationFinalizers";
+
 impl Options {
     /// Checks everything and makes the configuration of a federation API server.
     ///
@@ -126,10 +130,10 @@ impl Options {
     /// What is wrong with which flag, and a hint how to mend it.
     pub fn resolve(self) -> Result<Config, ConfigError> {
         for plugin in &self.enable_admission_plugins {
-            if plugin != "NamespaceLifecycle" {
+            if !["NamespaceLifecycle", FINALIZERS].contains(&plugin.as_str()) {
                 return Err(ConfigError::new(
                     format!("--enable-admission-plugins: unknown plugin {plugin:?}"),
-                    "known plugins: NamespaceLifecycle",
+                    format!("known plugins: NamespaceLifecycle, {FINALIZERS}"),
                 ));
             }
         }
@@ -168,6 +172,7 @@ impl Options {
             anonymous_auth: self.anonymous_auth,
             storage,
             event_ttl: self.event_ttl,
+            finalizers: self.enable_admission_plugins.iter().any(|plugin| plugin == FINALIZERS),
             limits: Limits { readonly: self.max_requests_inflight, mutating: self.max_mutating_requests_inflight },
             request_timeout: self.request_timeout,
             patience: Patience::default(),

@@ -92,6 +92,7 @@ impl Site {
             storage: StorageConfig::Embedded { dir: dir.join("data") },
             tls: TlsConfig::SelfSigned { dir: dir.join("certs") },
             token_auth_file: Some(file),
+            finalizers: profile == Profile::Federation,
             ..Config::in_memory(profile)
         };
         let site = || name.to_owned();

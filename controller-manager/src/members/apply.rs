@@ -10,7 +10,7 @@ use super::{
     job::{Known, Outcome},
     request::{APPLY, Call, Reply},
 };
-use crate::kinds::ObjectKey;
+use crate::{kinds::ObjectKey, propagation::compact::Uid};
 use federation_api::keys;
 
 /// How often it is tried, and a name that changes hands looked at, before the job is tried again later.
@@ -33,7 +33,7 @@ impl Exchange {
         &mut self,
         key: &ObjectKey,
         body: &Bytes,
-        source: &str,
+        source: &Uid,
         Known { mut ours, mut absent }: Known,
         adopt: bool,
     ) -> Result<Outcome, Outcome> {
@@ -49,7 +49,7 @@ impl Exchange {
                 },
             };
             let reply = match &there {
-                Some(uid) => self.patch(key, with(body, "uid", uid)?, true).await?,
+                Some(uid) => self.patch(key, with(body, "uid", &uid.to_string())?, true).await?,
                 None => self.patch(key, with(body, "resourceVersion", NOT_THERE)?, false).await?,
             };
             match (reply.status, there) {
@@ -100,7 +100,9 @@ impl Exchange {
         let mut refused = None;
         for _ in 0..TAKE_BACKS {
             let reply = self.patch(key, bare.to_string().into(), true).await?;
-            if reply.status == StatusCode::OK || self.look(key).await?.is_none_or(|found| metadata.uid.as_ref() != Some(&found.uid)) {
+            if reply.status == StatusCode::OK
+                || self.look(key).await?.is_none_or(|found| found.uid != *metadata.uid.as_deref().unwrap_or_default())
+            {
                 return Ok(());
             }
             refused = Some(failed(&reply));

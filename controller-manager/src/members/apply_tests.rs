@@ -57,13 +57,13 @@ impl Member {
 
     /// Writes what nothing is known of, or that this uid was seen of.
     async fn apply(&self, ours: Option<&str>) -> Outcome {
-        self.apply_knowing(Known { ours: ours.map(str::to_owned), absent: ours.is_none() }).await
+        self.apply_knowing(Known { ours: ours.map(Uid::from), absent: ours.is_none() }).await
     }
 
     async fn apply_knowing(&self, known: Known) -> Outcome {
         let mut exchange = Exchange::new(self.client.clone(), "fellowship".into());
         let body = Bytes::from(copy().to_string());
-        exchange.apply(&key(), &body, "u", known, false).await.unwrap_or_else(|outcome| outcome)
+        exchange.apply(&key(), &body, &"u".into(), known, false).await.unwrap_or_else(|outcome| outcome)
     }
 
     async fn ring(&self) -> Map {
@@ -142,13 +142,13 @@ async fn an_object_made_again_by_somebody_else_is_not_taken_over() {
     let member = Member::start().await;
     let Outcome::Applied { seen, created: true } = member.apply(None).await else { panic!("not created") };
     // While it is as it was seen, it is brought to what it should be.
-    assert!(matches!(member.apply(Some(&seen.uid)).await, Outcome::Applied { created: false, .. }));
+    assert!(matches!(member.apply(Some(&seen.uid.to_string())).await, Outcome::Applied { created: false, .. }));
     member.maps.delete("ring", &Default::default()).await.unwrap();
     let foreign = serde_json::from_value(ring(&json!({"horn": "gondor"}))).unwrap();
     member.maps.create(&PostParams::default(), &foreign).await.unwrap();
-    assert!(matches!(member.apply(Some(&seen.uid)).await, Outcome::Conflict));
+    assert!(matches!(member.apply(Some(&seen.uid.to_string())).await, Outcome::Conflict));
     assert_foreign(&member.ring().await);
 
     member.maps.delete("ring", &Default::default()).await.unwrap();
-    assert!(matches!(member.apply(Some(&seen.uid)).await, Outcome::Applied { created: true, .. }));
+    assert!(matches!(member.apply(Some(&seen.uid.to_string())).await, Outcome::Applied { created: true, .. }));
 }

@@ -10,11 +10,14 @@ use super::{
     job::Outcome,
     request::{Call, JSON, Pages},
 };
-use crate::kinds::{NAMESPACE, ObjectKey};
+use crate::{
+    kinds::{NAMESPACE, ObjectKey},
+    propagation::compact::Uid,
+};
 
 impl Exchange {
     /// Deletes the object if it was made from `source`.
-    pub(super) async fn delete(&mut self, key: &ObjectKey, source: &str) -> Result<Outcome, Outcome> {
+    pub(super) async fn delete(&mut self, key: &ObjectKey, source: &Uid) -> Result<Outcome, Outcome> {
         let Some(found) = self.look(key).await?.filter(|found| found.is_from(source)) else { return Ok(Outcome::Gone) };
         if key.kind == NAMESPACE
             && !found.deleting
@@ -23,7 +26,7 @@ impl Exchange {
             return self.let_go(key, &found.uid, reason).await;
         }
         let options = json!({
-            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": found.uid},
+            "apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background", "preconditions": {"uid": found.uid.to_string()},
         });
         let call = Call { method: Method::DELETE, path: &key.path(), content_type: JSON, body: options.to_string().into() };
         let reply = self.send(call).await?;
@@ -156,7 +159,7 @@ mod tests {
             (talk(plain.clone(), groups(&["batch"]), plain.clone()), true),
             (talk(plain, apps, resources("daemonsets")), true),
         ] {
-            let outcome = talk.delete(&key, "u").await.unwrap_or_else(|outcome| outcome);
+            let outcome = talk.delete(&key, &"u".into()).await.unwrap_or_else(|outcome| outcome);
             assert_eq!(matches!(outcome, Outcome::Gone), gone, "{outcome:?}");
         }
     }

@@ -5,7 +5,13 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use daemon::trace::{TARGET, follows};
 
-use crate::{kinds::ObjectKey, propagation::observed::Seen};
+use crate::{
+    kinds::ObjectKey,
+    propagation::{
+        compact::{Digest, Uid, Version},
+        observed::Seen,
+    },
+};
 
 /// One stretch of time in which a member can be reached.
 #[derive(Clone)]
@@ -20,11 +26,11 @@ pub(crate) struct Job {
     pub(crate) key: Arc<ObjectKey>,
     pub(crate) epoch: u64,
     /// uid of the federated object; given back with the outcome.
-    pub(crate) uid: Arc<str>,
+    pub(crate) uid: Uid,
     /// resourceVersion of the federated object, as long as there is one.
-    pub(crate) version: Option<Arc<str>>,
+    pub(crate) version: Option<Version>,
     /// Digest of what is applied; given back with the outcome.
-    pub(crate) digest: String,
+    pub(crate) digest: Digest,
     pub(crate) work: Work,
 }
 
@@ -41,7 +47,7 @@ impl Job {
         let span =
             tracing::info_span!(target: TARGET, "member", what, cluster, kind, namespace, name, %uid, outcome = tracing::field::Empty);
         if let Some(version) = &self.version {
-            follows(&span, uid, version);
+            follows(&span, &uid.to_string(), &version.to_string());
         }
         span
     }
@@ -111,10 +117,10 @@ impl Outcome {
 }
 
 /// What is known of the member's object before it is written.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Known {
     /// uid of the object that was seen there with our label.
-    pub(crate) ours: Option<String>,
+    pub(crate) ours: Option<Uid>,
     /// Nothing is believed to be there; otherwise it is looked at first.
     pub(crate) absent: bool,
 }
@@ -127,9 +133,9 @@ pub(crate) struct Done {
     pub(crate) epoch: u64,
     pub(crate) key: Arc<ObjectKey>,
     /// uid of the federated object, as the job had it.
-    pub(crate) uid: Arc<str>,
+    pub(crate) uid: Uid,
     /// Digest of what was applied, as the job had it.
-    pub(crate) digest: String,
+    pub(crate) digest: Digest,
     pub(crate) outcome: Outcome,
 }
 
@@ -170,7 +176,7 @@ mod tests {
             .finish();
         tracing::subscriber::with_default(told, || {
             let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
-            let job = Job { key, epoch: 1, uid: "7f9c".into(), version: None, digest: String::new(), work: Work::Delete };
+            let job = Job { key, epoch: 1, uid: "7f9c".into(), version: None, digest: Digest::default(), work: Work::Delete };
             job.span("gondor").record(field::OUTCOME, Outcome::Gone.word());
         });
         let text = String::from_utf8(page.0.lock().unwrap().clone()).unwrap();
@@ -193,7 +199,7 @@ mod tests {
             let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
             let job = |version: &str| {
                 let version = Some(version.into());
-                Job { key: key.clone(), epoch: 1, uid: "7f9c".into(), version, digest: String::new(), work: Work::Delete }
+                Job { key: key.clone(), epoch: 1, uid: "7f9c".into(), version, digest: Digest::default(), work: Work::Delete }
             };
             assert_eq!(trace(&job("1842").span("gondor")), trace(&written));
             assert_ne!(trace(&job("1843").span("gondor")), trace(&written));

@@ -113,7 +113,7 @@ fn panicked(job: &Job) -> Outcome {
 mod tests {
     use super::super::exchange::tests::not_found;
     use super::*;
-    use crate::kinds::ObjectKey;
+    use crate::{kinds::ObjectKey, propagation::compact::Digest};
 
     fn report(done: mpsc::UnboundedSender<Done>) -> Report {
         // The test may have ended.
@@ -133,7 +133,7 @@ mod tests {
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, done: report(done) };
         let running = tokio::spawn(lane.run());
         let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
-        let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete };
+        let job = |epoch| Job { key: key.clone(), epoch, uid: "u".into(), version: None, digest: Digest::default(), work: Work::Delete };
         // One of a session that never was, one of the session before, and one of the session to come.
         for epoch in [1, 2] {
             jobs.send(job(epoch)).unwrap_or_else(|_| panic!("the lane ended"));
@@ -157,7 +157,7 @@ mod tests {
         let lane = Lane { cluster: "gondor".into(), federation: "fellowship".into(), session: receiver, jobs: queue, done: report(done) };
         let running = tokio::spawn(lane.run());
         let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
-        jobs.send(Job { key, epoch: 1, uid: "u".into(), version: None, digest: String::new(), work: Work::Delete })
+        jobs.send(Job { key, epoch: 1, uid: "u".into(), version: None, digest: Digest::default(), work: Work::Delete })
             .unwrap_or_else(|_| panic!("the lane ended"));
         let answer = tokio::time::timeout(Duration::from_secs(60), inbox.recv()).await.unwrap();
         assert!(matches!(answer, Some(Done { outcome: Outcome::Failed { .. }, .. })));

@@ -11,11 +11,11 @@ use super::{
     job::Outcome,
     request::{Call, MERGE},
 };
-use crate::kinds::ObjectKey;
+use crate::{kinds::ObjectKey, propagation::compact::Uid};
 
 impl Exchange {
     /// Takes our marks off what was made from `source`.
-    pub(super) async fn hand_over(&mut self, key: &ObjectKey, source: &str, reason: &str) -> Result<Outcome, Outcome> {
+    pub(super) async fn hand_over(&mut self, key: &ObjectKey, source: &Uid, reason: &str) -> Result<Outcome, Outcome> {
         match self.look(key).await?.filter(|found| found.is_from(source)) {
             Some(found) => self.let_go(key, &found.uid, reason.to_owned()).await,
             None => Ok(Outcome::Gone),
@@ -23,9 +23,9 @@ impl Exchange {
     }
 
     /// Takes our marks off an object, so that it is the member's own from now on.
-    pub(super) async fn let_go(&mut self, key: &ObjectKey, uid: &str, reason: String) -> Result<Outcome, Outcome> {
+    pub(super) async fn let_go(&mut self, key: &ObjectKey, uid: &Uid, reason: String) -> Result<Outcome, Outcome> {
         let patch = json!({"metadata": {
-            "uid": uid, "labels": {keys::MANAGED_BY: null}, "annotations": BTreeMap::from(keys::COPY_ANNOTATIONS.map(|key| (key, None::<&str>))),
+            "uid": uid.to_string(), "labels": {keys::MANAGED_BY: null}, "annotations": BTreeMap::from(keys::COPY_ANNOTATIONS.map(|key| (key, None::<&str>))),
         }});
         let call = Call { method: Method::PATCH, path: &key.path(), content_type: MERGE, body: patch.to_string().into() };
         let reply = self.send(call).await?;

@@ -16,6 +16,7 @@ use crate::{
     follow::{Change, Head, Source},
     kinds::{KINDS, KindId, ObjectKey, path},
     propagation::{
+        compact::Uid,
         intake::{Intake, Mailbox, Observed, Seeing},
         observed::Seen,
     },
@@ -152,7 +153,7 @@ fn observed<K>(id: KindId, change: Change<K>, seen: impl Fn(K) -> (ObjectKey, Se
             Observed::Changed(key, Box::new(seen))
         }
         Change::Gone(head, _) => {
-            let (uid, version) = (head.uid.clone(), head.resource_version.parse().ok());
+            let (uid, version) = (Uid::from(&*head.uid), head.resource_version.parse().ok());
             Observed::Gone { key: of_head(head), uid, version }
         }
         Change::Unreadable(head, error) => {

@@ -85,10 +85,13 @@ impl Placement {
     }
 
     /// Names of the selected clusters, out of all clusters with their labels.
-    pub fn select<'a>(&self, clusters: impl Iterator<Item = (&'a String, &'a BTreeMap<String, String>)>) -> BTreeSet<String> {
+    pub fn select<'a>(
+        &self,
+        clusters: impl Iterator<Item = (&'a (impl AsRef<str> + 'a), &'a BTreeMap<String, String>)>,
+    ) -> BTreeSet<String> {
         clusters
             .filter(|(_, labels)| self.selector.matches(|key| labels.get(key).map(String::as_str)))
-            .map(|(name, _)| name.clone())
+            .map(|(name, _)| name.as_ref().to_owned())
             .collect()
     }
 }

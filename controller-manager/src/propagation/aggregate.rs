@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::{
     brain::Brain,
     claims, conditions,
+    copies::ClusterName,
     entry::{ClusterSide, Key, Tracked},
     intake::Write,
     observed::Workload,
@@ -42,29 +43,29 @@ impl Brain {
 
     /// The part of the status that has to be written; nothing when it is right.
     fn status_of(&self, key: &Key, live: &Tracked) -> Option<Value> {
-        let object = live.object.as_ref()?;
+        let object = live.tree()?;
         let (mut workloads, mut reported) = (Vec::new(), Vec::new());
         let mut all_follow = true;
-        for (cluster, copy) in &live.copies {
+        for (cluster, copy) in live.copies.iter() {
             // What is known of a kind that could not be watched for long is as old as that of a lost member.
             let is_known = |s: &&ClusterSide| s.counts && !s.is_blind(key.kind, self.parts.hold);
-            let Some(side) = self.clusters.get(cluster).filter(is_known) else { continue };
-            let seen = side.seen.get(key).filter(|s| s.source_uid == *live.uid);
+            let Some(side) = self.clusters.get(&**cluster).filter(is_known) else { continue };
+            let seen = side.seen.get(key).filter(|s| s.source_uid == live.uid);
             all_follow &= copy.record.state == State::Applied
                 && copy.record.applied == copy.record.desired
                 && seen.is_some_and(|s| {
                     s.workload.as_ref().is_some_and(|w| w.observed_generation >= s.generation || key.kind().family == Family::Job)
                 });
             let workload = seen.and_then(|s| s.workload.as_deref());
-            let ended = || copy.record.finished.as_ref().map(|status| Cow::Owned(Workload::of_status(key.kind(), status)));
+            let ended = || copy.record.finished.as_deref().map(|status| Cow::Owned(Workload::of_status(key.kind(), status)));
             workloads.extend(workload.map(Cow::Borrowed).or_else(ended));
-            reported.push((cluster.as_str(), workload.map_or(&[][..], |w| &w.conditions)));
+            reported.push((&**cluster, workload.map_or(&[][..], |w| &w.conditions)));
         }
         let generation = all_follow.then(|| object.metadata.generation.unwrap_or_default());
         let current = &object.data["status"];
         let mut status = sum(key.kind(), &workloads, generation);
         if key.kind().family == Family::Claim {
-            let seen = |cluster: &String| self.clusters.get(cluster)?.seen.get(key).filter(|s| s.source_uid == *live.uid);
+            let seen = |cluster: &ClusterName| self.clusters.get(&**cluster)?.seen.get(key).filter(|s| s.source_uid == live.uid);
             status = claims::merge(live.copies.keys().map(|cluster| seen(cluster)?.workload.as_ref()?.claim.as_deref()));
         }
         if key.kind().family == Family::Autoscaler {

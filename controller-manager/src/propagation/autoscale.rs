@@ -37,9 +37,9 @@ impl Brain {
         states: &BTreeMap<String, ClusterState>,
         selected: &mut BTreeSet<String>,
     ) -> BTreeMap<String, Split> {
-        let Some(object) = live.object.clone() else { return BTreeMap::new() };
+        let Some(object) = live.tree() else { return BTreeMap::new() };
         let preferences = target_of(key, &object).and_then(|target| {
-            let object = self.entries.get(&target)?.live.as_ref()?.object.clone()?;
+            let object = self.entries.get(&target)?.live.as_ref()?.tree()?;
             let annotations = object.metadata.annotations.as_ref()?;
             annotations.get(target.kind().preferences?)?;
             Some(Placement::parse(target.kind(), annotations).ok()?.preferences)
@@ -67,9 +67,9 @@ impl Brain {
         for cluster in states.keys() {
             let seen = self
                 .clusters
-                .get(cluster)
+                .get(&**cluster)
                 .and_then(|side| side.seen.get(key))
-                .filter(|seen| seen.source_uid == *live.uid && !seen.deleting);
+                .filter(|seen| seen.source_uid == live.uid && !seen.deleting);
             let scaler = seen.and_then(|seen| seen.workload.as_ref()?.scaler.as_deref());
             // What was decided last may not be written there yet.
             let given = live.divided.get(cluster).map(|split| Bounds { min: split.minimum.unwrap_or(1), max: split.replicas });
@@ -95,12 +95,12 @@ impl Brain {
     /// Shares of a workload that an autoscaler scales; nothing when none does. Where an autoscaler is, it decides. As
     /// in any cluster, a workload that is told to have no replicas has none: an autoscaler leaves it alone.
     pub(super) fn split_scaled(&self, key: &Key, wanted: i64, states: &BTreeMap<String, ClusterState>) -> Option<BTreeMap<String, Split>> {
-        let scales = |object: &&DynamicObject| target_of(key, object).as_ref() == Some(&**key);
+        let scales = |object: &DynamicObject| target_of(key, object).as_ref() == Some(&**key);
         let (scaler, object) = self
             .autoscalers(&key.namespace)
-            .filter_map(|scaler| Some((scaler, scaler.object.as_deref().filter(|_| !scaler.is_deleting())?)))
+            .filter_map(|scaler| Some((scaler, scaler.tree().filter(|_| !scaler.is_deleting())?)))
             .find(|(_, object)| scales(object))?;
-        if wanted == 0 && minimum(object) != 0 {
+        if wanted == 0 && minimum(&object) != 0 {
             return None;
         }
         let seen = |cluster: &str| self.clusters.get(cluster)?.seen.get(key)?.workload.as_deref();
@@ -111,7 +111,7 @@ impl Brain {
     pub(super) fn divided(&mut self, key: &Key, live: &mut Tracked, splits: &BTreeMap<String, Split>) {
         if key.kind == AUTOSCALER && live.divided != *splits {
             live.divided.clone_from(splits);
-            self.enqueue_target(key, live.object.clone().as_deref());
+            self.enqueue_target(key, live.tree().as_deref());
         }
     }
 

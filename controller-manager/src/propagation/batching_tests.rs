@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     brain::{RECORD_FLUSH, RECORD_WAIT},
     intake::{Intake, Mailbox},
-    observed::{Seen, applied},
+    observed::Seen,
     safety_tests::{BOTH, Bench, ring, seen},
 };
 use crate::members::job::{Done, Outcome};
@@ -22,7 +22,7 @@ async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() 
     bench.brain.flush_records(false);
     assert!(bench.batches.try_recv().is_err(), "the member is still asked");
 
-    let outcome = Outcome::Applied { seen: Box::new(Seen { applied: applied(&job.digest), ..seen() }), created: true };
+    let outcome = Outcome::Applied { seen: Box::new(Seen { applied: job.digest, ..seen() }), created: true };
     bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     bench.brain.flush_records(false);
     let batch = bench.batches.try_recv().unwrap();

@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     brake::Verdict,
+    compact::Uid,
+    copies::ClusterName,
     entry::{ClusterSide, Entry, Key, Tracked},
     intake::Intake,
     ledger::Ledger,
@@ -94,12 +96,12 @@ pub(crate) struct Brain {
     pub(super) parts: Parts,
     pub(super) entries: HashMap<Key, Entry>,
     pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
-    pub(super) clusters: BTreeMap<String, ClusterSide>,
+    pub(super) clusters: BTreeMap<ClusterName, ClusterSide>,
     pub(super) queue: VecDeque<Key>,
     queued: HashSet<Key>,
     pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
     /// Objects whose records changed, by uid, and since when.
-    touched: HashMap<String, (Key, Instant)>,
+    touched: HashMap<Uid, (Key, Instant)>,
     opened: bool,
     /// Deletions that were carried out.
     pub(super) ledger: Ledger,
@@ -164,7 +166,7 @@ impl Brain {
         if self.opened {
             return true;
         }
-        let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(n)));
+        let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(&**n)));
         let looked_at = |kind: usize| self.listed[kind] || self.failing[kind].is_some_and(|(_, given_up)| given_up);
         if known && PerKind::new(looked_at).iter().all(|(_, looked_at)| *looked_at) && self.records.is_some() {
             self.opened = true;
@@ -234,7 +236,7 @@ impl Brain {
                 Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
                 Some(Reverse((_, Timer::Records))) => self.flush_records(false),
                 Some(Reverse((_, Timer::Brake(cluster)))) => {
-                    let side = self.clusters.get_mut(&cluster);
+                    let side = self.clusters.get_mut(&*cluster);
                     if side.is_some_and(|side| side.judged_at.take_if(|at| *at <= now).is_some()) {
                         self.judge(&cluster);
                     }
@@ -258,11 +260,11 @@ impl Brain {
     }
 
     /// The record of an object changed.
-    pub(super) fn touch(&mut self, key: &Key, uid: &str) {
+    pub(super) fn touch(&mut self, key: &Key, uid: &Uid) {
         if self.touched.is_empty() {
             self.later(RECORD_FLUSH, Timer::Records);
         }
-        self.touched.entry(uid.to_owned()).or_insert_with(|| (key.clone(), Instant::now()));
+        self.touched.entry(uid.clone()).or_insert_with(|| (key.clone(), Instant::now()));
     }
 
     /// Hands over the changed records: each once its members answered, or waited long enough; `all` waits for none.
@@ -271,7 +273,7 @@ impl Brain {
         let mut waiting = HashMap::new();
         for (uid, (key, since)) in std::mem::take(&mut self.touched) {
             let entry = self.entries.get_mut(&key);
-            let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| *t.uid == *uid));
+            let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == uid));
             let under_way = tracked.as_ref().is_some_and(|t| t.copies.values().any(|copy| copy.busy));
             if !all && under_way && now.saturating_duration_since(since) < RECORD_WAIT {
                 waiting.insert(uid, (key, since));
@@ -280,13 +282,13 @@ impl Brain {
             // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
             let Some(tracked) = tracked.filter(|t| !t.revenant) else {
                 let record = self.ledger.record(&uid);
-                batch.insert(uid, record);
+                batch.insert(uid.to_string(), record);
                 continue;
             };
             let record = tracked.record(&key);
             let stored = std::mem::replace(&mut tracked.recorded, record.is_some());
             if record.is_some() || stored {
-                batch.insert(uid, record);
+                batch.insert(uid.to_string(), record);
             }
         }
         if !waiting.is_empty() {
@@ -371,8 +373,8 @@ impl Brain {
     }
 
     /// Tells an event about a federated object.
-    pub(super) fn event(&self, key: &ObjectKey, uid: &str, warning: bool, reason: &'static str, message: String) {
-        let about = About::object(key, uid);
+    pub(super) fn event(&self, key: &ObjectKey, uid: &Uid, warning: bool, reason: &'static str, message: String) {
+        let about = About::object(key, &uid.to_string());
         self.parts.events.tell(Event { about, warning, reason, message });
     }
 }

@@ -41,10 +41,15 @@ pub(crate) enum Verdict<K> {
 impl<K: Clone + Eq + Hash> BrakeState<K> {
     /// Whether this deletion may be carried out now. If not, it waits for [`BrakeState::judge`].
     pub(crate) fn may_delete(&mut self, key: &K) -> bool {
-        self.released.contains(key) || {
+        self.is_released(key) || {
             self.waiting.insert(key.clone());
             false
         }
+    }
+
+    /// Whether this deletion was let through.
+    pub(crate) fn is_released(&self, key: &K) -> bool {
+        self.released.contains(key)
     }
 
     /// The deletion was carried out, or is no longer wanted.

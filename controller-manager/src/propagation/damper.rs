@@ -48,6 +48,12 @@ impl<K> Default for Damper<K> {
 }
 
 impl<K: Clone + Eq + Hash> Damper<K> {
+    /// How it would stand if something were undone now.
+    pub(crate) fn look(&self, key: &K, now: Instant) -> Undone {
+        let before = self.fights.get(key).filter(|fight| !fight.is_over(now)).map_or(0, |fight| fight.undone);
+        stands(before.saturating_add(1))
+    }
+
     /// Takes note that something was undone.
     pub(crate) fn undone(&mut self, key: &K, now: Instant) -> Undone {
         if self.fights.len() >= self.many {
@@ -59,11 +65,7 @@ impl<K: Clone + Eq + Hash> Damper<K> {
         }
         fight.undone = fight.undone.saturating_add(1);
         fight.last = now;
-        let wait = match fight.undone {
-            1 => Duration::ZERO,
-            n => FIRST.saturating_mul(1 << (n - 2).min(16)).min(LONGEST),
-        };
-        Undone { times: fight.undone, wait }
+        stands(fight.undone)
     }
 
     /// Forgets fights that are over.
@@ -72,6 +74,14 @@ impl<K: Clone + Eq + Hash> Damper<K> {
         self.fights.shrink_to(MANY);
         self.many = MANY.max(2 * self.fights.len());
     }
+}
+
+fn stands(times: u32) -> Undone {
+    let wait = match times {
+        0 | 1 => Duration::ZERO,
+        n => FIRST.saturating_mul(1 << (n - 2).min(16)).min(LONGEST),
+    };
+    Undone { times, wait }
 }
 
 impl Fight {
@@ -89,7 +99,9 @@ mod tests {
         let (mut damper, mut now) = (Damper::default(), Instant::now());
         let waits: Vec<u64> = (0..12)
             .map(|_| {
+                let look = damper.look(&"hot", now);
                 let undone = damper.undone(&"hot", now);
+                assert_eq!(look, undone);
                 now += undone.wait + Duration::from_millis(10);
                 undone.wait.as_secs()
             })

@@ -6,9 +6,10 @@ use serde_json::Value;
 
 use super::{
     brain::Brain,
+    copies::ClusterName,
     entry::{Key, Tracked},
     intake::Write,
-    reconcile::{AWAY, Removal},
+    step::{AWAY, Removal},
 };
 use crate::kinds::{NAMESPACE, ObjectKey};
 
@@ -20,7 +21,7 @@ impl Brain {
     pub(super) fn reconcile_deletion(&mut self, key: &Key, live: &mut Tracked) {
         let orphan = live.has_finalizer(keys::ORPHAN);
         let emptied = |object: &DynamicObject| object.data.pointer("/spec/finalizers").and_then(Value::as_array).is_none_or(Vec::is_empty);
-        if key.kind == NAMESPACE && !live.object.as_ref().is_some_and(|o| emptied(o)) {
+        if key.kind == NAMESPACE && !live.tree().is_some_and(|object| emptied(&object)) {
             // The API server empties the namespace first and then says so.
             return;
         }
@@ -29,21 +30,21 @@ impl Brain {
             let mut looking = false;
             for (cluster, side) in &self.clusters {
                 looking |= side.epoch.is_some() && !side.listed[key.kind] && side.failing[key.kind].is_none();
-                if side.seen.get(key).is_some_and(|seen| seen.source_uid == *live.uid) {
-                    live.copies.entry(cluster.clone()).or_default();
+                if side.seen.get(key).is_some_and(|seen| seen.source_uid == live.uid) {
+                    live.copies.or_default(cluster);
                 }
             }
-            let clusters: Vec<String> = live.copies.keys().cloned().collect();
+            let clusters: Vec<ClusterName> = live.copies.keys().cloned().collect();
             for cluster in clusters {
-                if self.clusters.contains_key(&cluster) {
+                if self.clusters.contains_key(&*cluster) {
                     self.want_absent(key, live, &cluster, Removal::Deleted);
                 } else {
                     live.copies.remove(&cluster);
                     self.touch(key, &live.uid);
                 }
             }
-            let here = |(name, _): &(&String, _)| self.clusters.get(*name).is_some_and(|side| side.epoch.is_some());
-            if looking || live.copies.iter().any(|copy| here(&copy)) {
+            let here = |name: &ClusterName| self.clusters.get(&**name).is_some_and(|side| side.epoch.is_some());
+            if looking || live.copies.keys().any(here) {
                 // Deletion in clusters that can be reached is waited for, and so is the first look at them.
                 return;
             }
@@ -69,7 +70,7 @@ impl Brain {
     /// Takes our finalizers away. What is still to be deleted in clusters that are away is stored before; `orphan` says
     /// that all copies stay.
     fn release(&mut self, key: &Key, live: &mut Tracked, orphan: bool) {
-        let Some(object) = live.object.clone() else { return };
+        let Some(object) = live.tree() else { return };
         if live.writing.is_some() {
             return;
         }

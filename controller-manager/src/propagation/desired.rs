@@ -4,8 +4,8 @@ use bytes::Bytes;
 use federation_api::keys;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 
+use super::compact::Digest;
 use crate::kinds::{Family, Kind, NAMESPACE, ObjectKey};
 
 #[cfg(test)]
@@ -153,24 +153,13 @@ fn drop_nulls(value: &mut Value) {
     }
 }
 
-/// What is sent to members.
-#[derive(Clone)]
-pub(crate) struct Body {
-    pub(crate) digest: String,
-    pub(crate) bytes: Bytes,
-}
-
 /// What is sent to a member: the object, and on it the digest of all the rest, so that the copy itself says what was
-/// written last, whatever becomes of records and versions.
-pub(crate) fn body(mut object: Value) -> Body {
-    let digest = digest(object.to_string().as_bytes());
-    object["metadata"]["annotations"][keys::APPLIED] = digest.as_str().into();
-    Body { digest, bytes: object.to_string().into() }
-}
-
-/// Short digest of canonical JSON. `serde_json` keeps keys sorted, so equal objects have equal digests.
-pub(crate) fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().take(8).map(|b| format!("{b:02x}")).collect()
+/// written last, whatever becomes of records and versions. `serde_json` keeps keys sorted, so equal objects have equal
+/// digests.
+pub(crate) fn body(mut object: Value) -> (Digest, Bytes) {
+    let digest = Digest::of(object.to_string().as_bytes());
+    object["metadata"]["annotations"][keys::APPLIED] = digest.to_string().into();
+    (digest, object.to_string().into())
 }
 
 /// What is divided: replicas, or a Job's parallelism.

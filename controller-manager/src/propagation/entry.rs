@@ -6,23 +6,27 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
 use federation_api::{
     keys,
-    record::{ClusterRecord, PropagationRecordSpec, State},
+    record::{PropagationRecordSpec, State},
 };
 use kube::api::DynamicObject;
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     brake::BrakeState,
+    compact::{Digest, Uid, Version},
+    copies::{Copies, Copy},
     damper::Damper,
     decide::{Action, Want, decide},
-    desired::{Body, Split},
+    desired::{Split, body, member_object},
+    object::Object,
     observed::Seen,
 };
 use crate::{
     kinds::{KindId, ObjectKey, PerKind},
-    members::job::{Job, Survey},
+    members::job::Job,
 };
 
 /// A key that many tables share.
@@ -39,13 +43,13 @@ pub(crate) struct Entry {
 
 /// One federated object, existing or gone, and its copies.
 pub(crate) struct Tracked {
-    pub(crate) uid: Arc<str>,
+    pub(crate) uid: Uid,
     /// The object as last seen; absent once it is gone.
-    pub(crate) object: Option<Arc<DynamicObject>>,
+    pub(crate) object: Option<Object>,
     /// By cluster.
-    pub(crate) copies: BTreeMap<String, Copy>,
-    /// Bodies made from the object as it is, by split.
-    pub(crate) bodies: HashMap<Option<Split>, Body>,
+    pub(crate) copies: Copies,
+    /// Bodies made from the object as it is.
+    bodies: Vec<Body>,
     /// A write to the federated object that is under way.
     pub(crate) writing: Option<super::intake::Write>,
     /// Failures in a row of writes to the federated object.
@@ -71,31 +75,12 @@ pub(crate) struct Tracked {
     pub(crate) complaint: String,
 }
 
-/// One object in one cluster.
-#[derive(Default)]
-pub(crate) struct Copy {
-    pub(crate) record: ClusterRecord,
-    /// A job for it is with the lane.
-    pub(crate) busy: bool,
-    /// The member said that nothing of ours is there, and nothing was sent since.
-    pub(crate) absent: bool,
-    pub(crate) failures: u32,
-    /// Not tried again before.
-    pub(crate) not_before: Option<Instant>,
-    /// Since when the workload there is not ready.
-    pub(crate) unready: Option<Instant>,
-    pub(crate) survey: Option<Surveyed>,
-    pub(crate) surveying: bool,
-}
-
-/// A look at the pods.
-#[derive(Clone)]
-pub(crate) struct Surveyed {
-    /// Absent until the first look succeeded.
-    pub(crate) result: Option<Survey>,
-    pub(crate) at: Instant,
-    /// Version of the workload when it was asked for.
-    pub(crate) resource_version: String,
+/// What a split of the object comes to.
+pub(crate) struct Body {
+    split: Option<Split>,
+    digest: Digest,
+    /// What is sent to members, as long as one of them does not have it.
+    bytes: Option<Bytes>,
 }
 
 /// The wait after so many failures in a row, spread so that the objects of a member that fails do not come back together.
@@ -104,12 +89,12 @@ pub(crate) fn backoff(failures: u32) -> Duration {
 }
 
 impl Tracked {
-    pub(crate) fn new(uid: &str) -> Self {
+    pub(crate) fn new(uid: Uid) -> Self {
         Self {
-            uid: uid.into(),
+            uid,
             object: None,
-            copies: BTreeMap::new(),
-            bodies: HashMap::new(),
+            copies: Copies::default(),
+            bodies: Vec::new(),
             writing: None,
             failures: 0,
             recorded: false,
@@ -124,34 +109,81 @@ impl Tracked {
         }
     }
 
-    /// The record to store; nothing when no cluster has anything.
-    pub(crate) fn record(&self, key: &ObjectKey) -> Option<PropagationRecordSpec> {
-        let clusters: BTreeMap<String, ClusterRecord> =
-            self.copies.iter().map(|(name, copy)| (name.clone(), copy.record.clone())).collect();
-        (!clusters.is_empty()).then(|| PropagationRecordSpec { object: key.object_ref(), clusters, deleted: None })
+    /// An object that is gone, of which a record is stored.
+    pub(crate) fn buried(uid: Uid) -> Self {
+        Self { recorded: true, placed: true, ..Self::new(uid) }
     }
 
-    pub(crate) fn annotation(&self, key: &str) -> Option<&str> {
-        self.object.as_ref()?.metadata.annotations.as_ref()?.get(key).map(String::as_str)
+    /// The record to store; nothing when no cluster has anything.
+    pub(crate) fn record(&self, key: &ObjectKey) -> Option<PropagationRecordSpec> {
+        let spec = || PropagationRecordSpec { object: key.object_ref(), clusters: self.copies.records(), deleted: None };
+        (!self.copies.is_empty()).then(spec)
+    }
+
+    /// The object, if it exists.
+    pub(crate) fn tree(&self) -> Option<Arc<DynamicObject>> {
+        self.object.as_ref().map(Object::tree)
     }
 
     /// resourceVersion of the object as last seen.
-    pub(crate) fn version(&self) -> Option<Arc<str>> {
-        self.object.as_ref()?.metadata.resource_version.as_deref().map(Arc::from)
+    pub(crate) fn version(&self) -> Option<Version> {
+        self.object.as_ref().map(|object| object.version().clone())
     }
 
     pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
-        self.object.as_ref().and_then(|o| o.metadata.finalizers.as_ref()).is_some_and(|f| f.iter().any(|x| x == finalizer))
+        self.object.as_ref().is_some_and(|object| object.has_finalizer(finalizer))
     }
 
     pub(crate) fn is_deleting(&self) -> bool {
-        self.object.as_ref().is_some_and(|o| o.metadata.deletion_timestamp.is_some())
+        self.object.as_ref().is_some_and(Object::is_deleting)
     }
 
-    /// Existing objects of the same name in members are taken over.
-    pub(crate) fn adopts(&self) -> bool {
-        self.annotation(keys::CONFLICT) == Some("adopt")
+    /// Digest of what a split of the object comes to in a member.
+    pub(crate) fn digest(&mut self, key: &ObjectKey, object: &DynamicObject, federation: &str, split: Option<Split>) -> Digest {
+        if let Some(known) = self.bodies.iter().find(|body| body.split == split) {
+            return known.digest;
+        }
+        let (digest, bytes) = body(member_object(key, object, federation, split));
+        if self.bodies.capacity() == self.bodies.len() {
+            self.bodies.reserve_exact(1);
+        }
+        self.bodies.push(Body { split, digest, bytes: Some(bytes) });
+        digest
     }
+
+    /// What is sent to a member for a split.
+    pub(crate) fn body(&mut self, key: &ObjectKey, object: &DynamicObject, federation: &str, split: Option<Split>) -> Bytes {
+        let make = || body(member_object(key, object, federation, split)).1;
+        match self.bodies.iter_mut().find(|body| body.split == split) {
+            Some(known) => known.bytes.get_or_insert_with(make).clone(),
+            None => make(),
+        }
+    }
+
+    /// The object changed: what it came to in members is no more.
+    pub(crate) fn forget_bodies(&mut self) {
+        self.bodies = Vec::new();
+    }
+
+    /// It is going to be decided about.
+    pub(crate) fn unfold(&mut self) {
+        self.object.iter_mut().for_each(Object::unfold);
+    }
+
+    /// It was decided about: what takes memory is kept only as long as it will be needed soon.
+    pub(crate) fn rest(&mut self) {
+        if let Some(object) = &mut self.object {
+            object.fold();
+        }
+        if self.copies.values().all(|copy| copy.record.applied == copy.record.desired) {
+            self.bodies.iter_mut().for_each(|body| body.bytes = None);
+        }
+    }
+}
+
+/// Existing objects of the same name in members are taken over.
+pub(crate) fn adopts(object: &DynamicObject) -> bool {
+    object.metadata.annotations.as_ref().and_then(|a| a.get(keys::CONFLICT)).is_some_and(|value| value == "adopt")
 }
 
 impl Entry {
@@ -163,22 +195,10 @@ impl Entry {
                 && !copy.surveying
                 && record.state == State::Applied
                 && record.applied == record.desired
-                && decide(Want::Present(&record.desired), record, seen, &live.uid) == Action::Nothing
+                && decide(Want::Present(record.desired), record, seen, &live.uid) == Action::Nothing
         };
         let live = |live: &Tracked| !live.is_deleting() && live.copies.get(cluster).map_or(seen.is_none(), |copy| settled(live, copy));
         self.graves.is_empty() && self.live.as_ref().is_none_or(live)
-    }
-}
-
-impl Copy {
-    /// Writes down where it stands. Says whether that is news.
-    pub(crate) fn set(&mut self, state: State, reason: &str) -> bool {
-        let news = self.record.state != state || self.record.reason != reason;
-        if news {
-            self.record.state = state;
-            reason.clone_into(&mut self.record.reason);
-        }
-        news
     }
 }
 
@@ -262,8 +282,8 @@ impl ClusterSide {
     }
 
     /// Takes note that an object is gone, unless another one has the name by now.
-    pub(crate) fn unsee(&mut self, key: &Key, uid: &str) {
-        if self.seen.get(key).is_some_and(|known| uid.is_empty() || known.uid == uid) {
+    pub(crate) fn unsee(&mut self, key: &Key, uid: Option<&Uid>) {
+        if self.seen.get(key).is_some_and(|known| uid.is_none_or(|uid| known.uid == *uid)) {
             self.seen.remove(key);
         }
     }
@@ -271,5 +291,5 @@ impl ClusterSide {
 
 /// The version as a number. Versions are compared only where they are numbers, as all API servers make them.
 pub(super) fn version(seen: &Seen) -> Option<u64> {
-    seen.resource_version.parse().ok()
+    seen.resource_version.number()
 }

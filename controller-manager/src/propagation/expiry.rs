@@ -48,7 +48,7 @@ impl Brain {
         live.overdue = true;
         let mut may = true;
         for cluster in live.copies.keys() {
-            let Some(side) = self.clusters.get_mut(cluster) else { continue };
+            let Some(side) = self.clusters.get_mut(&**cluster) else { continue };
             if !side.brake.may_delete(key) {
                 may = false;
                 self.judge_later(cluster, self.parts.brake.settle);
@@ -68,7 +68,7 @@ impl Brain {
 
 /// The Job and when it is to be deleted, if it is, and all copies that were made are known to be finished.
 fn finished_everywhere(live: &Tracked) -> Option<(Arc<DynamicObject>, Timestamp)> {
-    let object = live.object.clone()?;
+    let object = live.tree()?;
     let at = expiry(&object)?;
     let mut made = live.copies.values().map(|copy| &copy.record).filter(|record| !record.applied.is_empty()).peekable();
     (made.peek().is_some() && made.all(|record| record.finished.is_some())).then_some((object, at))

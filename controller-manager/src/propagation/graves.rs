@@ -4,13 +4,16 @@ use std::collections::BTreeSet;
 
 use federation_api::{
     keys,
-    record::{ClusterRecord, PropagationRecordSpec, State},
+    record::{PropagationRecordSpec, State},
 };
 
 use super::{
     brain::{Brain, Timer},
-    entry::{Copy, Entry, Key, Tracked},
-    reconcile::{Removal, tell_undone},
+    compact::Uid,
+    copies::{ClusterName, Copy, Placed},
+    entry::{Entry, Key, Tracked},
+    reconcile::tell_undone,
+    step::Removal,
 };
 use crate::kinds::{self, NAMESPACE, ObjectKey};
 
@@ -22,7 +25,7 @@ impl Brain {
         let Some(records) = self.records.take() else { return };
         for (uid, spec) in records {
             match kinds::kind_of(&spec.object).filter(|&kind| self.parts.enabled[kind]) {
-                Some(kind) if self.listed[kind] => self.take_record(kind, &uid, spec),
+                Some(kind) if self.listed[kind] => self.take_record(kind, &Uid::from(&*uid), spec),
                 Some(_) => waiting.push((uid, spec)),
                 None => {}
             }
@@ -30,30 +33,34 @@ impl Brain {
         self.records = Some(waiting);
     }
 
-    fn take_record(&mut self, kind: usize, uid: &str, spec: PropagationRecordSpec) {
+    fn take_record(&mut self, kind: usize, uid: &Uid, spec: PropagationRecordSpec) {
         let key = self.intern(ObjectKey { kind, namespace: spec.object.namespace, name: spec.object.name });
-        let copies = spec.clusters.into_iter().map(|(name, record)| (name, Copy { record, ..Copy::default() }));
+        let named = |name: String| self.clusters.get_key_value(&*name).map_or_else(|| name.into(), |(name, _)| name.clone());
+        let copy = |record| Copy { record: Placed::from(record), ..Copy::default() };
+        let copies: Vec<(ClusterName, Copy)> = spec.clusters.into_iter().map(|(name, record)| (named(name), copy(record))).collect();
         let entry = self.entries.entry(key.clone()).or_default();
-        if let Some(live) = entry.live.as_mut().filter(|l| *l.uid == *uid) {
+        if let Some(live) = entry.live.as_mut().filter(|l| l.uid == *uid) {
             live.recorded = true;
             live.placed = true;
             // What is known by now is newer than what was stored.
             for (name, copy) in copies {
-                live.copies.entry(name).or_insert(copy);
+                live.copies.or_insert(&name, copy);
             }
         } else if let Some(at) = spec.deleted.and_then(|at| at.parse().ok()) {
             let forgotten = self.ledger.insert(uid, key.clone(), at);
             self.touch_all(forgotten);
-            let back: Vec<String> = self
+            let back: Vec<ClusterName> = self
                 .clusters
                 .iter()
-                .filter(|(_, s)| s.seen.get(&key).is_some_and(|s| s.source_uid == uid))
+                .filter(|(_, s)| s.seen.get(&key).is_some_and(|s| s.source_uid == *uid))
                 .map(|(n, _)| n.clone())
                 .collect();
             back.iter().for_each(|cluster| self.bury_again(cluster, &key, uid));
         } else {
-            let mut grave = Tracked { recorded: true, placed: true, ..Tracked::new(uid) };
-            grave.copies.extend(copies.filter(|(_, c)| c.record.explicit));
+            let mut grave = Tracked::buried(uid.clone());
+            for (name, copy) in copies.into_iter().filter(|(_, copy)| copy.record.explicit) {
+                grave.copies.or_insert(&name, copy);
+            }
             if grave.copies.is_empty() {
                 self.touch(&key, uid);
             } else {
@@ -64,14 +71,14 @@ impl Brain {
     }
 
     /// Objects that are gone: deletes what they left. Gives the clusters where something is still left.
-    pub(super) fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) -> BTreeSet<String> {
+    pub(super) fn reconcile_graves(&mut self, key: &Key, entry: &mut Entry) -> BTreeSet<ClusterName> {
         let mut graves = std::mem::take(&mut entry.graves);
         let left = |graves: &[Tracked]| graves.iter().map(|grave| grave.copies.len()).sum::<usize>();
         let before = left(&graves);
         for grave in &mut graves {
-            let clusters: Vec<String> = grave.copies.keys().cloned().collect();
+            let clusters: Vec<ClusterName> = grave.copies.keys().cloned().collect();
             for cluster in clusters {
-                if self.clusters.contains_key(&cluster) {
+                if self.clusters.contains_key(&*cluster) {
                     let removal = if grave.revenant { Removal::Unwanted } else { Removal::Deleted };
                     self.want_absent(key, grave, &cluster, removal);
                 } else {
@@ -92,7 +99,7 @@ impl Brain {
     }
 
     /// A deletion was carried out everywhere.
-    pub(super) fn remember_deletion(&mut self, key: &Key, uid: &str) {
+    pub(super) fn remember_deletion(&mut self, key: &Key, uid: &Uid) {
         let forgotten = self.ledger.insert(uid, key.clone(), self.parts.clock.now());
         self.touch(key, uid);
         self.touch_all(forgotten);
@@ -108,13 +115,13 @@ impl Brain {
         self.later(super::brain::LEDGER_PERIOD, Timer::Ledger);
     }
 
-    fn touch_all(&mut self, forgotten: impl IntoIterator<Item = (String, Key)>) {
+    fn touch_all(&mut self, forgotten: impl IntoIterator<Item = (Uid, Key)>) {
         for (uid, key) in forgotten {
             // What is back of it and waits stays: nobody knows any more that it is to go.
             let entry = self.entries.get_mut(&key);
-            for grave in entry.into_iter().flat_map(|e| e.graves.extract_if(.., |g| g.revenant && *g.uid == *uid)) {
+            for grave in entry.into_iter().flat_map(|e| e.graves.extract_if(.., |g| g.revenant && g.uid == uid)) {
                 for cluster in grave.copies.keys() {
-                    self.clusters.get_mut(cluster).into_iter().for_each(|side| side.brake.done(&key));
+                    self.clusters.get_mut(&**cluster).into_iter().for_each(|side| side.brake.done(&key));
                 }
             }
             self.touch(&key, &uid);
@@ -125,25 +132,28 @@ impl Brain {
     /// A copy was seen in a cluster. If its object was deleted, with its copies, the member brought it back: the
     /// tombstone is carried out once more. Somebody may have rescued it there, so the brake has a say, and it is told
     /// how to keep it.
-    pub(super) fn bury_again(&mut self, cluster: &str, key: &Key, source: &str) {
+    pub(super) fn bury_again(&mut self, cluster: &str, key: &Key, source: &Uid) {
         if !self.ledger.knows(source, key) {
             return;
         }
+        let Some(name) = self.clusters.get_key_value(cluster).map(|(name, _)| name.clone()) else { return };
         let Some(side) = self.clusters.get_mut(cluster) else { return };
         let undone = side.damper.undone(key, tokio::time::Instant::now());
         let entry = self.entries.entry(key.clone()).or_default();
-        let grave = if let Some(known) = entry.graves.iter().position(|g| *g.uid == *source) {
+        let grave = if let Some(known) = entry.graves.iter().position(|g| g.uid == *source) {
             &mut entry.graves[known]
         } else {
-            entry.graves.push(Tracked { recorded: true, placed: true, revenant: true, ..Tracked::new(source) });
+            let mut grave = Tracked::buried(source.clone());
+            grave.revenant = true;
+            entry.graves.push(grave);
             entry.graves.last_mut().unwrap_or_else(|| unreachable!("one was added"))
         };
         if grave.copies.contains_key(cluster) {
             return;
         }
-        let record = ClusterRecord { state: State::Deleting, ..ClusterRecord::default() };
+        let record = Placed { state: State::Deleting, ..Placed::default() };
         let not_before = Some(tokio::time::Instant::now() + undone.wait);
-        grave.copies.insert(cluster.to_owned(), Copy { record, not_before, ..Copy::default() });
+        grave.copies.or_insert(&name, Copy { record, not_before, ..Copy::default() });
         let (kind, name) = (key.kind().kind, key.full_name());
         tracing::warn!(cluster, kind, name, "a copy of a deleted object is back; it is deleted again");
         let message = format!(

@@ -2,6 +2,8 @@
 
 use tokio::time::Instant;
 
+use super::copies::ClusterName;
+
 /// A member as far as waiting for it goes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sight {
@@ -14,13 +16,13 @@ pub(crate) struct Sight {
 /// Members to wait for when one of them can be reached again: if none could be, the others are likely to follow.
 /// Who counts is planned for anyway: a short absence of the one that is back moved nothing. `sides` is as it was
 /// just before.
-pub(crate) fn after_outage<'a>(back: &str, sides: impl Iterator<Item = (&'a String, Sight)>) -> Vec<String> {
+pub(crate) fn after_outage<'a>(back: &str, sides: impl Iterator<Item = (&'a ClusterName, Sight)>) -> Vec<ClusterName> {
     let mut others = Vec::new();
     for (name, sight) in sides {
-        if sight.reachable || (name == back && sight.counts) {
+        if sight.reachable || (**name == *back && sight.counts) {
             return Vec::new();
         }
-        if name != back && !sight.counts {
+        if **name != *back && !sight.counts {
             others.push(name.clone());
         }
     }
@@ -39,8 +41,8 @@ mod tests {
     use super::*;
 
     fn waits_for(back: &str, sides: [(&str, bool, bool); 3]) -> Vec<String> {
-        let sides = sides.map(|(name, reachable, counts)| (name.to_owned(), Sight { reachable, counts }));
-        after_outage(back, sides.iter().map(|(name, sight)| (name, *sight)))
+        let sides = sides.map(|(name, reachable, counts)| (ClusterName::from(name), Sight { reachable, counts }));
+        after_outage(back, sides.iter().map(|(name, sight)| (name, *sight))).iter().map(ToString::to_string).collect()
     }
 
     #[test]

@@ -6,7 +6,7 @@ use federation_api::record::PropagationRecordSpec;
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
-use super::observed::Seen;
+use super::{compact::Uid, observed::Seen};
 use crate::{
     clusters::rights::Lacks,
     follow::{Head, Listing, Why},
@@ -52,7 +52,7 @@ pub(crate) enum Intake {
     /// A job was carried out.
     Done(Done),
     /// A write to a federated object was answered: the object as it is now, or nothing when it is gone; or why not.
-    Written { key: Arc<ObjectKey>, uid: String, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError> },
+    Written { key: Arc<ObjectKey>, uid: Uid, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError> },
 }
 
 /// Why a write to the federation failed.
@@ -83,7 +83,7 @@ pub(crate) enum Observed {
     /// Gone, or without our label now; with the uid it had and the version of its end.
     Gone {
         key: ObjectKey,
-        uid: String,
+        uid: Uid,
         version: Option<u64>,
     },
     /// The watch works again.

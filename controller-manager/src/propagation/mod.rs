@@ -3,8 +3,7 @@
 //! Watches, lanes and writers do IO and send what happened to one mailbox. The brain takes it from there,
 //! decides by pure functions, and hands out work; per object and cluster at most one job is under way.
 
-use federation_api::keys;
-use kube::{api::DynamicObject, core::PartialObjectMeta};
+use kube::api::DynamicObject;
 
 mod aggregate;
 mod autoscale;
@@ -13,7 +12,9 @@ mod batching_tests;
 pub(crate) mod brain;
 pub(crate) mod brake;
 mod claims;
+pub(crate) mod compact;
 mod conditions;
+pub(crate) mod copies;
 pub(crate) mod damper;
 pub(crate) mod decide;
 mod deletion;
@@ -24,6 +25,8 @@ mod graves;
 mod hold;
 pub(crate) mod intake;
 mod ledger;
+mod left_alone;
+mod object;
 pub(crate) mod observed;
 mod outcome;
 mod reconcile;
@@ -35,19 +38,25 @@ mod safety_tests;
 mod scaler;
 mod schedule;
 mod sight;
+mod step;
 mod take;
 pub(crate) mod writer;
 
 use crate::{
-    events::{About, Event, Events},
     follow::{Change, Source},
-    kinds::{KINDS, KindId, ObjectKey, path},
+    kinds::{KINDS, KindId, path},
 };
 use intake::{Intake, Mailbox};
+pub(crate) use left_alone::watch_left_alone;
 
 /// Watches one federated kind in the federation and reports to the mailbox, for ever.
 pub(crate) async fn watch_federated(client: kube::Client, kind: KindId, mailbox: Mailbox) {
-    let source = Source::<DynamicObject>::new(client, path(&KINDS[kind], "", ""), "");
+    // Who owns which fields is more than all the rest of most objects.
+    let source = Source::<DynamicObject>::reading(client, path(&KINDS[kind], "", ""), "", |text| {
+        let mut object: DynamicObject = serde_json::from_str(text)?;
+        object.metadata.managed_fields = None;
+        Ok(object)
+    });
     let name = KINDS[kind].kind;
     source
         .follow(|change| {
@@ -68,36 +77,6 @@ pub(crate) async fn watch_federated(client: kube::Client, kind: KindId, mailbox:
                 Change::Watching => Intake::FederatedWatching { kind },
                 Change::Failing(reason) => Intake::FederatedFailing { kind, reason },
             });
-        })
-        .await;
-}
-
-/// Watches a federated kind whose controller is off: whoever deletes an object that has our finalizers is told why
-/// it does not go.
-pub(crate) async fn watch_left_alone(client: kube::Client, kind: KindId, events: Events) {
-    let source = Source::<PartialObjectMeta<DynamicObject>>::new(client, path(&KINDS[kind], "", ""), "").metadata_only();
-    let resource = KINDS[kind].resource;
-    let look = |object: &PartialObjectMeta<DynamicObject>| {
-        let metadata = &object.metadata;
-        let ours = |f: &String| f == keys::DELETE_FROM_CLUSTERS || f == keys::ORPHAN;
-        if metadata.deletion_timestamp.is_none() || !metadata.finalizers.iter().flatten().any(ours) {
-            return;
-        }
-        let (namespace, name) = (metadata.namespace.clone().unwrap_or_default(), metadata.name.clone().unwrap_or_default());
-        let about = About::object(&ObjectKey { kind, namespace, name }, metadata.uid.as_deref().unwrap_or_default());
-        let message = format!(
-            "it is not deleted: its copies in members are, by the controller \"{resource}\", which is switched off; \
-             switch it on with --controllers={resource}=true, or take the finalizers {} and {} off to leave the copies",
-            keys::DELETE_FROM_CLUSTERS,
-            keys::ORPHAN
-        );
-        events.tell(Event { about, warning: true, reason: "ControllerOff", message });
-    };
-    source
-        .follow(|change| match change {
-            Change::Listed(listing) => listing.objects.iter().for_each(look),
-            Change::Changed(object) => look(&object),
-            Change::Gone(..) | Change::Unreadable(..) | Change::Watching | Change::Failing(_) => {}
         })
         .await;
 }

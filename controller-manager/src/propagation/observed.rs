@@ -5,27 +5,32 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::{claims::Bound, conditions::Condition, desired::digest, scaler::Scaler};
+use super::{
+    claims::Bound,
+    compact::{Digest, Uid, Version},
+    conditions::Condition,
+    scaler::Scaler,
+};
 use crate::kinds::{Family, Kind};
 
 /// A member object as last seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Seen {
     /// uid in the member.
-    pub(crate) uid: String,
+    pub(crate) uid: Uid,
     /// resourceVersion in the member.
-    pub(crate) resource_version: String,
+    pub(crate) resource_version: Version,
     /// generation in the member.
     pub(crate) generation: i64,
     /// uid of the federated object it was made from, as its annotation says.
-    pub(crate) source_uid: String,
+    pub(crate) source_uid: Uid,
     /// Whether the label says that it is this federation's.
     pub(crate) labelled: bool,
     /// Digest of the set of fields that we own. Server-side apply takes a field away from us when somebody
     /// else changes it, so this changes exactly when something we set was changed.
-    pub(crate) owned: String,
-    /// Digest of what was written, as its annotation says; 0 without one.
-    pub(crate) applied: u64,
+    pub(crate) owned: Digest,
+    /// Digest of what was written, as its annotation says.
+    pub(crate) applied: Digest,
     /// Deletion has begun.
     pub(crate) deleting: bool,
     /// What a workload reports.
@@ -68,14 +73,15 @@ pub(crate) struct Workload {
 impl Seen {
     /// From metadata alone.
     pub(crate) fn from_metadata(metadata: &ObjectMeta, federation: &str) -> Self {
+        let annotation = |key: &str| metadata.annotations.as_ref()?.get(key).map(String::as_str);
         Self {
-            uid: metadata.uid.clone().unwrap_or_default(),
-            resource_version: metadata.resource_version.clone().unwrap_or_default(),
+            uid: metadata.uid.as_deref().map_or_else(Uid::default, Uid::from),
+            resource_version: metadata.resource_version.as_deref().map_or_else(Version::default, Version::from),
             generation: metadata.generation.unwrap_or_default(),
-            source_uid: metadata.annotations.as_ref().and_then(|a| a.get(keys::SOURCE_UID)).cloned().unwrap_or_default(),
+            source_uid: annotation(keys::SOURCE_UID).map_or_else(Uid::default, Uid::from),
             labelled: metadata.labels.as_ref().and_then(|l| l.get(keys::MANAGED_BY)).is_some_and(|v| v == federation),
             owned: owned(metadata.managed_fields.as_deref().unwrap_or_default()),
-            applied: metadata.annotations.as_ref().and_then(|a| a.get(keys::APPLIED)).map_or(0, |a| applied(a)),
+            applied: annotation(keys::APPLIED).map_or_else(Digest::default, Digest::from),
             deleting: metadata.deletion_timestamp.is_some(),
             workload: None,
         }
@@ -89,13 +95,13 @@ impl Seen {
     }
 
     /// Whether the object is ours: by label, or by the mark of the federated object it was made from.
-    pub(crate) fn is_ours(&self, uid: &str) -> bool {
-        self.labelled || (!uid.is_empty() && self.source_uid == uid)
+    pub(crate) fn is_ours(&self, uid: &Uid) -> bool {
+        self.labelled || (!uid.is_empty() && self.source_uid == *uid)
     }
 
     /// Whether the object is ours and was not made from another federated object.
-    pub(crate) fn is_from(&self, uid: &str) -> bool {
-        self.is_ours(uid) && (self.source_uid.is_empty() || self.source_uid == uid)
+    pub(crate) fn is_from(&self, uid: &Uid) -> bool {
+        self.is_ours(uid) && (self.source_uid.is_empty() || self.source_uid == *uid)
     }
 }
 
@@ -105,19 +111,14 @@ fn is_scaled(entries: &[ManagedFieldsEntry]) -> bool {
     others.filter_map(|e| e.fields_v1.as_ref()).any(|fields| !fields.0["f:spec"]["f:replicas"].is_null())
 }
 
-/// A digest as it is kept in memory.
-pub(crate) fn applied(digest: &str) -> u64 {
-    u64::from_str_radix(digest, 16).unwrap_or_default()
-}
-
 /// Digest of the fields owned by our manager through apply; empty when there are none.
-fn owned(entries: &[ManagedFieldsEntry]) -> String {
+fn owned(entries: &[ManagedFieldsEntry]) -> Digest {
     let ours = |e: &&ManagedFieldsEntry| {
         e.manager.as_deref() == Some(keys::FIELD_MANAGER)
             && e.operation.as_deref() == Some("Apply")
             && e.subresource.as_deref().unwrap_or_default().is_empty()
     };
-    entries.iter().find(ours).and_then(|e| e.fields_v1.as_ref()).map(|f| digest(f.0.to_string().as_bytes())).unwrap_or_default()
+    entries.iter().find(ours).and_then(|e| e.fields_v1.as_ref()).map(|f| Digest::of(f.0.to_string().as_bytes())).unwrap_or_default()
 }
 
 impl Workload {
@@ -211,7 +212,7 @@ mod tests {
         .unwrap();
         let seen = Seen::from_object(kind, &object, "fellowship");
         let workload = seen.workload.as_ref().unwrap();
-        assert!(seen.is_ours("") && !seen.owned.is_empty());
+        assert!(seen.is_ours(&Uid::default()) && !seen.owned.is_empty());
         assert_eq!((workload.replicas, workload.ready, &*workload.counters), (3, 2, &[3, 0, 2, 0, 0][..]));
         assert_eq!(workload.pod_selector, "app=web,x in (a,b)");
     }
@@ -225,6 +226,6 @@ mod tests {
         let both = owned(&[entry("Apply", json!({"f:data": {"f:a": {}, "f:b": {}}}))]);
         let one = owned(&[entry("Apply", json!({"f:data": {"f:a": {}}}))]);
         assert_ne!(both, one);
-        assert_eq!(owned(&[entry("Update", json!({"f:data": {}}))]), "");
+        assert!(owned(&[entry("Update", json!({"f:data": {}}))]).is_empty());
     }
 }

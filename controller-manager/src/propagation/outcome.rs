@@ -1,6 +1,6 @@
 //! What follows from a job that a lane carried out.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use federation_api::record::State;
 
@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},
+    compact::{Digest, Uid},
     entry::{Key, backoff},
     reconcile::DELETION_RECHECK,
 };
@@ -28,11 +29,11 @@ struct Told {
 
 impl Brain {
     pub(super) fn take_outcome(&mut self, Done { cluster, epoch, key, uid, digest, outcome }: Done) {
-        let (cluster, key, uid): (&str, &Key, &Arc<str>) = (&cluster, &key, &uid);
+        let (cluster, key, uid): (&str, &Key, &Uid) = (&cluster, &key, &uid);
         let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
         match &outcome {
             Outcome::Applied { seen, .. } => side.learn(key.clone(), (**seen).clone()),
-            Outcome::Gone | Outcome::Kept(_) if side.seen.get(key).is_some_and(|s| s.source_uid == **uid) => side.unsee(key, ""),
+            Outcome::Gone | Outcome::Kept(_) if side.seen.get(key).is_some_and(|s| s.source_uid == *uid) => side.unsee(key, None),
             _ => {}
         }
         if matches!(outcome, Outcome::Gone | Outcome::Kept(_)) {
@@ -43,7 +44,7 @@ impl Brain {
         let entry = self.entries.get_mut(key);
         let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == *uid));
         let Some(tracked) = tracked else { return };
-        let others = tracked.copies.iter().filter(|(name, _)| *name != cluster);
+        let others = tracked.copies.iter().filter(|(name, _)| ***name != *cluster);
         let first = !others.map(|(_, copy)| &copy.record).any(|record| record.applied == digest && record.state == State::Applied);
         let Some(copy) = tracked.copies.get_mut(cluster) else { return };
         let told;
@@ -106,13 +107,13 @@ impl Brain {
                 told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
             }
             Outcome::Gone => {
-                copy.record.applied.clear();
+                copy.record.applied = Digest::default();
                 copy.absent = true;
                 copy.failures = 0;
                 told = tell(false, "DeleteInCluster", format!("Deleting {kind} \"{name}\" in cluster {cluster}"));
             }
             Outcome::Kept(reason) => {
-                copy.record.applied.clear();
+                copy.record.applied = Digest::default();
                 copy.absent = true;
                 copy.failures = 0;
                 tracing::warn!(cluster, kind, name, reason, "kept in the member, without the federation's marks");

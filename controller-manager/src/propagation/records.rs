@@ -15,11 +15,15 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::intake::{Intake, Mailbox};
+use super::{
+    compact::{Uid, Version},
+    intake::{Intake, Mailbox},
+};
 use crate::backoff::WRITE;
 use crate::members::request::{Call, JSON};
 
-const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
+/// URL path of all records.
+pub(super) const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Records written at a time.
 const CONCURRENCY: usize = 16;
@@ -34,7 +38,7 @@ pub(crate) type Batch = HashMap<String, Option<PropagationRecordSpec>>;
 pub(crate) struct Records {
     client: kube::Client,
     /// resourceVersions by uid, so that a known record is replaced in one request.
-    versions: Arc<Mutex<HashMap<String, String>>>,
+    versions: Arc<Mutex<HashMap<Uid, Version>>>,
     /// Is told of what somebody else wrote.
     mailbox: Option<Mailbox>,
 }
@@ -50,7 +54,7 @@ impl Records {
         self
     }
 
-    fn versions(&self) -> MutexGuard<'_, HashMap<String, String>> {
+    fn versions(&self) -> MutexGuard<'_, HashMap<Uid, Version>> {
         // A panic elsewhere leaves at worst an old version here, which the next write finds out.
         self.versions.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -85,7 +89,7 @@ impl Records {
         let path = format!("{PATH}/{uid}");
         let mut spec = Cow::Borrowed(spec);
         for _ in 0..5 {
-            let version = self.versions().get(uid).cloned();
+            let version = self.versions().get(&Uid::from(uid)).map(ToString::to_string);
             let (method, target) = if version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
             let metadata = json!({"name": uid, "resourceVersion": version});
             let record = json!({"apiVersion": keys::API_VERSION, "kind": "PropagationRecord", "metadata": metadata, "spec": &*spec});
@@ -104,7 +108,7 @@ impl Records {
                         self.remember(uid, &stored);
                         self.keep_tombstones(uid, &stored["spec"], &mut spec);
                     } else if reply.is_not_found() {
-                        self.versions().remove(uid);
+                        self.versions().remove(&Uid::from(uid));
                     } else {
                         return Err(reply.message());
                     }
@@ -136,12 +140,12 @@ impl Records {
 
     fn remember(&self, uid: &str, record: &Value) {
         if let Some(version) = record["metadata"]["resourceVersion"].as_str() {
-            self.versions().insert(uid.to_owned(), version.to_owned());
+            self.versions().insert(uid.into(), version.into());
         }
     }
 
     async fn delete(&self, uid: &str) -> Result<(), String> {
-        self.versions().remove(uid);
+        self.versions().remove(&Uid::from(uid));
         let path = format!("{PATH}/{uid}");
         let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: bytes::Bytes::new() };
         let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;

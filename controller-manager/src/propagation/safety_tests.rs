@@ -11,8 +11,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     brain::{Brain, Parts, Timer},
+    compact::Digest,
+    copies::Placed,
     intake::{Intake, Mailbox, Observed, Seeing},
-    observed::{Seen, applied},
+    observed::Seen,
     records::{Batch, Records},
     writer::Writer,
 };
@@ -68,12 +70,12 @@ fn federated(objects: Vec<DynamicObject>) -> Intake {
 
 /// The federated object is gone, after it was seen in deletion.
 fn gone(version: u64) -> Intake {
-    let head = Head { name: "ring".into(), namespace: "demo".into(), uid: "u".into(), resource_version: version.to_string() };
+    let head = Head { name: "ring".into(), namespace: "demo".into(), uid: "u".into(), resource_version: (&*version.to_string()).into() };
     Intake::FederatedGone { kind: MAP, head, object: Some(Box::new(ring(version, false, true, &[]))) }
 }
 
 fn seeing(seen: Option<Seen>, why: Why) -> Seeing {
-    let version = seen.as_ref().and_then(|s| s.resource_version.parse().ok());
+    let version = seen.as_ref().and_then(|s| s.resource_version.number());
     Seeing { objects: seen.into_iter().map(|s| (key(), s)).collect(), unreadable: vec![], version, why, bytes: 0 }
 }
 
@@ -153,7 +155,7 @@ impl Bench {
     }
 
     /// What is known of gondor's copy: while the object exists, and of one that is gone.
-    fn known(&self) -> (Option<&ClusterRecord>, usize) {
+    fn known(&self) -> (Option<&Placed>, usize) {
         let entry = self.brain.entries.get(&key());
         let live = entry.and_then(|e| e.live.as_ref()?.copies.get("gondor").map(|c| &c.record));
         (live, entry.map_or(0, |e| e.graves.len()))
@@ -237,7 +239,7 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
     bench.change(ring(2, true, true, &BOTH[..1]));
     assert!(bench.deletes());
     let (key, uid) = (std::sync::Arc::new(key()), "u".into());
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key, uid, digest: String::new(), outcome: Outcome::Gone }));
+    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key, uid, digest: Digest::default(), outcome: Outcome::Gone }));
     assert_eq!(bench.known(), (None, 0));
 }
 
@@ -295,7 +297,7 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     bench.reach();
     bench.list(None);
     let job = bench.jobs.try_recv().unwrap();
-    let outcome = Outcome::Applied { seen: Box::new(Seen { applied: applied(&job.digest), ..seen() }), created: true };
+    let outcome = Outcome::Applied { seen: Box::new(Seen { applied: job.digest, ..seen() }), created: true };
     bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
 
@@ -304,8 +306,8 @@ async fn a_flap_that_changes_nothing_is_no_work() {
         let observed = Observed::Listed(seeing(Some(seen), Why::First));
         Intake::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
     };
-    let digest = bench.known().0.map(|r| r.applied.clone()).unwrap();
-    let seen = || Seen { applied: applied(&digest), ..seen() };
+    let digest = bench.known().0.map(|r| r.applied).unwrap();
+    let seen = || Seen { applied: digest, ..seen() };
     for message in [session(None), session(Some(2)), listed(2, seen())] {
         bench.brain.take(message);
         assert!(bench.brain.queue.is_empty());
@@ -313,7 +315,7 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     // What somebody changed meanwhile is looked at.
     bench.tell(session(None));
     bench.tell(session(Some(3)));
-    bench.tell(listed(3, Seen { resource_version: "6".into(), owned: "less".into(), ..seen() }));
+    bench.tell(listed(3, Seen { resource_version: "6".into(), owned: "1e55".into(), ..seen() }));
     assert!(matches!(bench.jobs.try_recv().map(|job| job.work), Ok(Work::Apply { .. })));
 }
 
@@ -323,7 +325,7 @@ async fn writes_end_with_leadership() {
     let over = CancellationToken::new();
     let (mailbox, mut inbox) = Mailbox::new();
     let writer = Writer::new(client.clone(), Records::new(client), mailbox, over.clone());
-    writer.status(&std::sync::Arc::new(key()), "u", &json!({}));
+    writer.status(&std::sync::Arc::new(key()), &"u".into(), &json!({}));
     drop(writer);
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     over.cancel();
@@ -350,14 +352,15 @@ async fn a_write_that_panics_is_a_write_that_failed() {
 /// The next job for the copy, carried out in the member as version `version`.
 fn carry_out(bench: &mut Bench, version: u64) -> bool {
     let Ok(job) = bench.jobs.try_recv() else { return false };
-    let seen = Seen { applied: applied(&job.digest), resource_version: version.to_string(), uid: format!("m{version}"), ..seen() };
+    let seen =
+        Seen { applied: job.digest, resource_version: (&*version.to_string()).into(), uid: (&*format!("m{version}")).into(), ..seen() };
     let outcome = Outcome::Applied { seen: Box::new(seen), created: true };
     bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     true
 }
 
 fn vanished(made: u64) -> Intake {
-    let observed = Observed::Gone { key: key(), uid: format!("m{made}"), version: Some(made + 1) };
+    let observed = Observed::Gone { key: key(), uid: (&*format!("m{made}")).into(), version: Some(made + 1) };
     Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed }
 }
 

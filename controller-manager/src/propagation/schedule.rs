@@ -9,8 +9,10 @@ use tokio::time::Instant;
 
 use super::{
     brain::{Brain, Timer},
+    compact::{Digest, Version},
+    copies::{Copy, Surveyed},
     desired::{Split, wanted_completions, wanted_replicas},
-    entry::{ClusterSide, Copy, Key, Surveyed, Tracked},
+    entry::{ClusterSide, Key, Tracked},
     expiry::end_of,
     hold::is_over,
 };
@@ -36,22 +38,22 @@ impl Brain {
         placement: &Placement,
         selected: &mut BTreeSet<String>,
     ) -> Option<BTreeMap<String, Split>> {
-        let object = live.object.clone()?;
+        let object = live.tree()?;
         if key.kind().family == Family::Job && end_of(&object).is_some() {
             // It ran: who joins later, or was away, has no part in it any more.
             selected.retain(|cluster| live.copies.get(cluster).is_some_and(|copy| !copy.record.applied.is_empty()));
         }
-        let chosen = selected.iter().filter_map(|name| self.clusters.get(name));
+        let chosen = selected.iter().filter_map(|name| self.clusters.get(&**name));
         if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
             return None;
         }
         // What nobody could see to counts as little as what is lost.
         let counts =
             |side: &ClusterSide| side.counts && !side.is_blind(key.kind, self.parts.hold) && !side.is_barred(key.kind, self.parts.hold);
-        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(*c).is_some_and(counts)).cloned().collect();
+        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(&***c).is_some_and(counts)).cloned().collect();
         let mut states = BTreeMap::new();
         for cluster in counting {
-            let side = self.clusters.get(&cluster)?;
+            let side = self.clusters.get(&*cluster)?;
             if !side.ever_listed[key.kind] {
                 // Ends with the list, with its failure for a while, or with the loss of the cluster.
                 return None;
@@ -87,7 +89,8 @@ impl Brain {
         let Some(seen) = side.seen.get(key).filter(|s| !s.deleting) else { return Some(ClusterState::default()) };
         let Some(workload) = seen.workload.as_deref() else { return Some(ClusterState::default()) };
         let version = live.version();
-        let copy = live.copies.entry(cluster.to_owned()).or_default();
+        let (name, _) = self.clusters.get_key_value(cluster)?;
+        let copy = live.copies.or_default(name);
         if workload.replicas == workload.ready {
             copy.survey = None;
             copy.unready = None;
@@ -106,12 +109,12 @@ impl Brain {
             let wait = wait(copy, &seen.resource_version);
             if wait.is_zero() {
                 let result = copy.survey.take().and_then(|s| s.result);
-                copy.survey = Some(Surveyed { result, at: Instant::now(), resource_version: seen.resource_version.clone() });
+                copy.survey = Some(Box::new(Surveyed { result, at: Instant::now(), resource_version: seen.resource_version.clone() }));
                 copy.surveying = true;
-                let work = Work::Survey { selector: workload.pod_selector.clone(), replicas, workload: seen.uid.clone() };
+                let work = Work::Survey { selector: workload.pod_selector.clone(), replicas, workload: seen.uid.to_string() };
                 // The lane ends only after its cluster left.
                 let uid = live.uid.clone();
-                let _ = side.lane.send(Job { key: key.clone(), epoch, uid, version, digest: String::new(), work });
+                let _ = side.lane.send(Job { key: key.clone(), epoch, uid, version, digest: Digest::default(), work });
             } else {
                 self.later(wait, Timer::Key(key.clone()));
             }
@@ -134,7 +137,7 @@ impl Brain {
     ) -> BTreeMap<String, Split> {
         let mut splits = BTreeMap::new();
         for (cluster, share) in parallelism {
-            let existing = self.clusters.get(cluster).and_then(|side| side.seen.get(key)?.workload.as_deref());
+            let existing = self.clusters.get(&**cluster).and_then(|side| side.seen.get(key)?.workload.as_deref());
             let planned = completions.and_then(|c| c.get(cluster)).map(Share::replicas);
             // Completions cannot be changed once a Job exists.
             let completions = existing.map_or(planned, |w| w.completions);
@@ -151,9 +154,9 @@ impl Brain {
 }
 
 /// How long the next look at the pods has to wait; zero when it is due.
-fn wait(copy: &Copy, resource_version: &str) -> Duration {
+fn wait(copy: &Copy, resource_version: &Version) -> Duration {
     copy.survey.as_ref().map_or(Duration::ZERO, |survey| {
-        let pause = if survey.resource_version == resource_version { SURVEY_AGAIN } else { SURVEY_PAUSE };
+        let pause = if survey.resource_version == *resource_version { SURVEY_AGAIN } else { SURVEY_PAUSE };
         pause.saturating_sub(survey.at.elapsed())
     })
 }

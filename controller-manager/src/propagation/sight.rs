@@ -59,7 +59,7 @@ impl Brain {
         let others = after_outage(back, self.clusters.iter().map(|(name, side)| (name, sight(side))));
         let until = Instant::now() + self.parts.hold;
         for name in &others {
-            if let Some(side) = self.clusters.get_mut(name) {
+            if let Some(side) = self.clusters.get_mut(&**name) {
                 side.unheard_until = Some(until);
             }
         }
@@ -94,7 +94,7 @@ impl Brain {
                 let key = self.intern(key);
                 let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
                 side.watched[kind] = side.watched[kind].max(version);
-                side.unsee(&key, &uid);
+                side.unsee(&key, Some(&uid).filter(|uid| !uid.is_empty()));
                 if let Some(entry) = self.entries.get_mut(&key) {
                     // It went as it was asked to; no need to wait longer.
                     let copies = entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster));

@@ -1,6 +1,6 @@
 //! What each message changes in the brain's tables, and which objects are looked at for it.
 
-use std::{collections::HashMap, sync::Arc};
+use std::collections::HashMap;
 
 use federation_api::keys;
 use kube::api::DynamicObject;
@@ -9,13 +9,15 @@ use tokio::time::Instant;
 use super::{
     brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
+    compact::Uid,
     damper::Damper,
     entry::{ClusterSide, Entry, Key, Tracked, backoff},
     intake::{Intake, Write, WriteError},
+    object::Object,
 };
 use crate::{
     follow::{Head, Listing, Why},
-    kinds::{self, KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
+    kinds::{self, AUTOSCALER, KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
 };
 
 impl Brain {
@@ -36,7 +38,7 @@ impl Brain {
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
-                if let Some(side) = self.clusters.get_mut(&cluster) {
+                if let Some(side) = self.clusters.get_mut(&*cluster) {
                     let restarted = lane.is_some();
                     if let Some(lane) = lane {
                         side.lane = lane;
@@ -78,14 +80,14 @@ impl Brain {
                     if let Some(memory) = annotations.get(keys::RECENT_DELETIONS) {
                         side.brake.remember(memory);
                     }
-                    self.clusters.insert(cluster, side);
+                    self.clusters.insert(cluster.into(), side);
                     self.later(self.parts.hold, Timer::Hold);
                     self.enqueue_all();
                 }
             }
             Intake::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
-                if self.clusters.remove(&cluster).is_some_and(|side| side.brake.stopped) {
+                if self.clusters.remove(&*cluster).is_some_and(|side| side.brake.stopped) {
                     stopped_gauge(&cluster).set(0.0);
                 }
                 if let Some(names) = &mut self.clusters_read {
@@ -96,7 +98,7 @@ impl Brain {
             Intake::Session { cluster, epoch } => self.take_session(&cluster, epoch),
             Intake::Lost { cluster } => {
                 // Back by now, it counts again.
-                if let Some(side) = self.clusters.get_mut(&cluster).filter(|s| s.epoch.is_none() && s.counts) {
+                if let Some(side) = self.clusters.get_mut(&*cluster).filter(|s| s.epoch.is_none() && s.counts) {
                     side.counts = false;
                     self.enqueue_all();
                 }
@@ -109,18 +111,18 @@ impl Brain {
     }
 
     fn take_list(&mut self, kind: KindId, listing: Listing<DynamicObject>) {
-        let mut missing: HashMap<String, Key> = self
+        let mut missing: HashMap<Uid, Key> = self
             .entries
             .iter()
             .filter(|(key, _)| key.kind == kind)
-            .filter_map(|(key, entry)| Some((entry.live.as_ref()?.uid.to_string(), key.clone())))
+            .filter_map(|(key, entry)| Some((entry.live.as_ref()?.uid.clone(), key.clone())))
             .collect();
         for head in listing.unreadable {
-            missing.remove(&head.uid);
+            missing.remove(&Uid::from(&*head.uid));
         }
         let went_back = listing.why == Why::WentBack;
         for object in listing.objects {
-            missing.remove(object.metadata.uid.as_deref().unwrap_or_default());
+            missing.remove(&Uid::from(object.metadata.uid.as_deref().unwrap_or_default()));
             self.take_object(kind, object, went_back);
         }
         for (uid, key) in missing {
@@ -172,20 +174,20 @@ impl Brain {
         }
         let ours = |f: &String| f == keys::DELETE_FROM_CLUSTERS || f == keys::ORPHAN;
         if self.is_left_out(&key) && !self.entries.contains_key(&key) && !object.metadata.finalizers.iter().flatten().any(ours) {
-            let uid = object.metadata.uid.as_deref().unwrap_or_default();
-            self.event(&key, uid, true, "NotPropagated", "nothing is propagated in this namespace".into());
+            let uid = Uid::from(object.metadata.uid.as_deref().unwrap_or_default());
+            self.event(&key, &uid, true, "NotPropagated", "nothing is propagated in this namespace".into());
             return;
         }
         let key = self.intern(key);
-        let uid = object.metadata.uid.clone().unwrap_or_default();
-        if self.entries.get(&key).and_then(|e| e.live.as_ref()).is_some_and(|live| *live.uid != *uid) {
+        let uid = Uid::from(object.metadata.uid.as_deref().unwrap_or_default());
+        if let Some(old) = self.entries.get(&key).and_then(|e| e.live.as_ref()).map(|live| live.uid.clone()).filter(|old| *old != uid) {
             // Deleted and made again between two looks.
-            let old = self.entries[&key].live.as_ref().map(|l| l.uid.to_string()).unwrap_or_default();
             self.vanish(&key, &old);
         }
         let entry = self.entries.entry(key.clone()).or_default();
-        let live = entry.live.get_or_insert_with(|| Tracked::new(&uid));
-        let older = live.object.as_ref().is_some_and(|known| version(known) > version(&object));
+        let live = entry.live.get_or_insert_with(|| Tracked::new(uid.clone()));
+        let object = Object::new(object);
+        let older = live.object.as_ref().is_some_and(|known| known.version().number() > object.version().number());
         if older && !went_back {
             return;
         }
@@ -194,12 +196,13 @@ impl Brain {
             self.touch(&key, &uid);
         }
         let Some(live) = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()) else { return };
-        let same = live.object.as_ref().is_some_and(|known| is_same_for_members(known, &object));
+        let same = live.object.as_ref().is_some_and(|known| known.is_same_for_members(&object));
         if !same {
-            live.bodies.clear();
+            live.forget_bodies();
         }
-        let before = live.object.replace(Arc::new(object));
-        let after = live.object.clone();
+        let scales = key.kind == AUTOSCALER;
+        let after = scales.then(|| object.tree());
+        let before = live.object.replace(object).filter(|_| scales).map(|object| object.tree());
         // What it scaled and what it scales now.
         self.enqueue_target(&key, before.as_deref());
         self.enqueue_target(&key, after.as_deref());
@@ -213,19 +216,19 @@ impl Brain {
         let key = ObjectKey { kind, namespace: head.namespace, name: head.name };
         if let Some((key, _)) = self.entries.get_key_value(&key) {
             let key = key.clone();
-            let live = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| *l.uid == *head.uid);
+            let live = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *head.uid);
             if let (Some(live), Some(object)) = (live, object) {
-                live.object = Some(Arc::from(object));
+                live.object = Some(Object::new(*object));
             }
-            self.vanish(&key, &head.uid);
+            self.vanish(&key, &Uid::from(&*head.uid));
         }
     }
 
     /// A federated object is no more. What its deletion still has to do stays as a grave; an object that
     /// vanished without having been seen in deletion leaves its copies where they are.
-    fn vanish(&mut self, key: &Key, uid: &str) {
+    fn vanish(&mut self, key: &Key, uid: &Uid) {
         let Some(entry) = self.entries.get_mut(key) else { return };
-        let Some(mut live) = entry.live.take_if(|l| *l.uid == *uid) else { return };
+        let Some(mut live) = entry.live.take_if(|l| l.uid == *uid) else { return };
         let orphaned = live.is_deleting() && live.has_finalizer(keys::ORPHAN);
         if !live.is_deleting() && !live.copies.is_empty() {
             let name = key.full_name();
@@ -235,12 +238,12 @@ impl Brain {
                 "the federated object vanished without being deleted; its copies stay in the members"
             );
         }
-        let last = live.object.take();
-        live.bodies.clear();
+        let last = live.object.take().filter(|_| key.kind == AUTOSCALER).map(|object| object.tree());
+        live.forget_bodies();
         if orphaned {
             live.copies.clear();
         }
-        live.copies.retain(|_, c| c.record.explicit);
+        live.copies.retain(|copy| copy.record.explicit);
         let buried = live.released && live.placed;
         if !live.copies.is_empty() {
             entry.graves.push(live);
@@ -255,13 +258,13 @@ impl Brain {
         self.enqueue_target(key, last.as_deref());
     }
 
-    fn take_written(&mut self, key: &Key, uid: &str, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError>) {
-        let Some(live) = self.entries.get_mut(key).and_then(|e| e.live.as_mut()).filter(|l| *l.uid == *uid) else { return };
+    fn take_written(&mut self, key: &Key, uid: &Uid, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError>) {
+        let Some(live) = self.entries.get_mut(key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *uid) else { return };
         live.writing = None;
         match result {
             Ok(object) => {
                 live.failures = 0;
-                if let Some(object) = object.filter(|o| o.metadata.uid.as_deref() == Some(uid)) {
+                if let Some(object) = object.filter(|o| o.metadata.uid.as_deref().is_some_and(|of| *uid == *of)) {
                     self.take_object(key.kind, *object, false);
                 }
                 self.enqueue(key);
@@ -306,17 +309,4 @@ fn unwatched_gauge(kind: KindId) -> metrics::Gauge {
 fn object_key(kind: KindId, object: &DynamicObject) -> ObjectKey {
     let meta = &object.metadata;
     ObjectKey { kind, namespace: meta.namespace.clone().unwrap_or_default(), name: meta.name.clone().unwrap_or_default() }
-}
-
-fn version(object: &DynamicObject) -> Option<u64> {
-    object.metadata.resource_version.as_ref()?.parse().ok()
-}
-
-/// Whether two versions of a federated object mean the same to members: a status write of our own must
-/// not cost a new digest.
-fn is_same_for_members(a: &DynamicObject, b: &DynamicObject) -> bool {
-    let fields = |o: &DynamicObject| -> Vec<(String, serde_json::Value)> {
-        o.data.as_object().into_iter().flatten().filter(|(k, _)| *k != "status").map(|(k, v)| (k.clone(), v.clone())).collect()
-    };
-    a.metadata.labels == b.metadata.labels && a.metadata.annotations == b.metadata.annotations && fields(a) == fields(b)
 }

@@ -11,6 +11,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    compact::Uid,
     entry::Key,
     intake::{Intake, Mailbox, Write, WriteError},
     records::Records,
@@ -40,11 +41,11 @@ impl Writer {
         Self { client, records, mailbox, permits: Arc::new(Semaphore::new(CONCURRENCY)), over }
     }
 
-    fn spawn<F>(&self, key: Key, uid: &str, what: Write, work: F)
+    fn spawn<F>(&self, key: Key, uid: &Uid, what: Write, work: F)
     where
         F: Future<Output = Written> + Send + 'static,
     {
-        let (mailbox, permits, uid) = (self.mailbox.clone(), self.permits.clone(), uid.to_owned());
+        let (mailbox, permits, uid) = (self.mailbox.clone(), self.permits.clone(), uid.clone());
         let over = self.over.clone();
         tokio::spawn(over.run_until_cancelled_owned(async move {
             let _permit = permits.acquire().await;
@@ -56,10 +57,10 @@ impl Writer {
     /// Replaces the finalizers of the object as it was seen. `tombstone` is stored before, so that what is
     /// still to be deleted in members that are away is never forgotten.
     pub(crate) fn finalizers(&self, key: &Key, object: &DynamicObject, finalizers: &[String], tombstone: Option<PropagationRecordSpec>) {
-        let uid = object.metadata.uid.clone().unwrap_or_default();
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
         let patch = json!({"metadata": {"uid": uid, "resourceVersion": object.metadata.resource_version, "finalizers": finalizers}});
-        let (client, records, path, record_uid) = (self.client.clone(), self.records.clone(), key.path(), uid.clone());
-        self.spawn(key.clone(), &uid, Write::Finalizers, async move {
+        let (client, records, path, record_uid) = (self.client.clone(), self.records.clone(), key.path(), uid.to_owned());
+        self.spawn(key.clone(), &Uid::from(uid), Write::Finalizers, async move {
             if let Some(spec) = tombstone {
                 records.store(&record_uid, &spec).await.map_err(|reason| WriteError { reason, stale: false, retry_after: None })?;
             }
@@ -75,7 +76,7 @@ impl Writer {
             "preconditions": {"uid": metadata.uid, "resourceVersion": metadata.resource_version},
         });
         let (client, path) = (self.client.clone(), key.path());
-        self.spawn(key.clone(), metadata.uid.as_deref().unwrap_or_default(), Write::Deletion, async move {
+        self.spawn(key.clone(), &Uid::from(metadata.uid.as_deref().unwrap_or_default()), Write::Deletion, async move {
             let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: options.to_string().into() };
             let reply = call.send(&client, TIMEOUT).await.map_err(|e| unanswered(&e))?;
             // The watch tells what became of it.
@@ -96,8 +97,8 @@ impl Writer {
     }
 
     /// Merges `status` into the object's status.
-    pub(crate) fn status(&self, key: &Key, uid: &str, status: &Value) {
-        let patch = json!({"metadata": {"uid": uid}, "status": status});
+    pub(crate) fn status(&self, key: &Key, uid: &Uid, status: &Value) {
+        let patch = json!({"metadata": {"uid": uid.to_string()}, "status": status});
         let (client, path) = (self.client.clone(), format!("{}/status", key.path()));
         self.spawn(key.clone(), uid, Write::Status, async move { patch_object(&client, &path, &patch).await });
     }

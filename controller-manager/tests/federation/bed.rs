@@ -270,7 +270,8 @@ impl Api {
 }
 
 async fn serve(profile: Profile, storage: StorageConfig) -> Arc<Server> {
-    let server = Server::start(ServerConfig { storage, ..ServerConfig::in_memory(profile) }).await.unwrap();
+    let finalizers = profile == Profile::Federation;
+    let server = Server::start(ServerConfig { storage, finalizers, ..ServerConfig::in_memory(profile) }).await.unwrap();
     server.wait_ready(Duration::from_secs(30)).await.unwrap();
     Arc::new(server)
 }

@@ -126,6 +126,11 @@ async fn d36_a_deletion_that_waits_for_a_controller_that_is_off_is_told() {
     let events = "/api/v1/namespaces/demo/events";
     bed.federation.until(events, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
     assert!(bed.federation.get(&path).await.is_some() && bed.gondor.get(&path).await.is_some());
+    // What never was in a member has nothing to wait for.
+    let made = bed.federation.create(MAPS, config_map("one")).await;
+    assert_eq!(made["metadata"]["finalizers"].as_array().map(Vec::len), Some(2));
+    bed.federation.delete(&format!("{MAPS}/one"), Some("Background")).await;
+    bed.federation.until_gone(&format!("{MAPS}/one")).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,9 +1,10 @@
-//! Admission: what may be written where. NamespaceLifecycle, which Kubernetes has always on.
+//! Admission: what may be written where. NamespaceLifecycle, which Kubernetes has always on; and FederationFinalizers.
 
 use std::sync::Arc;
 
+use federation_api::{keys, kinds::KINDS};
 use machinery::status::ApiError;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::registry::Registry;
 use crate::registry::resource::Resource;
@@ -49,10 +50,63 @@ fn terminating(resource: &Resource, namespace: &str) -> ApiError {
     e
 }
 
+/// `FederationFinalizers`: a new object of a kind that has copies in members gets the finalizers that the controller
+/// manager deletes the copies by, so that it need not write them before it makes the first copy. They belong to no
+/// field manager, so whoever applies the object again does not take them away.
+pub(crate) fn finalize(group: &str, plural: &str, object: &mut Value) {
+    let Some(kind) = KINDS.iter().find(|kind| kind.group == group && kind.resource == plural) else { return };
+    let metadata = &object["metadata"];
+    let text = |field: &str| metadata[field].as_str().unwrap_or_default();
+    let told = metadata["annotations"][keys::PROPAGATE] == "true";
+    if !kind.is_propagated(text("namespace"), text("name")) || (kind.opt_in && !told) {
+        return;
+    }
+    let mut finalizers = metadata["finalizers"].as_array().cloned().unwrap_or_default();
+    for ours in [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN] {
+        if !finalizers.iter().any(|finalizer| finalizer == ours) {
+            finalizers.push(ours.into());
+        }
+    }
+    object["metadata"]["finalizers"] = finalizers.into();
+}
+
 /// The namespaces of the system stay.
 pub(crate) fn delete(resource: &Resource, name: &str) -> Result<(), ApiError> {
     if resource.plural == "namespaces" && resource.group.is_empty() && IMMORTAL.contains(&name) {
         return Err(ApiError::forbidden("", "namespaces", name, "this namespace may not be deleted"));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn issue8_what_has_copies_gets_the_finalizers_they_are_deleted_by() {
+        let finalizers = |resource: &str, metadata: Value| {
+            let mut object = json!({ "metadata": metadata });
+            let group = if resource == "roles" { "rbac.authorization.k8s.io" } else { "" };
+            finalize(group, resource, &mut object);
+            object["metadata"]["finalizers"].take()
+        };
+        let both = json!([keys::DELETE_FROM_CLUSTERS, keys::ORPHAN]);
+        assert_eq!(finalizers("configmaps", json!({"name": "ring", "namespace": "demo"})), both);
+        assert_eq!(finalizers("namespaces", json!({"name": "demo"})), both);
+        let (own, theirs) = (keys::ORPHAN, "example.com/keep");
+        let some = json!({"name": "ring", "namespace": "demo", "finalizers": [theirs, own]});
+        assert_eq!(finalizers("configmaps", some), json!([theirs, own, keys::DELETE_FROM_CLUSTERS]));
+        // Nothing of these is propagated.
+        for (resource, metadata) in [
+            ("events", json!({"name": "ring", "namespace": "demo"})),
+            ("namespaces", json!({"name": "kube-system"})),
+            ("namespaces", json!({"name": "default"})),
+            ("configmaps", json!({"name": "ring", "namespace": "kube-public"})),
+            ("roles", json!({"name": "reader", "namespace": "demo"})),
+        ] {
+            assert_eq!(finalizers(resource, metadata), Value::Null, "{resource}");
+        }
+        let told = json!({"name": "reader", "namespace": "demo", "annotations": {keys::PROPAGATE: "true"}});
+        assert_eq!(finalizers("roles", told), both);
+    }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Api {
     pub(crate) registry: Registry,
     pub(crate) authn: Arc<Authentication>,
     pub(crate) authz: Arc<Authorization>,
+    /// Whether new objects of federated kinds get the federation's finalizers.
+    pub(crate) finalizers: bool,
     /// Ends watches.
     pub(crate) stopping: CancellationToken,
 }

@@ -57,7 +57,13 @@ impl<'a> Call<'a> {
 
     /// What outlives the request, for work that may.
     pub(super) fn owned(self) -> Owned {
-        Owned { authz: Arc::clone(&self.api.authz), entry: Arc::clone(self.entry), user: self.user.clone(), name: self.info.name.clone() }
+        Owned {
+            authz: Arc::clone(&self.api.authz),
+            finalizers: self.api.finalizers,
+            entry: Arc::clone(self.entry),
+            user: self.user.clone(),
+            name: self.info.name.clone(),
+        }
     }
 }
 
@@ -65,6 +71,8 @@ impl<'a> Call<'a> {
 #[derive(Clone)]
 pub(super) struct Owned {
     authz: Arc<Authorization>,
+    /// Whether new objects of federated kinds get the federation's finalizers.
+    pub(super) finalizers: bool,
     pub(super) entry: Arc<Entry>,
     pub(super) user: UserInfo,
     /// Name in the path.

@@ -127,6 +127,10 @@ fn create(about: &Owned, mut object: Value, how: &Write, owned: bool) -> Result<
     }
     prepare::create(&about.entry, &mut object, &about.user, how, owned)?;
     about.check_escalation(&object, None)?;
+    if about.finalizers {
+        let resource = &about.entry.resource;
+        admission::finalize(&resource.group, &resource.plural, &mut object);
+    }
     Ok(object)
 }
 

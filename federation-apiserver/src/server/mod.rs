@@ -93,7 +93,7 @@ impl Server {
         let (ready_sender, ready) = watch::channel(false);
         let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());
         let audit = config.audit.as_ref().map(|audit| Audit::open(audit, config.request_timeout, &tasks)).transpose()?;
-        let api = Arc::new(Api { store, registry, authn, authz, stopping });
+        let api = Arc::new(Api { store, registry, authn, authz, finalizers: config.finalizers, stopping });
         let inflight = Inflight::new(config.limits);
         let served = Arc::new(Served { api: Arc::clone(&api), config, audit, inflight, published, health });
         let roles = RbacStores::of(&api.store);

@@ -38,7 +38,7 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--authorization-mode", "RBAC".to_owned()),
         ("--bind-address", "0.0.0.0".to_owned()),
         ("--client-ca-file", file(CA_CERT)),
-        ("--enable-admission-plugins", "NamespaceLifecycle".to_owned()),
+        ("--enable-admission-plugins", "NamespaceLifecycle,FederationFinalizers".to_owned()),
         ("--etcd-servers", servers),
         ("--secure-port", SECURE_PORT.to_string()),
         ("--tls-cert-file", file(SERVER_CERT)),

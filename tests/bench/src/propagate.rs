@@ -53,7 +53,7 @@ async fn measure(name: &'static str, fcp: &Path, dir: &Path, member: &Subject, s
     progress(&format!("measuring propagation into a {name}"));
     let dir = dir.join(if name.ends_with("ours") { "ours" } else { "peer" });
     std::fs::create_dir_all(&dir)?;
-    let federation = servers::embedded(fcp, &dir).await?;
+    let federation = servers::federation(fcp, &dir).await?;
     let site = Site { name: "member".into(), url: member.url.clone(), token: member.token.into() };
     manager::join(&federation, &[site]).await?;
     let manager = Manager::new(fcp, &dir, &federation)?.start()?;

@@ -39,6 +39,14 @@ pub(crate) async fn embedded(fcp: &Path, dir: &Path) -> Result<Subject> {
     ours("ours, embedded", fcp, &dir, &["--storage=embedded", "--data-dir", &data], None).await
 }
 
+/// A federation's API server over the embedded store, as `kubefed init` starts it.
+pub(crate) async fn federation(fcp: &Path, dir: &Path) -> Result<Subject> {
+    let dir = dir.join("federation");
+    let data = dir.join("data").display().to_string();
+    let options = ["--storage=embedded", "--data-dir", &data, "--enable-admission-plugins=FederationFinalizers"];
+    ours("federation", fcp, &dir, &options, None).await
+}
+
 /// Our API server over etcd.
 pub(crate) async fn etcd(fcp: &Path, dir: &Path) -> Result<Subject> {
     let dir = dir.join("etcd");

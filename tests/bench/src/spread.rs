@@ -43,7 +43,7 @@ pub(crate) async fn run(fcp: &Path, size: Spread) -> Result<Report> {
     let name = format!("{members} × {objects}");
     progress(&format!("measuring {objects} objects into {members} hollow members"));
     let hollow = Members::start(members, dir.path())?;
-    let federation = servers::embedded(fcp, dir.path()).await?;
+    let federation = servers::federation(fcp, dir.path()).await?;
     let site = |(i, url): (usize, &String)| Site { name: format!("member{i}"), url: url.clone(), token: Members::TOKEN.into() };
     manager::join(&federation, &hollow.urls.iter().enumerate().map(site).collect::<Vec<_>>()).await?;
     let starter = Manager::new(fcp, dir.path(), &federation)?;
