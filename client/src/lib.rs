@@ -1,5 +1,20 @@
 //! Kubeconfigs, read and written in one place and understood as client-go understands them, and the clients they
 //! describe. Nothing else in the project reads a kubeconfig or makes a client for an API server.
+//!
+//! ```
+//! use federation_client::{Access, Environment, Kubeconfig, Source, Target};
+//!
+//! let text = b"
+//! clusters: [{name: gondor, cluster: {server: 'https://gondor.example.com:6443/'}}]
+//! users: [{name: faramir, user: {token: ithilien}}]
+//! contexts: [{name: south, context: {cluster: gondor, user: faramir}}]
+//! ";
+//! let config = Kubeconfig::read(text, Source::Secret("gondor"))?;
+//! let access = Access::resolve(&config, &Target::context(Some("south")), &Environment::default())?;
+//! assert_eq!(access.url(), "https://gondor.example.com:6443");
+//! // `access.client().await?` is a client for it.
+//! # Ok::<(), federation_client::Error>(())
+//! ```
 
 mod absent;
 pub mod connect;

@@ -3,6 +3,19 @@
 //! `etcd-client` spreads requests over its endpoints and asks dead ones too. Here each endpoint has a client of
 //! its own, and one endpoint is used for as long as it answers. With several endpoints each is also asked for its
 //! status all the time: one that hangs, or has lost its leader, is left within [`PROBE_EVERY`] and [`PROBE`].
+//!
+//! ```no_run
+//! use std::sync::Arc;
+//! use std::time::Duration;
+//!
+//! use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
+//!
+//! async fn read(endpoints: &Endpoints, key: &str) -> Result<usize, Failure> {
+//!     let effort = Effort { limit: Duration::from_secs(5), each: Duration::from_secs(2), repeat: Repeat::Freely };
+//!     let get = |endpoint: Arc<Endpoint>| async move { endpoint.client().kv_client().get(key, None).await };
+//!     Ok(endpoints.call(effort, get).await?.kvs().len())
+//! }
+//! ```
 
 mod endpoint;
 mod failure;

@@ -1,4 +1,21 @@
 //! The federation API server: Kubernetes' API machinery over an embedded store or etcd.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! use federation_apiserver::{Config, Profile, Server};
+//!
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+//! let server = Server::start(Config::in_memory(Profile::Federation)).await?;
+//! server.wait_ready(Duration::from_secs(60)).await?;
+//! // On a free port of this machine, with a certificate made for it; `serve` answers there until it is told to stop.
+//! let listening = server.listen().await?;
+//! assert!(listening.address().ip().is_loopback());
+//! # Ok(())
+//! # }
+//! ```
 
 pub mod admission;
 pub mod audit;

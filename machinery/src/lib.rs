@@ -1,4 +1,18 @@
 //! Kubernetes API machinery as pure functions over bytes and JSON. Nothing here does IO.
+//!
+//! ```
+//! use machinery::patch::merge;
+//! use machinery::selector::LabelSelector;
+//! use serde_json::json;
+//!
+//! let mut web = json!({"metadata": {"name": "web", "labels": {"realm": "gondor"}}, "spec": {"replicas": 2}});
+//! merge::apply(&mut web, &json!({"metadata": {"labels": {"realm": null, "city": "minas-tirith"}}}));
+//! assert_eq!(web["metadata"]["labels"], json!({"city": "minas-tirith"}));
+//!
+//! let selector = LabelSelector::parse("city in (minas-tirith, osgiliath), !realm")?;
+//! assert!(selector.matches_labels(web.pointer("/metadata/labels")));
+//! # Ok::<(), machinery::selector::SelectorError>(())
+//! ```
 
 pub mod clip;
 pub mod codec;

@@ -70,6 +70,10 @@ const SUITES: &[Suite] = &[
     suite("lints", false, "clippy, warnings are errors", || {
         shell::run(&mut cargo(&["clippy", "--quiet", "--workspace", "--all-targets", "--all-features", "--", "--deny", "warnings"]))
     }),
+    suite("doc", false, "rustdoc of every item, private ones too; warnings are errors", || {
+        let args = ["doc", "--quiet", "--workspace", "--no-deps", "--document-private-items"];
+        shell::run(cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
+    }),
     suite("unused", false, "every dependency of a crate is used by it", unused::check),
     suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
         shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))

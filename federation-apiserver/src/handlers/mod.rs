@@ -1,4 +1,4 @@
-//! What a request does to stored objects: [`answer`] is its walk, from what is asked to the encoded answer.
+//! What a request does to stored objects: `answer` is its walk, from what is asked to the encoded answer.
 
 mod action;
 mod api;

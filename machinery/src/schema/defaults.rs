@@ -1,6 +1,6 @@
 //! Defaulting: the defaults of the type tables, then what only code can say, kind by kind.
 //!
-//! The published OpenAPI documents carry few of the defaults kube-apiserver applies; [`FACTS`] holds
+//! The published OpenAPI documents carry few of the defaults kube-apiserver applies; `FACTS` holds
 //! the others as facts of the API, and the functions below those that depend on other fields.
 
 mod facts;
