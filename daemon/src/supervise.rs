@@ -88,6 +88,18 @@ impl Display for Death {
 
 impl std::error::Error for Death {}
 
+/// All tasks that do not live, told on one line.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Dead(pub Vec<Death>);
+
+impl Display for Dead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.iter().map(Death::to_string).collect::<Vec<_>>().join("; "))
+    }
+}
+
+impl std::error::Error for Dead {}
+
 impl From<Death> for Failure {
     fn from(death: Death) -> Self {
         let (blame, hint) = match death.defect {
@@ -310,10 +322,10 @@ impl Supervisor {
     /// Whether all tasks live; for `/livez`.
     ///
     /// # Errors
-    /// Who does not and why, on one line.
-    pub fn live(&self) -> Result<(), String> {
+    /// Who does not and why.
+    pub fn live(&self) -> Result<(), Dead> {
         let dead = self.dead();
-        if dead.is_empty() { Ok(()) } else { Err(dead.iter().map(Death::to_string).collect::<Vec<_>>().join("; ")) }
+        if dead.is_empty() { Ok(()) } else { Err(Dead(dead)) }
     }
 
     /// Cancelled when the end was asked for: what tasks listen to.

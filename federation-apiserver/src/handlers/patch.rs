@@ -1,6 +1,6 @@
 //! PATCH with what should change: JSON, merge and strategic merge patches.
 
-use machinery::codec::{self, FieldValidation};
+use machinery::codec::{self, FieldValidation, Unfit};
 use machinery::patch::{json, merge, strategic};
 use machinery::status::{ApiError, FieldError};
 use serde_json::Value;
@@ -31,7 +31,7 @@ pub(super) struct Patch {
 impl Patch {
     pub(super) fn make(&self, about: &Owned, old: &Value) -> Result<Made, ApiError> {
         let new = self.applied(&about.entry, old)?;
-        let decoded = codec::conform_patched(&about.entry.types, &about.entry.gvk, new, self.validation).map_err(|e| self.unfit(e))?;
+        let decoded = codec::conform_patched(&about.entry.types, &about.entry.gvk, new, self.validation).map_err(unfit)?;
         let mut new = decoded.value;
         if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
             return Err(about.misnamed(new["metadata"]["name"].as_str().unwrap_or_default()));
@@ -63,15 +63,16 @@ impl Patch {
         merge::apply(&mut new, &self.patch);
         Ok(new)
     }
+}
 
-    /// A patch that makes something of the wrong type is invalid rather than unreadable.
-    fn unfit(&self, e: ApiError) -> ApiError {
-        if self.validation == FieldValidation::Strict && e.message.contains("strict decoding error") {
-            return e;
-        }
-        let error = FieldError::invalid("patch", Value::Null, e.message);
-        let error = FieldError { value: None, ..error };
-        // Nothing of that kind was made, so the error is none of an object.
-        ApiError::invalid("", "", "", &[error])
-    }
+/// A patch that makes something of the wrong type is invalid rather than unreadable.
+fn unfit(unfit: Unfit) -> ApiError {
+    let wrong = match unfit {
+        Unfit::Wrong(wrong) => wrong,
+        other => return other.into(),
+    };
+    let error = FieldError::invalid("patch", Value::Null, wrong.message);
+    let error = FieldError { value: None, ..error };
+    // Nothing of that kind was made, so the error is none of an object.
+    ApiError::invalid("", "", "", &[error])
 }

@@ -37,7 +37,7 @@ impl Projection {
         if form == Form::Objects {
             return Ok(None);
         }
-        let include = IncludeObject::parse(call.query.get("includeObject")).map_err(ApiError::bad_request)?;
+        let include = IncludeObject::parse(call.query.get("includeObject")).map_err(|e| ApiError::bad_request(e.to_string()))?;
         let resource = call.resource();
         let columns = if form == Form::Table { call.entry.columns.clone() } else { Columns::new() };
         Ok(Some(Self { form, include, columns, plural: resource.plural.clone() }))

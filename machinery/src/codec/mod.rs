@@ -1,12 +1,13 @@
 //! From the bytes of a request body to a conformed JSON object.
 
 mod document;
-pub mod protobuf;
+mod protobuf;
 #[cfg(test)]
 mod tests;
 mod wire;
 
 use serde_json::Value;
+use thiserror::Error;
 
 use crate::schema::{self, Gvk, Types};
 use crate::status::ApiError;
@@ -99,12 +100,22 @@ pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, vali
     finish(value, findings, validation).map_err(refuse)
 }
 
+/// A body that is not what its form says.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[error("{why}")]
+pub struct Unreadable {
+    /// The form.
+    pub media: MediaType,
+    /// What is wrong, one sentence.
+    pub why: String,
+}
+
 /// What a body says, whatever it should hold; nothing is conformed.
 ///
 /// # Errors
-/// Why it is not readable.
-pub fn read(types: &Types, body: &[u8], media: MediaType) -> Result<Value, String> {
-    document(types, body, media).map(|document| document.value)
+/// It is not readable in that form.
+pub fn read(types: &Types, body: &[u8], media: MediaType) -> Result<Value, Unreadable> {
+    document(types, body, media).map(|document| document.value).map_err(|why| Unreadable { media, why })
 }
 
 fn document(types: &Types, body: &[u8], media: MediaType) -> Result<Document, String> {
@@ -138,17 +149,38 @@ pub fn decode_patch(body: &[u8]) -> Result<Value, ApiError> {
     Ok(document.value)
 }
 
+/// Why the result of a patch is not an object of its kind.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum Unfit {
+    /// It has unknown fields, and none may be.
+    #[error("{}", .0.message)]
+    Strict(ApiError),
+    /// It has values of the wrong type, or is of another kind.
+    #[error("{}", .0.message)]
+    Wrong(ApiError),
+}
+
+impl From<Unfit> for ApiError {
+    fn from(unfit: Unfit) -> Self {
+        match unfit {
+            Unfit::Strict(error) | Unfit::Wrong(error) => error,
+        }
+    }
+}
+
 /// Conforms the result of a patch to its kind, with the same rules as [`decode`].
 ///
 /// # Errors
-/// 400: values of the wrong type or (strict) unknown fields.
-pub fn conform_patched(types: &Types, gvk: &Gvk, mut value: Value, validation: FieldValidation) -> Result<Decoded, ApiError> {
+/// [`Unfit::Wrong`] for values of the wrong type, [`Unfit::Strict`] for unknown fields where none may be; each is a 400.
+pub fn conform_patched(types: &Types, gvk: &Gvk, mut value: Value, validation: FieldValidation) -> Result<Decoded, Unfit> {
     let refuse = |why: String| {
         ApiError::bad_request(format!("{} in version {:?} cannot be handled as a {}: {why}", gvk.kind, gvk.version, gvk.kind))
     };
-    identify(&mut value, gvk).map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
-    let findings = settle(types, gvk, &mut value, Vec::new()).map_err(refuse)?;
-    finish(value, findings, validation).map_err(refuse)
+    let other = |why: Option<String>| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message));
+    identify(&mut value, gvk).map_err(|why| Unfit::Wrong(other(why)))?;
+    let findings = settle(types, gvk, &mut value, Vec::new()).map_err(|why| Unfit::Wrong(refuse(why)))?;
+    finish(value, findings, validation).map_err(|why| Unfit::Strict(refuse(why)))
 }
 
 fn settle(types: &Types, gvk: &Gvk, value: &mut Value, mut findings: Vec<String>) -> Result<Vec<String>, String> {

@@ -18,7 +18,7 @@ const MAGIC: &[u8] = b"k8s\0";
 ///
 /// # Errors
 /// One sentence: what is not as it should be.
-pub fn decode(types: &Types, body: &[u8]) -> Result<Value, String> {
+pub(super) fn decode(types: &Types, body: &[u8]) -> Result<Value, String> {
     let envelope =
         body.strip_prefix(MAGIC).ok_or("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]")?;
     let (mut api_version, mut kind, mut raw) = (String::new(), String::new(), &[][..]);

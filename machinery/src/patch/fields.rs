@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) use self::element::{ByValue, MAX_SHOWN};
 pub use self::element::{PathElement, Scalar, display_path};
+pub use self::wire::MalformedFields;
 
 /// A set of paths, as a tree.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]

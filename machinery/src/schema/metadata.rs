@@ -1,12 +1,64 @@
 //! Rules of `metadata`, the same for every kind.
 
 use serde_json::{Map, Value};
+use thiserror::Error;
 
 use crate::clip;
 use crate::status::{FieldError, FieldErrorKind};
 
-/// A rule for names: an error says what is wrong. The rules are Kubernetes', the words are not.
-pub type NameRule = fn(&str) -> Result<(), String>;
+/// A rule for names. The rules are Kubernetes', the words are not.
+pub type NameRule = fn(&str) -> Result<(), BrokenRule>;
+
+/// Which rule a name, a key or a value breaks. What is told begins with a verb, for a sentence about it.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum BrokenRule {
+    /// It has more bytes than this.
+    #[error("must be no more than {0} bytes")]
+    TooLong(usize),
+    /// It is no subdomain of RFC 1123.
+    #[error("{SUBDOMAIN}")]
+    Subdomain,
+    /// It is no label of RFC 1123.
+    #[error("{LABEL}")]
+    Label,
+    /// It is no label of RFC 1035.
+    #[error("{LABEL_1035}")]
+    Label1035,
+    /// It is `.` or `..`, which mean something in a path.
+    #[error("may not be '{0}'")]
+    Dots(String),
+    /// It has a character that means something in a path.
+    #[error("may not contain '{0}'")]
+    Separator(char),
+    /// It has more parts than a prefix and a name.
+    #[error("must be a name, or a DNS subdomain, one '/' and a name, for example example.com/Bag_End")]
+    Parts,
+    /// Nothing stands before the `/`.
+    #[error("prefix part must be non-empty")]
+    NoPrefix,
+    /// Its prefix breaks this rule.
+    #[error("prefix part {0}")]
+    Prefix(Box<BrokenRule>),
+    /// Nothing stands behind the `/`, or it is empty.
+    #[error("name part must be non-empty")]
+    NoName,
+    /// Its name is longer than this, in bytes.
+    #[error("name part must be no more than {0} bytes")]
+    LongName(usize),
+    /// Its name has other characters than it may have.
+    #[error("{QUALIFIED}")]
+    Name,
+    /// It is no value of a label.
+    #[error("{LABEL_VALUE}")]
+    LabelValue,
+}
+
+impl From<BrokenRule> for String {
+    fn from(rule: BrokenRule) -> Self {
+        rule.to_string()
+    }
+}
 
 const SUBDOMAIN: &str = "must be parts joined by '.', each of lower case letters, digits and '-' with a letter or digit at both ends (RFC 1123), for example shire.example.com";
 const LABEL: &str = "must be lower case letters, digits and '-' with a letter or digit at both ends (RFC 1123), for example bag-end";
@@ -22,36 +74,36 @@ const MAX_LABEL: usize = 63;
 const MAX_ANNOTATIONS: usize = 256 * 1024;
 
 /// RFC 1123 subdomain, the rule of most names.
-pub fn dns_subdomain(name: &str) -> Result<(), String> {
+pub fn dns_subdomain(name: &str) -> Result<(), BrokenRule> {
     too_long(name, 253)?;
-    if name.split('.').all(is_label) { Ok(()) } else { Err(SUBDOMAIN.into()) }
+    if name.split('.').all(is_label) { Ok(()) } else { Err(BrokenRule::Subdomain) }
 }
 
 /// RFC 1123 label, the rule of namespaces.
-pub fn dns_label(name: &str) -> Result<(), String> {
+pub fn dns_label(name: &str) -> Result<(), BrokenRule> {
     too_long(name, 63)?;
-    if is_label(name) { Ok(()) } else { Err(LABEL.into()) }
+    if is_label(name) { Ok(()) } else { Err(BrokenRule::Label) }
 }
 
 /// RFC 1035 label, the rule of Services before 1.34 and of our Clusters.
-pub fn dns1035_label(name: &str) -> Result<(), String> {
+pub fn dns1035_label(name: &str) -> Result<(), BrokenRule> {
     too_long(name, 63)?;
-    if is_label(name) && name.as_bytes()[0].is_ascii_lowercase() { Ok(()) } else { Err(LABEL_1035.into()) }
+    if is_label(name) && name.as_bytes()[0].is_ascii_lowercase() { Ok(()) } else { Err(BrokenRule::Label1035) }
 }
 
 /// Anything that fits into one part of a path, the rule of RBAC names.
-pub fn path_segment(name: &str) -> Result<(), String> {
+pub fn path_segment(name: &str) -> Result<(), BrokenRule> {
     match name {
-        "." | ".." => Err(format!("may not be '{name}'")),
+        "." | ".." => Err(BrokenRule::Dots(name.to_owned())),
         _ => match ['/', '%'].into_iter().find(|c| name.contains(*c)) {
-            Some(c) => Err(format!("may not contain '{c}'")),
+            Some(c) => Err(BrokenRule::Separator(c)),
             None => Ok(()),
         },
     }
 }
 
-fn too_long(name: &str, max: usize) -> Result<(), String> {
-    if name.len() > max { Err(format!("must be no more than {max} bytes")) } else { Ok(()) }
+fn too_long(name: &str, max: usize) -> Result<(), BrokenRule> {
+    if name.len() > max { Err(BrokenRule::TooLong(max)) } else { Ok(()) }
 }
 
 fn is_label(name: &str) -> bool {
@@ -61,30 +113,32 @@ fn is_label(name: &str) -> bool {
 }
 
 /// `[prefix/]name`, the rule of label and annotation keys.
-pub fn qualified_name(key: &str) -> Result<(), String> {
+pub fn qualified_name(key: &str) -> Result<(), BrokenRule> {
     let (prefix, name) = match key.split_once('/') {
         Some((prefix, name)) => (Some(prefix), name),
         None => (None, key),
     };
     if name.contains('/') {
-        return Err("must be a name, or a DNS subdomain, one '/' and a name, for example example.com/Bag_End".into());
+        return Err(BrokenRule::Parts);
     }
     match prefix {
-        Some("") => return Err("prefix part must be non-empty".into()),
-        Some(prefix) => dns_subdomain(prefix).map_err(|e| format!("prefix part {e}"))?,
+        Some("") => return Err(BrokenRule::NoPrefix),
+        Some(prefix) => dns_subdomain(prefix).map_err(|e| BrokenRule::Prefix(Box::new(e)))?,
         None => {}
     }
     if name.is_empty() {
-        return Err("name part must be non-empty".into());
+        return Err(BrokenRule::NoName);
     }
-    too_long(name, 63).map_err(|e| format!("name part {e}"))?;
-    if is_word(name) { Ok(()) } else { Err(QUALIFIED.into()) }
+    if name.len() > MAX_LABEL {
+        return Err(BrokenRule::LongName(MAX_LABEL));
+    }
+    if is_word(name) { Ok(()) } else { Err(BrokenRule::Name) }
 }
 
 /// The rule of label values.
-pub fn label_value(value: &str) -> Result<(), String> {
+pub fn label_value(value: &str) -> Result<(), BrokenRule> {
     too_long(value, 63)?;
-    if value.is_empty() || is_word(value) { Ok(()) } else { Err(LABEL_VALUE.into()) }
+    if value.is_empty() || is_word(value) { Ok(()) } else { Err(BrokenRule::LabelValue) }
 }
 
 fn is_word(text: &str) -> bool {

@@ -16,17 +16,25 @@ pub enum IncludeObject {
     Object,
 }
 
+/// A value of `includeObject` that there is not.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unrecognized includeObject value: \"{value}\"")]
+pub struct UnknownInclude {
+    /// The value.
+    pub value: String,
+}
+
 impl IncludeObject {
     /// Reads the query parameter; absent and empty mean `Metadata`.
     ///
     /// # Errors
-    /// Names the value when it is unknown.
-    pub fn parse(text: Option<&str>) -> Result<Self, String> {
+    /// The value is unknown.
+    pub fn parse(text: Option<&str>) -> Result<Self, UnknownInclude> {
         match text {
             None | Some("" | "Metadata") => Ok(Self::Metadata),
             Some("None") => Ok(Self::None),
             Some("Object") => Ok(Self::Object),
-            Some(other) => Err(format!("unrecognized includeObject value: \"{other}\"")),
+            Some(other) => Err(UnknownInclude { value: other.to_owned() }),
         }
     }
 }

@@ -253,7 +253,8 @@ fn rows_carry_what_was_asked_for() {
     assert_eq!(row(IncludeObject::Metadata)["object"], partial);
     let list: Value = serde_json::from_str(&format!("{}]}}", open_metadata_list(meta))).expect("JSON");
     assert_eq!(list["metadata"], json!({"resourceVersion": "7", "continue": "next", "remainingItemCount": 3}));
-    assert_eq!(IncludeObject::parse(Some("All")), Err("unrecognized includeObject value: \"All\"".into()));
+    let unknown = IncludeObject::parse(Some("All")).unwrap_err();
+    assert_eq!(unknown.to_string(), "unrecognized includeObject value: \"All\"");
 }
 
 proptest::proptest! {

@@ -43,7 +43,7 @@ fn malformed_fields_are_named() {
         (json!({"i:x": {}}), "whole number"),
     ] {
         let error = FieldSet::from_fields_v1(&fields).expect_err("malformed");
-        assert!(error.contains(part), "{fields}: {error}");
+        assert!(error.to_string().contains(part), "{fields}: {error}");
     }
 }
 

@@ -4,17 +4,41 @@
 use std::collections::btree_map::Entry;
 
 use serde_json::{Map, Value, json};
+use thiserror::Error;
 
 use super::FieldSet;
 use super::element::{PathElement, Scalar};
+
+/// Why a value is no `FieldsV1`.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum MalformedFields {
+    /// It is no object.
+    #[error("fieldsV1 must be an object")]
+    NoObject,
+    /// What stands below an element is no object.
+    #[error("fieldsV1: \"{key}\" must hold an object")]
+    Below {
+        /// The element's key.
+        key: String,
+    },
+    /// A key names no element.
+    #[error("fieldsV1: \"{key}\": {why}")]
+    Element {
+        /// The key.
+        key: String,
+        /// What is wrong with it.
+        why: String,
+    },
+}
 
 impl FieldSet {
     /// Reads `FieldsV1`. Kinds of elements this version does not know are dropped.
     ///
     /// # Errors
-    /// Says what is malformed.
-    pub fn from_fields_v1(fields: &Value) -> Result<Self, String> {
-        let Value::Object(map) = fields else { return Err("fieldsV1 must be an object".into()) };
+    /// The first thing that is malformed.
+    pub fn from_fields_v1(fields: &Value) -> Result<Self, MalformedFields> {
+        let Value::Object(map) = fields else { return Err(MalformedFields::NoObject) };
         read(map).map(|(set, _)| set)
     }
 
@@ -39,7 +63,7 @@ impl FieldSet {
 }
 
 /// The set below an element, and whether the element itself is in the set.
-fn read(map: &Map<String, Value>) -> Result<(FieldSet, bool), String> {
+fn read(map: &Map<String, Value>) -> Result<(FieldSet, bool), MalformedFields> {
     let mut out = FieldSet::new();
     let mut is_member = false;
     for (key, below) in map {
@@ -48,7 +72,7 @@ fn read(map: &Map<String, Value>) -> Result<(FieldSet, bool), String> {
             continue;
         }
         let Some(element) = element_of(key)? else { continue };
-        let Value::Object(below) = below else { return Err(format!("fieldsV1: \"{key}\" must hold an object")) };
+        let Value::Object(below) = below else { return Err(MalformedFields::Below { key: key.clone() }) };
         let (child, child_is_member) = read(below)?;
         if child_is_member {
             out.members.insert(element.clone());
@@ -77,8 +101,8 @@ fn key_of(element: &PathElement) -> String {
 }
 
 /// `None` for kinds of elements this version does not know.
-fn element_of(key: &str) -> Result<Option<PathElement>, String> {
-    let bad = |why: &str| format!("fieldsV1: \"{key}\": {why}");
+fn element_of(key: &str) -> Result<Option<PathElement>, MalformedFields> {
+    let bad = |why: &str| MalformedFields::Element { key: key.to_owned(), why: why.to_owned() };
     let (kind, rest) = key.split_once(':').filter(|(kind, _)| kind.len() == 1).ok_or_else(|| bad("a kind and a colon must come first"))?;
     Ok(Some(match kind {
         "f" => PathElement::Field(rest.to_owned()),

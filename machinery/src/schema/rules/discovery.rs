@@ -52,7 +52,7 @@ fn unfit(kind: &str, address: &str) -> Option<String> {
     match kind {
         "IPv4" if address.parse::<Ipv4Addr>().is_err() => Some("must be an IPv4 address".into()),
         "IPv6" if address.parse::<Ipv6Addr>().is_err() => Some("must be an IPv6 address".into()),
-        "FQDN" => metadata::dns_subdomain(address.strip_suffix('.').unwrap_or(address)).err(),
+        "FQDN" => metadata::dns_subdomain(address.strip_suffix('.').unwrap_or(address)).err().map(String::from),
         _ => None,
     }
 }
