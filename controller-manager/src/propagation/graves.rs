@@ -12,10 +12,10 @@ use super::{
     compact::Uid,
     copies::{ClusterName, Copy, Placed},
     entry::{Entry, Key, Tracked},
-    reconcile::tell_undone,
+    reconcile::{HOLDS_CLAIMS, HOLDS_DATA, tell_undone},
     step::Removal,
 };
-use crate::kinds::{self, NAMESPACE, ObjectKey};
+use crate::kinds::{self, Family, NAMESPACE, ObjectKey};
 
 impl Brain {
     /// Takes the stored records of kinds whose objects are known: a record without an object is a tombstone. Those
@@ -79,7 +79,13 @@ impl Brain {
             let clusters: Vec<ClusterName> = grave.copies.keys().cloned().collect();
             for cluster in clusters {
                 if self.clusters.contains_key(&*cluster) {
-                    let removal = if grave.revenant { Removal::Unwanted } else { Removal::Deleted };
+                    let removal = match (grave.revenant, key.kind().family) {
+                        // Somebody restored it, with what it holds.
+                        (true, Family::Claim) => Removal::LetGo(HOLDS_DATA),
+                        (true, _) if key.kind == NAMESPACE && self.holds_claims(&key.name, &cluster) => Removal::LetGo(HOLDS_CLAIMS),
+                        (true, _) => Removal::Unwanted,
+                        (false, _) => Removal::Deleted,
+                    };
                     self.want_absent(key, grave, &cluster, removal);
                 } else {
                     grave.copies.remove(&cluster);

@@ -117,6 +117,7 @@ impl Brain {
                 let removal = match (staying, key.kind().family) {
                     (Some(_), _) if !key.kind().opt_in => Removal::LetGo(LEFT),
                     (None, Family::Claim) => Removal::LetGo(HOLDS_DATA),
+                    (None, _) if key.kind == NAMESPACE && self.holds_claims(&key.name, &cluster) => Removal::LetGo(HOLDS_CLAIMS),
                     _ => Removal::Unwanted,
                 };
                 self.want_absent(key, live, &cluster, removal);
@@ -124,6 +125,15 @@ impl Brain {
         }
         self.aggregate(key, live);
         self.expire(key, live);
+    }
+
+    /// Whether a namespace of a cluster holds claims of ours, as far as the cluster or our records tell.
+    pub(super) fn holds_claims(&self, namespace: &str, cluster: &str) -> bool {
+        let claim = |key: &Key| key.kind().family == Family::Claim && key.namespace == namespace;
+        let seen = self.clusters.get(cluster).is_some_and(|side| side.seen.keys().any(claim));
+        let recorded = |entry: &Entry| entry.live.iter().chain(&entry.graves).any(|tracked| tracked.copies.contains_key(cluster));
+        let mut known = self.by_namespace.get(namespace).into_iter().flatten().filter(|key| claim(key));
+        seen || known.any(|key| self.entries.get(key).is_some_and(recorded))
     }
 
     /// Whether the object has our finalizers; if not, they are written.
@@ -374,7 +384,9 @@ const FOREIGN_NAMESPACE: &str =
 /// Why a copy is let go.
 const LEFT: &str = "such objects are not spread any more, and what is there is left to the cluster";
 /// Why a claim is let go.
-const HOLDS_DATA: &str = "it holds data, and only deleting the federated claim deletes it";
+pub(super) const HOLDS_DATA: &str = "it holds data, and only deleting the federated claim deletes it";
+/// Why a namespace is let go.
+pub(super) const HOLDS_CLAIMS: &str = "it holds claims with data, and only deleting the federated claims or their namespace deletes them";
 
 /// Wait before a deletion that was accepted is looked at again.
 pub(super) const DELETION_RECHECK: Duration = Duration::from_secs(2);

@@ -119,6 +119,47 @@ async fn issue8_a_claim_that_is_not_wanted_any_more_is_kept_and_one_that_is_dele
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_neither_a_namespace_taken_away_nor_a_memory_deletes_a_claim() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let (namespace, claims) = ("/api/v1/namespaces/demo", "/api/v1/namespaces/demo/persistentvolumeclaims");
+    let claim = |name: &str| {
+        json!({
+            "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name},
+            "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}},
+        })
+    };
+    let path = |name: &str| format!("{claims}/{name}");
+    let ours = |c: &Value| !c["metadata"]["labels"]["federation.kubernetes.io/managed-by"].is_null();
+    for name in ["data", "restored"] {
+        bed.federation.create(claims, claim(name)).await;
+        for member in [&bed.gondor, &bed.rohan] {
+            member.until_there(&path(name)).await;
+        }
+    }
+
+    // A claim is deleted in the federation, and a member's backup brings it back with its marks.
+    let mut backup = bed.rohan.get(&path("restored")).await.unwrap();
+    bed.federation.delete(&path("restored"), Some("Background")).await;
+    bed.federation.until_gone(&path("restored")).await;
+    bed.rohan.until_gone(&path("restored")).await;
+    for field in ["uid", "resourceVersion", "creationTimestamp", "managedFields", "deletionTimestamp", "finalizers"] {
+        backup["metadata"].as_object_mut().unwrap().remove(field);
+    }
+    assert!(ours(&backup));
+    bed.rohan.create(claims, backup).await;
+    bed.rohan.until(&path("restored"), |c| c.is_some_and(|c| !ours(c) && c["metadata"]["deletionTimestamp"].is_null())).await;
+
+    // Its namespace is taken from rohan.
+    let only = json!([{"key": "name", "operator": "=", "values": ["gondor"]}]).to_string();
+    bed.federation.merge(namespace, json!({"metadata": {"annotations": {"federation.alpha.kubernetes.io/cluster-selector": only}}})).await;
+    bed.rohan.until(namespace, |n| n.is_some_and(|n| !ours(n))).await;
+    for kept in [namespace, &path("data"), &path("restored")] {
+        assert_eq!(bed.rohan.get(kept).await.unwrap()["metadata"]["deletionTimestamp"], Value::Null, "{kept}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issue8_rights_go_into_members_only_when_they_are_told_to() {
     let bed = Bed::start().await;
     bed.namespace().await;
