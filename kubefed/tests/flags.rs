@@ -15,7 +15,7 @@ const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
 /// Flags of other programs that the documents show: kubectl, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 23] = [
+const OTHERS: [&str; 24] = [
     "advertise-client-urls",
     "applyset",
     "bump-revision",
@@ -37,6 +37,7 @@ const OTHERS: [&str; 23] = [
     "raw",
     "real",
     "replicas",
+    "test",
     "revision",
     "type",
 ];
