@@ -2,7 +2,7 @@
 
 use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 
-use daemon::logs;
+use daemon::{logs, signals::Signals};
 use program::{command_line, failure::Failure};
 use tokio_util::sync::CancellationToken;
 
@@ -65,17 +65,15 @@ async fn serve(options: &options::Options) -> Result<(), Failure> {
     let federation = options.federation().await?;
     let connector = Arc::new(HostConnector::new(options.host().await?));
     let shutdown = CancellationToken::new();
-    let stop = shutdown.clone();
-    let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())
-        .map_err(|e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process"))?;
-    tokio::spawn(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = tokio::signal::ctrl_c() => {}
+    let mut signals = Signals::listen()?;
+    let mut running = Box::pin(run_with(config, federation, connector, shutdown.clone()));
+    let ended = tokio::select! {
+        ended = &mut running => ended,
+        () = signals.received() => {
+            shutdown.cancel();
+            running.await
         }
-        stop.cancel();
-    });
-    let ended = run_with(config, federation, connector, shutdown).await;
+    };
     ended.map_err(|error| failure(error).or_hint("start it again; its work goes on where it stopped"))
 }
 

@@ -164,6 +164,8 @@ async fn lead(
     let members = Members::default();
     let (events, event_writer) = Events::new(federation.clone());
     let records = Records::new(federation.clone()).telling(mailbox.clone());
+    // Unbounded: propagation sends what it learned from its mailbox, once a turn, and the writer merges all that is
+    // there into one batch with one place for each object.
     let (batches, batch_queue) = mpsc::unbounded_channel();
 
     let (tasks, writing) = (tasks.child(), tasks.child());

@@ -1,5 +1,6 @@
 //! What every long-running program of the federation is made of: tasks that somebody owns
-//! ([`supervise`]), pauses between tries ([`backoff`]), the log ([`logs`]) and traces ([`trace`]).
+//! ([`supervise`]), pauses between tries ([`backoff`]), the log ([`logs`]), traces ([`trace`]) and an ear for the
+//! signals that end it ([`signals`]).
 //!
 //! ```
 //! use std::time::Duration;
@@ -25,5 +26,6 @@
 
 pub mod backoff;
 pub mod logs;
+pub mod signals;
 pub mod supervise;
 pub mod trace;

@@ -204,6 +204,8 @@ impl Supervisor {
         F::Output: Ending,
     {
         let shared = Arc::clone(&self.shared);
+        // Boxed: what is wrapped by value several times over does not fit a small stack.
+        let work = Box::pin(work);
         self.own(task, async move {
             match outcome(task, shared.carry_out(task, work)).await {
                 // Who was asked to end may come back, but nobody may panic.

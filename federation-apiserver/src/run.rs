@@ -4,10 +4,9 @@ use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use daemon::logs;
+use daemon::{logs, signals::Signals};
 use program::command_line;
 use program::failure::{EXIT_USAGE, Failure};
-use tokio::signal::unix::{SignalKind, signal};
 
 use crate::config::Config;
 use crate::options::Options;
@@ -75,18 +74,13 @@ fn process(options: Options) -> Result<(), Failure> {
 }
 
 async fn serve(config: Config) -> Result<(), Failure> {
-    let no_signals = |e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process");
-    let mut terminate = signal(SignalKind::terminate()).map_err(no_signals)?;
-    let mut interrupt = signal(SignalKind::interrupt()).map_err(no_signals)?;
+    let mut signals = Signals::listen()?;
     let server = Server::start(config).await?;
     let listening = server.listen().await?;
     tracing::info!("serving on https://{}", listening.address());
     listening
         .serve(async move {
-            tokio::select! {
-                _ = terminate.recv() => {}
-                _ = interrupt.recv() => {}
-            }
+            signals.received().await;
             tracing::info!("shutting down");
         })
         .await?;

@@ -24,6 +24,7 @@ impl Cable {
         let address = listener.local_addr()?;
         let (plugged, state) = watch::channel(true);
         let stop = CancellationToken::new();
+        // Ends with the cable. A death is seen as what a cable is for: nobody gets through.
         tokio::spawn(accept(listener, target, state, stop.clone()));
         Ok(Self { address, plugged, _running: stop.drop_guard() })
     }
@@ -51,6 +52,7 @@ async fn accept(listener: TcpListener, target: SocketAddr, state: watch::Receive
             accepted = listener.accept() => {
                 let Ok((client, _)) = accepted else { continue };
                 let (state, stop) = (state.clone(), stop.clone());
+                // One connection, as long as its ends or the cable want it.
                 tokio::spawn(async move {
                     tokio::select! {
                         () = stop.cancelled() => {}

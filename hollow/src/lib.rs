@@ -2,18 +2,17 @@
 //! cluster, reached through a cable that can be pulled, and small simulators of what controllers and nodes do.
 //!
 //! ```
+//! use daemon::supervise::Supervisor;
 //! use federation_apiserver::Profile;
 //! use hollow::{Appearance, Site};
-//! use tokio_util::sync::CancellationToken;
 //!
 //! async fn cut_off(dir: &std::path::Path) -> Result<(), hollow::Error> {
-//!     let stop = CancellationToken::new();
-//!     let gondor = Site::start(dir, "gondor", Profile::Member, "federation-system:gondor", &stop).await?;
+//!     let tasks = Supervisor::default();
+//!     let gondor = Site::start(dir, "gondor", Profile::Member, "federation-system:gondor", &tasks).await?;
 //!     let appearance = Appearance { region: "south".into(), zone: "minas-tirith".into(), addresses: [192, 0, 2] };
-//!     let simulating = tokio::spawn(gondor.simulate(appearance));
+//!     tasks.spawn("simulator", gondor.simulate(appearance));
 //!     gondor.cable().pull();
-//!     stop.cancel();
-//!     simulating.await.expect("a simulator panicked");
+//!     tasks.stop(std::time::Duration::from_secs(10)).await;
 //!     Ok(())
 //! }
 //! ```

@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use daemon::supervise::Death;
+use daemon::supervise::{Done, Supervisor};
 use federation_apiserver::auth::UserInfo;
 use federation_apiserver::config::{StorageConfig, TlsConfig};
 use federation_apiserver::{Config, Profile, Server};
 use kube::Client;
 use thiserror::Error;
-use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -59,12 +58,10 @@ pub enum Error {
     },
 }
 
-/// One API server with its cable. It ends with the token it was started with.
+/// One API server with its cable. It ends with the tasks it was started among.
 pub struct Site {
     name: String,
     server: Server,
-    /// Ends early only with the task that died.
-    serving: JoinHandle<Result<(), Death>>,
     cable: Cable,
     certificate: Vec<u8>,
     token: String,
@@ -74,10 +71,11 @@ pub struct Site {
 impl Site {
     /// Starts a server whose objects, certificates and tokens are kept under `dir`/`name`; what is there from a run
     /// before is taken up. `account` is the service account (`NAMESPACE:NAME`) that token secrets are filled for.
+    /// `tasks` owns the server: its death is told there, and its end is asked for there.
     ///
     /// # Errors
     /// When its files cannot be written or it does not answer within 20 seconds.
-    pub async fn start(dir: &Path, name: &str, profile: Profile, account: &str, stop: &CancellationToken) -> Result<Self, Error> {
+    pub async fn start(dir: &Path, name: &str, profile: Profile, account: &str, tasks: &Supervisor) -> Result<Self, Error> {
         let dir = dir.join(name);
         std::fs::create_dir_all(&dir).map_err(|source| Error::Write { path: dir.clone(), source })?;
         let file = dir.join("tokens.csv");
@@ -101,9 +99,11 @@ impl Site {
         server.wait_ready(START).await.map_err(|e| Error::NotReady { site: site(), why: e })?;
         let listening = server.listen().await.map_err(fail)?;
         let (address, certificate) = (listening.address(), listening.certificate_pem());
-        let serving = tokio::spawn(listening.serve(stop.clone().cancelled_owned()));
+        let (stop, named) = (tasks.stopping(), name.to_owned());
+        let serving = listening.serve(stop.clone().cancelled_owned());
+        tasks.spawn("api-server", async move { serving.await.map(|()| Done).map_err(|death| format!("{named}: {death}")) });
         let cable = Cable::to(address).await.map_err(|source| Error::Cable { site: site(), source })?;
-        Ok(Self { name: name.to_owned(), server, serving, cable, certificate, token, stop: stop.clone() })
+        Ok(Self { name: name.to_owned(), server, cable, certificate, token, stop })
     }
 
     /// Simulates what controllers and nodes of a cluster do, until the site ends.
@@ -130,11 +130,6 @@ impl Site {
     /// Its administrator's token.
     pub fn token(&self) -> &str {
         &self.token
-    }
-
-    /// Whether it still serves.
-    pub fn is_serving(&self) -> bool {
-        !self.serving.is_finished()
     }
 
     /// A client that is `system:masters`, without a connection: it sees the site also when the cable is pulled.

@@ -71,6 +71,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
     let first = joined.borrow().clone();
     let (session, receiver) = watch::channel(None);
     let mut tasks = JoinSet::new();
+    // Unbounded: a copy has at most one job at a time, so that there are never more than copies in this member.
     let (jobs, queue) = mpsc::unbounded_channel();
     let lane = Lane {
         cluster: first.name.clone(),

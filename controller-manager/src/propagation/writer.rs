@@ -47,6 +47,7 @@ impl Writer {
     {
         let (mailbox, permits, uid) = (self.mailbox.clone(), self.permits.clone(), uid.clone());
         let over = self.over.clone();
+        // Nobody owns it: it answers whatever happens, a panic is caught, and losing the lead ends it.
         tokio::spawn(over.run_until_cancelled_owned(async move {
             let _permit = permits.acquire().await;
             let result = caught(work).await;
@@ -89,6 +90,7 @@ impl Writer {
         let patch = json!({"metadata": {"uid": uid, "annotations": {annotation: value}}});
         let (client, path) = (self.client.clone(), format!("/apis/federation/v1beta1/clusters/{cluster}"));
         let (over, cluster) = (self.over.clone(), cluster.to_owned());
+        // Nobody owns it, as with the others: it tells of a failure itself.
         tokio::spawn(over.run_until_cancelled_owned(async move {
             if let Err(error) = caught(patch_object(&client, &path, &patch)).await {
                 tracing::warn!(cluster, error = error.reason, "what the brake let through could not be noted on the Cluster");

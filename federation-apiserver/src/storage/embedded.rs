@@ -133,6 +133,7 @@ impl Embedded {
             return Err(OpenError::Newer { path: path.to_owned(), found: format, known: FORMAT });
         }
         let db = Arc::new(db);
+        // Bounded by `room`, of which every request has a part until it is answered.
         let (requests, inbox) = sync_mpsc::channel();
         let (sender, committed) = watch::channel(writer::Committed { revision, failure: None });
         let writer = writer::Writer::new(db.clone(), sender);

@@ -47,6 +47,7 @@ impl Store {
 
     /// [`Store::open_with`] with an owner for its tasks.
     pub fn supervised(backend: Arc<dyn Backend>, tuning: Tuning, tasks: Supervisor) -> Arc<Self> {
+        // Unbounded: each resource that is served registers once.
         let (register, registered) = mpsc::unbounded_channel();
         let (sender, progress) = watch::channel(Progress::default());
         let horizon = Arc::<Horizon>::default();

@@ -5,10 +5,12 @@ mod questions;
 pub(crate) mod realm;
 mod story;
 
+use std::future::pending;
 use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::Args;
+use daemon::signals::Signals;
 
 use crate::commands::Session;
 use crate::error::Failure;
@@ -20,7 +22,9 @@ use realm::Realm;
     # Keep a federation running; use another terminal with the printed KUBECONFIG\n  \
     kubefed up\n\n  \
     # Watch what a federation does, in less than a minute\n  \
-    kubefed up --story")]
+    kubefed up --story\n\n\
+    Ctrl-C or SIGTERM ends it. Exit codes: 0 ended in good order, 1 something could not be started or a step of the\n\
+    story did not come true, 70 a part of it died")]
 pub struct UpArgs {
     /// Tell the story: join, place, resolve, cut off, mend, leave; then end
     #[arg(long)]
@@ -36,9 +40,10 @@ pub struct UpArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// What could not be started, or the step of the story that did not come true.
+/// What could not be started, the step of the story that did not come true, or the part that died.
 pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     let start = Instant::now();
+    let mut signals = Signals::listen()?;
     let temporary;
     let dir = match &args.data_dir {
         Some(dir) => dir.clone(),
@@ -49,31 +54,91 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
         }
     };
     session.printer.begin("Starting a federation, its host and three hollow members");
-    let realm = Realm::start(&dir).await.map_err(failed)?;
+    let realm = tokio::select! {
+        realm = Realm::start(&dir) => realm.map_err(failed)?,
+        () = signals.received() => return early(args),
+    };
     session.printer.end("done");
-    if args.story {
-        let told = story::tell(&realm, &session.printer, start).await;
-        if let Err(error) = told {
-            session.printer.data(&format!("FAILED: {error:#}"));
-            return Err(failed(error));
-        }
-    } else {
-        for member in realm::MEMBERS {
-            session.printer.begin(&format!("Joining {}, region {}, zone {}", member.name, member.region, member.zone));
-            realm.join(member.name).await.map_err(failed)?;
-            session.printer.end("done");
-        }
+    let ended = attend(session, args, &realm, &mut signals, start).await;
+    realm.stop().await;
+    ended
+}
+
+/// Does what was asked for with what runs, and goes on until a signal where that was asked for.
+async fn attend(session: &Session, args: &UpArgs, realm: &Realm, signals: &mut Signals, start: Instant) -> Result<(), Failure> {
+    if whole(realm, signals.received(), begin(session, args, realm, start)).await?.is_none() {
+        return early(args);
     }
     if args.keep || !args.story {
         session.printer.note(&format!("names are answered at {}: dig -p {} @127.0.0.1 …", realm.dns, realm.dns.port()));
         session.printer.note("contexts: fellowship (the federation), rivendell (its host), gondor, dol-amroth, rohan; Ctrl-C ends it all");
         session.printer.data(&format!("export KUBECONFIG={}", realm.kubeconfig.display()));
-        let _ = tokio::signal::ctrl_c().await;
+        whole(realm, signals.received(), pending::<Result<(), Failure>>()).await?;
     }
-    realm.stop().await;
     Ok(())
+}
+
+/// Tells the story, or lets all members join.
+async fn begin(session: &Session, args: &UpArgs, realm: &Realm, start: Instant) -> Result<(), Failure> {
+    if args.story {
+        let told = story::tell(realm, &session.printer, start).await;
+        return told.map_err(|error| {
+            session.printer.data(&format!("FAILED: {error:#}"));
+            failed(error)
+        });
+    }
+    for member in realm::MEMBERS {
+        session.printer.begin(&format!("Joining {}, region {}, zone {}", member.name, member.region, member.zone));
+        realm.join(member.name).await.map_err(failed)?;
+        session.printer.end("done");
+    }
+    Ok(())
+}
+
+/// Works until it is done or `end`, which gives nothing, and only as long as every part lives.
+async fn whole<T>(
+    realm: &Realm,
+    end: impl Future<Output = ()>,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<Option<T>, Failure> {
+    tokio::select! {
+        // What fails because a part died is not the news.
+        biased;
+        death = realm.death() => Err(death.into()),
+        () = end => Ok(None),
+        done = work => done.map(Some),
+    }
+}
+
+/// The end came before the work was done: that is only what was wanted where there was no story to tell.
+fn early(args: &UpArgs) -> Result<(), Failure> {
+    if args.story { Err(Failure::new("the story was broken off by a signal").hint("run it again to hear all of it")) } else { Ok(()) }
 }
 
 fn failed(error: anyhow::Error) -> Failure {
     federation_controller_manager::failure(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use program::failure::EXIT_DEFECT;
+
+    use super::*;
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn issue7_the_death_of_each_part_ends_it() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        for part in ["controller-manager", "api-server", "simulator"] {
+            let dir = tempfile::tempdir().unwrap();
+            let realm = Realm::start(dir.path()).await.unwrap();
+            realm.fault(part);
+            let ended = whole(&realm, pending(), pending::<Result<(), Failure>>());
+            let failure = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is seen").unwrap_err();
+            assert_eq!(failure.code, EXIT_DEFECT, "{failure}");
+            assert_eq!(failure.message, format!("task {part} panicked: a test asked for it; this is a defect"));
+            realm.stop().await;
+        }
+    }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::Parser;
+use daemon::supervise::{Death, Done, Supervisor};
 use federation_api::keys;
 use federation_apiserver::Profile;
 use federation_controller_manager as manager;
@@ -13,8 +14,6 @@ use hollow::{Appearance, Site};
 use kube::Client;
 use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
-use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
 
 use crate::cli::Cli;
 use crate::commands::{self, Session};
@@ -55,24 +54,24 @@ pub(crate) struct Realm {
     /// Contexts of the federation, the host and the members.
     pub(crate) kubeconfig: PathBuf,
     sites: Vec<Site>,
-    manager: JoinHandle<Result<()>>,
-    stop: CancellationToken,
+    /// Own everything that runs.
+    tasks: Supervisor,
 }
 
 impl Realm {
     /// Starts everything; nobody has joined yet.
     pub(crate) async fn start(dir: &Path) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
-        let stop = CancellationToken::new();
-        let mut sites = vec![site(dir, FEDERATION, Profile::Federation, &stop).await?];
+        let tasks = Supervisor::default();
+        let mut sites = vec![site(dir, FEDERATION, Profile::Federation, &tasks).await?];
         for name in [HOST].into_iter().chain(MEMBERS.iter().map(|m| m.name)) {
-            sites.push(site(dir, name, Profile::Member, &stop).await?);
+            sites.push(site(dir, name, Profile::Member, &tasks).await?);
         }
         let kubeconfig = dir.join("kubeconfig");
         write_kubeconfig(&kubeconfig, &sites)?;
         for (member, site) in MEMBERS.iter().zip(&sites[2..]) {
             let appearance = Appearance { region: member.region.into(), zone: member.zone.into(), addresses: member.addresses };
-            tokio::spawn(site.simulate(appearance));
+            tasks.spawn("simulator", site.simulate(appearance));
         }
 
         let dns = free_address()?;
@@ -81,13 +80,18 @@ impl Realm {
         let federation = sites[0].admin();
         let host = sites[1].admin();
         present_control_plane(&host).await.context("preparing the host")?;
-        let manager = tokio::spawn(manager::run(
+        let managing = manager::run(
             manager_config(&provider_config),
             sites[0].as_user(keys::CONTROLLER_MANAGER_USER),
             manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() },
-            stop.clone(),
-        ));
-        Ok(Self { federation, dns, kubeconfig, sites, manager, stop })
+            tasks.stopping(),
+        );
+        tasks.spawn("controller-manager", async move {
+            managing.await.map_err(|error| format!("{error:#}"))?;
+            // It may come back only when it was asked to, which the supervisor knows.
+            Err::<Done, _>("it ended".to_owned())
+        });
+        Ok(Self { federation, dns, kubeconfig, sites, tasks })
     }
 
     fn site(&self, name: &str) -> Result<&Site> {
@@ -161,21 +165,26 @@ impl Realm {
         Box::pin(commands::run(&session, cli.command)).await
     }
 
-    /// Whether the controller manager and all API servers still run.
-    pub(crate) fn is_whole(&self) -> bool {
-        !self.manager.is_finished() && self.sites.iter().all(Site::is_serving)
+    /// The first part that died, when there is one: the controller manager, an API server or a simulator.
+    pub(crate) async fn death(&self) -> Death {
+        self.tasks.death().await
+    }
+
+    /// Makes a part panic.
+    #[cfg(test)]
+    pub(crate) fn fault(&self, part: &'static str) {
+        self.tasks.fault(part);
     }
 
     /// Ends everything.
     pub(crate) async fn stop(self) {
-        self.stop.cancel();
-        let _ = tokio::time::timeout(START, self.manager).await;
+        self.tasks.stop(START).await;
     }
 }
 
-async fn site(dir: &Path, name: &str, profile: Profile, stop: &CancellationToken) -> Result<Site> {
+async fn site(dir: &Path, name: &str, profile: Profile, tasks: &Supervisor) -> Result<Site> {
     let account = format!("{}:{name}-{HOST}", keys::DEFAULT_SYSTEM_NAMESPACE);
-    Ok(Site::start(dir, name, profile, &account, stop).await?)
+    Ok(Site::start(dir, name, profile, &account, tasks).await?)
 }
 
 fn manager_config(provider_config: &Path) -> manager::Config {

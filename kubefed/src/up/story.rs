@@ -46,7 +46,6 @@ pub(super) async fn tell(realm: &Realm, printer: &Printer, start: Instant) -> Re
     let name = resolves(realm, "", &["gondor", "rohan"]).await?;
     ensure!(deployed(realm, "dol-amroth").await?.is_some(), "unjoining took dol-amroth's Deployment away");
     ok(format!("dol-amroth has left and keeps its Deployment; {name}"));
-    ensure!(realm.is_whole(), "the controller manager ended");
     ok(format!("told in {:.1} s", start.elapsed().as_secs_f64()));
     Ok(())
 }

@@ -11,4 +11,5 @@ mod manager;
 mod member;
 mod names;
 mod support;
+mod up;
 mod usage;
