@@ -119,7 +119,10 @@ fn http() -> http1::Builder {
     http
 }
 
-async fn respond(request: Request<Incoming>, peer: SocketAddr, told: &Told) -> Response<Full<Bytes>> {
+async fn respond<B: hyper::body::Body>(request: Request<B>, peer: SocketAddr, told: &Told) -> Response<Full<Bytes>>
+where
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
     if request.uri().path() != logs::PATH {
         return answer(request.method(), request.uri().path(), told);
     }
@@ -246,10 +249,28 @@ mod tests {
 
     #[tokio::test]
     async fn issue7_the_log_level_is_changed_from_this_machine_only() {
+        let _logs = logs::install("test", &logs::LogOptions::default()).unwrap();
+        let put = async |peer: &str, body: &'static str| {
+            let request = Request::put(logs::PATH).body(Full::<Bytes>::from(body)).unwrap();
+            let response = respond(request, SocketAddr::new(peer.parse().unwrap(), 4711), &told(true)).await;
+            let status = response.status().as_u16();
+            let body = response.into_body().collect().await.unwrap().to_bytes();
+            (status, String::from_utf8(body.to_vec()).unwrap())
+        };
+        let is_logged = || tracing::enabled!(target: "federation_controller_manager", tracing::Level::TRACE);
+        // Whatever the environment says.
+        assert_eq!(put("127.0.0.1", "0").await.0, 200);
+        assert!(!is_logged());
+        for peer in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1"] {
+            assert_eq!(put(peer, "9").await.0, 403, "{peer}");
+        }
+        assert!(!is_logged());
+        for (peer, level, logged) in [("127.0.0.1", "9", true), ("::1", "0", false), ("::ffff:127.0.0.1", "9", true)] {
+            assert_eq!(put(peer, level).await, (200, format!("log level set to {level}\n")), "{peer}");
+            assert_eq!(is_logged(), logged, "{peer}");
+        }
+        assert_eq!(put("127.0.0.1", "0").await.0, 200);
         let (at, _serving) = listening().await;
-        // Nothing is installed in a test, which only who was let in is told.
-        let answer = ask(at, "PUT /debug/flags/v HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 1\r\n\r\n4").await;
-        assert!(answer.starts_with("HTTP/1.1 404") || answer.starts_with("HTTP/1.1 200"), "{answer}");
         let long =
             format!("PUT /debug/flags/v HTTP/1.1\r\nhost: a\r\nconnection: close\r\ncontent-length: 5000\r\n\r\n{}", "x".repeat(5000));
         assert!(ask(at, &long).await.starts_with("HTTP/1.1 413"));

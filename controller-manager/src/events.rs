@@ -71,6 +71,13 @@ impl Events {
         (Self(sender), write(client, receiver))
     }
 
+    /// The sink, and what is told.
+    #[cfg(test)]
+    pub(crate) fn read() -> (Self, mpsc::Receiver<Event>) {
+        let (sender, receiver) = mpsc::channel(QUEUE);
+        (Self(sender), receiver)
+    }
+
     /// Tells an event, or drops it when too many wait.
     pub fn tell(&self, event: Event) {
         if self.0.try_send(event).is_err() {

@@ -16,8 +16,9 @@ impl Signals {
     /// # Errors
     /// When the system does not let this process listen.
     pub fn listen() -> Result<Self, Failure> {
-        let listen =
-            |kind| signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process"));
+        let listen = |kind| {
+            signal(kind).map_err(|e| Failure::new(format!("cannot listen for signals: {e}")).hint("check the limits of this process"))
+        };
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 

@@ -48,3 +48,36 @@ impl Lines {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures::{StreamExt, stream};
+    use http_body_util::StreamBody;
+    use hyper::body::Frame;
+
+    use super::*;
+
+    const MIB: usize = 1 << 20;
+
+    /// So many MiB of one line, then its end and another one.
+    async fn lines(long: usize) -> Lines {
+        let service = tower::service_fn(move |_: http::Request<Body>| async move {
+            let parts = stream::repeat_with(|| Bytes::from(vec![b'x'; MIB])).take(long).chain(stream::iter([Bytes::from("\nshort\n")]));
+            let frames = parts.map(|part| Ok::<_, std::io::Error>(Frame::data(part)));
+            Ok::<_, std::io::Error>(http::Response::new(StreamBody::new(frames)))
+        });
+        let client = kube::Client::new(service, "default");
+        let request = http::Request::get("/").body(Body::empty()).unwrap();
+        Lines::new(client.send(request).await.unwrap().into_body())
+    }
+
+    #[tokio::test]
+    async fn d20_a_line_without_an_end_is_given_up() {
+        let mut fits = lines(16).await;
+        assert_eq!(fits.next().await.unwrap().unwrap().len(), 16 * MIB);
+        assert_eq!(fits.next().await.unwrap().unwrap(), "short");
+        assert_eq!(fits.next().await.unwrap(), None);
+        assert_eq!(lines(17).await.next().await.unwrap_err(), "one event has more than 16 MiB");
+        assert!(lines(usize::MAX).await.next().await.is_err());
+    }
+}

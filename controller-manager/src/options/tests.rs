@@ -39,3 +39,16 @@ fn bad_values_are_refused() {
     assert!(parse(&["--federation-name=Fellowship"]).unwrap().resolve("h").is_err());
     assert!(parse(&["--leader-elect-renew-deadline=20s"]).unwrap().resolve("h").is_err());
 }
+
+#[test]
+fn d4_the_federations_own_namespace_and_those_that_are_named_are_left_out() {
+    let config = parse(&["--host-namespace=fellowship-system", "--left-out-namespaces=mordor,isengard"]).unwrap().resolve("host").unwrap();
+    for namespace in ["federation-system", "fellowship-system", "mordor", "isengard"] {
+        assert!(config.left_out.contains(namespace), "{namespace}: {:?}", config.left_out);
+    }
+    assert!(!config.left_out.contains("default"));
+    // In a pod the environment says it.
+    let command = <Options as clap::CommandFactory>::command();
+    let host_namespace = command.get_arguments().find(|argument| argument.get_id() == "host_namespace").unwrap();
+    assert_eq!(host_namespace.get_env(), Some("POD_NAMESPACE".as_ref()));
+}

@@ -382,6 +382,43 @@ async fn d12_what_is_undone_at_once_is_done_again_ever_more_slowly() {
     assert!(carry_out(&mut bench, 30));
 }
 
+/// Somebody changes the copy back and forth, or takes it over for another federated object.
+#[tokio::test(start_paused = true)]
+async fn d12_a_fight_by_changes_is_slowed_down_and_told() {
+    let drifts = |version: u64| Seen { applied: "d".into(), ..at(version) };
+    let taken = |version: u64| Seen { source_uid: "another".into(), ..at(version) };
+    for change in [drifts as fn(u64) -> Seen, taken] {
+        let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
+        let (events, mut told) = Events::read();
+        bench.brain.parts.events = events;
+        let mut undone = || std::iter::from_fn(|| told.try_recv().ok()).filter(|event| event.reason == "Undone").count();
+        bench.reach();
+        bench.list(None);
+        assert!(carry_out(&mut bench, 10));
+        let changes = |bench: &mut Bench, version| {
+            let observed = Observed::Changed(key(), Box::new(change(version)));
+            bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+        };
+        changes(&mut bench, 11);
+        assert!(carry_out(&mut bench, 12), "the first time at once");
+        for (version, wait) in [(13, 1), (15, 2)] {
+            assert_eq!(undone(), 0);
+            changes(&mut bench, version);
+            assert!(bench.jobs.try_recv().is_err(), "it waits");
+            tokio::time::advance(std::time::Duration::from_secs(wait)).await;
+            bench.brain.fire();
+            bench.brain.work(usize::MAX);
+            assert!(carry_out(&mut bench, version + 1), "after {wait} s");
+        }
+        assert_eq!(undone(), 1, "the third time is told");
+    }
+}
+
+/// The copy as it was made by the first job, at another version.
+fn at(version: u64) -> Seen {
+    Seen { resource_version: (&*version.to_string()).into(), uid: "m10".into(), ..seen() }
+}
+
 #[tokio::test]
 async fn issue7_case_20_an_answer_that_is_older_than_what_the_watch_told_says_nothing() {
     let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);

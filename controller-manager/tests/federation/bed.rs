@@ -162,9 +162,13 @@ impl Api {
 
     /// Starts this member anew with the copy of its store. Watches end, as they do when a server ends.
     pub(crate) async fn restore(&self, name: &str) {
+        self.put_back(name).await.stop_watches();
+    }
+
+    /// As [`Self::restore`], with the server of before, whose watches go on until they are stopped.
+    pub(crate) async fn put_back(&self, name: &str) -> Arc<Server> {
         let server = serve(self.profile, StorageConfig::Embedded { dir: self.dir.path().join(name) }).await;
-        let old = std::mem::replace(&mut *self.current.0.lock().unwrap(), server);
-        old.stop_watches();
+        std::mem::replace(&mut *self.current.0.lock().unwrap(), server)
     }
 
     /// From now on watches of this member are silent.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::bed::{Api, Bed, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment};
+use crate::bed::{Api, Bed, CLUSTERS, DEPLOYMENTS, MAPS, RECORDS, config, config_map, deployment};
 
 fn ring(value: &'static str) -> impl Fn(Option<&Value>) -> bool {
     move |map| map.is_some_and(|m| m["data"]["ring"] == value)
@@ -36,8 +36,10 @@ async fn issue7_case_34_a_member_whose_store_is_put_back_is_made_right() {
     };
 
     // While the controllers run: nothing but the end of the watches tells them.
-    bed.gondor.restore("yesterday").await;
-    assert!(ring("one")(bed.gondor.get(&path("changed")).await.as_ref()) || bed.gondor.get(&path("lost")).await.is_none());
+    let before = bed.gondor.put_back("yesterday").await;
+    assert!(ring("one")(bed.gondor.get(&path("changed")).await.as_ref()));
+    assert_eq!(bed.gondor.get(&path("lost")).await, None);
+    before.stop_watches();
     is_right(&bed.gondor).await;
     // While they do not. The deletion was recorded, or it would not have been carried out above.
     bed.stop().await;
@@ -178,9 +180,18 @@ async fn d14_a_member_whose_rights_are_taken_away_keeps_no_share() {
 
     bed.gondor.allow("gandalf", rules(&["get", "list", "watch", "delete"])).await;
     bed.rohan.until(&path, |d| replicas(d) == 8).await;
-    let told = |e: &Value| e["reason"] == "KindNotWritten" && e["message"].as_str().is_some_and(|m| m.contains("create, patch Deployment"));
     let list = "/api/v1/namespaces/default/events";
-    bed.federation.until(list, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    for (reason, message) in [("KindNotWritten", "create, patch Deployment"), ("RightsMissing", "the federation's account may not")] {
+        let told = |e: &Value| e["reason"] == reason && e["message"].as_str().is_some_and(|m| m.contains(message));
+        bed.federation.until(list, |e| e.is_some_and(|e| e["items"].as_array().unwrap().iter().any(told))).await;
+    }
+    let authorized = |c: &Value, status: &str, reason: &str| {
+        let mut conditions = c["status"]["conditions"].as_array().into_iter().flatten();
+        conditions.any(|c| c["type"] == "Authorized" && c["status"] == status && c["reason"] == reason)
+    };
+    let gondor = format!("{CLUSTERS}/gondor");
+    bed.federation.until(&gondor, |c| c.is_some_and(|c| authorized(c, "False", "RightsMissing"))).await;
+    bed.until_cluster("gondor", "Ready").await;
     assert_eq!(replicas(bed.gondor.get(&path).await.as_ref()), 4, "nothing was deleted there");
     // It is still seen what runs there, and other kinds go on.
     bed.federation.until(&path, |d| d.is_some_and(|d| d["status"]["readyReplicas"] == 8)).await;

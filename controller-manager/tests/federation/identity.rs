@@ -67,3 +67,33 @@ async fn issue7_case_w1_a_member_that_refuses_the_credentials_is_not_ready_thoug
     bed.gondor.link.locked.store(false, Ordering::SeqCst);
     bed.until_cluster("gondor", "Ready").await;
 }
+
+#[tokio::test]
+async fn d18_a_member_whose_nodes_lose_their_labels_stays_where_it_was() {
+    const NODES: &str = "/api/v1/nodes";
+    let mut config = config();
+    config.monitor.topology_period = std::time::Duration::from_millis(100);
+    let mut bed = Bed::new(config).await;
+    let labels = |zone: Value, region: Value| json!({"topology.kubernetes.io/zone": zone, "topology.kubernetes.io/region": region});
+    let node =
+        json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "osgiliath", "labels": labels("east".into(), "anduin".into())}});
+    bed.gondor.create(NODES, node).await;
+    bed.run();
+    let path = format!("{CLUSTERS}/gondor");
+    let is_in = |cluster: &Value, zone: &str| cluster["status"]["zones"] == json!([zone]) && cluster["status"]["region"] == "anduin";
+    bed.federation.until(&path, |c| c.is_some_and(|c| is_in(c, "east"))).await;
+
+    let node = format!("{NODES}/osgiliath");
+    bed.gondor.merge(&node, json!({"metadata": {"labels": labels(Value::Null, Value::Null)}})).await;
+    let told = |list: Option<&Value>| {
+        let mut events = list.and_then(|l| l["items"].as_array()).into_iter().flatten();
+        events.any(|e| e["reason"] == "TopologyLabelsLost" && e["involvedObject"]["name"] == "gondor" && e["type"] == "Warning")
+    };
+    bed.federation.until("/api/v1/namespaces/default/events", told).await;
+    // The look that told it is the one that would have written it.
+    bed.until_cluster("gondor", "Ready").await;
+    assert!(is_in(&bed.federation.get(&path).await.unwrap(), "east"));
+    // A label that says something else is a move.
+    bed.gondor.merge(&node, json!({"metadata": {"labels": labels("west".into(), "anduin".into())}})).await;
+    bed.federation.until(&path, |c| c.is_some_and(|c| is_in(c, "west"))).await;
+}

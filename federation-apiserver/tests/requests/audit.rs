@@ -54,6 +54,25 @@ fn post(path: &str, body: &str) -> Request<Full<Bytes>> {
     Request::post(path).header("content-type", "application/json").body(Full::from(body.to_owned())).unwrap()
 }
 
+/// Only `cluster-admin` holds the right to `put` there.
+#[tokio::test(flavor = "multi_thread")]
+async fn issue7_the_log_level_is_changed_by_who_may() {
+    let server = ready(Config::in_memory(Profile::Federation)).await;
+    let _logs = daemon::logs::install("test", &daemon::logs::LogOptions::default()).unwrap();
+    let put = |body: &str| Request::put("/debug/flags/v").body(Full::from(body.to_owned())).unwrap();
+    let is_logged = || tracing::enabled!(target: "federation_apiserver", tracing::Level::TRACE);
+    let eve = UserInfo { name: "eve".into(), groups: vec!["system:authenticated".into()], ..UserInfo::default() };
+    // Whatever the environment says.
+    assert_eq!(server.admin_service().oneshot(put("0")).await.unwrap().status().as_u16(), 200);
+    assert!(!is_logged());
+    assert_eq!(server.service(eve).oneshot(put("9")).await.unwrap().status().as_u16(), 403);
+    assert!(!is_logged());
+    for (level, status, logged) in [("9", 200, true), ("sauron", 400, true), ("0", 200, false)] {
+        assert_eq!(server.admin_service().oneshot(put(level)).await.unwrap().status().as_u16(), status, "{level}");
+        assert_eq!(is_logged(), logged, "{level}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn d22_both_users_and_the_result_are_recorded() {
     let dir = tempfile::tempdir().unwrap();

@@ -56,6 +56,25 @@ fn a_load_balancer_and_a_claim() {
 }
 
 #[test]
+fn d27_etcd_has_probes_and_time_to_start() {
+    let plane = plane(BASE);
+    let all = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+    let all: Vec<serde_json::Value> = all.iter().map(|object| object.value().clone()).collect();
+    let containers = all.iter().filter_map(|object| object["spec"]["template"]["spec"]["containers"].as_array()).flatten();
+    let etcd = containers.into_iter().find(|container| container["name"] == "etcd").unwrap();
+    let probe = |which: &str| {
+        let probe = &etcd[which];
+        let (path, port) = (probe["httpGet"]["path"].as_str().unwrap(), probe["httpGet"]["port"].as_str().unwrap());
+        assert_eq!(port, "metrics", "{which}");
+        (path, probe["periodSeconds"].as_i64().unwrap() * probe["failureThreshold"].as_i64().unwrap())
+    };
+    // Alive is who can read its own store: a lost quorum is nothing that a restart mends.
+    assert_eq!(probe("livenessProbe"), ("/health?exclude=NOSPACE&serializable=true", 80));
+    assert_eq!(probe("readinessProbe"), ("/health?exclude=NOSPACE&serializable=false", 15));
+    assert_eq!(probe("startupProbe"), ("/health?exclude=NOSPACE&serializable=false", 300));
+}
+
+#[test]
 fn a_node_port_and_coredns() {
     let dir = tempfile::tempdir().unwrap();
     let conf = dir.path().join("coredns.conf");
