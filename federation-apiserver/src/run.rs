@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use daemon::{logs, signals::Signals};
@@ -57,6 +58,9 @@ pub fn run(args: Vec<OsString>) -> ExitCode {
     }
 }
 
+/// How long work that cannot be stopped may go on after the server ended.
+const LEFT_OVER: Duration = Duration::from_secs(2);
+
 fn process(options: Options) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
     let runtime = runtime.map_err(|e| Failure::new(format!("cannot start threads: {e}")).hint("check the limits of this process"))?;
@@ -68,8 +72,9 @@ fn process(options: Options) -> Result<(), Failure> {
     runtime.spawn_blocking(tls::warm_up);
     let served = runtime.block_on(serve(config));
     logs.end();
-    // What background work still has to say comes before the reason of a failure, which is told last.
-    drop(runtime);
+    // What background work still has to say comes before the reason of a failure, which is told last. Work on bodies
+    // that nobody waits for any more cannot be stopped, and is not waited for either.
+    runtime.shutdown_timeout(LEFT_OVER);
     served
 }
 

@@ -178,13 +178,15 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
     Err(ApiError::not_found(&resource.group, &resource.plural, name))
 }
 
+/// Of Kubernetes' garbage collector, for objects that go after those that depend on them.
+const FOREGROUND: &str = "foregroundDeletion";
+
 /// The object as it is while it is being deleted. Pure.
 fn marked(old: &Value, wanted: &DeleteOptions, now: &str) -> Value {
     let mut new = old.clone();
-    if wanted.orphan == Some(false)
-        && let Some(finalizers) = new["metadata"].get_mut("finalizers").and_then(Value::as_array_mut)
-    {
-        finalizers.retain(|f| f != keys::ORPHAN);
+    if let Some(finalizers) = new["metadata"].get_mut("finalizers").and_then(Value::as_array_mut) {
+        // Nobody collects garbage here, who would take it off.
+        finalizers.retain(|f| f != FOREGROUND && (f != keys::ORPHAN || wanted.orphan != Some(false)));
         if finalizers.is_empty()
             && let Some(meta) = new["metadata"].as_object_mut()
         {
@@ -277,6 +279,12 @@ mod tests {
         let old = json!({"kind": "ConfigMap", "metadata": {"finalizers": ["orphan"]}});
         assert!(!prepare::waits(&marked(&old, &DeleteOptions::background(), "now")));
         assert!(prepare::waits(&marked(&old, &DeleteOptions::default(), "now")));
+    }
+
+    #[test]
+    fn issue7_nobody_is_waited_for_who_collects_garbage() {
+        let old = json!({"kind": "ConfigMap", "metadata": {"finalizers": ["foregroundDeletion"]}});
+        assert!(!prepare::waits(&marked(&old, &DeleteOptions::default(), "now")));
     }
 
     #[test]

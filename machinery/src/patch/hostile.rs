@@ -107,6 +107,14 @@ fn d5_an_applied_list_is_checked_in_the_time_of_its_length() {
 }
 
 #[test]
+fn d5_many_empty_containers_are_refused_in_the_time_of_their_number() {
+    let gvk = Gvk::new("apps", "v1", "Deployment");
+    let object = json!({"spec": {"template": {"spec": {"containers": vec![json!({}); 100_000]}}}});
+    let errors = soon("empty containers", || crate::schema::validate(Types::builtin(), &gvk, &object));
+    assert!(errors.len() >= 100_000, "{}", errors.len());
+}
+
+#[test]
 fn d5_messages_about_long_names_stay_short() {
     let fields = |n: usize| Value::Object((0..n).map(|n| (format!("x{n}"), json!(1))).collect());
     let long = "k".repeat(1 << 20);

@@ -1,5 +1,7 @@
 //! Validation: required fields of any kind, then the rules of the kind.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 
 use super::{Gvk, Shape, TypeId, Types, rules};
@@ -12,7 +14,9 @@ pub fn validate(types: &Types, gvk: &Gvk, object: &Value) -> Vec<FieldError> {
         required(types, id, object, "", &mut errors);
     }
     let ruled = rules::validate(gvk, object);
-    errors.retain(|e| ruled.iter().all(|r| r.field != e.field));
+    let fields: HashSet<&str> = ruled.iter().map(|r| r.field.as_str()).collect();
+    errors.retain(|e| !fields.contains(e.field.as_str()));
+    drop(fields);
     errors.extend(ruled);
     errors
 }
