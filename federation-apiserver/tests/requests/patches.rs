@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::subject::{Subject, subjects};
+use federation_apiserver::{Config, Profile};
+
+use crate::subject::{Subject, ready, subjects};
 
 async fn apply(s: &Subject, path: &str, manager: &str, body: &Value, code: u16) -> Value {
     let query = format!("{path}?fieldManager={manager}");
@@ -63,6 +65,33 @@ async fn issue8_a_version_makes_of_an_apply_one_that_only_creates() {
         let kept = s.expect(200, "GET", &one, Value::Null).await;
         assert_eq!(kept["metadata"]["resourceVersion"], made["metadata"]["resourceVersion"]);
     }
+}
+
+/// They are the federation's: who applies an object again without them, or replaces it with what was read, keeps them.
+#[tokio::test]
+async fn issue8_finalizers_of_the_federation_outlast_later_writes() {
+    let server = ready(Config { finalizers: true, ..Config::in_memory(Profile::Federation) }).await;
+    let s = Subject::Memory { service: server.admin_service(), _server: server };
+    let finalizers = |object: &Value| {
+        let mut names: Vec<String> = serde_json::from_value(object["metadata"]["finalizers"].clone()).unwrap_or_default();
+        names.sort();
+        names
+    };
+    let both = ["federation.kubernetes.io/delete-from-underlying-clusters", "orphan"];
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let config = |x: &str| json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"x": x}});
+    let one = format!("{maps}/a");
+    let made = apply(&s, &one, "alice", &config("1"), 201).await;
+    assert_eq!(finalizers(&made), both);
+    let again = apply(&s, &one, "alice", &config("2"), 200).await;
+    assert_eq!((finalizers(&again).as_slice(), &again["data"]["x"]), (both.map(str::to_owned).as_slice(), &json!("2")));
+    let merged = s.expect(200, "PATCH", &one, json!({"data": {"x": "3"}})).await;
+    assert_eq!(finalizers(&merged), both);
+    let posted = s.expect(201, "POST", maps, json!({"metadata": {"name": "b"}})).await;
+    assert_eq!(finalizers(&posted), both);
+    // A deletion waits for whoever deletes the copies.
+    let dying = s.expect(200, "DELETE", &format!("{maps}/b"), Value::Null).await;
+    assert!(dying["metadata"]["deletionTimestamp"].is_string(), "{dying}");
 }
 
 #[tokio::test]
