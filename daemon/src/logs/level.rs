@@ -51,14 +51,18 @@ impl LogLevel {
 }
 
 /// Our own code, as targets of log lines. Libraries are not asked: who calls them tells what they said.
-const OWN: [&str; 9] = [
+const OWN: [&str; 13] = [
     "daemon",
     "dns_providers",
+    "etcd_endpoints",
     "federation_api",
     "federation_apiserver",
+    "federation_client",
     "federation_controller_manager",
+    "hollow",
     "kubefed",
     "machinery",
+    "program",
     "request",
     crate::trace::TARGET,
 ];
@@ -146,6 +150,27 @@ mod tests {
             assert_eq!(lets_through(at_start(None, level)), want, "--v={level}");
             assert_eq!(lets_through(filter(&level.to_string()).unwrap()), want, "PUT {level}");
         }
+    }
+
+    /// The crates of the workspace that run for users, as targets of log lines.
+    fn crates() -> Vec<String> {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+        let members = manifest.lines().find_map(|line| line.strip_prefix("members = [")).unwrap();
+        let members = members.split('"').skip(1).step_by(2).filter(|m| !m.starts_with("tests") && *m != "xtask");
+        let package = |member: &str| {
+            let manifest = std::fs::read_to_string(root.join(member).join("Cargo.toml")).unwrap();
+            manifest.lines().find_map(|line| line.strip_prefix("name = \"")).unwrap().trim_end_matches('"').replace('-', "_")
+        };
+        let mut crates: Vec<String> = members.map(package).collect();
+        crates.sort();
+        crates
+    }
+
+    #[test]
+    fn issue8_every_crate_of_ours_is_asked() {
+        let asked: Vec<&str> = OWN.into_iter().filter(|target| !["request", crate::trace::TARGET].contains(target)).collect();
+        assert_eq!(asked, crates());
     }
 
     #[test]
