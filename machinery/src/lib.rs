@@ -10,7 +10,7 @@
 //! assert_eq!(web["metadata"]["labels"], json!({"city": "minas-tirith"}));
 //!
 //! let selector = LabelSelector::parse("city in (minas-tirith, osgiliath), !realm")?;
-//! assert!(selector.matches_labels(web.pointer("/metadata/labels")));
+//! assert!(selector.matches(|key| web["metadata"]["labels"][key].as_str()));
 //! # Ok::<(), machinery::selector::SelectorError>(())
 //! ```
 

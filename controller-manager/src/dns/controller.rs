@@ -52,7 +52,6 @@ pub struct DnsController {
     tree: Tree,
     resolver: Arc<dyn Resolve>,
     report: Arc<dyn Report>,
-    brake: Brake,
     pace: Pace,
     handle: DnsHandle,
     state: State,
@@ -73,7 +72,6 @@ impl DnsController {
             tree,
             resolver,
             report,
-            brake: Brake::default(),
             pace: Pace::default(),
             state: State::default(),
             resolved: Resolved::default(),
@@ -87,13 +85,6 @@ impl DnsController {
     #[must_use]
     pub fn with_pace(mut self, pace: Pace) -> Self {
         self.pace = pace;
-        self
-    }
-
-    /// Another brake on deletions.
-    #[must_use]
-    pub fn with_brake(mut self, brake: Brake) -> Self {
-        self.brake = brake;
         self
     }
 
@@ -181,7 +172,7 @@ impl DnsController {
             }
         }
         services.retain(|service| !waiting.contains(service));
-        let pass = self.state.plan(&self.tree, &services, self.brake);
+        let pass = self.state.plan(&self.tree, &services, Brake::default());
         if full || !pass.held_back.is_empty() {
             self.tell_held_back(&pass.held_back);
         }

@@ -245,18 +245,6 @@ fn owners(owners: Option<&Value>) -> Vec<FieldError> {
     errors
 }
 
-/// What no update may change: name, namespace and uid (creationTimestamp is the server's to keep).
-pub fn validate_metadata_update(new: &Value, old: &Value) -> Vec<FieldError> {
-    let mut errors = Vec::new();
-    for key in ["name", "namespace", "uid"] {
-        let (was, is) = (&old["metadata"][key], &new["metadata"][key]);
-        if !is.is_null() && was != is {
-            errors.push(FieldError::invalid(format!("metadata.{key}"), is.clone(), "field is immutable"));
-        }
-    }
-    errors
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -309,12 +297,5 @@ mod tests {
             assert_eq!(said.len(), 1, "{letters}: {said:?}");
             assert!(generated_prefix(&name).len() <= 58);
         }
-    }
-
-    #[test]
-    fn identity_does_not_change() {
-        let old = json!({"metadata": {"name": "a", "uid": "1"}});
-        assert!(validate_metadata_update(&json!({"metadata": {"name": "a"}}), &old).is_empty());
-        assert_eq!(validate_metadata_update(&json!({"metadata": {"name": "a", "uid": "2"}}), &old)[0].detail, "field is immutable");
     }
 }

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde_json::Value;
-
 use super::SelectorError;
 
 /// A conjunction of comparisons of fields with text.
@@ -88,19 +86,6 @@ impl FieldSelector {
     /// Whether an object whose fields are looked up by `get` matches. A missing field is empty text.
     pub fn matches<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
         self.requirements.iter().all(|r| (get(&r.path).unwrap_or_default() == r.value) == r.equal)
-    }
-
-    /// Whether a JSON object matches; numbers and booleans compare by their JSON text.
-    pub fn matches_object(&self, object: &Value) -> bool {
-        self.requirements.iter().all(|r| {
-            let found = r.path.split('.').try_fold(object, |at, key| at.get(key));
-            let same = match found {
-                None | Some(Value::Null) => r.value.is_empty(),
-                Some(Value::String(text)) => *text == r.value,
-                Some(other) => r.value == *other.to_string(),
-            };
-            same == r.equal
-        })
     }
 }
 

@@ -97,11 +97,6 @@ impl LabelSelector {
     pub fn matches<'a>(&self, get: impl Fn(&str) -> Option<&'a str>) -> bool {
         !self.nothing && self.requirements.iter().all(|r| r.matches(get(r.key())))
     }
-
-    /// Whether an object with these labels (a JSON object of strings, or nothing) matches.
-    pub fn matches_labels(&self, labels: Option<&Value>) -> bool {
-        self.matches(|key| labels.and_then(|l| l.get(key)).and_then(Value::as_str))
-    }
 }
 
 impl FromStr for LabelSelector {
