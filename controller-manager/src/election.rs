@@ -34,8 +34,9 @@ impl Elector {
         Self { client, settings, seen: None }
     }
 
-    /// Waits until this process is the leader.
-    pub(crate) async fn win(&mut self) {
+    /// Waits until this process is the leader. After each try that did not win `stands_by` hears whether the lease could
+    /// be read, and so be taken when it is free.
+    pub(crate) async fn win(&mut self, stands_by: impl Fn(bool)) {
         // Rivals do not ask all at once.
         let pause = Policy::steady(self.settings.retry_period);
         loop {
@@ -44,8 +45,14 @@ impl Elector {
                     tracing::info!(identity = self.settings.identity, "leading");
                     return;
                 }
-                Ok(false) => tracing::debug!("another controller manager leads"),
-                Err(error) => tracing::warn!(error, "the lease cannot be got"),
+                Ok(false) => {
+                    tracing::debug!("another controller manager leads");
+                    stands_by(true);
+                }
+                Err(error) => {
+                    tracing::warn!(error, "the lease cannot be got");
+                    stands_by(false);
+                }
             }
             sleep(pause.spread(0)).await;
         }

@@ -126,10 +126,18 @@ async fn serve(
         return Ok(());
     };
     let mut elector = Elector::new(federation.clone(), election.clone());
+    // Who stands by is as ready as it can be, and an update may go on to the next pod. But queries for names must not be
+    // sent to it where it would answer them itself: it holds none.
+    let (standing_by, answers) = (ready.clone(), dns.as_ref().is_some_and(|dns| !dns.addresses().is_empty()));
     let keeping = tasks.child();
     let ((won, is_won), (tell, lost)) = (oneshot::channel(), oneshot::channel());
     keeping.spawn("election", async move {
-        elector.win().await;
+        elector
+            .win(|stands| {
+                standing_by.send_replace(stands && !answers);
+            })
+            .await;
+        standing_by.send_replace(false);
         let _ = won.send(());
         let _ = tell.send(elector.keep().await);
         Done

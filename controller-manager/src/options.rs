@@ -92,13 +92,13 @@ pub struct Options {
     #[arg(long, default_value_t = true, num_args = 0..=1, default_missing_value = "true", action = ArgAction::Set)]
     pub leader_elect: bool,
     /// How long a leader's lease holds without being renewed.
-    #[arg(long, default_value = "15s", value_parser = duration::parse)]
+    #[arg(long, default_value = "10s", value_parser = duration::parse)]
     pub leader_elect_lease_duration: Duration,
     /// How long a leader tries to renew before it gives up.
-    #[arg(long, default_value = "10s", value_parser = duration::parse)]
+    #[arg(long, default_value = "6s", value_parser = duration::parse)]
     pub leader_elect_renew_deadline: Duration,
     /// Between two tries to get or renew the lease.
-    #[arg(long, default_value = "2s", value_parser = duration::parse)]
+    #[arg(long, default_value = "1s", value_parser = duration::parse)]
     pub leader_elect_retry_period: Duration,
     /// What to log and trace.
     #[command(flatten)]
@@ -160,10 +160,10 @@ impl Options {
             Err(Failure::usage(format!("{flag} must be {rule}")).hint(format!("for example {flag}={example}")))
         };
         if self.leader_elect_renew_deadline >= self.leader_elect_lease_duration {
-            return wrong("--leader-elect-renew-deadline", "shorter than --leader-elect-lease-duration", "10s");
+            return wrong("--leader-elect-renew-deadline", "shorter than --leader-elect-lease-duration", "6s");
         }
         if self.leader_elect_retry_period.is_zero() || self.leader_elect_retry_period >= self.leader_elect_renew_deadline {
-            return wrong("--leader-elect-retry-period", "longer than 0 and shorter than --leader-elect-renew-deadline", "2s");
+            return wrong("--leader-elect-retry-period", "longer than 0 and shorter than --leader-elect-renew-deadline", "1s");
         }
         if self.cluster_monitor_period.is_zero() {
             return wrong("--cluster-monitor-period", "longer than 0", "40s");

@@ -9,6 +9,8 @@ use super::values::{DryRun, Format, boolean};
 
 /// Image of both components when none is named.
 pub(super) const DEFAULT_IMAGE: &str = concat!("ghcr.io/kubefed/fcp:v", env!("CARGO_PKG_VERSION"));
+/// More of one component help nobody: what they do is bounded by etcd, and by the one that leads.
+const MAX_REPLICAS: i64 = 9;
 /// etcd's image when none is named.
 pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
 
@@ -27,7 +29,12 @@ pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
         # On premises, without load balancers\n  \
         kubefed init fellowship --host-cluster-context=rivendell --dns-provider=embedded \\\n      \
         --dns-zone-name=example.com. --api-server-service-type=NodePort \\\n      \
-        --api-server-advertise-address=10.0.10.20"
+        --api-server-advertise-address=10.0.10.20\n\n  \
+        # Two of each over an etcd cluster of your own\n  \
+        kubefed init fellowship --host-cluster-context=rivendell --dns-provider=coredns \\\n      \
+        --dns-provider-config=coredns.conf --dns-zone-name=example.com. \\\n      \
+        --etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379,https://10.0.0.3:2379 \\\n      \
+        --etcd-cafile=ca.pem --apiserver-replicas=2 --controller-manager-replicas=2"
 )]
 pub struct InitArgs {
     /// Name of the federation
@@ -54,6 +61,12 @@ pub struct InitArgs {
     /// Let the administrator authenticate with a token too
     #[arg(long, value_name = "BOOL", default_value = "false", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
     pub apiserver_enable_token_auth: bool,
+    /// How many API servers run, spread over nodes; more than one needs --etcd-servers
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=MAX_REPLICAS))]
+    pub apiserver_replicas: i32,
+    /// How many controller managers run, spread over nodes; one works, the others stand by
+    #[arg(long, value_name = "COUNT", default_value_t = 1, value_parser = clap::value_parser!(i32).range(1..=MAX_REPLICAS))]
+    pub controller_manager_replicas: i32,
     /// Arguments of the API server, as --a=1,--b=2; a value with commas in double quotes; can be repeated
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub apiserver_arg_overrides: Vec<String>,

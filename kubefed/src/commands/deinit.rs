@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use federation_client::edit;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
 use kube::api::ListParams;
@@ -95,6 +96,8 @@ fn workloads(federation: &Federation) -> Vec<Named> {
 /// What the workloads need, but for data and authority.
 fn beside(federation: &Federation) -> Vec<Named> {
     vec![
+        (ApiResource::erase::<PodDisruptionBudget>(&()), federation.apiserver()),
+        (ApiResource::erase::<PodDisruptionBudget>(&()), federation.controller_manager()),
         (ApiResource::erase::<ServiceAccount>(&()), federation.controller_manager()),
         (ApiResource::erase::<Service>(&()), federation.apiserver()),
         (ApiResource::erase::<Service>(&()), federation.dns()),

@@ -1,6 +1,6 @@
 //! The Deployment of the API server, with etcd beside it unless etcd runs elsewhere.
 
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Volume,
 };
@@ -11,7 +11,9 @@ use crate::render::config::{Addresses, Claim, ControlPlane, Etcd};
 use crate::render::credentials::{self, BASIC_FILE, CA_CERT, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
 use crate::render::names::{APISERVER_MODULE, map};
 use crate::render::object::Object;
-use crate::render::pods::{NONROOT, etcd_probe, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security};
+use crate::render::pods::{
+    NONROOT, apart, etcd_probe, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security, strategy,
+};
 
 /// Port inside the pod, above 1024 so that nobody has to be root.
 const SECURE_PORT: i32 = 8443;
@@ -53,7 +55,7 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
     merge(defaults, &plane.apiserver_overrides)
 }
 
-/// The Deployment. It is replaced, never rolled: two etcds must not share one volume.
+/// The Deployment. One that is alone is replaced and not rolled: two etcds must not share one volume.
 pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Object {
     let labels = plane.federation.pod_labels(APISERVER_MODULE);
     let mut annotations = plane.federation.annotations();
@@ -67,15 +69,16 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Obje
     Object::new(&Deployment {
         metadata: plane.federation.meta(plane.federation.apiserver()),
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
+            replicas: Some(plane.apiserver_replicas),
             selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            strategy: Some(strategy(plane.apiserver_replicas)),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(annotations), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta { labels: Some(labels.clone()), annotations: Some(annotations), ..ObjectMeta::default() }),
                 spec: Some(PodSpec {
                     containers,
                     volumes: Some(volumes),
                     node_selector: node_selector(plane),
+                    affinity: apart(plane.apiserver_replicas, &labels),
                     image_pull_secrets: pull_secrets(plane),
                     automount_service_account_token: Some(false),
                     enable_service_links: Some(false),

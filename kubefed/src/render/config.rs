@@ -30,6 +30,10 @@ pub struct ControlPlane {
     pub apiserver_overrides: Overrides,
     /// Arguments of the controller manager that differ from ours.
     pub controller_manager_overrides: Overrides,
+    /// How many API servers run; more than one only over [`Etcd::External`].
+    pub apiserver_replicas: i32,
+    /// How many controller managers run; one of them works.
+    pub controller_manager_replicas: i32,
     /// Nodes both Deployments may run on.
     pub node_selector: BTreeMap<String, String>,
     /// Password authentication is wanted.

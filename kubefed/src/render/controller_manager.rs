@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dns_providers::Pod;
-use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec, DeploymentStrategy};
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
 };
@@ -15,7 +15,7 @@ use crate::render::credentials::{self, Credentials, DNS_PROVIDER_CONF, KUBECONFI
 use crate::render::names::{CONTROLLER_MANAGER_MODULE, map};
 use crate::render::object::Object;
 use crate::render::pods::{
-    NONROOT, http_probe, mount, node_selector, pull_secrets, resources, scratch, secret_files, secret_volume, security,
+    NONROOT, apart, http_probe, mount, node_selector, pull_secrets, resources, scratch, secret_files, secret_volume, security, strategy,
 };
 
 /// Deployment annotation `<federation>=<zone>`, read back by `join` and `unjoin`; v1's name.
@@ -100,16 +100,17 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
     Object::new(&Deployment {
         metadata,
         spec: Some(DeploymentSpec {
-            replicas: Some(1),
+            replicas: Some(plane.controller_manager_replicas),
             selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
-            strategy: Some(DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None }),
+            strategy: Some(strategy(plane.controller_manager_replicas)),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels), annotations: Some(pod_annotations), ..ObjectMeta::default() }),
+                metadata: Some(ObjectMeta { labels: Some(labels.clone()), annotations: Some(pod_annotations), ..ObjectMeta::default() }),
                 spec: Some(PodSpec {
                     containers: vec![container(plane)],
                     volumes: Some(volumes),
                     service_account_name: Some(federation.controller_manager()),
                     node_selector: node_selector(plane),
+                    affinity: apart(plane.controller_manager_replicas, &labels),
                     image_pull_secrets: pull_secrets(plane),
                     enable_service_links: Some(false),
                     security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),

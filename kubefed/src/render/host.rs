@@ -8,6 +8,7 @@ use crate::render::config::{Addresses, ControlPlane, Exposure};
 use crate::render::credentials::{self, Credentials};
 use crate::render::names::{APISERVER_MODULE, CONTROLLER_MANAGER_MODULE, Federation};
 use crate::render::object::Object;
+use crate::render::pods::budget;
 use crate::render::{apiserver, claim, controller_manager};
 
 /// Port of the API server's Service.
@@ -85,10 +86,13 @@ pub fn objects(plane: &ControlPlane, c: &Credentials) -> Vec<Object> {
 
 /// Both components and what they may do.
 pub fn components(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Vec<Object> {
+    let federation = &plane.federation;
     let mut all = vec![apiserver::deployment(plane, c, at)];
+    all.extend(budget(federation, federation.apiserver(), APISERVER_MODULE, plane.apiserver_replicas));
     all.push(controller_manager::account(plane));
     all.extend(dns_service(plane));
     all.push(controller_manager::deployment(plane, c));
+    all.extend(budget(federation, federation.controller_manager(), CONTROLLER_MANAGER_MODULE, plane.controller_manager_replicas));
     all
 }
 

@@ -2,14 +2,53 @@
 
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::apps::v1::{DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Capabilities, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, LocalObjectReference, Probe, ResourceRequirements, SeccompProfile,
-    SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    Affinity, Capabilities, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, Probe,
+    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
 };
+use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::render::config::ControlPlane;
+use crate::render::names::Federation;
+use crate::render::object::Object;
+
+/// How pods are exchanged for newer ones. One that is alone is stopped first: it may own a volume, or be the only one that
+/// answers queries. Of several each waits for the next to be ready, so that an update interrupts nobody.
+pub(super) fn strategy(replicas: i32) -> DeploymentStrategy {
+    if replicas <= 1 {
+        return DeploymentStrategy { type_: Some("Recreate".to_owned()), rolling_update: None };
+    }
+    let (surge, unavailable) = (Some(IntOrString::Int(1)), Some(IntOrString::Int(0)));
+    let rolling = RollingUpdateDeployment { max_surge: surge, max_unavailable: unavailable };
+    DeploymentStrategy { type_: Some("RollingUpdate".to_owned()), rolling_update: Some(rolling) }
+}
+
+/// Keeps several pods on different nodes where there are as many; a host with fewer nodes gets them all the same.
+pub(super) fn apart(replicas: i32, labels: &BTreeMap<String, String>) -> Option<Affinity> {
+    let term = PodAffinityTerm {
+        label_selector: Some(LabelSelector { match_labels: Some(labels.clone()), match_expressions: None }),
+        topology_key: "kubernetes.io/hostname".to_owned(),
+        ..PodAffinityTerm::default()
+    };
+    let preferred = vec![WeightedPodAffinityTerm { pod_affinity_term: term, weight: 100 }];
+    let apart = PodAntiAffinity { preferred_during_scheduling_ignored_during_execution: Some(preferred), ..PodAntiAffinity::default() };
+    (replicas > 1).then(|| Affinity { pod_anti_affinity: Some(apart), ..Affinity::default() })
+}
+
+/// Lets a drain of nodes take one pod after the other; none where there is but one, which could never be drained.
+pub(super) fn budget(federation: &Federation, name: String, module: &str, replicas: i32) -> Option<Object> {
+    let spec = PodDisruptionBudgetSpec {
+        max_unavailable: Some(IntOrString::Int(1)),
+        selector: Some(LabelSelector { match_labels: Some(federation.pod_labels(module)), match_expressions: None }),
+        ..PodDisruptionBudgetSpec::default()
+    };
+    let budget = PodDisruptionBudget { metadata: federation.meta(name), spec: Some(spec), status: None };
+    (replicas > 1).then(|| Object::new(&budget))
+}
 
 /// User and group of our processes; the image is made for it, any other would do.
 pub(super) const NONROOT: i64 = 65532;

@@ -2,8 +2,9 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
 
-use crate::support::{ADMIN, Place, free_port, get, hide, until};
+use crate::support::{ADMIN, Place, Process, free_port, get, hide, until};
 
 #[test]
 fn flags_and_files() {
@@ -70,4 +71,50 @@ fn it_waits_for_the_federation() {
     let server = place.apiserver("fellowship", federation, &[]);
     until("ready", || ready().filter(|(status, _)| *status == 200));
     drop(server);
+}
+
+/// A controller manager of its own process that takes part in the election, by the flags users have.
+fn candidate(place: &Place, name: &str) -> (Process, SocketAddr) {
+    let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
+    let port = format!("--port={}", address.port());
+    let flags =
+        ["federation-controller-manager", "--kubeconfig=.kube/config", "--federation-name=fellowship", "--address=127.0.0.1", &port];
+    let (process, _) = place.start(env!("CARGO_BIN_EXE_fcp"), &flags, &format!("{name}.log"));
+    (process, address)
+}
+
+fn ready(at: SocketAddr) -> Option<()> {
+    get(at, "/readyz").is_some_and(|(status, _)| status == 200).then_some(())
+}
+
+/// Whoever holds the Lease, by the process that says in its log that it leads.
+fn leads(place: &Place, name: &str) -> Option<()> {
+    fs::read_to_string(place.path(&format!("{name}.log"))).unwrap().contains("leading").then_some(())
+}
+
+#[test]
+fn issue11_another_takes_over_within_15_seconds_of_a_kill_and_2_of_a_stop() {
+    let (place, federation) = (Place::new(), free_port());
+    place.kubeconfig(&[("fellowship", &format!("https://127.0.0.1:{federation}"), ADMIN)]);
+    let _server = place.apiserver("fellowship", federation, &[]);
+    let (frodo, at) = candidate(&place, "frodo");
+    until("frodo leads", || leads(&place, "frodo").and(ready(at)));
+    let (sam, at) = candidate(&place, "sam");
+    until("who stands by is ready, so that an update goes on", || ready(at));
+    assert_eq!(leads(&place, "sam"), None);
+
+    let killed = Instant::now();
+    frodo.signal("KILL");
+    until("sam leads", || leads(&place, "sam").and(ready(at)));
+    let after_kill = killed.elapsed();
+    assert!(after_kill < Duration::from_secs(15), "{after_kill:?}");
+
+    let (_merry, at) = candidate(&place, "merry");
+    until("merry stands by", || ready(at));
+    let stopped = Instant::now();
+    sam.signal("TERM");
+    until("merry leads", || leads(&place, "merry"));
+    let after_stop = stopped.elapsed();
+    assert!(after_stop < after_kill, "the lease was given back: {after_stop:?} after a stop, {after_kill:?} after a kill");
+    println!("taken over {after_kill:?} after kill -9, {after_stop:?} after SIGTERM");
 }

@@ -54,20 +54,49 @@ pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
             Some(name.to_owned())
         }
     };
+    let (dns, etcd) = (dns(&args.dns)?, etcd(&args.etcd)?);
+    several(args, &dns, &etcd, &controller_manager_overrides)?;
     Ok(ControlPlane {
         federation,
-        dns: dns(&args.dns)?,
+        dns,
         image: args.image.image.clone(),
         image_pull_policy: policy.clone(),
         image_pull_secret,
-        etcd: etcd(&args.etcd)?,
+        etcd,
         service,
         apiserver_overrides,
         controller_manager_overrides,
+        apiserver_replicas: args.apiserver_replicas,
+        controller_manager_replicas: args.controller_manager_replicas,
         node_selector,
         basic_auth: args.apiserver_enable_basic_auth,
         token_auth: args.apiserver_enable_token_auth,
     })
+}
+
+/// Whether several of a component can work side by side.
+fn several(args: &InitArgs, dns: &Dns, etcd: &Etcd, manager: &Overrides) -> Result<(), Failure> {
+    let (servers, managers) = (args.apiserver_replicas, args.controller_manager_replicas);
+    if servers > 1 && matches!(etcd, Etcd::Pod { .. }) {
+        return Err(Failure::usage(format!(
+            "--apiserver-replicas={servers} with an etcd in the API server's pod: each would have its own data"
+        ))
+        .hint("name the etcd servers that all of them use with --etcd-servers"));
+    }
+    if managers > 1 && dns.needs.answers {
+        return Err(Failure::usage(format!(
+            "--controller-manager-replicas={managers} with provider {}: only the one that works has records to answer with",
+            dns.provider
+        ))
+        .hint("leave --controller-manager-replicas out, or choose a provider whose servers run elsewhere, such as coredns"));
+    }
+    if managers > 1 && manager.get("--leader-elect").is_some_and(|value| value != "true") {
+        return Err(Failure::usage(format!(
+            "--controller-manager-replicas={managers} without --leader-elect: all of them would work at once"
+        ))
+        .hint("take --leader-elect out of --controllermanager-arg-overrides"));
+    }
+    Ok(())
 }
 
 /// Checks a federation's name and namespace.

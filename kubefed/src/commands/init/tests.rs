@@ -93,6 +93,33 @@ fn etcd_elsewhere() {
     insta::assert_snapshot!(rendered(&format!("{BASE} --etcd-servers=http://10.0.0.1:2379"), &at("198.18.201.1", None)));
 }
 
+const COREDNS: &str = "fellowship --host-cluster-context=rivendell --dns-provider=coredns --dns-zone-name=example.com.";
+
+/// Flags of a federation whose components may be several.
+fn several(dir: &Path) -> String {
+    let conf = dir.join("coredns.conf");
+    fs::write(&conf, "[Global]\nzones = example.com.\netcd-endpoints = http://10.0.0.9:2379\n").unwrap();
+    format!("{COREDNS} --dns-provider-config={} --etcd-servers=http://10.0.0.1:2379", conf.display())
+}
+
+#[test]
+fn issue11_several_of_each_are_kept_apart_and_drained_one_by_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let plane = plane(&format!("{} --apiserver-replicas=2 --controller-manager-replicas=3", several(dir.path())));
+    let all = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+    let told = all.iter().filter_map(|object| {
+        let (value, spec) = (object.value(), &object.value()["spec"]);
+        match value["kind"].as_str()? {
+            "Deployment" => {
+                Some(json!([value["metadata"]["name"], spec["replicas"], spec["strategy"], spec["template"]["spec"]["affinity"]]))
+            }
+            "PodDisruptionBudget" => Some(value.clone()),
+            _ => None,
+        }
+    });
+    insta::assert_snapshot!(format!("{:#}", told.collect::<serde_json::Value>()));
+}
+
 const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
 const KEY: &str = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
 
@@ -246,6 +273,9 @@ fn every_bad_input_is_one_line_and_a_hint() {
         format!(
             "{BASE} --etcd-servers=https://10.0.0.1:2379 --etcd-cafile={certificate} --etcd-certfile={certificate} --etcd-keyfile={certificate}"
         ),
+        format!("{BASE} --etcd-servers=http://10.0.0.1:2379 --controller-manager-replicas=2"),
+        format!("{BASE} --apiserver-replicas=2"),
+        format!("{} --controller-manager-replicas=2 --controllermanager-arg-overrides=--leader-elect=false", several(dir.path())),
         format!("{BASE} --etcd-pv-capacity=much"),
         format!("{BASE} --etcd-pv-storage-class=Bad_One"),
         format!("{BASE} --etcd-run-as-user=-1"),
