@@ -70,3 +70,24 @@ async fn a_watched_table_names_its_columns_once() {
         assert_eq!(lines[1]["object"]["rows"][0]["cells"][0], "b");
     }
 }
+
+/// As of a client that goes on where it was when an older backup took the store's place.
+#[tokio::test]
+async fn issue7_w4_a_watch_from_a_revision_that_is_not_there_is_told_to_list_again() {
+    for s in subjects().await {
+        let path = format!("/api/v1/namespaces/{}/secrets", s.namespace().await);
+        let far = u64::MAX / 4;
+        let seen = events(&s, &format!("{path}?watch=true&resourceVersion={far}")).await;
+        assert_eq!(short(&seen), ["ERROR -"], "it ends there");
+        let status = &seen[0]["object"];
+        assert_eq!((&status["kind"], &status["code"], &status["reason"]), (&json!("Status"), &json!(410), &json!("Expired")));
+        let message = status["message"].as_str().unwrap();
+        assert!(message.starts_with(&format!("Too large resource version: {far}, current: ")), "{message}");
+        // A list, and a watch that begins with one, wait for it as kube-apiserver lets them: they are asked to try again.
+        let streaming = "sendInitialEvents=true&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true";
+        let seen = events(&s, &format!("{path}?watch=true&{streaming}&resourceVersion={far}")).await;
+        let status = &seen[0]["object"];
+        assert_eq!((&seen[0]["type"], &status["code"], &status["reason"]), (&json!("ERROR"), &json!(504), &json!("Timeout")));
+        assert_eq!(status["details"]["causes"][0]["reason"], "ResourceVersionTooLarge");
+    }
+}
