@@ -4,12 +4,14 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod apiserver;
+mod deinit;
 mod etcd;
 mod host;
 mod kubeconfig;
 mod manager;
 mod member;
 mod names;
+mod proxies;
 mod support;
 mod up;
 mod usage;

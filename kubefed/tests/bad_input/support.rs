@@ -39,7 +39,10 @@ impl Place {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.current_dir(self.0.path()).env("HOME", self.0.path()).stdin(Stdio::null());
-        for name in ["KUBECONFIG", "RUST_LOG", "POD_NAMESPACE", "KUBERNETES_SERVICE_HOST", "HTTPS_PROXY", "https_proxy"] {
+        for name in ["KUBECONFIG", "RUST_LOG", "POD_NAMESPACE", "KUBERNETES_SERVICE_HOST"] {
+            command.env_remove(name);
+        }
+        for name in ["HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
             command.env_remove(name);
         }
         command
@@ -47,19 +50,25 @@ impl Place {
 
     /// Runs `kubefed` to its end.
     pub(crate) fn kubefed(&self, args: &[&str]) -> Said {
-        self.run(env!("CARGO_BIN_EXE_kubefed"), args)
+        self.kubefed_in(&[], args)
+    }
+
+    /// Runs `kubefed` to its end with this in its environment.
+    pub(crate) fn kubefed_in(&self, environment: &[(&str, &str)], args: &[&str]) -> Said {
+        self.run(env!("CARGO_BIN_EXE_kubefed"), environment, args)
     }
 
     /// Runs `fcp` to its end.
     pub(crate) fn fcp(&self, args: &[&str]) -> Said {
-        self.run(env!("CARGO_BIN_EXE_fcp"), args)
+        self.run(env!("CARGO_BIN_EXE_fcp"), &[], args)
     }
 
-    fn run(&self, program: &str, args: &[&str]) -> Said {
+    fn run(&self, program: &str, environment: &[(&str, &str)], args: &[&str]) -> Said {
         let begun = Instant::now();
         let (out, err) = (self.path("stdout"), self.path("stderr"));
         let mut command = self.command(program);
-        command.args(args).stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
+        command.args(args).envs(environment.iter().copied());
+        command.stdout(File::create(&out).unwrap()).stderr(File::create(&err).unwrap());
         let mut process = Process(command.spawn().unwrap());
         let status = until(&format!("the end of {args:?}"), || process.0.try_wait().unwrap());
         let name = program.rsplit('/').next().unwrap_or_default();
@@ -74,10 +83,15 @@ impl Place {
 
     /// Starts a program that goes on; what it says on stderr is in a file.
     pub(crate) fn start(&self, program: &str, args: &[&str], log: &str) -> (Process, PathBuf) {
+        self.start_in(&[], program, args, log)
+    }
+
+    /// As [`Place::start`] with this in its environment.
+    pub(crate) fn start_in(&self, environment: &[(&str, &str)], program: &str, args: &[&str], log: &str) -> (Process, PathBuf) {
         let path = self.path(log);
         let file = File::create(&path).unwrap();
         let mut command = self.command(program);
-        command.args(args).stdout(Stdio::null()).stderr(file);
+        command.args(args).envs(environment.iter().copied()).stdout(Stdio::null()).stderr(file);
         (Process(command.spawn().unwrap()), path)
     }
 
