@@ -17,6 +17,7 @@
 //! ```
 
 mod absent;
+pub mod config;
 pub mod connect;
 pub mod edit;
 mod error;
@@ -24,6 +25,7 @@ pub mod kubeconfig;
 pub mod yaml;
 
 pub use absent::if_there;
+pub use config::Config;
 pub use connect::{Access, Environment, Target};
 pub use error::Error;
 pub use kubeconfig::{Cluster, Context, Exec, Files, Kubeconfig, Source, User};

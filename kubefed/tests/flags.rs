@@ -110,10 +110,16 @@ fn page() -> String {
     root.build();
     section(&mut page, &root, "every command", flags(&root));
     for command in root.get_subcommands().filter(|c| c.get_name() != "help") {
-        let own = flags(command).filter(|arg| !arg.is_global_set());
-        section(&mut page, command, &format!("kubefed {}", command.get_name()), own);
+        sections(&mut page, command, "kubefed");
     }
     page
+}
+
+/// A command, and the commands it has itself.
+fn sections(page: &mut String, command: &Command, before: &str) {
+    let title = format!("{before} {}", command.get_name());
+    section(page, command, &title, flags(command).filter(|arg| !arg.is_global_set()));
+    command.get_subcommands().filter(|c| c.get_name() != "help").for_each(|inner| sections(page, inner, &title));
 }
 
 fn section<'a>(page: &mut String, command: &Command, title: &str, flags: impl Iterator<Item = &'a Arg>) {

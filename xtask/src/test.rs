@@ -91,6 +91,9 @@ const SUITES: &[Suite] = &[
     suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs, and what it refuses, against ours", || {
         shell::run(&mut cargo(&["test", "--quiet", "--package", "federation-client", "--features", "real", "--test", "real_kubectl"]))
     }),
+    suite("config", true, "random commands of kubefed config on random files, against a real kubectl config", || {
+        shell::run(&mut cargo(&["test", "--quiet", "--package", "kubefed", "--features", "real", "--test", "real_config"]))
+    }),
     suite("requests", true, "the tests of our API server's answers, asked of a real kube-apiserver", requests),
     suite("coredns", true, "a real CoreDNS answers from the records we write", || {
         let args = ["test", "--quiet", "--package", "dns-providers", "--features", "real", "--test", "real_coredns"];

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::yaml::{Kind, Node, Style};
+use crate::yaml::{Kind, Layout, Node, Style};
 
 /// A value in block style. The first line is not indented; the others are, by `indent` and more.
 pub(super) fn block(value: &Value, indent: usize) -> String {
@@ -30,8 +30,13 @@ fn after_key(value: &Value, indent: usize) -> String {
 }
 
 /// A text: as it is where nobody can take it for anything else, in double quotes otherwise.
-fn text(value: &str) -> String {
+pub(super) fn text(value: &str) -> String {
     if safe(value) { value.to_owned() } else { quoted(value) }
+}
+
+/// A text beside others of a layout: JSON stays JSON.
+pub(super) fn quoted_if(value: &str, layout: Layout) -> String {
+    if layout == Layout::Flow { quoted(value) } else { text(value) }
 }
 
 /// In double quotes, as JSON has it and YAML too.

@@ -60,8 +60,11 @@ impl Drop for Lock {
     }
 }
 
+/// The lock of a name, the same for every way to spell its directory: one process must not wait for itself.
 fn beside(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
+    let directory = path.parent().map(|d| if d.as_os_str().is_empty() { Path::new(".") } else { d });
+    let real = directory.and_then(|d| fs::canonicalize(d).ok()).zip(path.file_name()).map(|(d, name)| d.join(name));
+    let mut name = real.unwrap_or_else(|| path.to_owned()).into_os_string();
     name.push(".lock");
     PathBuf::from(name)
 }

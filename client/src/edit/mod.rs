@@ -42,15 +42,22 @@ impl Entry {
 pub enum Change {
     /// Puts an entry in, or in the place of the one of its name.
     Put(Entry),
-    /// Takes an entry out.
+    /// Takes an entry out; `current-context` goes if it names it.
     Remove {
         /// `clusters`, `users` or `contexts`.
         list: &'static str,
         /// Its name.
         name: String,
     },
-    /// Empties `current-context`.
-    Unset,
+    /// Takes an entry out and nothing else: `current-context` may name what is gone.
+    Delete {
+        /// `clusters`, `users` or `contexts`.
+        list: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// Sets `current-context`, or empties it.
+    Current(String),
 }
 
 /// Puts entries in, replacing those of the same name. `current-context` stays. Returns whether the file changed.
@@ -58,7 +65,7 @@ pub enum Change {
 /// # Errors
 /// A file that cannot be read, understood, locked or written; it is then as it was.
 pub fn put(path: &Path, entries: &[Entry]) -> Result<bool, Error> {
-    edit(path, &puts(entries), Really::Do)
+    edit(path, &|_| Ok(puts(entries)), Really::Do)
 }
 
 /// Takes entries out by list and name; `current-context` goes if it names one of them. A file that has none of them is
@@ -67,7 +74,7 @@ pub fn put(path: &Path, entries: &[Entry]) -> Result<bool, Error> {
 /// # Errors
 /// As [`put`].
 pub fn remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<bool, Error> {
-    edit(path, &removals(entries), Really::Do)
+    edit(path, &|_| Ok(removals(entries)), Really::Do)
 }
 
 /// Whether [`put`] of entries of these names would work now: everything is done but the last step.
@@ -75,7 +82,7 @@ pub fn remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<bool, Err
 /// # Errors
 /// As [`put`].
 pub fn can_put(path: &Path, entries: &[Entry]) -> Result<(), Error> {
-    edit(path, &puts(entries), Really::Try).map(drop)
+    edit(path, &|_| Ok(puts(entries)), Really::Try).map(drop)
 }
 
 /// Whether [`remove`] would work now: everything is done but the last step.
@@ -83,8 +90,19 @@ pub fn can_put(path: &Path, entries: &[Entry]) -> Result<(), Error> {
 /// # Errors
 /// As [`put`].
 pub fn can_remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<(), Error> {
-    edit(path, &removals(entries), Really::Try).map(drop)
+    edit(path, &|_| Ok(removals(entries)), Really::Try).map(drop)
 }
+
+/// Makes the changes that follow from what the file says, read under its lock. Returns whether the file changed.
+///
+/// # Errors
+/// As [`put`], and what `changes` says.
+pub fn update(path: &Path, changes: Changes<'_>) -> Result<bool, Error> {
+    edit(path, changes, Really::Do)
+}
+
+/// Which changes to make of what a file says.
+pub type Changes<'a> = &'a dyn Fn(&Value) -> Result<Vec<Change>, Error>;
 
 fn puts(entries: &[Entry]) -> Vec<Change> {
     entries.iter().cloned().map(Change::Put).collect()
@@ -100,18 +118,34 @@ enum Really {
     Try,
 }
 
-fn edit(path: &Path, changes: &[Change], really: Really) -> Result<bool, Error> {
+fn edit(path: &Path, changes: Changes<'_>, really: Really) -> Result<bool, Error> {
+    let after = |before: &[u8]| changed(path, before, &changes(&root(path, before)?)?);
     // A file that stays as it is needs no lock: it may be read-only, or a team's.
-    if changed(path, &replace::read(path)?, changes)?.is_none() {
+    if after(&replace::read(path)?)?.is_none() {
         return Ok(false);
     }
     let real = replace::target(path)?;
     replace::make_directory(path, &real)?;
     let _lock = Lock::take(path, &real)?;
-    let before = replace::read(path)?;
-    let Some(after) = changed(path, &before, changes)? else { return Ok(false) };
-    replace::replace(path, &real, &after, really == Really::Do)?;
+    let Some(bytes) = after(&replace::read(path)?)? else { return Ok(false) };
+    replace::replace(path, &real, &bytes, really == Really::Do)?;
     Ok(true)
+}
+
+/// What a file says as JSON; `null` where it says nothing.
+fn root(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
+    let wrong = |wrong| content(path, wrong);
+    let (text, _) = yaml::decode(bytes).map_err(wrong)?;
+    yaml::parse(&text).and_then(|document| document.root.map_or(Ok(Value::Null), |root| root.json())).map_err(wrong)
+}
+
+fn content(path: &Path, wrong: yaml::Wrong) -> Error {
+    Error::Content {
+        file: path.display().to_string(),
+        line: wrong.line,
+        what: wrong.what,
+        hint: "mend the file, then repeat the command; it was left as it is".to_owned(),
+    }
 }
 
 /// The bytes after the changes; none where nothing changes.
@@ -120,12 +154,7 @@ fn edit(path: &Path, changes: &[Change], really: Really) -> Result<bool, Error> 
 /// Bytes that kubectl would not read; a layout in which the changes cannot be made without touching other entries.
 pub fn changed(path: &Path, before: &[u8], changes: &[Change]) -> Result<Option<Vec<u8>>, Error> {
     let config = Kubeconfig::read(before, Source::File(path))?;
-    let wrong = |wrong: yaml::Wrong| Error::Content {
-        file: path.display().to_string(),
-        line: wrong.line,
-        what: wrong.what,
-        hint: "mend the file, then repeat the command; it was left as it is".to_owned(),
-    };
+    let wrong = |wrong| content(path, wrong);
     let (original, encoding) = yaml::decode(before).map_err(wrong)?;
     let mut text = original.clone();
     for change in steps(&config, changes) {
@@ -155,7 +184,7 @@ fn steps(config: &Kubeconfig, changes: &[Change]) -> Vec<Change> {
     let removes_current = |change: &Change| matches!(change, Change::Remove { list: "contexts", name } if *name == config.current_context);
     let mut all = changes.to_vec();
     if !config.current_context.is_empty() && changes.iter().any(removes_current) {
-        all.push(Change::Unset);
+        all.push(Change::Current(String::new()));
     }
     all
 }
@@ -165,8 +194,11 @@ fn settled(document: &Document, change: &Change) -> bool {
     let root = document.root.as_ref();
     match change {
         Change::Put(entry) => find(root, entry.list, &entry.name).is_some_and(|item| item.json().is_ok_and(|v| v == entry.whole())),
-        Change::Remove { list, name } => find(root, list, name).is_none(),
-        Change::Unset => root.and_then(|r| r.get("current-context")).is_none_or(|c| c.is_null()),
+        Change::Remove { list, name } | Change::Delete { list, name } => find(root, list, name).is_none(),
+        Change::Current(name) => match root.and_then(|r| r.get("current-context")).filter(|c| !c.is_null()) {
+            Some(current) => current.json().is_ok_and(|v| v == **name),
+            None => name.is_empty(),
+        },
     }
 }
 
@@ -190,8 +222,8 @@ fn faithful(text: &str, before: &Document, new: &str, after: &Document, change: 
     let (old, root) = (before.root.as_ref().filter(|r| !r.is_null()), after.root.as_ref());
     let touched = match change {
         Change::Put(entry) => entry.list,
-        Change::Remove { list, .. } => list,
-        Change::Unset => "current-context",
+        Change::Remove { list, .. } | Change::Delete { list, .. } => list,
+        Change::Current(_) => "current-context",
     };
     let others_stay = match (old.map(Node::entries), root.map(Node::entries)) {
         (Some(old), Some(new)) => {
@@ -203,8 +235,8 @@ fn faithful(text: &str, before: &Document, new: &str, after: &Document, change: 
         _ => return false,
     };
     let (list, name) = match change {
-        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } => (*list, name.as_str()),
-        Change::Unset => return others_stay && root.and_then(|r| r.get(touched)).is_some_and(|c| c.json().is_ok_and(|v| v == "")),
+        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } | Change::Delete { list, name } => (*list, name.as_str()),
+        Change::Current(_) => return others_stay && settled(after, change),
     };
     let strangers = |root| items(root, list).iter().filter(|item| item.name().as_deref() != Some(name)).collect::<Vec<_>>();
     let (was, is) = (strangers(old), strangers(root));
@@ -222,8 +254,8 @@ fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
         out
     };
     let (list, name) = match change {
-        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } => (*list, Some(name)),
-        Change::Unset => ("current-context", None),
+        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } | Change::Delete { list, name } => (*list, Ok(name)),
+        Change::Current(name) => ("current-context", Err(name)),
     };
     let entry = match change {
         Change::Put(entry) => Some(entry.whole().to_string()),
@@ -231,8 +263,8 @@ fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
     };
     let value = |key: &str, value: &Node| match name {
         _ if key != list => node(value),
-        None => "\"\"".to_owned(),
-        Some(name) => {
+        Err(current) => emit::quoted(current),
+        Ok(name) => {
             let kept = items(Some(root), list).iter().filter(|item| item.name().as_ref() != Some(name)).map(&node);
             let all: Vec<String> = kept.chain(entry.clone()).collect();
             if *layout == Layout::Block && !all.is_empty() { format!("\n- {}", all.join("\n- ")) } else { format!("[{}]", all.join(", ")) }
@@ -246,6 +278,11 @@ fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
         lines.push(format!("{}: [{entry}]", emit::quoted(list)));
     }
     debug_assert!(!pairs.is_empty() || lines.len() <= 1);
+    if let Err(current) = name
+        && root.get(list).is_none()
+    {
+        lines.push(format!("{}: {}", emit::quoted(list), emit::quoted(current)));
+    }
     let start = if text[..document.end].starts_with("---") { "---\n" } else { "" };
     let body = match layout {
         Layout::Flow => format!("{{{}}}\n", lines.join(",\n ")),

@@ -9,15 +9,14 @@ use crate::yaml::{self, Document, Kind, Layout, Node};
 pub(super) fn apply(text: &str, document: &Document, change: &Change) -> Option<String> {
     let newline = if text[..document.end].contains("\r\n") { "\r\n" } else { "\n" };
     let (start, end, with) = match (change, &document.root) {
-        (Change::Put(entry), None) => fresh(text, document.end, document.end, entry),
-        (Change::Put(entry), Some(root)) if root.is_null() => match text.get(root.start..root.end) {
-            Some("") | None => fresh(text, document.end, document.end, entry),
-            Some(_) => fresh(text, root.start, root.end, entry),
-        },
+        (Change::Put(entry), None) => fresh(text, document.end, document.end, &list_of(entry)),
+        (Change::Put(entry), Some(root)) if root.is_null() => instead_of_nothing(text, document, root, &list_of(entry)),
         (Change::Put(entry), Some(root)) => put(text, document, root, entry)?,
-        (Change::Remove { list, name }, Some(root)) => remove(text, document, root, list, name)?,
-        (Change::Unset, Some(root)) => unset(root)?,
-        (Change::Remove { .. } | Change::Unset, None) => return Some(text.to_owned()),
+        (Change::Remove { list, name } | Change::Delete { list, name }, Some(root)) => remove(text, document, root, list, name)?,
+        (Change::Current(name), None) => fresh(text, document.end, document.end, &current_line(name)),
+        (Change::Current(name), Some(root)) if root.is_null() => instead_of_nothing(text, document, root, &current_line(name)),
+        (Change::Current(name), Some(root)) => current(text, document, root, name)?,
+        (Change::Remove { .. } | Change::Delete { .. }, None) => return Some(text.to_owned()),
     };
     let with = if newline == "\n" { with } else { with.replace('\n', newline) };
     let mut new = text.to_owned();
@@ -27,11 +26,27 @@ pub(super) fn apply(text: &str, document: &Document, change: &Change) -> Option<
 
 type Edit = (usize, usize, String);
 
+const CURRENT: &str = "current-context";
+
 /// A whole new document instead of an empty one.
-fn fresh(text: &str, start: usize, end: usize, entry: &Entry) -> Edit {
+fn fresh(text: &str, start: usize, end: usize, line: &str) -> Edit {
     let all = json!({"apiVersion": "v1", "kind": "Config"});
-    let list = format!("{}:\n- {}\n", entry.list, emit::block(&entry.whole(), 2));
-    (start, end, format!("{}{}\n{list}", before(text, start), emit::block(&all, 0)))
+    (start, end, format!("{}{}\n{line}", before(text, start), emit::block(&all, 0)))
+}
+
+fn instead_of_nothing(text: &str, document: &Document, root: &Node, line: &str) -> Edit {
+    match text.get(root.start..root.end) {
+        Some("") | None => fresh(text, document.end, document.end, line),
+        Some(_) => fresh(text, root.start, root.end, line),
+    }
+}
+
+fn list_of(entry: &Entry) -> String {
+    format!("{}:\n- {}\n", entry.list, emit::block(&entry.whole(), 2))
+}
+
+fn current_line(name: &str) -> String {
+    format!("{CURRENT}: {}\n", emit::text(name))
 }
 
 fn put(text: &str, document: &Document, root: &Node, entry: &Entry) -> Option<Edit> {
@@ -108,10 +123,25 @@ fn remove(text: &str, document: &Document, root: &Node, list: &str, name: &str) 
     }
 }
 
-fn unset(root: &Node) -> Option<Edit> {
-    let Kind::Mapping(pairs, _) = &*root.kind else { return None };
-    let (_, value) = pairs.iter().rev().find(|(key, _)| is(key, "current-context"))?;
-    (plain(value) && value.end > value.start).then(|| (value.start, value.end, "\"\"".to_owned()))
+fn current(text: &str, document: &Document, root: &Node, name: &str) -> Option<Edit> {
+    let Kind::Mapping(pairs, layout) = &*root.kind else { return None };
+    match pairs.iter().rev().find(|(key, _)| is(key, CURRENT)) {
+        Some((_, value)) if value.end > value.start => plain(value).then(|| (value.start, value.end, emit::quoted_if(name, *layout))),
+        // A key with nothing behind it.
+        Some((key, _)) => {
+            let colon = key.end + text[key.end..document.end].find(':')? + 1;
+            Some((colon, colon, format!(" {}", emit::quoted_if(name, *layout))))
+        }
+        None if *layout == Layout::Flow => {
+            let comma = if pairs.is_empty() { "" } else { ", " };
+            Some((root.start + 1, root.start + 1, format!("{}: {}{comma}", emit::quoted(CURRENT), emit::quoted(name))))
+        }
+        None => {
+            let pad = " ".repeat(column(text, pairs.first()?.0.start));
+            let at = line_end(text, content_end(text, document, root));
+            Some((at, at, format!("{}{pad}{}", before(text, at), current_line(name))))
+        }
+    }
 }
 
 /// Without an anchor or tag before it, which would stand in front of what replaces it.

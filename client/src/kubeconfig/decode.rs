@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::paths::clean;
 use super::{Cluster, Context, Exec, Kubeconfig, Source, User};
 use crate::Error;
 use crate::yaml::{self, Kind, Node, Scalar, Wrong, base64};
@@ -52,20 +53,6 @@ fn settle(config: &mut Kubeconfig, path: &Path) {
     for context in config.contexts.values_mut() {
         context.origin = Some(path.to_owned());
     }
-}
-
-/// A path without `.` and, as Go's `filepath.Join` does it by the text alone, `..`.
-fn clean(path: &Path) -> String {
-    let mut parts: Vec<std::path::Component<'_>> = Vec::new();
-    for part in path.components() {
-        match part {
-            std::path::Component::CurDir => {}
-            std::path::Component::ParentDir if parts.len() > 1 => drop(parts.pop()),
-            std::path::Component::ParentDir => {}
-            part => parts.push(part),
-        }
-    }
-    parts.iter().collect::<std::path::PathBuf>().display().to_string()
 }
 
 /// End of the message about a value that quotes would mend.

@@ -3,6 +3,7 @@
 mod decode;
 mod files;
 mod nearest;
+mod paths;
 pub(crate) mod validate;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,8 @@ use serde_json::Value;
 
 pub use files::Files;
 pub(crate) use files::bytes;
+pub(crate) use nearest::list as nearest;
+pub use paths::clean;
 
 use crate::Error;
 

@@ -7,7 +7,7 @@ const COMPARED: usize = 64;
 
 /// All names in their order where they are few; else those nearest to `wanted`, and how many more there are. Without
 /// a name that is wanted, the first.
-pub(super) fn list<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> String {
+pub(crate) fn list<'a>(names: impl Iterator<Item = &'a str>, wanted: &str) -> String {
     let mut names: Vec<&str> = names.collect();
     if names.is_empty() {
         return "none".to_owned();

@@ -24,8 +24,8 @@ pub struct AccessArgs {
     #[arg(long, global = true, value_name = "FILE", hide_short_help = true)]
     pub certificate_authority: Option<PathBuf>,
     /// Take any certificate of the federation API server: whoever is in between can read and change everything
-    #[arg(long, global = true, value_name = "BOOL", default_value = "false", hide_default_value = true, num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set, hide_short_help = true)]
-    pub insecure_skip_tls_verify: bool,
+    #[arg(long, global = true, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set, hide_short_help = true)]
+    pub insecure_skip_tls_verify: Option<bool>,
     /// Bearer token for the federation API server
     #[arg(long, global = true, value_name = "TOKEN", hide_short_help = true)]
     pub token: Option<String>,
@@ -49,7 +49,7 @@ impl AccessArgs {
     /// # Errors
     /// Flags that do not go together, or go only together.
     pub fn credentials(&self) -> Result<Option<User>, Failure> {
-        if self.insecure_skip_tls_verify && self.certificate_authority.is_some() {
+        if self.insecure_skip_tls_verify == Some(true) && self.certificate_authority.is_some() {
             return Err(Failure::usage("--certificate-authority and --insecure-skip-tls-verify exclude each other")
                 .hint("leave --insecure-skip-tls-verify out"));
         }
@@ -115,7 +115,7 @@ mod tests {
                 .starts_with("--client-certificate: cannot read /nowhere/x.pem: ")
         );
         assert!(
-            say(AccessArgs { certificate_authority: file, insecure_skip_tls_verify: true, ..AccessArgs::default() })
+            say(AccessArgs { certificate_authority: file, insecure_skip_tls_verify: Some(true), ..AccessArgs::default() })
                 .contains("exclude each other")
         );
         assert!(AccessArgs::default().credentials().unwrap().is_none());

@@ -2,6 +2,7 @@
 
 mod access;
 mod completion;
+mod config;
 mod deinit;
 mod global;
 mod init;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 pub use crate::up::UpArgs;
 pub use access::AccessArgs;
 pub use completion::CompletionArgs;
+pub use config::{ConfigArgs, ConfigCommand, GetContextsArgs, SetClusterArgs, SetContextArgs, SetCredentialsArgs};
 pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, ServiceArgs};
@@ -59,6 +61,8 @@ pub enum Command {
     Deinit(DeinitArgs),
     /// Run a federation with hollow members in this process, to try things out
     Up(UpArgs),
+    /// Show and change kubeconfig files, as kubectl config does
+    Config(ConfigArgs),
     /// Print the versions of kubefed and of the federation
     Version(VersionArgs),
     /// List the flags every command takes
@@ -109,7 +113,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "up", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "up", "config", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }

@@ -1,5 +1,6 @@
 //! What the commands do: resolve what was typed, then act.
 
+mod config;
 pub mod deinit;
 mod identity;
 pub mod init;
@@ -24,14 +25,17 @@ use crate::error::{EXIT_OK, Failure};
 /// # Errors
 /// Why it did not finish.
 pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
-    // Checked here for all: nothing is done under flags that contradict each other.
-    session.global.access.credentials()?;
+    // Checked here for all: nothing is done under flags that contradict each other. For `config` they are fields of entries.
+    if !matches!(command, Command::Config(_)) {
+        session.global.access.credentials()?;
+    }
     let done = match command {
         Command::Init(args) => init::run(session, &args).await,
         Command::Join(args) => join::run(session, &args).await,
         Command::Unjoin(args) => return unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Up(args) => crate::up::run(session, &args).await,
+        Command::Config(args) => config::run(session, &args.command),
         Command::Version(args) => version::run(session, &args).await,
         Command::Options => {
             options(session);

@@ -91,7 +91,7 @@ impl Session {
             user: access.user.clone(),
             server: access.server.clone(),
             authority: access.certificate_authority.clone(),
-            insecure: access.insecure_skip_tls_verify,
+            insecure: access.insecure_skip_tls_verify.unwrap_or_default(),
             credentials: access.credentials()?,
             ..self.target(context)
         })
