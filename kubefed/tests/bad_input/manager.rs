@@ -93,7 +93,7 @@ fn leads(place: &Place, name: &str) -> Option<()> {
 }
 
 #[test]
-fn issue11_another_takes_over_within_15_seconds_of_a_kill_and_2_of_a_stop() {
+fn issue11_another_takes_over_within_15_seconds_of_a_kill_and_sooner_after_a_stop() {
     let (place, federation) = (Place::new(), free_port());
     place.kubeconfig(&[("fellowship", &format!("https://127.0.0.1:{federation}"), ADMIN)]);
     let _server = place.apiserver("fellowship", federation, &[]);
