@@ -13,6 +13,8 @@ pub mod dns;
 pub(crate) mod election;
 pub(crate) mod endpoint;
 pub mod events;
+#[cfg(test)]
+mod exported;
 pub(crate) mod follow;
 pub mod kinds;
 mod manager;

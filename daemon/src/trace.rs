@@ -10,11 +10,14 @@
 mod change;
 mod export;
 
-pub use change::{follows, made, of_request};
+pub use change::{follows, follows_all, made, of_request};
 pub(crate) use export::{Export, exporting};
 
 /// Target of all spans that are meant for export. At `info`; the log does not show them below `-v=2`.
 pub const TARGET: &str = "span";
+
+/// Traces a span may be linked to, beside the one it is a part of.
+const LINKS: usize = 16;
 
 /// Fields of spans and events.
 pub mod field {

@@ -181,6 +181,24 @@ fn d28_mode_owner_and_hard_links_are_kept() {
 }
 
 #[test]
+fn d28_attributes_as_an_access_list_are_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config");
+    fs::write(&path, MINE).unwrap();
+    rustix::fs::setxattr(&path, "user.note", b"mine", rustix::fs::XattrFlags::empty()).unwrap();
+    let before = fs::metadata(&path).unwrap().ino();
+    put(&path, &entries("https://one")).unwrap();
+    let mut value = [0; 8];
+    let length = rustix::fs::getxattr(&path, "user.note", &mut value).unwrap();
+    assert_eq!((&value[..length], fs::metadata(&path).unwrap().ino()), (&b"mine"[..], before));
+    assert!(fs::read_to_string(&path).unwrap().contains("https://one"));
+    // A file without such is replaced in one step.
+    rustix::fs::removexattr(&path, "user.note").unwrap();
+    put(&path, &entries("https://two")).unwrap();
+    assert_ne!(fs::metadata(&path).unwrap().ino(), before);
+}
+
+#[test]
 fn w5_whether_a_file_can_be_written_is_known_before() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("config");

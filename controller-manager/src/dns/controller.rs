@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use daemon::{
     backoff::Policy,
-    trace::{TARGET, field},
+    trace::{TARGET, field, follows_all},
 };
 use dns_providers::{Provider, Zone};
 use tokio_util::sync::CancellationToken;
@@ -186,6 +186,7 @@ impl DnsController {
                 target: TARGET, "dns batch", zone = %self.zone.name, changes = pass.batch.len(), uid = uids.join(" "),
                 outcome = tracing::field::Empty
             );
+            follows_all(&span, services.iter().filter_map(|service| self.state.change(service)));
             let result = self.provider.apply(&self.zone, &pass.batch).instrument(span.clone()).await;
             span.record(field::OUTCOME, result.as_ref().map_or_else(ToString::to_string, |_| "ok".to_owned()));
             let rejected = result?;

@@ -14,6 +14,7 @@ use super::records::{Addresses, ServiceKey, TTL, Tree, Worth};
 use super::report::Report;
 use super::resolve::Resolve;
 use super::{DnsController, DnsHandle, Pace};
+use crate::exported::{Exported, trace_of};
 use crate::services::aggregate::Site;
 use crate::services::ingress::Ingress;
 
@@ -293,7 +294,7 @@ async fn a_cluster_that_moves_takes_its_old_names_along() {
 #[tokio::test(start_paused = true)]
 async fn a_bad_record_is_reported_once_and_stops_nobody() {
     let f = start(Memory::default(), fast());
-    f.dns.identify(&key("bad"), "uid-of-bad");
+    f.dns.identify(&key("bad"), "uid-of-bad", "7");
     f.dns.publish(key("bad"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
     f.dns.publish(key("good"), vec![site("gondor", "not a zone", "192.0.2.1", Worth::Serving)]);
     until("the good one", || f.provider.lines().len() == 2).await;
@@ -301,6 +302,27 @@ async fn a_bad_record_is_reported_once_and_stops_nobody() {
     let mut notices = f.notices.0.lock().unwrap().clone();
     notices.sort();
     assert_eq!(notices, ["demo/bad uid-of-bad DNSRecordRejected", "demo/good InvalidDNSName"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn issue7_a_batch_is_in_the_trace_of_what_led_to_it() {
+    let exported = Exported::here();
+    let f = start(Memory::default(), fast());
+    f.dns.identify(&key("nginx"), "7f9c", "1842");
+    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    until("the first", || exported.named("dns batch").len() == 1).await;
+    assert_eq!(exported.named("dns batch")[0].span_context.trace_id(), trace_of("7f9c", "1842"));
+    // Two that come together: a part of the one, and linked to the other. Of a third nobody said what it is.
+    for (name, uid) in [("nginx", "7f9c"), ("web", "a1b2")] {
+        f.dns.identify(&key(name), uid, "1850");
+    }
+    for name in ["nginx", "web", "nameless"] {
+        f.dns.publish(key(name), vec![site("gondor", "minas", "192.0.2.2", Worth::Serving)]);
+    }
+    until("the second", || exported.named("dns batch").len() == 2).await;
+    let span = exported.named("dns batch").remove(1);
+    let linked: Vec<_> = span.links.iter().map(|link| link.span_context.trace_id()).collect();
+    assert_eq!((span.span_context.trace_id(), linked), (trace_of("7f9c", "1850"), vec![trace_of("a1b2", "1850")]));
 }
 
 #[tokio::test(start_paused = true)]

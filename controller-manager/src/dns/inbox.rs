@@ -19,8 +19,8 @@ pub(super) struct News {
     pub(super) kept: BTreeMap<ServiceKey, bool>,
     /// Whether some joined member was not read yet, where that changed.
     pub(super) unread: Option<bool>,
-    /// uids of Services.
-    pub(super) uids: BTreeMap<ServiceKey, String>,
+    /// Which objects the Services are, and as of when.
+    pub(super) objects: BTreeMap<ServiceKey, Object>,
     /// Domains of the regions and zones that clusters left.
     pub(super) left: BTreeSet<DnsName>,
     /// Whether somebody consents to deletions that the brake holds back, where that changed.
@@ -38,6 +38,14 @@ pub(super) enum Where {
     Withdrawn,
     /// Nowhere: it is missing from a list, and nobody saw it deleted.
     Lost,
+}
+
+/// The object of a Service.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Object {
+    pub(super) uid: String,
+    /// As acted upon.
+    pub(super) resource_version: String,
 }
 
 /// Where the Service controller says what it knows. Cheap to clone.
@@ -61,10 +69,10 @@ impl DnsHandle {
         });
     }
 
-    /// The Service has this uid, by which its Events are found.
-    pub fn identify(&self, service: &ServiceKey, uid: &str) {
+    /// The Service has this uid, by which its Events are found, and with the resourceVersion acted upon its traces.
+    pub fn identify(&self, service: &ServiceKey, uid: &str, resource_version: &str) {
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.uids.insert(service.clone(), uid.to_owned());
+        news.objects.insert(service.clone(), Object { uid: uid.to_owned(), resource_version: resource_version.to_owned() });
     }
 
     /// The Service was deleted, or is no longer of type `LoadBalancer`: its names shall go.

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use crate::services::aggregate::Site;
 
 use super::diff::{Brake, HeldByName, diff, held_back};
-use super::inbox::{News, Where};
+use super::inbox::{News, Object, Where};
 use super::records::{Addresses, Place, ServiceKey, Tree, desired};
 use super::resolve::Resolved;
 
@@ -31,7 +31,7 @@ pub(super) struct State {
     kept: BTreeSet<ServiceKey>,
     /// Some member was not read yet.
     unread: bool,
-    uids: BTreeMap<ServiceKey, String>,
+    objects: BTreeMap<ServiceKey, Object>,
     left: BTreeSet<DnsName>,
     /// As `left`, from before the last look at everything.
     left_before: BTreeSet<DnsName>,
@@ -83,7 +83,7 @@ impl State {
             }
         }
         self.unread = news.unread.unwrap_or(self.unread);
-        self.uids.extend(news.uids);
+        self.objects.extend(news.objects);
         self.left.extend(news.left);
         let opened = news.complete && !std::mem::replace(&mut self.complete, true);
         let consent = news.consent.unwrap_or(self.consent);
@@ -100,7 +100,12 @@ impl State {
 
     /// uid of a Service; empty where there is no such Service.
     pub(super) fn uid(&self, service: &ServiceKey) -> &str {
-        self.uids.get(service).map_or("", String::as_str)
+        self.objects.get(service).map_or("", |object| &object.uid)
+    }
+
+    /// uid and resourceVersion of a Service; `None` where there is no such Service.
+    pub(super) fn change(&self, service: &ServiceKey) -> Option<(&str, &str)> {
+        self.objects.get(service).map(|object| (object.uid.as_str(), object.resource_version.as_str()))
     }
 
     /// Every Service that has, had or should have names.
@@ -226,10 +231,10 @@ impl State {
                     self.withdrawn.remove(service);
                     self.lost.remove(service);
                     self.kept.remove(service);
-                    self.uids.remove(service);
+                    self.objects.remove(service);
                 }
             } else {
-                self.uids.remove(service);
+                self.objects.remove(service);
                 self.lost.remove(service);
                 self.kept.remove(service);
                 self.withdrawn.remove(service);

@@ -19,7 +19,7 @@ use super::{
     entry::{ClusterSide, Entry, Key, Tracked},
     intake::Intake,
     ledger::Ledger,
-    records::Batch,
+    records::{self, Batch},
     writer::Writer,
 };
 use crate::{
@@ -281,14 +281,14 @@ impl Brain {
             }
             // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
             let Some(tracked) = tracked.filter(|t| !t.revenant) else {
-                let record = self.ledger.record(&uid);
-                batch.insert(uid.to_string(), record);
+                batch.insert(uid.to_string(), records::Entry { spec: self.ledger.record(&uid), version: None });
                 continue;
             };
-            let record = tracked.record(&key);
-            let stored = std::mem::replace(&mut tracked.recorded, record.is_some());
-            if record.is_some() || stored {
-                batch.insert(uid.to_string(), record);
+            let spec = tracked.record(&key);
+            let stored = std::mem::replace(&mut tracked.recorded, spec.is_some());
+            if spec.is_some() || stored {
+                let version = tracked.object.as_ref().map(|object| object.version().clone());
+                batch.insert(uid.to_string(), records::Entry { spec, version });
             }
         }
         if !waiting.is_empty() {

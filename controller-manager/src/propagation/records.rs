@@ -7,13 +7,18 @@ use std::{
     time::Duration,
 };
 
-use daemon::{backoff::Backoff, supervise::Done};
+use daemon::{
+    backoff::Backoff,
+    supervise::Done,
+    trace::{TARGET, field, follows},
+};
 use federation_api::{keys, record::PropagationRecordSpec};
 use futures::{StreamExt, stream};
 use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
+use tracing::Instrument as _;
 
 use super::{
     compact::{Uid, Version},
@@ -30,8 +35,30 @@ const CONCURRENCY: usize = 16;
 /// Records per page when all are read.
 const PAGE: usize = 1000;
 
-/// A batch: what to store by uid; nothing means delete.
-pub(crate) type Batch = HashMap<String, Option<PropagationRecordSpec>>;
+/// A batch: what to store by uid.
+pub(crate) type Batch = HashMap<String, Entry>;
+
+/// What to store of one object.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    /// Nothing means delete.
+    pub(crate) spec: Option<PropagationRecordSpec>,
+    /// resourceVersion of the federated object as acted upon, where it is known: with the uid it names the trace.
+    pub(crate) version: Option<Version>,
+}
+
+impl Entry {
+    /// The write as traces show it.
+    fn span(&self, uid: &str) -> tracing::Span {
+        let version = self.version.as_ref().map(ToString::to_string);
+        let what = if self.spec.is_some() { "store" } else { "delete" };
+        let span = tracing::info_span!(target: TARGET, "record", what, uid, resource_version = version, outcome = tracing::field::Empty);
+        if let Some(version) = version {
+            follows(&span, uid, &version);
+        }
+        span
+    }
+}
 
 /// The stored records.
 #[derive(Clone)]
@@ -165,14 +192,16 @@ impl Records {
                 due.extend(batch);
             }
             let failed: Vec<_> = stream::iter(due.drain())
-                .map(|(uid, spec)| {
+                .map(|(uid, entry)| {
                     let records = &self;
                     async move {
-                        let result = match &spec {
-                            Some(spec) => records.store(&uid, spec).await,
-                            None => records.delete(&uid).await,
+                        let span = entry.span(&uid);
+                        let result = match &entry.spec {
+                            Some(spec) => records.store(&uid, spec).instrument(span.clone()).await,
+                            None => records.delete(&uid).instrument(span.clone()).await,
                         };
-                        result.err().map(|error| (uid, spec, error))
+                        span.record(field::OUTCOME, result.as_ref().map_or_else(String::as_str, |()| "ok"));
+                        result.err().map(|error| (uid, entry, error))
                     }
                 })
                 .buffer_unordered(CONCURRENCY)
@@ -188,7 +217,7 @@ impl Records {
             } else {
                 retry.succeeded();
             }
-            due.extend(failed.into_iter().map(|(uid, spec, _)| (uid, spec)));
+            due.extend(failed.into_iter().map(|(uid, entry, _)| (uid, entry)));
         }
     }
 }
@@ -198,6 +227,7 @@ mod tests {
     use federation_api::record::{ClusterRecord, ObjectRef, State};
 
     use super::*;
+    use crate::exported::{Exported, trace_of};
 
     #[tokio::test]
     async fn d38_a_tombstone_of_somebody_else_is_not_overwritten() {
@@ -234,6 +264,29 @@ mod tests {
         assert_eq!(written[0]["metadata"]["resourceVersion"], "7");
         assert_eq!(written[0]["spec"]["clusters"].as_object().unwrap().len(), 2);
         assert!(matches!(inbox.try_recv(), Ok(Intake::Records(found)) if found[0].1.clusters["gondor"].explicit));
+    }
+
+    #[tokio::test]
+    async fn issue7_a_records_write_is_in_the_trace_of_what_led_to_it() {
+        let exported = Exported::here();
+        let service = tower::service_fn(|_: http::Request<kube::client::Body>| {
+            let body = kube::client::Body::from(br#"{"metadata":{"resourceVersion":"7"}}"#.to_vec());
+            std::future::ready(http::Response::builder().status(201).body(body).map_err(std::io::Error::other))
+        });
+        let object = ObjectRef { version: "v1".into(), resource: "configmaps".into(), name: "ring".into(), ..ObjectRef::default() };
+        let spec = Some(PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None });
+        let (batches, due) = mpsc::unbounded_channel();
+        batches.send([("7f9c".to_owned(), Entry { spec, version: Some("1842".into()) })].into()).unwrap();
+        batches.send([("a1b2".to_owned(), Entry { spec: None, version: None })].into()).unwrap();
+        drop(batches);
+        Records::new(kube::Client::new(service, "default")).run(due).await;
+        let mut seen = exported.named("record");
+        seen.sort_by_key(|span| span.attributes.iter().find(|a| a.key.as_str() == field::UID).map(|a| a.value.to_string()));
+        let outcomes: Vec<_> =
+            seen.iter().map(|span| span.attributes.iter().any(|a| a.key.as_str() == field::OUTCOME && a.value.as_str() == "ok")).collect();
+        assert_eq!(outcomes, [true, true]);
+        assert_eq!(seen[0].span_context.trace_id(), trace_of("7f9c", "1842"));
+        assert_eq!(seen[1].parent_span_id, opentelemetry::trace::SpanId::INVALID, "what is gone without a version is in no trace");
     }
 
     #[tokio::test]

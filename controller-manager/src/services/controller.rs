@@ -285,7 +285,9 @@ impl Controller {
                 let out = aggregate(&members.iter().map(cluster).collect(), &before.unwrap_or_default());
                 wanted = Wanted { status: out.status, ingresses: Some(out.ingresses) };
                 if let Some(dns) = &self.dns {
-                    dns.identify(&service_key, service.metadata.uid.as_deref().unwrap_or_default());
+                    let metadata = &service.metadata;
+                    let (uid, version) = (metadata.uid.as_deref(), metadata.resource_version.as_deref());
+                    dns.identify(&service_key, uid.unwrap_or_default(), version.unwrap_or_default());
                     dns.publish(service_key.clone(), out.sites);
                 }
             } else if let (Some(dns), false) = (&self.dns, self.orphaned.contains(&service_key)) {

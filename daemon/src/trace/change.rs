@@ -19,6 +19,21 @@ pub fn follows(span: &Span, uid: &str, resource_version: &str) {
     }
 }
 
+/// As [`follows`] for what several changes led to: the span is a part of the first one's trace, and linked to those of
+/// the others, as many as a span may carry.
+pub fn follows_all<'a>(span: &Span, changes: impl IntoIterator<Item = (&'a str, &'a str)>) {
+    if span.is_disabled() {
+        return;
+    }
+    let mut changes = changes.into_iter();
+    if let Some((uid, resource_version)) = changes.next() {
+        follows(span, uid, resource_version);
+    }
+    for (uid, resource_version) in changes.take(super::LINKS) {
+        span.add_link(of_change(uid, resource_version));
+    }
+}
+
 /// Ties a span, just made, to the trace its client is in, where the request says so (W3C `traceparent`):
 /// as a part of it for who is `trusted`, for the trace also says whether it is exported; by a link for
 /// anybody else.

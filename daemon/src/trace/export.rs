@@ -18,7 +18,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::registry::LookupSpan;
 
-use super::TARGET;
+use super::{LINKS, TARGET};
 use crate::logs::Said;
 
 /// Spans that wait to be exported; more are dropped.
@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const LAST: Duration = Duration::from_secs(2);
 /// What a span may carry; more is dropped.
 const ATTRIBUTES: u32 = 32;
-/// Log events a span may carry, and links.
+/// Log events a span may carry.
 const EVENTS: u32 = 16;
 
 /// PEM file of the authority that signed the collector's certificate.
@@ -86,7 +86,7 @@ where
         )
         .with_max_attributes_per_span(ATTRIBUTES)
         .with_max_events_per_span(EVENTS)
-        .with_max_links_per_span(EVENTS)
+        .with_max_links_per_span(LINKS as u32)
         .build();
     let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer(program)).with_location(false).with_threads(false);
     // Beside the spans, warnings that were given during one of them.

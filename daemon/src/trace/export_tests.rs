@@ -66,6 +66,27 @@ async fn spans_of_one_change_reach_the_collector_in_one_trace() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn issue7_what_many_changes_led_to_is_linked_to_so_many_of_them() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let endpoint = format!("http://{}", listener.local_addr().unwrap());
+    let (sender, mut seen) = mpsc::channel(8);
+    let collecting = tokio::spawn(collector(listener, sender));
+    let (export, layer) = exporting("test-program", &endpoint).unwrap();
+    let uids: Vec<String> = (0..1000).map(|n| format!("uid-{n}")).collect();
+    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        let batch = tracing::info_span!(target: TARGET, "batch");
+        trace::follows_all(&batch, uids.iter().map(|uid| (uid.as_str(), "1842")));
+        trace::follows_all(&tracing::info_span!(target: TARGET, "of nothing"), []);
+    });
+    tokio::task::block_in_place(|| export.end());
+    let body = seen.recv().await.expect("a batch");
+    let told = uids.iter().filter(|uid| contains(&body, &Sha256::digest(format!("{uid}/1842"))[..16])).count();
+    assert_eq!(told, 1 + LINKS);
+    assert!(contains(&body, b"of nothing"));
+    collecting.abort();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_strangers_traceparent_is_a_link_and_keeps_nothing_from_being_exported() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());

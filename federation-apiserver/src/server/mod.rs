@@ -77,6 +77,8 @@ impl Server {
     /// # Errors
     /// What of the configuration cannot work, and a hint.
     pub async fn start(config: Config) -> Result<Self, ConfigError> {
+        // Before anything that has figures: what is told without a recorder is lost.
+        let metrics = metrics::Metrics::global();
         let authn = Authentication::load(&AuthnConfig {
             token_auth_file: config.token_auth_file.clone(),
             basic_auth_file: config.basic_auth_file.clone(),
@@ -107,7 +109,7 @@ impl Server {
         tasks.restart_always("damage", move || background::damage::run(Arc::clone(&known)));
         let authn = Arc::clone(&api.authn);
         tasks.restart("credentials", move || Arc::clone(&authn).follow_files());
-        tasks.restart_always("metrics", || metrics::Metrics::global().upkeep());
+        tasks.restart_always("metrics", || metrics.upkeep());
         tasks.spawn("storage-writer", until_unwritable(Arc::clone(&api.store)));
         Ok(Self { served, ready, tasks })
     }

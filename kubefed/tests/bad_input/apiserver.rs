@@ -5,7 +5,7 @@ use std::net::TcpListener;
 
 use serde_json::json;
 
-use crate::support::{ADMIN, Place, Said, create, hide, request};
+use crate::support::{ADMIN, Place, Said, create, eventually, hide, request};
 
 const DATABASE: &str = "data/federation.redb";
 
@@ -126,6 +126,7 @@ async fn a_damaged_object() {
     let list: serde_json::Value = serde_json::from_str(&body).unwrap();
     let names: Vec<_> = list["items"].as_array().unwrap().iter().map(|o| o["metadata"]["name"].as_str().unwrap()).collect();
     assert!(status == 200 && names.contains(&"other") && !names.contains(&"hit"), "{names:?}");
+    counted(&client, 1).await;
     server.close();
 
     let found = place.fcp(&check);
@@ -144,7 +145,20 @@ async fn a_damaged_object() {
     let client = server.client(ADMIN);
     assert_eq!(request(&client, "DELETE", &format!("{path}/hit"), &json!(null)).await.0, 200);
     assert_eq!(request(&client, "GET", &format!("{path}/hit"), &json!(null)).await.0, 404);
+    counted(&client, 0).await;
     create(&client, path, &json!({"metadata": {"name": "hit"}})).await;
+}
+
+/// Comes back when the metric counts so many damaged ConfigMaps, and nothing else.
+async fn counted(client: &kube::Client, damaged: usize) {
+    let expected = format!("apiserver_storage_damaged_objects{{resource=\"configmaps\"}} {damaged}");
+    eventually(&expected, async || {
+        let (_, _, text) = request(client, "GET", "/metrics", &json!(null)).await;
+        let lines = text.lines().filter(|l| l.starts_with("apiserver_storage_damaged_objects{"));
+        let told: Vec<_> = lines.filter(|l| !l.ends_with(" 0") || **l == expected).collect();
+        if told == [expected.as_str()] { Ok(()) } else { Err(format!("{told:?}")) }
+    })
+    .await;
 }
 
 /// Makes it a database that a later version wrote.

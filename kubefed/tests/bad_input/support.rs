@@ -58,6 +58,12 @@ impl Place {
         self.run(env!("CARGO_BIN_EXE_kubefed"), environment, args)
     }
 
+    /// Runs `kubefed` to its end without a capability.
+    pub(crate) fn without(&self, capability: &str, args: &[&str]) -> Said {
+        let less = format!("--bounding-set=-{capability}");
+        self.run("setpriv", &[], &[&[less.as_str(), env!("CARGO_BIN_EXE_kubefed")], args].concat())
+    }
+
     /// Runs `fcp` to its end.
     pub(crate) fn fcp(&self, args: &[&str]) -> Said {
         self.run(env!("CARGO_BIN_EXE_fcp"), &[], args)
