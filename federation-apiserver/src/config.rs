@@ -30,6 +30,8 @@ pub struct Config {
     pub tls: TlsConfig,
     /// Authorities of client certificates.
     pub client_ca_file: Option<PathBuf>,
+    /// The authority that signs what clients ask to be certified.
+    pub signing: Option<SigningConfig>,
     /// Bearer tokens.
     pub token_auth_file: Option<PathBuf>,
     /// Passwords.
@@ -71,6 +73,7 @@ impl Config {
             advertise_address: None,
             tls: TlsConfig::Ephemeral,
             client_ca_file: None,
+            signing: None,
             token_auth_file: None,
             basic_auth_file: None,
             authorization: vec![Mode::Rbac],
@@ -104,6 +107,17 @@ pub enum TlsConfig {
     },
     /// A self-signed certificate that lives as long as the process.
     Ephemeral,
+}
+
+/// The authority that signs certificates, in PEM files that are read again when they change.
+#[derive(Clone, Debug)]
+pub struct SigningConfig {
+    /// Its certificate.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+    /// How long certificates hold, at most and where nothing shorter is asked for.
+    pub longest: Duration,
 }
 
 /// Where objects are kept.

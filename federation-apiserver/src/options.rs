@@ -11,7 +11,7 @@ use federation_api::duration;
 
 use crate::audit::{AuditConfig, Destination, Policy};
 use crate::auth::authz::Mode;
-use crate::config::{Config, Limits, Patience, Profile, StorageConfig, TlsConfig};
+use crate::config::{Config, Limits, Patience, Profile, SigningConfig, StorageConfig, TlsConfig};
 use crate::error::ConfigError;
 use crate::storage::etcd::EtcdConfig;
 
@@ -48,6 +48,16 @@ pub struct Options {
     /// PEM file of authorities; a client certificate signed by one of them authenticates
     #[arg(long, value_name = "FILE")]
     pub client_ca_file: Option<PathBuf>,
+    /// PEM file with the authority that signs approved certificate requests of Kubernetes' signers; read again when it
+    /// changes
+    #[arg(long, value_name = "FILE", requires = "cluster_signing_key_file")]
+    pub cluster_signing_cert_file: Option<PathBuf>,
+    /// PEM file with the private key of --cluster-signing-cert-file
+    #[arg(long, value_name = "FILE", requires = "cluster_signing_cert_file")]
+    pub cluster_signing_key_file: Option<PathBuf>,
+    /// How long signed certificates are good for, unless a request asks for less
+    #[arg(long, default_value = "8760h", value_parser = duration::parse, value_name = "DURATION")]
+    pub cluster_signing_duration: Duration,
     /// CSV file of bearer tokens: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub token_auth_file: Option<PathBuf>,
@@ -123,6 +133,9 @@ pub struct Options {
 /// The admission plugin that is not always on.
 const FINALIZERS: &str = "FederationFinalizers";
 
+/// The life that every request may ask for.
+const SHORTEST_SIGNING: Duration = Duration::from_secs(600);
+
 impl Options {
     /// Checks everything and makes the configuration of a federation API server.
     ///
@@ -145,6 +158,8 @@ impl Options {
             ("--tls-cert-file", &self.tls_cert_file),
             ("--tls-private-key-file", &self.tls_private_key_file),
             ("--client-ca-file", &self.client_ca_file),
+            ("--cluster-signing-cert-file", &self.cluster_signing_cert_file),
+            ("--cluster-signing-key-file", &self.cluster_signing_key_file),
             ("--token-auth-file", &self.token_auth_file),
             ("--basic-auth-file", &self.basic_auth_file),
             ("--etcd-cafile", &self.etcd_cafile),
@@ -156,7 +171,7 @@ impl Options {
                 readable(flag, path)?;
             }
         }
-        let (storage, audit) = (self.storage()?, self.audit()?);
+        let (storage, audit, signing) = (self.storage()?, self.audit()?, self.signing()?);
         Ok(Config {
             profile: Profile::Federation,
             bind: SocketAddr::new(self.bind_address, self.secure_port),
@@ -166,6 +181,7 @@ impl Options {
                 _ => TlsConfig::SelfSigned { dir: self.cert_dir },
             },
             client_ca_file: self.client_ca_file,
+            signing,
             token_auth_file: self.token_auth_file,
             basic_auth_file: self.basic_auth_file,
             authorization,
@@ -195,6 +211,18 @@ impl Options {
             max_age: Duration::from_secs(u64::from(self.audit_log_maxage) * 24 * 3600),
         };
         Ok(Some(AuditConfig { policy, to }))
+    }
+
+    fn signing(&self) -> Result<Option<SigningConfig>, ConfigError> {
+        let longest = self.cluster_signing_duration;
+        if longest < SHORTEST_SIGNING {
+            return Err(ConfigError::new(
+                format!("--cluster-signing-duration: {}s are too short", longest.as_secs()),
+                "requests may ask for 10m at least; a year is 8760h",
+            ));
+        }
+        let files = self.cluster_signing_cert_file.clone().zip(self.cluster_signing_key_file.clone());
+        Ok(files.map(|(cert, key)| SigningConfig { cert, key, longest }))
     }
 
     fn storage(&self) -> Result<StorageConfig, ConfigError> {
@@ -284,6 +312,11 @@ mod tests {
             (&["--etcd-servers=nonsense"], "is not a URL"),
             (&["--authorization-mode=ABAC"], "unknown authorization mode `ABAC`"),
             (&["--token-auth-file=/does/not/exist"], "--token-auth-file: cannot read /does/not/exist"),
+            (&["--cluster-signing-duration=9m"], "--cluster-signing-duration: 540s are too short"),
+            (
+                &["--cluster-signing-cert-file=/does/not/exist", "--cluster-signing-key-file=/dev/null"],
+                "--cluster-signing-cert-file: cannot read",
+            ),
             (&["--enable-admission-plugins=PodNodeSelector"], "unknown plugin"),
         ] {
             let e = resolve(args).unwrap_err();

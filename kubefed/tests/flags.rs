@@ -15,14 +15,16 @@ const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
 /// Flags of other programs that the documents show: kubectl, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 24] = [
+const OTHERS: [&str; 26] = [
     "advertise-client-urls",
     "applyset",
     "bump-revision",
     "cacert",
     "cascade",
     "cert",
+    "clusterrole",
     "for",
+    "group",
     "key",
     "listen-client-urls",
     "mark-compacted",

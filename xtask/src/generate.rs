@@ -48,6 +48,7 @@ const ROOTS: &[(&str, &[&str])] = &[
     ("networking.v1", &["Ingress", "IngressClass", "NetworkPolicy"]),
     ("policy.v1", &["PodDisruptionBudget"]),
     ("rbac.v1", &["Role", "RoleBinding", "ClusterRole", "ClusterRoleBinding"]),
+    ("certificates.v1", &["CertificateSigningRequest"]),
     ("coordination.v1", &["Lease"]),
     ("authorization.v1", &["SelfSubjectAccessReview", "SubjectAccessReview", "LocalSubjectAccessReview", "SelfSubjectRulesReview"]),
     ("authentication.v1", &["SelfSubjectReview", "TokenReview", "TokenRequest"]),

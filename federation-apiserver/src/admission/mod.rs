@@ -1,4 +1,7 @@
-//! Admission: what may be written where. NamespaceLifecycle, which Kubernetes has always on; and FederationFinalizers.
+//! Admission: what may be written where. NamespaceLifecycle and the checks of certificate requests, which
+//! Kubernetes has always on; and FederationFinalizers.
+
+pub(crate) mod certificates;
 
 use std::sync::Arc;
 

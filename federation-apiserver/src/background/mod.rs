@@ -1,5 +1,7 @@
-//! Work that goes on without a request: what a server stores first, namespaces that are emptied, damage that is told.
+//! Work that goes on without a request: what a server stores first, namespaces that are emptied, damage that is told,
+//! requests for certificates.
 
 pub(crate) mod bootstrap;
+pub(crate) mod certificates;
 pub(crate) mod damage;
 pub(crate) mod namespaces;

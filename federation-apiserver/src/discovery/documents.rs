@@ -211,6 +211,7 @@ pub(crate) fn subresources(r: &Resource) -> Vec<Sub<'_>> {
         .iter()
         .map(|sub| match sub {
             Subresource::Status => Sub { name: "status", group: "", version: "", kind: &r.kind, verbs: CHANGE },
+            Subresource::Approval => Sub { name: "approval", group: "", version: "", kind: &r.kind, verbs: CHANGE },
             Subresource::Scale => Sub { name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: CHANGE },
             Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: &r.kind, verbs: &[Verb::Update] },
         })

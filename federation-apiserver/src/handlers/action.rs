@@ -45,10 +45,11 @@ impl Action {
         if !subresource.is_empty() {
             let part = resource.subresource(subresource).ok_or_else(ApiError::no_such_path)?;
             return match (part, verb) {
-                (Subresource::Status, Verb::Get) => Ok(Self::Get),
+                (Subresource::Status | Subresource::Approval, Verb::Get) => Ok(Self::Get),
                 (Subresource::Scale, Verb::Get) => Ok(Self::Scale),
-                (Subresource::Status | Subresource::Scale | Subresource::Finalize, Verb::Update)
-                | (Subresource::Status | Subresource::Scale, Verb::Patch) => Ok(Self::Write(Some(part))),
+                (_, Verb::Update) | (Subresource::Status | Subresource::Scale | Subresource::Approval, Verb::Patch) => {
+                    Ok(Self::Write(Some(part)))
+                }
                 _ => Err(ApiError::method_not_allowed()),
             };
         }

@@ -4,14 +4,17 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use machinery::status::ApiError;
+use serde_json::Value;
 
 use super::api::Api;
+use crate::admission;
 use crate::auth::authz::{Authorization, escalation, object::RbacKind};
 use crate::auth::{Attributes, UserInfo};
 use crate::cpu;
 use crate::http::query::Query;
 use crate::registry::Entry;
-use crate::registry::resource::Resource;
+use crate::registry::certificates;
+use crate::registry::resource::{Resource, Subresource};
 use crate::storage::object::Object;
 use crate::storage::store::{ReadAt, ResourceStore};
 
@@ -96,12 +99,17 @@ impl Owned {
         ApiError::bad_request(format!("the name of the object ({name}) does not match the name on the URL ({wanted})"))
     }
 
-    /// Roles may not grant more than their author holds.
-    pub(super) fn check_escalation(&self, new: &serde_json::Value, old: Option<&serde_json::Value>) -> Result<(), ApiError> {
-        if self.entry.resource.group != "rbac.authorization.k8s.io" {
+    /// Whether the user may write this, which depends on what it says: roles may not grant more than their author holds,
+    /// and requests for certificates are approved and signed only by who may for their signer.
+    pub(super) fn check(&self, new: &Value, old: Option<&Value>, part: Option<Subresource>) -> Result<(), ApiError> {
+        let Resource { group, plural, .. } = &self.entry.resource;
+        if *group == certificates::GROUP && *plural == certificates::PLURAL {
+            return admission::certificates::check(&self.authz, &self.user, new, old, part);
+        }
+        if *group != "rbac.authorization.k8s.io" {
             return Ok(());
         }
-        match RbacKind::of_resource(&self.entry.resource.plural) {
+        match RbacKind::of_resource(plural) {
             Some(kind) => escalation::check(&self.authz, &self.user, kind, new, old),
             None => Ok(()),
         }

@@ -47,6 +47,11 @@ impl DeleteOptions {
         Self { uid: Some(uid.to_owned()), ..self.clone() }
     }
 
+    /// The same for an object as it was read, and not as it may be by now.
+    pub(crate) fn as_read(&self, object: &Object) -> Self {
+        Self { resource_version: Some(object.revision.to_string()), ..self.of_uid(object.head.uid()) }
+    }
+
     /// From the body, or else the query.
     pub(super) fn parse(body: &Value, query: &Query) -> Result<Self, ApiError> {
         let text = |v: &Value| v.as_str().filter(|s| !s.is_empty()).map(str::to_owned);

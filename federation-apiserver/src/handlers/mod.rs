@@ -28,6 +28,7 @@ use crate::http::request::RequestBody;
 use crate::http::response::{self, Body};
 use crate::http::warnings::with_warnings;
 use crate::registry::Entry;
+use crate::registry::resource::Subresource;
 
 pub(crate) use api::Api;
 pub(crate) use call::Call;
@@ -37,6 +38,21 @@ pub(crate) use prepare::{Write, waits};
 /// Makes an object of the server's own ready to be stored.
 pub(crate) fn prepare_create(entry: &Entry, object: &mut serde_json::Value, user: &UserInfo, write: &Write) -> Result<(), ApiError> {
     prepare::create(entry, object, user, write, false)
+}
+
+/// Makes a change of the server's own, through a part of an object, ready to be stored; `None` when there is nothing to
+/// store.
+pub(crate) fn prepare_update(
+    entry: &Entry,
+    new: serde_json::Value,
+    old: &serde_json::Value,
+    part: Subresource,
+    write: &Write,
+) -> Result<Option<serde_json::Value>, ApiError> {
+    Ok(match prepare::update(entry, new, old, Some(part), write, false)? {
+        prepare::Change::Replace(new) => Some(new),
+        prepare::Change::None | prepare::Change::Remove(_) => None,
+    })
 }
 
 /// Answers a request for a resource.

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::call::Call;
 use crate::http::query::Query;
 use crate::registry::Entry;
-use crate::registry::resource::Subresource;
+use crate::registry::resource::{self, Subresource};
 
 /// How a write is made.
 #[derive(Clone)]
@@ -137,7 +137,7 @@ pub(crate) fn create(
     }
     schema::default(&entry.types, &entry.gvk, object);
     strategy.prepare_create(object, user);
-    validate(entry, object, None)?;
+    validate(entry, object, None, None)?;
     if !applied {
         own(entry, None, object, write, "");
     }
@@ -161,7 +161,7 @@ pub(crate) fn update(
     // Finalizing takes off what defaults and the strategy put there.
     if part != Some(Subresource::Finalize) {
         schema::default(&entry.types, &entry.gvk, &mut new);
-        strategy.prepare_update(&mut new, old);
+        strategy.prepare_update(&mut new, old, resource::Change { part, now: &write.now });
     }
     if strategy.counts_generations() {
         let counted = |v: &Value| -> Map<String, Value> {
@@ -180,7 +180,7 @@ pub(crate) fn update(
     if new == *old {
         return Ok(if finished(&new) { Change::Remove(new) } else { Change::None });
     }
-    validate(entry, &new, Some(old))?;
+    validate(entry, &new, Some(old), part)?;
     Ok(if finished(&new) { Change::Remove(new) } else { Change::Replace(new) })
 }
 
@@ -207,6 +207,12 @@ fn only(part: Option<Subresource>, mut new: Value, old: &Value, has_status: bool
                 let labels = old["metadata"].get("labels").cloned();
                 put(&mut out["metadata"], "labels", labels);
             }
+            out
+        }
+        Some(Subresource::Approval) => {
+            let mut out = old.clone();
+            out["metadata"] = new["metadata"].take();
+            put(&mut out["status"], "conditions", new["status"].get_mut("conditions").map(Value::take));
             out
         }
         Some(Subresource::Finalize) => {
@@ -260,12 +266,14 @@ fn carry_over(group: &str, plural: &str, new: &mut Value, old: &Value) -> Result
     Ok(())
 }
 
-fn validate(entry: &Entry, new: &Value, old: Option<&Value>) -> Result<(), ApiError> {
+fn validate(entry: &Entry, new: &Value, old: Option<&Value>, part: Option<Subresource>) -> Result<(), ApiError> {
     let resource = &entry.resource;
     let rule = resource.strategy.name_rule().unwrap_or(schema::metadata::dns_subdomain);
     let mut errors = schema::validate_metadata(new, resource.namespaced, rule);
     errors.extend(schema::validate(&entry.types, &entry.gvk, new));
+    errors.extend(resource.strategy.validate(new));
     if let Some(old) = old {
+        errors.extend(resource.strategy.validate_update(new, old, part));
         errors.extend(crate::registry::meta::validate_update(new, old));
         errors.extend(schema::validate_update(&entry.gvk, new, old));
     }
@@ -287,7 +295,8 @@ fn own(entry: &Entry, old: Option<&Value>, new: &mut Value, write: &Write, subre
 /// Fields a way of writing cannot change, so that it never owns them.
 pub(super) fn ignored(entry: &Entry, subresource: &str) -> &'static [&'static str] {
     match subresource {
-        "status" => &["spec"],
+        "status" | "approval" => &["spec"],
+        "" if entry.resource.strategy.keeps_spec() => &["spec", "status"],
         "" if entry.resource.strategy.has_status() => &["status"],
         _ => &[],
     }

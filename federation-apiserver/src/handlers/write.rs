@@ -126,7 +126,7 @@ fn create(about: &Owned, mut object: Value, how: &Write, owned: bool) -> Result<
         prepare::metadata(&mut object)?.insert("name".into(), name.into());
     }
     prepare::create(&about.entry, &mut object, &about.user, how, owned)?;
-    about.check_escalation(&object, None)?;
+    about.check(&object, None, None)?;
     if about.finalizers {
         let resource = &about.entry.resource;
         admission::finalize(&resource.group, &resource.plural, &mut object);
@@ -152,7 +152,7 @@ fn change(
         Change::None => Plan::Keep(current),
         Change::Remove(new) => Plan::Remove(new, current.revision),
         Change::Replace(new) => {
-            about.check_escalation(&new, Some(old))?;
+            about.check(&new, Some(old), part)?;
             Plan::Replace(new, current.revision)
         }
     })

@@ -2,6 +2,7 @@
 
 use federation_api::kinds::{KINDS, Kind, Served};
 
+use super::certificates::{self, Requests};
 use super::core::{Claims, Rbac, ServiceAccounts};
 use super::federation::Clusters;
 use super::namespaces::Namespaces;
@@ -109,6 +110,16 @@ pub(super) fn authorization() -> Vec<Resource> {
         Resource::question(AUTHORIZATION_GROUP, "v1", "SelfSubjectRulesReview", "selfsubjectrulesreviews", "selfsubjectrulesreview"),
         Resource::question(AUTHORIZATION_GROUP, "v1", "SubjectAccessReview", "subjectaccessreviews", "subjectaccessreview"),
     ]
+}
+
+pub(super) fn certificates() -> Vec<Resource> {
+    vec![Resource {
+        short_names: Names::Fixed(&["csr"]),
+        subresources: &[Subresource::Approval, Subresource::Status],
+        selectable: Names::Fixed(&["spec.signerName"]),
+        strategy: &Requests,
+        ..Resource::cluster(certificates::GROUP, "v1", "CertificateSigningRequest", certificates::PLURAL, "certificatesigningrequest")
+    }]
 }
 
 pub(super) fn coordination() -> Vec<Resource> {

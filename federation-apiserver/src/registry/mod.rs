@@ -1,5 +1,6 @@
 //! Everything that is served: one table of resources a profile, opened in the store.
 
+pub(crate) mod certificates;
 mod core;
 mod federation;
 mod groups;
@@ -35,6 +36,7 @@ pub fn resources(profile: Profile) -> Vec<Resource> {
         core::resources(),
         groups::authentication(),
         groups::authorization(),
+        groups::certificates(),
         groups::coordination(),
         groups::discovery(),
         groups::rbac_resources(),

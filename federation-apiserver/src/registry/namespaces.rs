@@ -3,7 +3,7 @@
 use machinery::schema::metadata::{self, NameRule};
 use serde_json::{Value, json};
 
-use super::resource::Strategy;
+use super::resource::{Change, Strategy};
 use crate::auth::UserInfo;
 
 /// Finalizer in `spec.finalizers` that stands until the namespace is empty.
@@ -25,7 +25,7 @@ impl Strategy for Namespaces {
         set_name_label(object);
     }
 
-    fn prepare_update(&self, new: &mut Value, old: &Value) {
+    fn prepare_update(&self, new: &mut Value, old: &Value, _: Change<'_>) {
         new["spec"]["finalizers"] = old["spec"]["finalizers"].clone();
         set_name_label(new);
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use machinery::status::FieldError;
 use serde_json::Value;
 
 use crate::auth::{UserInfo, Verb};
@@ -105,6 +106,8 @@ pub enum Subresource {
     Scale,
     /// `/finalize` of namespaces: update.
     Finalize,
+    /// `/approval` of certificate requests: get, patch, update; touches `status.conditions` only.
+    Approval,
 }
 
 impl Subresource {
@@ -114,6 +117,7 @@ impl Subresource {
             Self::Status => "status",
             Self::Scale => "scale",
             Self::Finalize => "finalize",
+            Self::Approval => "approval",
         }
     }
 }
@@ -124,6 +128,15 @@ pub const ALL_VERBS: &[Verb] =
 /// Verbs of resources that are only asked, such as access reviews.
 pub const CREATE_ONLY: &[Verb] = &[Verb::Create];
 
+/// How an object is changed.
+#[derive(Clone, Copy, Debug)]
+pub struct Change<'a> {
+    /// Through which subresource.
+    pub part: Option<Subresource>,
+    /// When, RFC 3339.
+    pub now: &'a str,
+}
+
 /// What the server does to objects of one kind before they are stored; pure. What may stand in them
 /// is said by [`machinery::schema::rules`].
 pub trait Strategy: Send + Sync {
@@ -131,7 +144,22 @@ pub trait Strategy: Send + Sync {
     fn prepare_create(&self, _object: &mut Value, _user: &UserInfo) {}
 
     /// Carries over on update what the caller may not change.
-    fn prepare_update(&self, _new: &mut Value, _old: &Value) {}
+    fn prepare_update(&self, _new: &mut Value, _old: &Value, _change: Change<'_>) {}
+
+    /// What is wrong with an object that the schema's rules cannot tell.
+    fn validate(&self, _object: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// What is wrong with an update through a subresource that the schema's rules cannot tell.
+    fn validate_update(&self, _new: &Value, _old: &Value, _part: Option<Subresource>) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// Whether `spec` never changes, so that nobody owns it.
+    fn keeps_spec(&self) -> bool {
+        false
+    }
 
     /// Whether the server sets `metadata.generation` when `spec` changes.
     fn counts_generations(&self) -> bool {

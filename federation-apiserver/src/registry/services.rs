@@ -3,13 +3,13 @@
 use machinery::schema::metadata::{self, NameRule};
 use serde_json::Value;
 
-use super::resource::Strategy;
+use super::resource::{Change, Strategy};
 
 /// Services. Cluster addresses and node ports are given out in members, not here.
 pub(super) struct Services;
 
 impl Strategy for Services {
-    fn prepare_update(&self, new: &mut Value, old: &Value) {
+    fn prepare_update(&self, new: &mut Value, old: &Value, _: Change<'_>) {
         // As in Kubernetes, an update that says nothing about addresses keeps them.
         for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy", "healthCheckNodePort"] {
             let external = new["spec"]["type"] == "ExternalName";
@@ -57,7 +57,7 @@ mod tests {
         let old =
             json!({"spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "ports": [{"port": 80, "protocol": "TCP", "nodePort": 30080}]}});
         let mut new = json!({"spec": {"type": "NodePort", "ports": [{"port": 80, "protocol": "TCP"}]}});
-        Services.prepare_update(&mut new, &old);
+        Services.prepare_update(&mut new, &old, Change { part: None, now: "" });
         assert_eq!(new["spec"]["clusterIP"], "10.0.0.1");
         assert_eq!(new["spec"]["ports"][0]["nodePort"], 30080);
     }

@@ -34,6 +34,7 @@ use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
 use crate::background;
+use crate::background::certificates::authority::Authority;
 use crate::config::{Config, StorageConfig};
 use crate::error::ConfigError;
 use crate::handlers::Api;
@@ -85,6 +86,7 @@ impl Server {
             anonymous: config.anonymous_auth,
         });
         let authn = Arc::new(authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?);
+        let authority = config.signing.clone().map(Authority::load).transpose()?.map(Arc::new);
         let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
         let stopping = CancellationToken::new();
         let tasks = Supervisor::new(stopping.clone());
@@ -105,6 +107,10 @@ impl Server {
         tasks.restart("bootstrap", move || background::bootstrap::run(Arc::clone(&known), roles.clone(), ready_sender.clone()));
         let known = Arc::clone(&api);
         tasks.restart("namespaces", move || background::namespaces::run(Arc::clone(&known)));
+        let (known, signs) = (Arc::clone(&api), authority);
+        tasks.restart_always("certificate-requests", move || background::certificates::run(Arc::clone(&known), signs.clone()));
+        let known = Arc::clone(&api);
+        tasks.restart_always("old-certificate-requests", move || background::certificates::old::run(Arc::clone(&known)));
         let known = Arc::clone(&api);
         tasks.restart_always("damage", move || background::damage::run(Arc::clone(&known)));
         let authn = Arc::clone(&api.authn);

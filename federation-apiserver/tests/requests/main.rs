@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod audit;
+mod certificates;
 mod connections;
 mod deletion;
 mod failures;
@@ -16,6 +17,7 @@ mod patches;
 mod permissions;
 mod property;
 mod reads;
+mod signing;
 mod subject;
 mod supervision;
 mod watches;

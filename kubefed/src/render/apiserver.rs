@@ -8,7 +8,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 
 use crate::render::args::merge;
 use crate::render::config::{Addresses, Claim, ControlPlane, Etcd};
-use crate::render::credentials::{self, BASIC_FILE, CA_CERT, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+use crate::render::credentials::{self, BASIC_FILE, CA_CERT, CA_KEY, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
 use crate::render::names::{APISERVER_MODULE, map};
 use crate::render::object::Object;
 use crate::render::pods::{
@@ -20,6 +20,9 @@ const SECURE_PORT: i32 = 8443;
 /// Where the secret with certificates is mounted.
 const CREDENTIALS_DIR: &str = "/etc/federation/apiserver";
 const CREDENTIALS_VOLUME: &str = "apiserver-credentials";
+/// Where the secret with the authority is mounted, which signs what clients ask to be certified.
+const CA_DIR: &str = "/etc/federation/ca";
+const CA_VOLUME: &str = "ca";
 const ETCD_DIR: &str = "/var/etcd";
 const ETCD_VOLUME: &str = "etcddata";
 /// Loopback of the pod: nothing outside it can reach etcd.
@@ -40,6 +43,8 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--authorization-mode", "RBAC".to_owned()),
         ("--bind-address", "0.0.0.0".to_owned()),
         ("--client-ca-file", file(CA_CERT)),
+        ("--cluster-signing-cert-file", format!("{CA_DIR}/{CA_CERT}")),
+        ("--cluster-signing-key-file", format!("{CA_DIR}/{CA_KEY}")),
         ("--enable-admission-plugins", "NamespaceLifecycle,FederationFinalizers".to_owned()),
         ("--etcd-servers", servers),
         ("--secure-port", SECURE_PORT.to_string()),
@@ -61,7 +66,8 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Obje
     let mut annotations = plane.federation.annotations();
     annotations.extend(map([(DIGEST, &credentials::digest(&credentials::apiserver(plane, c), &[SERVER_CERT, SERVER_KEY]))]));
     let mut containers = vec![container(plane, at)];
-    let mut volumes = vec![secret_volume(CREDENTIALS_VOLUME, plane.federation.apiserver_credentials())];
+    let mut volumes =
+        vec![secret_volume(CREDENTIALS_VOLUME, plane.federation.apiserver_credentials()), secret_volume(CA_VOLUME, plane.federation.ca())];
     if let Etcd::Pod { image, claim, user } = &plane.etcd {
         containers.push(etcd_container(image, *user));
         volumes.push(etcd_volume(plane, claim.as_ref()));
@@ -107,7 +113,7 @@ fn container(plane: &ControlPlane, at: &Addresses) -> Container {
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        volume_mounts: Some(vec![mount(CREDENTIALS_VOLUME, CREDENTIALS_DIR, false)]),
+        volume_mounts: Some(vec![mount(CREDENTIALS_VOLUME, CREDENTIALS_DIR, false), mount(CA_VOLUME, CA_DIR, false)]),
         // etcd may first have to replay its log, so starting may take five minutes; after that, half a minute of silence is a fault.
         startup_probe: Some(http_probe("HTTPS", "/livez", "https", 2, 150)),
         readiness_probe: Some(http_probe("HTTPS", "/readyz", "https", 5, 3)),

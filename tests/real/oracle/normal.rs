@@ -20,8 +20,17 @@ fn output(text: &str) -> String {
 }
 
 /// Values that every server makes up by itself.
-const MADE_UP: [&str; 7] =
-    ["uid", "resourceVersion", "creationTimestamp", "time", "deletionTimestamp", "controller-uid", "batch.kubernetes.io/controller-uid"];
+const MADE_UP: [&str; 9] = [
+    "uid",
+    "resourceVersion",
+    "creationTimestamp",
+    "time",
+    "lastUpdateTime",
+    "lastTransitionTime",
+    "deletionTimestamp",
+    "controller-uid",
+    "batch.kubernetes.io/controller-uid",
+];
 
 /// Fields a federation leaves to its members: cluster addresses and node ports, and the count of
 /// template changes that each member's DaemonSet keeps in an annotation of its own.

@@ -4,6 +4,10 @@ use std::path::Path;
 
 use anyhow::Result;
 
+/// Of `openssl req`, in base64: three organizations and five subject alternative names.
+const REQUEST: &str = "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KTUlJQmxqQ0NBVHNDQVFBd1ZERVFNQTRHQTFVRUNnd0hhRzlpWW1sMGN6RVZNQk1HQTFVRUNnd01jbWx1WnkxaQpaV0Z5WlhKek1Sa3dGd1lEVlFRS0RCQm1jbWxsYm1SeklHOW1JR1ZzZG1Wek1RNHdEQVlEVlFRRERBVm1jbTlrCmJ6QlpNQk1HQnlxR1NNNDlBZ0VHQ0NxR1NNNDlBd0VIQTBJQUJLa2dUZUN4T2tSTjVRd1RzNGg4WS9jY2tYRGIKTHJ0em9FWlh2MWpzNEp0MFR0T1lmeFM3eVE1UVhxS3BSVCtmcUZNREE5Mno4TDE1TE4yMkFIb2J0djZnZ1lRdwpnWUVHQ1NxR1NJYjNEUUVKRGpGME1ISXdVZ1lEVlIwUkJFc3dTWUlNWW1GblpXNWtMbk5vYVhKbGh3VEdFZ0FICmh4RDlBQUFBQUFBQUFBQUFBQUFBQUFBSGdRdG1jbTlrYjBCemFHbHlaWVlVYzNCcFptWmxPaTh2YzJocGNtVXYKWm5KdlpHOHdDd1lEVlIwUEJBUURBZ0lFTUE4R0ExVWRFd0VCL3dRRk1BTUJBZjh3Q2dZSUtvWkl6ajBFQXdJRApTUUF3UmdJaEFJQUNzb3JXWFNWaXY4eU1kZ0pSOE16QUcvdWxGelFhOE9JY0tzRGpVWXptQWlFQXgvdmdGa1NiClVzWWJ0c0kzZlZzdTR6bDVqOWsrSnhTVndTdlcvbHlBRmhnPQotLS0tLUVORCBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0K";
+
+/// Where `%REQUEST%` stands, [`REQUEST`] goes.
 const FILES: &[(&str, &str)] = &[
     (
         "config.yaml",
@@ -130,6 +134,18 @@ const FILES: &[(&str, &str)] = &[
     (
         "badbudget.yaml",
         "apiVersion: policy/v1\nkind: PodDisruptionBudget\nmetadata: {name: bad, namespace: shire}\nspec: {maxUnavailable: 101%, selector: {matchLabels: {app: web}}}\n",
+    ),
+    (
+        "ring.yaml",
+        "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: ring}\nspec: {request: %REQUEST%, signerName: kubernetes.io/kube-apiserver-client, usages: [client auth], expirationSeconds: 7200, username: gollum, groups: [system:masters]}\n",
+    ),
+    (
+        "precious.yaml",
+        "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: precious}\nspec: {request: %REQUEST%, signerName: example.com/smith, usages: [server auth]}\n",
+    ),
+    (
+        "badrequest.yaml",
+        "apiVersion: certificates.k8s.io/v1\nkind: CertificateSigningRequest\nmetadata: {name: badrequest}\nspec: {request: %REQUEST%, signerName: nobody, usages: [world peace], expirationSeconds: 1}\n",
     ),
     ("tls.yaml", "apiVersion: v1\nkind: Secret\nmetadata: {name: bad, namespace: shire}\ntype: kubernetes.io/tls\ndata: {tls.crt: YQ==}\n"),
 ];
@@ -384,6 +400,29 @@ get --raw /api/v1/namespaces/shire/configmaps?labelSelector=a+b
 get --raw /api/v1/namespaces/shire/configmaps?resourceVersion=-1
 get --raw /apis/apps/v1/namespaces/shire/nosuch
 get --raw /api/v1/nosuch/x/y/z
+apply -f @ring.yaml
+get csr ring
+get csr ring -o json --show-managed-fields
+certificate approve ring
+certificate approve ring
+get csr ring -o json --show-managed-fields
+certificate deny ring
+apply -f @precious.yaml
+certificate deny precious
+get csr -o wide
+get csr --field-selector=spec.signerName=example.com/smith -o name
+get csr --field-selector=spec.username=gollum
+apply -f @badrequest.yaml
+certificate approve nobody
+patch csr precious --type=merge -p {"spec":{"signerName":"example.com/other"}}
+patch csr precious --type=merge -p {"metadata":{"labels":{"a":"b"}},"status":{"conditions":null}}
+patch csr precious --subresource=approval --type=merge -p {"status":{"conditions":[]}}
+patch csr precious --subresource=status --type=merge -p {"status":{"certificate":"bm9uc2Vuc2U="}}
+patch csr precious --subresource=status --type=merge -p {"status":{"conditions":[{"type":"Approved","status":"True"},{"type":"Denied","status":"True"}]}}
+get csr precious -o json --show-managed-fields
+auth can-i approve signers.certificates.k8s.io --as=sam
+api-resources --api-group=certificates.k8s.io --no-headers
+delete csr ring precious
 delete daemonset,replicaset --all -n shire --wait=false
 delete deployment web -n shire --cascade=background --wait=false
 delete configmap ring song -n shire
@@ -395,7 +434,7 @@ get secrets -n shire -o name
 /// The steps as argument lists; the files are written into `dir`.
 pub(crate) fn steps(dir: &Path) -> Result<Vec<Vec<String>>> {
     for (name, text) in FILES {
-        std::fs::write(dir.join(name), text)?;
+        std::fs::write(dir.join(name), text.replace("%REQUEST%", REQUEST))?;
     }
     let word = |w: &str| w.strip_prefix('@').map_or_else(|| w.replace('~', " "), |name| dir.join(name).display().to_string());
     Ok(COMMANDS.lines().filter(|l| !l.is_empty()).map(|l| l.split(' ').map(word).collect()).collect())

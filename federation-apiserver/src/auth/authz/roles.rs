@@ -17,6 +17,7 @@ const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "p
 const CORE: &str = "";
 const DISCOVERY: &str = "discovery.k8s.io";
 const EVENTS: &str = "events.k8s.io";
+const CERTIFICATES: &str = "certificates.k8s.io";
 const COORDINATION: &str = "coordination.k8s.io";
 const AUTHENTICATION: &str = "authentication.k8s.io";
 const AUTHORIZATION: &str = "authorization.k8s.io";
@@ -24,6 +25,9 @@ const AUTHORIZATION: &str = "authorization.k8s.io";
 const HEALTH: &[&str] = &["/healthz", "/healthz/*", "/livez", "/livez/*", "/readyz", "/readyz/*"];
 const API: &[&str] = &["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
 const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
+
+/// Signers of Kubernetes, below `kubernetes.io/`, that a role to approve is there for.
+const SIGNERS: [&str; 4] = ["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown"];
 
 /// Name of the controller manager's role and binding.
 pub const CONTROLLER_MANAGER_ROLE: &str = "system:federation-controller-manager";
@@ -37,10 +41,15 @@ pub fn cluster_roles() -> Vec<Value> {
         ("system:public-info-viewer", vec![Rule::urls(PUBLIC, &["get"])]),
         ("system:monitoring", vec![Rule::urls(HEALTH, &["get"]), Rule::urls(&["/metrics"], &["get"])]),
         ("system:auth-delegator", auth_delegator()),
+        ("system:node-bootstrapper", vec![Rule::on(&[CERTIFICATES], &["certificatesigningrequests"], &["create", "get", "list", "watch"])]),
+        ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", approved("nodeclient")),
+        ("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", approved("selfnodeclient")),
         (CONTROLLER_MANAGER_ROLE, controller_manager()),
     ];
+    let approvers = SIGNERS.map(|signer| (format!("system:certificates.k8s.io:{signer}-approver"), vec![approves(signer)]));
     let parts = [("admin", admin()), ("edit", edit()), ("view", view())];
     let mut out: Vec<Value> = plain.iter().map(|(name, rules)| object("ClusterRole", name, json!({"rules": rules}))).collect();
+    out.extend(approvers.iter().map(|(name, rules)| object("ClusterRole", name, json!({"rules": rules}))));
     for (name, rules) in &parts {
         let mut part = object("ClusterRole", &format!("system:aggregate-to-{name}"), json!({"rules": rules}));
         label(&mut part, name);
@@ -95,6 +104,17 @@ fn aggregate_label(role: &str) -> String {
 
 fn label(role: &mut Value, within: &str) {
     role["metadata"]["labels"][aggregate_label(within)] = "true".into();
+}
+
+/// Approving requests for one of Kubernetes' signers; the right to write approvals comes from elsewhere.
+fn approves(signer: &str) -> Rule {
+    let names = vec![format!("kubernetes.io/{signer}")];
+    Rule { resource_names: names, ..Rule::on(&[CERTIFICATES], &["signers"], &["approve"]) }
+}
+
+/// Having one's own requests for kubelets' certificates approved by themselves.
+fn approved(part: &str) -> Vec<Rule> {
+    vec![Rule::on(&[CERTIFICATES], &[&format!("certificatesigningrequests/{part}")], &["create"])]
 }
 
 fn basic_user() -> Vec<Rule> {

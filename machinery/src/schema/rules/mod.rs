@@ -6,6 +6,7 @@ pub mod apps;
 pub mod authorization;
 pub mod autoscaling;
 pub mod batch;
+pub mod certificates;
 pub mod coordination;
 pub mod core;
 pub mod discovery;
@@ -50,6 +51,7 @@ pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
         ("rbac.authorization.k8s.io", "ClusterRole") => rbac::cluster_role(object, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding") => rbac::binding(object, true, &mut errors),
         ("rbac.authorization.k8s.io", "ClusterRoleBinding") => rbac::binding(object, false, &mut errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificates::request(object, &mut errors),
         ("coordination.k8s.io", "Lease") => coordination::lease(object, &mut errors),
         ("discovery.k8s.io", "EndpointSlice") => discovery::endpoint_slice(object, &mut errors),
         ("authorization.k8s.io", _) => authorization::review(object, &mut errors),
@@ -70,6 +72,7 @@ pub(super) fn validate_update(gvk: &Gvk, new: &Value, old: &Value) -> Vec<FieldE
         ("apps", "StatefulSet") => apps::stateful_set_update(new, old, &mut errors),
         ("batch", "Job") => batch::job_update(new, old, &mut errors),
         ("rbac.authorization.k8s.io", "RoleBinding" | "ClusterRoleBinding") => rbac::binding_update(new, old, &mut errors),
+        ("certificates.k8s.io", "CertificateSigningRequest") => certificates::update(new, old, &mut errors),
         ("discovery.k8s.io", "EndpointSlice") => immutable(new, old, &["addressType"], &mut errors),
         ("networking.k8s.io", "IngressClass") => immutable(new, old, &["spec", "controller"], &mut errors),
         _ => {}

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::super::age::human_duration;
 use super::super::cell::{NONE, UNKNOWN, condition, int, joined, labels, list, load_balancer, plain, text, text_or};
 use super::{AGE, CREATED_AT, Column, Columns, NAME, column, number, wide};
 
@@ -24,6 +25,14 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("networking.k8s.io", "NetworkPolicy") => {
             vec![NAME, column("Pod-Selector", |o| super::super::cell::selector(o, "/spec/podSelector").into()), AGE]
         }
+        ("certificates.k8s.io", "CertificateSigningRequest") => vec![
+            NAME,
+            AGE,
+            column("SignerName", |o| text_or(o, "/spec/signerName", NONE).into()),
+            column("Requestor", |o| text(o, "/spec/username").into()),
+            column("RequestedDuration", |o| requested(o).into()),
+            column("Condition", |o| decided(o).into()),
+        ],
         ("policy", "PodDisruptionBudget") => vec![
             NAME,
             column("Min Available", |o| o.pointer("/spec/minAvailable").map_or_else(|| "N/A".into(), plain).into()),
@@ -54,6 +63,27 @@ pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
         ("federation", "PropagationRecord") => records(),
         _ => return None,
     })
+}
+
+/// The life that a certificate is asked for.
+fn requested(o: &Value) -> String {
+    let seconds = o.pointer("/spec/expirationSeconds").and_then(Value::as_i64);
+    seconds.map_or_else(|| NONE.to_owned(), human_duration)
+}
+
+/// What became of a request for a certificate.
+fn decided(o: &Value) -> String {
+    let has = |kind: &str| list(o, "/status/conditions").iter().any(|c| c["type"] == kind);
+    let first = if has("Denied") {
+        "Denied"
+    } else if has("Approved") {
+        "Approved"
+    } else {
+        "Pending"
+    };
+    let failed = if has("Failed") { ",Failed" } else { "" };
+    let issued = if text(o, "/status/certificate").is_empty() { "" } else { ",Issued" };
+    format!("{first}{failed}{issued}")
 }
 
 fn ready(o: &Value) -> &str {
