@@ -17,6 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::sign::CertifiedKey;
+use x509_parser::extensions::GeneralName;
 
 use crate::error::Failure;
 use crate::render::credentials::Pair;
@@ -83,7 +84,7 @@ pub fn ensure(wanted: &Wanted<'_>, found: Found, now: SystemTime) -> Result<Issu
         Some(ca) => usable_authority(ca, now)?,
         None => authority(wanted.federation, now)?,
     };
-    let check = Checker::new(&ca, now)?;
+    let check = Checker::new(&ca, now + RENEW_BEFORE)?;
     let server = match found.server.filter(|p| check.server(p, wanted)) {
         Some(pair) => pair,
         None => server(&ca, wanted, now)?,
@@ -161,7 +162,7 @@ fn usable_authority(ca: Pair, now: SystemTime) -> Result<Pair, Failure> {
     Ok(ca)
 }
 
-/// Verifies leaves as a TLS peer would, at a time somewhat ahead.
+/// Verifies leaves as a TLS peer would.
 struct Checker {
     roots: Arc<RootCertStore>,
     provider: Arc<CryptoProvider>,
@@ -169,10 +170,10 @@ struct Checker {
 }
 
 impl Checker {
-    fn new(ca: &Pair, now: SystemTime) -> Result<Self, Failure> {
+    fn new(ca: &Pair, at: SystemTime) -> Result<Self, Failure> {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca.cert.as_bytes()).map_err(broken)?).map_err(broken)?;
-        let since = (now + RENEW_BEFORE).duration_since(SystemTime::UNIX_EPOCH).unwrap_or(DAY);
+        let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(DAY);
         Ok(Self {
             roots: Arc::new(roots),
             provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
@@ -200,6 +201,34 @@ impl Checker {
         let (Some(cert), Ok(verifier)) = (self.leaf(pair), verifier) else { return false };
         verifier.verify_client_cert(&cert, &[], self.at).is_ok() && common_name(&cert).as_deref() == Some(name)
     }
+}
+
+/// Names and addresses a serving certificate is for.
+///
+/// # Errors
+/// Why it cannot be read.
+pub fn answers_to(cert: &str) -> Result<(Vec<String>, Vec<IpAddr>), Failure> {
+    let der = CertificateDer::from_pem_slice(cert.as_bytes()).map_err(unreadable)?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(unreadable)?;
+    let extension = parsed.subject_alternative_name().map_err(unreadable)?;
+    let (mut names, mut ips) = (Vec::new(), Vec::new());
+    for name in extension.iter().flat_map(|extension| &extension.value.general_names) {
+        match name {
+            GeneralName::DNSName(name) => names.push((*name).to_owned()),
+            GeneralName::IPAddress(bytes) => ips.extend(address(bytes)),
+            _ => {}
+        }
+    }
+    Ok((names, ips))
+}
+
+fn unreadable(e: impl std::fmt::Display) -> Failure {
+    Failure::new(format!("the API server's certificate cannot be read: {e}"))
+}
+
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    let v4 = <[u8; 4]>::try_from(bytes).ok().map(IpAddr::from);
+    v4.or_else(|| <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from))
 }
 
 fn common_name(der: &CertificateDer<'_>) -> Option<String> {
@@ -232,7 +261,7 @@ mod tests {
     fn good_certificates_are_kept_and_verify() {
         let (names, ips, now) = (names(), vec!["198.18.0.11".parse().unwrap(), "fd00::1".parse().unwrap()], SystemTime::now());
         let first = ensure(&wanted(&names, &ips), Found::default(), now).unwrap();
-        let check = Checker::new(&first.ca, now).unwrap();
+        let check = Checker::new(&first.ca, now + RENEW_BEFORE).unwrap();
         assert!(check.server(&first.server, &wanted(&names, &ips)));
         assert!(check.client(&first.controller_manager, "federation-controller-manager"));
         assert!(check.client(&first.admin, "admin"));

@@ -54,6 +54,18 @@ impl Printer {
         }
     }
 
+    /// Rows in columns, the first with their headings, as kubectl prints them.
+    pub fn table(&self, rows: &[Vec<String>]) {
+        let columns = rows.first().map_or(0, Vec::len);
+        let width =
+            |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or_default();
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        for row in rows {
+            let line: String = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}   ")).collect();
+            self.data(line.trim_end());
+        }
+    }
+
     /// Objects, in order, as a format has them: a YAML stream, a JSON `List`, or a line `kind/name` each.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The command line as data: what can be typed, and nothing of what it does.
 
 mod access;
+mod certs;
 mod completion;
 mod config;
 mod deinit;
@@ -17,6 +18,7 @@ use clap::{Parser, Subcommand};
 
 pub use crate::up::UpArgs;
 pub use access::AccessArgs;
+pub use certs::{CertsArgs, CertsCheckArgs, CertsCommand, CertsRenewArgs};
 pub use completion::CompletionArgs;
 pub use config::{ConfigArgs, ConfigCommand, GetContextsArgs, SetClusterArgs, SetContextArgs, SetCredentialsArgs};
 pub use deinit::DeinitArgs;
@@ -36,7 +38,7 @@ pub use version::VersionArgs;
     infer_long_args = false,
     arg_required_else_help = true,
     max_term_width = 120,
-    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains, 64 the command line is wrong.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {
@@ -59,6 +61,8 @@ pub enum Command {
     Unjoin(UnjoinArgs),
     /// Remove a federation control plane from its host cluster
     Deinit(DeinitArgs),
+    /// Show and renew the certificates of a control plane
+    Certs(CertsArgs),
     /// Run a federation with hollow members in this process, to try things out
     Up(UpArgs),
     /// Show and change kubeconfig files, as kubectl config does
@@ -113,7 +117,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "up", "config", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "certs", "up", "config", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }

@@ -1,5 +1,6 @@
 //! What the commands do: resolve what was typed, then act.
 
+mod certs;
 mod config;
 pub mod deinit;
 mod identity;
@@ -34,6 +35,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Join(args) => join::run(session, &args).await,
         Command::Unjoin(args) => return unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
+        Command::Certs(args) => return certs::run(session, &args.command).await,
         Command::Up(args) => crate::up::run(session, &args).await,
         Command::Config(args) => config::run(session, &args.command),
         Command::Version(args) => version::run(session, &args).await,

@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::{
     Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use serde_json::{Value, json};
 
 use crate::render::args::merge;
 use crate::render::config::ControlPlane;
@@ -79,16 +80,29 @@ fn annotations(plane: &ControlPlane) -> BTreeMap<String, String> {
     all
 }
 
+/// The digest in the pods' template: of the kubeconfig's secret, and of the data of the one with the DNS provider's
+/// configuration.
+fn digest(kubeconfig: &Object, conf: Option<&Value>) -> String {
+    let own = credentials::digest(kubeconfig, &[]);
+    conf.map_or_else(|| own.clone(), |conf| format!("{own}-{}", credentials::digest_of(conf, &[])))
+}
+
+/// A merge patch that replaces the pods for what is in these secrets now.
+pub fn restart(kubeconfig: &Object, conf: Option<&Value>) -> Value {
+    json!({"spec": {"template": {"metadata": {"annotations": {DIGEST: digest(kubeconfig, conf)}}}}})
+}
+
 /// The Deployment.
 pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
     let federation = &plane.federation;
     let labels = federation.pod_labels(CONTROLLER_MANAGER_MODULE);
     let mut volumes = vec![secret_volume(KUBECONFIG_VOLUME, federation.controller_manager_kubeconfig())];
-    let mut digest = credentials::digest(&credentials::controller_manager(plane, c), &[]);
-    if let Some(conf) = credentials::dns_provider(plane) {
+    let conf = credentials::dns_provider(plane);
+    let kubeconfig = credentials::controller_manager(federation, &c.ca, &c.controller_manager);
+    let digest = digest(&kubeconfig, conf.as_ref().map(|conf| &conf.value()["data"]));
+    if conf.is_some() {
         let keys = std::iter::once(DNS_PROVIDER_CONF).chain(plane.dns.needs.files.iter().map(|file| file.name));
         volumes.push(secret_files(DNS_VOLUME, federation.dns_provider_conf(), keys));
-        digest = format!("{digest}-{}", credentials::digest(&conf, &[]));
     }
     if plane.dns.needs.state {
         volumes.push(scratch(STATE_VOLUME, STATE_LIMIT));

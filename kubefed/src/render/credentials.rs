@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use federation_api::keys;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
-use serde_json::json;
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::render::config::{ControlPlane, Etcd};
@@ -95,9 +95,19 @@ pub fn apiserver(plane: &ControlPlane, c: &Credentials) -> Object {
 }
 
 /// What the controller manager reaches the federation with.
-pub fn controller_manager(plane: &ControlPlane, c: &Credentials) -> Object {
-    let text = controller_manager_kubeconfig(&plane.federation, c);
-    secret(&plane.federation, plane.federation.controller_manager_kubeconfig(), [(KUBECONFIG, Some(text.as_str()))])
+pub fn controller_manager(federation: &Federation, ca: &Pair, client: &Pair) -> Object {
+    let text = controller_manager_kubeconfig(federation, ca, client);
+    secret(federation, federation.controller_manager_kubeconfig(), [(KUBECONFIG, Some(text.as_str()))])
+}
+
+/// What the API server reads, as it is but for another serving certificate.
+pub fn with_serving(federation: &Federation, existing: Secret, server: &Pair) -> Object {
+    let mut data = existing.data.unwrap_or_default();
+    for (key, text) in [(SERVER_CERT, &server.cert), (SERVER_KEY, &server.key)] {
+        data.insert(key.to_owned(), ByteString(text.clone().into_bytes()));
+    }
+    let metadata = federation.meta(federation.apiserver_credentials());
+    Object::new(&Secret { metadata, type_: Some("Opaque".to_owned()), data: Some(data), ..Secret::default() })
 }
 
 /// The DNS provider's configuration, where there is one, and the files it names.
@@ -108,7 +118,7 @@ pub fn dns_provider(plane: &ControlPlane) -> Option<Object> {
 }
 
 /// A kubeconfig for the controller manager; JSON is YAML.
-fn controller_manager_kubeconfig(federation: &Federation, c: &Credentials) -> String {
+fn controller_manager_kubeconfig(federation: &Federation, ca: &Pair, client: &Pair) -> String {
     let (user, cluster) = (keys::CONTROLLER_MANAGER_USER, &federation.name);
     let context = format!("{user}@{cluster}");
     let config = json!({
@@ -116,11 +126,11 @@ fn controller_manager_kubeconfig(federation: &Federation, c: &Credentials) -> St
         "kind": "Config",
         "clusters": [{"name": cluster, "cluster": {
             "server": format!("https://{}", federation.apiserver()),
-            "certificate-authority-data": BASE64.encode(&c.ca.cert),
+            "certificate-authority-data": BASE64.encode(&ca.cert),
         }}],
         "users": [{"name": user, "user": {
-            "client-certificate-data": BASE64.encode(&c.controller_manager.cert),
-            "client-key-data": BASE64.encode(&c.controller_manager.key),
+            "client-certificate-data": BASE64.encode(&client.cert),
+            "client-key-data": BASE64.encode(&client.key),
         }}],
         "contexts": [{"name": context, "context": {"cluster": cluster, "user": user}}],
         "current-context": context,
@@ -131,7 +141,12 @@ fn controller_manager_kubeconfig(federation: &Federation, c: &Credentials) -> St
 /// Digest of a secret's content but for `reloaded` keys, for a pod template: pods are replaced when what they read
 /// only at start changes.
 pub fn digest(object: &Object, reloaded: &[&str]) -> String {
-    let mut data = object.value()["data"].clone();
+    digest_of(&object.value()["data"], reloaded)
+}
+
+/// As [`digest`] of the data of a secret that was read.
+pub fn digest_of(data: &Value, reloaded: &[&str]) -> String {
+    let mut data = data.clone();
     if let Some(map) = data.as_object_mut() {
         map.retain(|key, _| !reloaded.contains(&key.as_str()));
     }

@@ -78,7 +78,11 @@ fn dns_service(plane: &ControlPlane) -> Option<Object> {
 
 /// The secrets and the claim, v1's "control plane objects".
 pub fn objects(plane: &ControlPlane, c: &Credentials) -> Vec<Object> {
-    let mut all = vec![credentials::ca(plane, c), credentials::apiserver(plane, c), credentials::controller_manager(plane, c)];
+    let mut all = vec![
+        credentials::ca(plane, c),
+        credentials::apiserver(plane, c),
+        credentials::controller_manager(&plane.federation, &c.ca, &c.controller_manager),
+    ];
     all.extend(credentials::dns_provider(plane));
     all.extend(claim::claim(plane));
     all

@@ -20,7 +20,13 @@ fn every_program_tells_them_alike() {
     ] {
         all.push_str(&place.fcp(args).complaint(64));
     }
-    for args in [&["join", "--use-credentials-kubeconfig"][..], &["init", "--timeout=soon"]] {
+    for args in [
+        &["join", "--use-credentials-kubeconfig"][..],
+        &["init", "--timeout=soon"],
+        &["certs", "renwe", "fellowship"],
+        &["certs", "check", "fellowship", "--within=30d"],
+        &["certs", "renew", "fellowship", "gondor"],
+    ] {
         all.push_str(&place.kubefed(args).complaint(64));
     }
     insta::assert_snapshot!(all);

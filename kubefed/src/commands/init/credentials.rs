@@ -12,11 +12,12 @@ use crate::connection::Connection;
 use crate::error::Failure;
 use crate::render::config::{Addresses, ControlPlane};
 use crate::render::credentials::{BASIC_FILE, CA_CERT, CA_KEY, Credentials, KUBECONFIG, Pair, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+use crate::render::names::Federation;
 
 /// What an earlier run left behind.
 #[derive(Default)]
 pub struct Earlier {
-    certs: Found,
+    pub(in crate::commands) certs: Found,
     token_csv: Option<String>,
     basic_csv: Option<String>,
 }
@@ -25,8 +26,7 @@ pub struct Earlier {
 ///
 /// # Errors
 /// Anything the host says but that a secret is not there; a secret of the authority that lacks something.
-pub async fn earlier(host: &Connection, plane: &ControlPlane, local: Option<&Kubeconfig>) -> Result<Earlier, Failure> {
-    let federation = &plane.federation;
+pub async fn earlier(host: &Connection, federation: &Federation, local: Option<&Kubeconfig>) -> Result<Earlier, Failure> {
     let read = async |name: String| host.get_typed::<Secret>(&federation.namespace, &name).await;
     let (ca, apiserver, manager) = tokio::try_join!(
         read(federation.ca()),

@@ -6,7 +6,7 @@ mod entries;
 mod etcd;
 
 pub use entries::basic_auth_user;
-mod ready;
+pub(super) mod ready;
 pub mod resolve;
 
 #[cfg(test)]
@@ -46,7 +46,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     printer.end(service.progress());
 
     printer.begin("Creating federation control plane objects (credentials, persistent volume claim)");
-    let earlier = credentials::earlier(&host, &plane, Some(&local)).await?;
+    let earlier = credentials::earlier(&host, federation, Some(&local)).await?;
     let credentials = credentials::complete(&plane, &at, earlier)?;
     let objects = apply_objects(&host, &host::objects(&plane, &credentials)).await?;
     printer.end(objects.progress());

@@ -13,7 +13,7 @@ use crate::commands::session::timeouts;
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::render::config::{ControlPlane, Etcd};
-use crate::render::names::{APISERVER_MODULE, CONTROLLER_MANAGER_MODULE, INSTANCE_LABEL, MODULE_LABEL};
+use crate::render::names::{APISERVER_MODULE, CONTROLLER_MANAGER_MODULE, Federation, INSTANCE_LABEL, MODULE_LABEL};
 use crate::wait::{Look, Patience, until};
 
 /// Waits for the claim, both Deployments and the API server's own word.
@@ -28,7 +28,7 @@ pub(super) async fn wait(session: &Session, host: &Connection, plane: &ControlPl
     for (name, module) in
         [(plane.federation.apiserver(), APISERVER_MODULE), (plane.federation.controller_manager(), CONTROLLER_MANAGER_MODULE)]
     {
-        until(printer, &format!("Deployment {name}"), patience, async || deployment(host, plane, &name, module).await).await?;
+        until(printer, &format!("Deployment {name}"), patience, async || deployment(host, &plane.federation, &name, module).await).await?;
         if module == APISERVER_MODULE {
             until(printer, "the federation API server", patience, async || answers(session, &plane.federation.name).await).await?;
         }
@@ -60,15 +60,21 @@ async fn claim(host: &Connection, plane: &ControlPlane) -> Result<Look<()>, Fail
     ))
 }
 
-async fn deployment(host: &Connection, plane: &ControlPlane, name: &str, module: &str) -> Result<Look<()>, Failure> {
-    let namespace = plane.federation.namespace.as_str();
+/// Whether all pods of a Deployment are new and ready, or what keeps them.
+pub(in crate::commands) async fn deployment(
+    host: &Connection,
+    federation: &Federation,
+    name: &str,
+    module: &str,
+) -> Result<Look<()>, Failure> {
+    let namespace = federation.namespace.as_str();
     let Some(deployment) = host.get_typed::<Deployment>(namespace, name).await? else {
         return Ok(Look::missing(format!("Deployment {namespace}/{name} is gone"), "repeat the command"));
     };
     if is_ready(&deployment) {
         return Ok(Look::Done(()));
     }
-    let labels = format!("{INSTANCE_LABEL}={},{MODULE_LABEL}={module}", plane.federation.name);
+    let labels = format!("{INSTANCE_LABEL}={},{MODULE_LABEL}={module}", federation.name);
     let pods = host.typed::<Pod>(namespace).list(&ListParams::default().labels(&labels)).await;
     let pods = pods.map_err(|e| host.failed("listing pods", &e))?;
     // The newest pod that is not going tells what is wrong now.

@@ -1,0 +1,233 @@
+//! What of a federation ends one day, and what can be done about it. No IO.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use federation_api::keys::{CLUSTER_NAME, SECRET_CA, SECRET_TOKEN};
+use federation_client::{Kubeconfig, Source, User};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::api::core::v1::Secret;
+use kube::ResourceExt;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use serde_json::{Value, json};
+
+use crate::render::credentials::{CA_CERT, KUBECONFIG, SERVER_CERT};
+use crate::render::names::Federation;
+
+/// Something that ends.
+#[derive(Debug, PartialEq)]
+pub(super) struct Held {
+    /// What it is, as `kubefed certs renew` calls it.
+    pub(super) name: String,
+    /// Where it is kept.
+    pub(super) place: String,
+    pub(super) term: Term,
+    /// What makes it new.
+    pub(super) mend: Mend,
+}
+
+/// From when to when something is good.
+#[derive(Debug, PartialEq)]
+pub(super) enum Term {
+    Between(Timestamp, Timestamp),
+    /// It has no end.
+    Endless,
+    /// Nobody can say, and nobody can use it.
+    Unreadable(String),
+}
+
+#[derive(Debug, PartialEq)]
+pub(super) enum Mend {
+    /// `kubefed certs renew`.
+    Renew,
+    /// `kubefed init` with new files.
+    Etcd,
+    /// `kubefed join` of the cluster.
+    Join(String),
+    /// It is what everything else hangs on.
+    Authority,
+}
+
+/// How it stands with something.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum State {
+    Good,
+    /// It ends soon.
+    Soon,
+    /// Its time has not come; or a clock is wrong.
+    Early,
+    Expired,
+    Unreadable,
+}
+
+impl State {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Good => "good",
+            Self::Soon => "ends soon",
+            Self::Early => "not valid yet",
+            Self::Expired => "EXPIRED",
+            Self::Unreadable => "UNREADABLE",
+        }
+    }
+}
+
+impl Held {
+    /// How it stands at a time; what ends `within` so long ends soon.
+    pub(super) fn state(&self, now: Timestamp, within: Duration) -> State {
+        match &self.term {
+            Term::Endless => State::Good,
+            Term::Unreadable(_) => State::Unreadable,
+            Term::Between(_, end) if *end <= now => State::Expired,
+            Term::Between(begin, _) if *begin > now => State::Early,
+            Term::Between(_, end) => {
+                let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
+                if end.duration_since(now) < within { State::Soon } else { State::Good }
+            }
+        }
+    }
+
+    /// When it ends, where it does.
+    pub(super) fn end(&self) -> Option<Timestamp> {
+        match self.term {
+            Term::Between(_, end) => Some(end),
+            Term::Endless | Term::Unreadable(_) => None,
+        }
+    }
+
+    /// What makes it new.
+    pub(super) fn mend(&self, federation: &str, host: &str) -> String {
+        match &self.mend {
+            Mend::Renew => format!("kubefed certs renew {federation} --host-cluster-context={host}"),
+            Mend::Etcd => format!("kubefed init {federation} --host-cluster-context={host} again, with the new files for etcd"),
+            Mend::Join(cluster) => format!("kubefed join {cluster} --host-cluster-context={host} --context={federation}"),
+            Mend::Authority => {
+                format!(
+                    "while it is good nothing; after that, delete its secret and run kubefed init {federation} and join each cluster again"
+                )
+            }
+        }
+    }
+
+    /// It for programs.
+    pub(super) fn value(&self, now: Timestamp, within: Duration, federation: &str, host: &str) -> Value {
+        let why = match &self.term {
+            Term::Unreadable(why) => Some(why),
+            Term::Between(..) | Term::Endless => None,
+        };
+        let state = self.state(now, within);
+        json!({
+            "name": self.name,
+            "place": self.place,
+            "notAfter": self.end().map(|end| end.to_string()),
+            "secondsLeft": self.end().map(|end| end.duration_since(now).as_secs()),
+            "state": state.word(),
+            "reason": why,
+            "mend": (state != State::Good).then(|| self.mend(federation, host)),
+        })
+    }
+}
+
+/// How long something is good for, as a person reads it: days, or hours of the last two.
+pub(super) fn left(end: Timestamp, now: Timestamp) -> String {
+    match end.duration_since(now).as_hours() {
+        hours if hours >= 48 => format!("{}d", hours / 24),
+        hours if hours >= 0 => format!("{hours}h"),
+        _ => "-".to_owned(),
+    }
+}
+
+/// What ends in the secrets of a control plane.
+pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> {
+    let mut all = Vec::new();
+    for secret in secrets {
+        let place = format!("secret {}/{}", federation.namespace, secret.name_any());
+        let bytes = |key: &str| secret.data.as_ref()?.get(key).map(|value| value.0.as_slice()).filter(|value| !value.is_empty());
+        let mut add = |name: &str, term: Term, mend: Mend| all.push(Held { name: name.to_owned(), place: place.clone(), term, mend });
+        let name = secret.name_any();
+        if name == federation.ca() {
+            add("authority", bytes(CA_CERT).map_or_else(|| missing(CA_CERT), certificates), Mend::Authority);
+        } else if name == federation.apiserver_credentials() {
+            add("apiserver", bytes(SERVER_CERT).map_or_else(|| missing(SERVER_CERT), certificates), Mend::Renew);
+            for (key, what) in [("etcd-ca.crt", "etcd's authority"), ("etcd-client.crt", "etcd client")] {
+                if let Some(pem) = bytes(key) {
+                    add(what, certificates(pem), Mend::Etcd);
+                }
+            }
+        } else if name == federation.controller_manager_kubeconfig() {
+            add("controller-manager", bytes(KUBECONFIG).map_or_else(|| missing(KUBECONFIG), kubeconfig), Mend::Renew);
+        } else if let Some(cluster) = secret.annotations().get(CLUSTER_NAME) {
+            let mend = || Mend::Join(cluster.clone());
+            if let Some(pem) = bytes(SECRET_CA) {
+                add(&format!("{cluster}'s authority"), certificates(pem), mend());
+            }
+            let credentials = match (bytes(KUBECONFIG), bytes(SECRET_TOKEN)) {
+                (Some(text), _) => kubeconfig(text),
+                (None, Some(token)) => token_term(&String::from_utf8_lossy(token)),
+                (None, None) => missing(SECRET_TOKEN),
+            };
+            add(&format!("{cluster}'s credentials"), credentials, mend());
+        }
+    }
+    all
+}
+
+/// What ends of the administrator's entry in the local kubeconfig; nothing where it has no certificate.
+pub(super) fn administrator(name: &str, user: &User) -> Option<Held> {
+    let place = user.origin.as_deref().map_or_else(|| "the kubeconfig".to_owned(), |file| file.display().to_string());
+    let term = (!user.client_certificate_data.is_empty()).then(|| certificates(&user.client_certificate_data))?;
+    Some(Held { name: "administrator".to_owned(), place: format!("user {name} of {place}"), term, mend: Mend::Renew })
+}
+
+fn missing(key: &str) -> Term {
+    Term::Unreadable(format!("{key} is missing"))
+}
+
+/// The term of certificates that are only good together.
+pub(super) fn certificates(pem: &[u8]) -> Term {
+    let mut both: Option<(i64, i64)> = None;
+    for der in CertificateDer::pem_slice_iter(pem) {
+        let validity = der.map_err(|e| e.to_string()).and_then(|der| match x509_parser::parse_x509_certificate(&der) {
+            Ok((_, cert)) => Ok((cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp())),
+            Err(e) => Err(e.to_string()),
+        });
+        match validity {
+            Ok((begin, end)) => {
+                let (first, last) = both.unwrap_or((begin, end));
+                both = Some((first.max(begin), last.min(end)));
+            }
+            Err(why) => return Term::Unreadable(why),
+        }
+    }
+    let Some((begin, end)) = both else { return Term::Unreadable("it has no certificate".to_owned()) };
+    match (Timestamp::from_second(begin), Timestamp::from_second(end)) {
+        (Ok(begin), Ok(end)) => Term::Between(begin, end),
+        // RFC 5280 4.1.2.5: the year 9999 is for what has no end.
+        _ => Term::Endless,
+    }
+}
+
+fn kubeconfig(text: &[u8]) -> Term {
+    match Kubeconfig::read(text, Source::Secret("of credentials")) {
+        Ok(config) => match config.users.values().next() {
+            Some(user) if !user.client_certificate_data.is_empty() => certificates(&user.client_certificate_data),
+            Some(user) if !user.token.is_empty() => token_term(&user.token),
+            Some(_) => Term::Endless,
+            None => Term::Unreadable("the kubeconfig has no user".to_owned()),
+        },
+        Err(e) => Term::Unreadable(e.to_string()),
+    }
+}
+
+/// The term of a bearer token: a JSON Web Token says it (RFC 7519 4.1.4), others have none.
+fn token_term(token: &str) -> Term {
+    let claims = token.trim().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Option<Value> = claims.and_then(|json| serde_json::from_slice(&json).ok());
+    let seconds = |claim: &str| claims.as_ref()?[claim].as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
+    match seconds("exp") {
+        Some(end) => Term::Between(seconds("nbf").unwrap_or(Timestamp::UNIX_EPOCH), end),
+        None => Term::Endless,
+    }
+}

@@ -1,0 +1,46 @@
+//! `kubefed certs`.
+
+mod check;
+mod held;
+mod renew;
+
+#[cfg(test)]
+mod tests;
+
+use k8s_openapi::api::core::v1::Secret;
+
+use super::init::resolve::federation;
+use super::{Session, one_name};
+use crate::cli::{CertsCommand, HostArgs};
+use crate::connection::Connection;
+use crate::error::{EXIT_OK, Failure};
+use crate::render::names::Federation;
+
+/// Carries out a command on certificates; the exit code.
+///
+/// # Errors
+/// That there is no such federation, and anything the host says.
+pub(super) async fn run(session: &Session, command: &CertsCommand) -> Result<u8, Failure> {
+    match command {
+        CertsCommand::Check(args) => {
+            let (host, federation) = find(session, "certs check", &args.names, &args.host).await?;
+            check::run(session, &host, &federation, args).await
+        }
+        CertsCommand::Renew(args) => {
+            let (host, federation) = find(session, "certs renew", &args.names, &args.host).await?;
+            renew::run(session, &host, &federation, args).await.map(|()| EXIT_OK)
+        }
+    }
+}
+
+/// The host, and the federation whose authority it has.
+async fn find(session: &Session, command: &str, names: &[String], args: &HostArgs) -> Result<(Connection, Federation), Failure> {
+    let federation = federation(one_name(command, names)?, &args.federation_system_namespace)?;
+    let host = session.host(&session.credentials(args)?, args).await?;
+    if host.get_typed::<Secret>(&federation.namespace, &federation.ca()).await?.is_none() {
+        let (name, namespace) = (&federation.name, &federation.namespace);
+        return Err(Failure::new(format!("there is no federation \"{name}\" in namespace {namespace} of context {}", host.context))
+            .hint("name its host with --host-cluster-context, and its namespace with --federation-system-namespace"));
+    }
+    Ok((host, federation))
+}
