@@ -39,6 +39,8 @@ pub enum Access {
 /// What the API server serves of a kind besides the object itself.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Served {
+    /// Other versions it is served in besides its own, in which it is stored.
+    pub also: &'static [&'static str],
     /// Singular name.
     pub singular: &'static str,
     /// Short names for kubectl.
@@ -103,6 +105,7 @@ const fn kind(group: &'static str, kind: &'static str, resource: &'static str, s
         owner: false,
         opt_in: false,
         served: Served {
+            also: &[],
             singular,
             short_names: &[],
             categories: &[],
@@ -124,6 +127,12 @@ impl Kind {
         }
         let own_service = self.family == Family::Service && namespace == "default" && name == "kubernetes";
         !CLUSTER_OWNED.contains(&namespace) && !own_service
+    }
+
+    /// Served in other versions, too.
+    const fn also(mut self, versions: &'static [&'static str]) -> Self {
+        self.served.also = versions;
+        self
     }
 
     const fn short(mut self, short_names: &'static [&'static str]) -> Self {
@@ -249,6 +258,7 @@ pub const KINDS: &[Kind] = &[
         family: Family::Autoscaler,
         ..kind("autoscaling", "HorizontalPodAutoscaler", "horizontalpodautoscalers", "horizontalpodautoscaler")
     }
+    .also(&["v1"])
     .short(&["hpa"])
     .in_all()
     .with_status()

@@ -16,6 +16,7 @@
 
 pub mod clip;
 pub mod codec;
+pub mod conversion;
 pub mod depth;
 pub mod discovery;
 pub mod openapi;

@@ -43,7 +43,7 @@ const ROOTS: &[(&str, &[&str])] = &[
     ("discovery.v1", &["EndpointSlice"]),
     ("apps.v1", &["Deployment", "ReplicaSet", "DaemonSet", "StatefulSet"]),
     ("batch.v1", &["Job", "CronJob"]),
-    ("autoscaling.v1", &["Scale"]),
+    ("autoscaling.v1", &["HorizontalPodAutoscaler", "Scale"]),
     ("autoscaling.v2", &["HorizontalPodAutoscaler"]),
     ("networking.v1", &["Ingress", "IngressClass", "NetworkPolicy"]),
     ("policy.v1", &["PodDisruptionBudget"]),

@@ -28,7 +28,7 @@ pub(crate) async fn run(api: Arc<Api>) {
 
 async fn tell(api: &Api, told: &mut BTreeSet<(Name, Name, String)>) {
     let (mut damaged, mut left) = (BTreeSet::new(), AT_ONCE);
-    for entry in api.registry.catalog().entries().iter().filter(|e| e.resource.stored()) {
+    for entry in api.registry.catalog().stores() {
         let resource = &entry.resource;
         for (key, why) in entry.store().damaged() {
             let id = (resource.group.clone(), resource.plural.clone(), key.clone());

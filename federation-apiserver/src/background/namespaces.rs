@@ -155,7 +155,7 @@ struct Content {
 /// What is in a namespace now, by resource, what cannot be read back included; resources without objects are left out.
 async fn contents(api: &Api, namespace: &str) -> Result<Vec<(Arc<Entry>, Vec<Content>)>, ApiError> {
     let mut all = Vec::new();
-    for entry in api.registry.catalog().entries().iter().filter(|e| e.resource.namespaced && e.resource.stored()) {
+    for entry in api.registry.catalog().stores().filter(|e| e.resource.namespaced) {
         let options = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
         let listed = entry.store().list(Some(namespace), &options, None).await?.items;
         let readable = listed.iter().map(|o| Content { name: o.head.name().to_owned(), uid: Some(o.head.uid().to_owned()) });

@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use machinery::conversion;
+use machinery::schema::Gvk;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -222,5 +224,7 @@ pub(crate) fn subresources(r: &Resource) -> Vec<Sub<'_>> {
 
 /// Tells clients which version objects are stored in, without naming it: eight bytes of a hash.
 fn storage_version_hash(r: &Resource) -> String {
-    STANDARD.encode(&Sha256::digest(format!("{}/{}/{}", r.group, r.version, r.kind))[..8])
+    let served = Gvk::new(&*r.group, &*r.version, &*r.kind);
+    let stored = conversion::stored_as(&served).unwrap_or(served);
+    STANDARD.encode(&Sha256::digest(format!("{}/{}/{}", stored.group, stored.version, stored.kind))[..8])
 }

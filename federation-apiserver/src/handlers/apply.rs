@@ -40,7 +40,7 @@ impl Apply {
             now: &self.how.now,
             ignored: prepare::ignored(entry, subresource),
         };
-        let mut new = apply::apply(&entry.types, entry.type_id, live, &self.wanted, self.force, &writer)?;
+        let mut new = apply::apply(&entry.types, &entry.gvk, live, &self.wanted, self.force, &writer)?;
         schema::prune(&entry.types, entry.type_id, &mut new);
         match live {
             Some(_) => new["metadata"]["resourceVersion"] = self.wanted["metadata"]["resourceVersion"].clone(),

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::call::Call;
 use super::prepare::{self, Write};
+use super::projection::whole;
 use super::write::TRIES;
 use super::{encode, options};
 use crate::admission;
@@ -242,8 +243,8 @@ pub(super) async fn delete_collection(call: Call<'_>, wanted: &DeleteOptions) ->
         let namespace = resource.namespaced.then(|| object.head.namespace());
         admission::delete(resource, object.head.name())?;
         match delete_object(call.entry, namespace, object.head.name(), wanted).await {
-            Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.push(object.bytes.clone()),
-            Ok(Deleted::DryRun(value)) => items.push(value.to_string().into()),
+            Ok(Deleted::Gone(object) | Deleted::Pending(object)) => items.extend(whole(call.entry, &object)),
+            Ok(Deleted::DryRun(value)) => items.push(call.entry.shown(&value).to_string().into()),
             Ok(Deleted::Unreadable) => {}
             Err(e) if e.code == 404 => {}
             Err(e) => return Err(e),

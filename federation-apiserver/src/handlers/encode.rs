@@ -6,11 +6,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use machinery::status::ApiError;
-use serde_json::{Value, json};
+use machinery::table::ListMeta;
+use serde_json::Value;
 
 use super::call::Call;
 use super::gzip::{self, Identity};
-use super::projection::Projection;
+use super::projection::{Projection, open_list};
 use super::scale;
 use super::write::{Outcome, Stored};
 use crate::auth::Verb;
@@ -57,7 +58,7 @@ pub(super) async fn written(call: Call<'_>, part: Option<Subresource>, outcome: 
     Ok(with_warnings(response, &outcome.warnings))
 }
 
-/// One object that is not stored (dry run, scale, last state).
+/// One object of the stored version that is not stored (dry run, scale, last state).
 pub(super) fn value(call: Call<'_>, code: StatusCode, value: &Value) -> Result<Response<Body>, ApiError> {
     Ok(match Projection::of(call)? {
         None => response::json(code, value),
@@ -69,13 +70,8 @@ pub(super) fn value(call: Call<'_>, code: StatusCode, value: &Value) -> Result<R
 pub(super) async fn list(call: Call<'_>, listing: Listing) -> Result<Response<Body>, ApiError> {
     let mut identity = Identity::wanted(call);
     let Some(projection) = Projection::of(call)? else {
-        let mut metadata = json!({"resourceVersion": listing.revision.to_string()});
-        if let Some(token) = listing.continue_token {
-            metadata["continue"] = token.into();
-        }
-        if let Some(n) = listing.remaining {
-            metadata["remainingItemCount"] = n.into();
-        }
+        let (version, token) = (listing.revision.to_string(), listing.continue_token.unwrap_or_default());
+        let metadata = ListMeta { resource_version: &version, continue_token: &token, remaining: listing.remaining }.to_value();
         if let Some(identity) = &mut identity {
             listing.items.iter().for_each(|object| identity.add(object, &[]));
         }
@@ -121,9 +117,7 @@ pub(super) fn now() -> i64 {
 
 /// The head of a list, the encoded objects, and commas between them.
 pub(super) fn list_parts(resource: &Resource, metadata: &Value, items: impl IntoIterator<Item = Bytes>) -> VecDeque<Bytes> {
-    let (kind, version) = (&resource.kind, resource.api_version());
-    let head = format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[");
-    let mut parts = VecDeque::from([Bytes::from(head)]);
+    let mut parts = VecDeque::from([Bytes::from(open_list(resource, metadata))]);
     for (i, item) in items.into_iter().enumerate() {
         if i > 0 {
             parts.push_back(Bytes::from_static(b","));

@@ -105,7 +105,7 @@ pub(super) fn settle_namespace(object: &mut Value, namespaced: bool, namespace: 
     Ok(())
 }
 
-/// Makes a decoded object ready to be created. Its name and namespace are settled already.
+/// Makes a decoded object ready to be created, in the version it is stored in. Its name and namespace are settled already.
 /// `applied`: the managed fields are already settled by server-side apply.
 pub(crate) fn create(
     entry: &Entry,
@@ -119,6 +119,7 @@ pub(crate) fn create(
     if !text(object, "resourceVersion").is_empty() {
         return Err(ApiError::bad_request("resourceVersion should not be set on objects to be created"));
     }
+    entry.take_in(object);
     let meta = metadata(object)?;
     for field in SERVER_OWNED {
         meta.remove(field);
@@ -135,7 +136,7 @@ pub(crate) fn create(
     {
         root.remove("status");
     }
-    schema::default(&entry.types, &entry.gvk, object);
+    schema::default(&entry.types, entry.stored_gvk(), object);
     strategy.prepare_create(object, user);
     validate(entry, object, None, None)?;
     if !applied {
@@ -144,23 +145,24 @@ pub(crate) fn create(
     Ok(())
 }
 
-/// Makes a decoded object ready to replace `old`, through a subresource or not.
+/// Makes a decoded object ready to replace the stored one, through a subresource or not.
 /// `applied`: the managed fields are already settled by server-side apply.
 pub(crate) fn update(
     entry: &Entry,
-    new: Value,
+    mut new: Value,
     old: &Value,
     part: Option<Subresource>,
     write: &Write,
     applied: bool,
 ) -> Result<Change, ApiError> {
+    entry.take_in(&mut new);
     let resource = &entry.resource;
     let strategy = resource.strategy;
     let mut new = only(part, new, old, strategy.has_status());
     carry_over(&resource.group, &resource.plural, &mut new, old)?;
     // Finalizing takes off what defaults and the strategy put there.
     if part != Some(Subresource::Finalize) {
-        schema::default(&entry.types, &entry.gvk, &mut new);
+        schema::default(&entry.types, entry.stored_gvk(), &mut new);
         strategy.prepare_update(&mut new, old, resource::Change { part, now: &write.now });
     }
     if strategy.counts_generations() {
@@ -270,12 +272,12 @@ fn validate(entry: &Entry, new: &Value, old: Option<&Value>, part: Option<Subres
     let resource = &entry.resource;
     let rule = resource.strategy.name_rule().unwrap_or(schema::metadata::dns_subdomain);
     let mut errors = schema::validate_metadata(new, resource.namespaced, rule);
-    errors.extend(schema::validate(&entry.types, &entry.gvk, new));
+    errors.extend(schema::validate(&entry.types, entry.stored_gvk(), new));
     errors.extend(resource.strategy.validate(new));
     if let Some(old) = old {
         errors.extend(resource.strategy.validate_update(new, old, part));
         errors.extend(crate::registry::meta::validate_update(new, old));
-        errors.extend(schema::validate_update(&entry.gvk, new, old));
+        errors.extend(schema::validate_update(entry.stored_gvk(), new, old));
     }
     if errors.is_empty() {
         return Ok(());
@@ -289,7 +291,17 @@ fn own(entry: &Entry, old: Option<&Value>, new: &mut Value, write: &Write, subre
     let api_version = entry.resource.api_version();
     let writer =
         Writer { manager: &write.manager, subresource, api_version: &api_version, now: &write.now, ignored: ignored(entry, subresource) };
-    apply::update(&entry.types, entry.type_id, old, new, &writer);
+    let old = old.map(|old| entry.shown(old));
+    if !entry.converts() {
+        return apply::update(&entry.types, &entry.gvk, old.as_deref(), new, &writer);
+    }
+    // Fields are owned in the version they are written in.
+    let mut shown = entry.shown(new).into_owned();
+    apply::update(&entry.types, &entry.gvk, old.as_deref(), &mut shown, &writer);
+    match shown["metadata"].get_mut("managedFields").map(Value::take) {
+        Some(owned) => new["metadata"]["managedFields"] = owned,
+        None => drop(new["metadata"].as_object_mut().map(|metadata| metadata.remove("managedFields"))),
+    }
 }
 
 /// Fields a way of writing cannot change, so that it never owns them.

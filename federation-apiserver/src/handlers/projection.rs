@@ -1,6 +1,7 @@
-//! Objects as tables and as metadata only, written from the stored bytes.
+//! Objects as tables, as metadata only and in other versions than they are stored in, written from the stored bytes.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use machinery::status::ApiError;
@@ -10,7 +11,8 @@ use serde_json::{Value, json};
 use super::call::Call;
 use super::gzip::Identity;
 use crate::http::accept::{self, Form};
-use crate::names::Name;
+use crate::registry::Entry;
+use crate::registry::resource::Resource;
 use crate::storage::event::{INITIAL_EVENTS_END, WatchEvent};
 use crate::storage::object::Object;
 use crate::storage::store::Listing;
@@ -26,26 +28,44 @@ pub(super) struct Projection {
     form: Form,
     include: IncludeObject,
     columns: Columns,
-    /// Name of the resource, for the log.
-    plural: Name,
+    entry: Arc<Entry>,
+}
+
+/// A whole object in the version that is served; `None` where it is stored in another and cannot be decoded.
+pub(super) fn whole(entry: &Entry, object: &Object) -> Option<Bytes> {
+    if !entry.converts() {
+        return Some(object.bytes.clone());
+    }
+    let stored = object.readable(&entry.resource.plural)?;
+    Some(entry.shown(&stored).to_string().into())
 }
 
 impl Projection {
     /// What a request asks for; `None` is the objects themselves.
     pub(super) fn of(call: Call<'_>) -> Result<Option<Self>, ApiError> {
         let form = accept::form(call.headers)?;
-        if form == Form::Objects {
+        if form == Form::Objects && !call.entry.converts() {
             return Ok(None);
         }
         let include = IncludeObject::parse(call.query.get("includeObject")).map_err(|e| ApiError::bad_request(e.to_string()))?;
-        let resource = call.resource();
         let columns = if form == Form::Table { call.entry.columns.clone() } else { Columns::new() };
-        Ok(Some(Self { form, include, columns, plural: resource.plural.clone() }))
+        Ok(Some(Self { form, include, columns, entry: Arc::clone(call.entry) }))
+    }
+
+    /// Whether whole objects are made from those that are stored.
+    fn converts(&self) -> bool {
+        let whole = self.form == Form::Objects || (self.form == Form::Table && self.include == IncludeObject::Object);
+        whole && self.entry.converts()
     }
 
     /// What showing a stored object costs, as bytes to decode.
     pub(super) fn weight(&self, object: &Object) -> usize {
-        object.shown().metadata.len() / COPIED + if self.form == Form::Table { object.undecoded() } else { 0 }
+        let decoded = match self.form {
+            _ if self.converts() => object.bytes.len(),
+            Form::Table => object.undecoded(),
+            Form::Objects | Form::Partial => 0,
+        };
+        object.shown().metadata.len() / COPIED + decoded
     }
 
     /// Writes a row or the metadata of a stored object. One that cannot be decoded has no row; it must not hide others.
@@ -54,8 +74,15 @@ impl Projection {
             object.shown().partial(out);
             return true;
         }
-        let Some(cells) = object.cells(&self.plural, &self.columns) else { return false };
-        object.shown().row(cells, self.include, now, out);
+        let converted = if self.converts() { whole(&self.entry, object) } else { Some(object.bytes.clone()) };
+        let Some(bytes) = converted else { return false };
+        if self.form == Form::Objects {
+            out.extend_from_slice(&bytes);
+            return true;
+        }
+        // Cells and metadata are those of the stored version, as kube-apiserver's are of the one it works with.
+        let Some(cells) = object.cells(&self.entry.resource.plural, &self.columns) else { return false };
+        Shown { object: &bytes, ..object.shown() }.row(cells, self.include, now, out);
         true
     }
 
@@ -67,9 +94,13 @@ impl Projection {
         })
     }
 
-    /// One object that is not stored.
+    /// One object of the stored version that is not stored.
     pub(super) fn value(&self, value: &Value, now: i64) -> Bytes {
-        let (object, metadata) = (value.to_string(), value.get("metadata").unwrap_or(&json!({})).to_string());
+        let object = self.entry.shown(value).to_string();
+        if self.form == Form::Objects {
+            return object.into();
+        }
+        let metadata = value.get("metadata").unwrap_or(&json!({})).to_string();
         let shown = Shown { object: object.as_bytes(), metadata: metadata.as_bytes() };
         let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         self.single(version, |out| match self.form {
@@ -80,10 +111,9 @@ impl Projection {
 
     fn single(&self, version: &str, write: impl FnOnce(&mut Vec<u8>)) -> Bytes {
         let mut out = Vec::new();
-        if self.form == Form::Partial {
-            write(&mut out);
-        } else {
-            self.table(Some(&self.columns), version, write, &mut out);
+        match self.form {
+            Form::Objects | Form::Partial => write(&mut out),
+            Form::Table => self.table(Some(&self.columns), version, write, &mut out),
         }
         out.into()
     }
@@ -102,8 +132,9 @@ impl Projection {
         let token = listing.continue_token.as_deref().unwrap_or_default();
         let meta = ListMeta { resource_version: &version, continue_token: token, remaining: listing.remaining };
         let head = match self.form {
+            Form::Objects => open_list(&self.entry.resource, &meta.to_value()),
             Form::Partial => table::open_metadata_list(meta),
-            _ => table::open_table(Some(&self.columns), meta),
+            Form::Table => table::open_table(Some(&self.columns), meta),
         };
         let mut parts = VecDeque::from([Bytes::from(head)]);
         let (mut out, mut empty) = (Vec::new(), true);
@@ -122,6 +153,7 @@ impl Projection {
             if let Some(identity) = &mut identity {
                 // Cells say how old an object is; what is behind them is in its own bytes.
                 let copied = match (self.form, self.include) {
+                    _ if self.converts() => 0,
                     (Form::Table, IncludeObject::None) => 0,
                     (Form::Table, IncludeObject::Object) => object.bytes.len(),
                     _ => object.shown().metadata.len(),
@@ -144,15 +176,23 @@ impl Projection {
             None if self.form == Form::Partial => bookmark(event, out),
             None => {}
         };
-        if self.form == Form::Partial {
-            write(&mut out);
-        } else {
-            let columns = headers.then_some(&self.columns);
-            self.table(columns, &event.revision().to_string(), write, &mut out);
+        match (self.form, event.object()) {
+            (Form::Objects, None) => return Some(event.line(&self.entry.resource.api_version(), &self.entry.resource.kind)),
+            (Form::Objects | Form::Partial, _) => write(&mut out),
+            (Form::Table, _) => {
+                let columns = headers.then_some(&self.columns);
+                self.table(columns, &event.revision().to_string(), write, &mut out);
+            }
         }
         out.extend_from_slice(b"}\n");
         whole.then(|| out.into())
     }
+}
+
+/// The beginning of a list of objects, up to its items.
+pub(super) fn open_list(resource: &Resource, metadata: &Value) -> String {
+    let (kind, version) = (&resource.kind, resource.api_version());
+    format!("{{\"kind\":\"{kind}List\",\"apiVersion\":\"{version}\",\"metadata\":{metadata},\"items\":[")
 }
 
 /// How far a watch is, as the metadata of nothing.

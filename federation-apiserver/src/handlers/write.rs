@@ -78,7 +78,7 @@ pub(super) async fn write(call: Call<'_>, part: Option<Subresource>, input: Inpu
             }
             Some(current) => {
                 let old = current.value()?;
-                let Made { object, warnings } = transform.make(&about, Some(&old))?;
+                let Made { object, warnings } = transform.make(&about, Some(&about.entry.shown(&old)))?;
                 Ok((change(&about, part, object, (current, &old), &manner, transform.owns())?, warnings))
             }
         });

@@ -78,9 +78,10 @@ fn federated(kind: &Kind) -> Resource {
     }
 }
 
-/// The kinds that the federation spreads over its members.
+/// The kinds that the federation spreads over its members, in every version they are served in.
 pub(super) fn all_federated() -> Vec<Resource> {
-    KINDS.iter().map(federated).collect()
+    let other = |kind: &'static Kind| kind.served.also.iter().map(|version| Resource { version: Name::Fixed(version), ..federated(kind) });
+    KINDS.iter().flat_map(|kind| std::iter::once(federated(kind)).chain(other(kind))).collect()
 }
 
 const NO_DELETECOLLECTION: &[Verb] = &[Verb::Create, Verb::Delete, Verb::Get, Verb::List, Verb::Patch, Verb::Update, Verb::Watch];

@@ -10,13 +10,16 @@ pub mod resource;
 mod services;
 mod workloads;
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use machinery::schema::{Gvk, TypeId, Types};
+use machinery::conversion;
+use machinery::schema::{self, Gvk, TypeId, Types};
 use machinery::table::{self, Columns};
+use serde_json::Value;
 
 use crate::config::Profile;
 use crate::storage::ROOT;
@@ -51,8 +54,10 @@ pub fn resources(profile: Profile) -> Vec<Resource> {
 pub struct Entry {
     /// Its description.
     pub resource: Resource,
-    /// Its kind.
+    /// Its kind, in the version it is served in.
     pub gvk: Gvk,
+    /// The kind as it is stored, where that is another version.
+    stored_as: Option<Gvk>,
     /// The types its own is among.
     pub types: Arc<Types>,
     /// Its type.
@@ -71,6 +76,35 @@ impl Entry {
     /// For resources that are only asked; handlers turn those away before.
     pub fn store(&self) -> &ResourceStore {
         self.store.as_deref().expect("questions are answered before anybody looks for their store")
+    }
+
+    /// The kind in the version it is stored in.
+    pub fn stored_gvk(&self) -> &Gvk {
+        self.stored_as.as_ref().unwrap_or(&self.gvk)
+    }
+
+    /// Whether objects are shown in another version than they are stored in.
+    pub fn converts(&self) -> bool {
+        self.stored_as.is_some()
+    }
+
+    /// A stored object in the version it is served in.
+    pub fn shown<'a>(&self, stored: &'a Value) -> Cow<'a, Value> {
+        if !self.converts() {
+            return Cow::Borrowed(stored);
+        }
+        let mut object = stored.clone();
+        conversion::from_stored(&self.gvk, &mut object);
+        Cow::Owned(object)
+    }
+
+    /// Makes an object of the version it is served in one as it is stored.
+    pub fn take_in(&self, object: &mut Value) {
+        if self.converts() {
+            schema::default(&self.types, &self.gvk, object);
+            conversion::to_stored(&self.gvk, object);
+        }
+        conversion::drop_carried(&self.gvk, object);
     }
 }
 
@@ -105,6 +139,11 @@ impl Catalog {
     /// All of them, by group and name.
     pub fn entries(&self) -> &[Arc<Entry>] {
         &self.entries
+    }
+
+    /// Those with objects, each in the version that is stored.
+    pub fn stores(&self) -> impl Iterator<Item = &Arc<Entry>> {
+        self.entries.iter().filter(|e| e.resource.stored() && !e.converts())
     }
 }
 
@@ -205,7 +244,8 @@ fn entry(store: &Store, resource: Resource, types: &Arc<Types>, federated: bool,
     let ttl = resource.ttl.map(|_| event_ttl);
     let opened = resource.stored().then(|| store.resource(&key_prefix(&resource), resource.selectable.clone(), ttl));
     let columns = table::columns_for(&gvk.group, &gvk.kind);
-    Ok(Entry { columns, gvk, types: Arc::clone(types), type_id, federated, store: opened, resource })
+    let stored_as = conversion::stored_as(&gvk);
+    Ok(Entry { columns, gvk, stored_as, types: Arc::clone(types), type_id, federated, store: opened, resource })
 }
 
 /// Where a resource's objects are: etcd's layout of Kubernetes, with the group in it.

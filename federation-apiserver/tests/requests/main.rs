@@ -20,4 +20,5 @@ mod reads;
 mod signing;
 mod subject;
 mod supervision;
+mod versions;
 mod watches;

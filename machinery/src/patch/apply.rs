@@ -8,8 +8,10 @@ mod merge;
 #[cfg(test)]
 mod tests;
 mod typed;
+mod versions;
 mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::{Value, json};
@@ -19,9 +21,9 @@ pub use self::managers::Writer;
 use self::conflict::{Conflict, conflicts_with};
 use self::managers::{Entry, Identity, Operation};
 use self::typed::Place;
-use self::walk::Comparison;
+use self::versions::{Changes, Versions};
 use super::fields::FieldSet;
-use crate::schema::{TypeId, Types};
+use crate::schema::{Gvk, Types};
 use crate::status::ApiError;
 
 /// Owner of what was there before the first apply, on objects whose fields nobody owned.
@@ -42,21 +44,18 @@ static UNOWNED: LazyLock<FieldSet> = LazyLock::new(|| {
 /// with its `managedFields`. Fields this manager applied before, does not apply now and nobody else
 /// owns are removed. A configuration that changes nothing returns the live object unchanged.
 ///
+/// Both objects are of the version `gvk`. Managers that wrote another version own fields of that one, where what happened
+/// to them is looked for; those of versions there are no more are forgotten.
+///
 /// `applied` is the configuration as it was written, neither conformed nor with defaults: an explicit
 /// zero or empty value is an opinion. It is checked against the schema here.
 ///
 /// # Errors
 /// 409 with a cause for each field another manager owns (unless `force`), 400 when the configuration
 /// is malformed.
-pub fn apply(
-    types: &Types,
-    id: TypeId,
-    live: Option<&Value>,
-    applied: &Value,
-    force: bool,
-    writer: &Writer<'_>,
-) -> Result<Value, ApiError> {
-    let place = Place { types, id: Some(id) };
+pub fn apply(types: &Types, gvk: &Gvk, live: Option<&Value>, applied: &Value, force: bool, writer: &Writer<'_>) -> Result<Value, ApiError> {
+    let versions = Versions { types, gvk };
+    let place = versions.place();
     check_configuration(place, applied, writer)?;
     let managed = live.and_then(|l| l.pointer("/metadata/managedFields"));
     let Some(mut entries) = managers::decode(managed) else {
@@ -65,10 +64,10 @@ pub fn apply(
     let bare = live.map_or_else(|| json!({}), without_managed_fields);
     if entries.is_empty() && live.is_some() {
         let before = Writer { manager: BEFORE_FIRST_APPLY, ..*writer };
-        track(place, &json!({}), &bare, &mut entries, &before);
+        track(versions, &json!({}), &bare, &mut entries, &before);
     }
     let before = entries.clone();
-    let attempt = |entries: &mut Vec<Entry>, force| merge_and_prune(place, &bare, applied, entries, force, writer);
+    let attempt = |entries: &mut Vec<Entry>, force| merge_and_prune(versions, &bare, applied, entries, force, writer);
     let mut object = match attempt(&mut entries, force) {
         Ok(object) => object,
         Err(conflicts) => {
@@ -101,11 +100,10 @@ pub fn apply(
 ///
 /// `new` is what will be stored: conformed and with defaults. Only its `managedFields` must be as the
 /// request had them, because conforming drops the empty list.
-pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
+pub fn update(types: &Types, gvk: &Gvk, old: Option<&Value>, new: &mut Value, writer: &Writer<'_>) {
     if !new.is_object() {
         return;
     }
-    let place = Place { types, id: Some(id) };
     let old_managed = || managers::decode(old.and_then(|o| o.pointer("/metadata/managedFields"))).unwrap_or_default();
     let asked = new.pointer("/metadata/managedFields");
     let mut entries = if !writer.subresource.is_empty() {
@@ -119,7 +117,7 @@ pub fn update(types: &Types, id: TypeId, old: Option<&Value>, new: &mut Value, w
     // Objects whose ownership was never tracked, or was reset, stay so until the first apply.
     if !(entries.is_empty() && old.is_some()) {
         let old_bare = old.map_or_else(|| json!({}), without_managed_fields);
-        track(place, &old_bare, &bare, &mut entries, writer);
+        track(Versions { types, gvk }, &old_bare, &bare, &mut entries, writer);
         managers::cap(&mut entries);
     }
     set_managed_fields(new, &entries);
@@ -175,13 +173,14 @@ fn check_configuration(place: Place<'_>, applied: &Value, writer: &Writer<'_>) -
 
 /// The object after applying, with `entries` brought up to date.
 fn merge_and_prune(
-    place: Place<'_>,
+    versions: Versions<'_>,
     live: &Value,
     applied: &Value,
     entries: &mut Vec<Entry>,
     force: bool,
     writer: &Writer<'_>,
 ) -> Result<Value, Vec<Conflict>> {
+    let place = versions.place();
     let own = Identity::of(writer, Operation::Apply);
     let merged = place.merge(Some(live), Some(applied)).unwrap_or_else(|| json!({}));
     let fields = place.paths_of(applied).without_fields(writer.ignored);
@@ -189,11 +188,10 @@ fn merge_and_prune(
     let time = last.as_ref().and_then(|e| e.time.clone());
     managers::put(entries, Entry { identity: own.clone(), api_version: writer.api_version.into(), time, fields });
     let object = match last {
-        Some(last) if !last.fields.is_empty() => prune(place, &merged, &last.fields, entries),
+        Some(last) if !last.fields.is_empty() => prune(versions, merged, &last, entries),
         _ => merged,
     };
-    let comparison = place.compare(live, &object).without_fields(writer.ignored);
-    let conflicts = take_over(&comparison, entries, Some(&own));
+    let conflicts = take_over(&mut Changes::new(versions, live, &object, writer.ignored), entries, Some(&own));
     if !force && !conflicts.is_empty() {
         return Err(conflicts);
     }
@@ -206,40 +204,64 @@ fn merge_and_prune(
 
 /// Takes out of `merged` what this manager applied last time, unless somebody owns it now (this
 /// manager by its new configuration included).
-fn prune(place: Place<'_>, merged: &Value, last: &FieldSet, entries: &[Entry]) -> Value {
-    let named = |set: &FieldSet| place.with_named_fields(set);
-    let paths = |value: &Value| named(&place.paths_of(value));
-    let without = |gone: &FieldSet| place.without(merged, gone).unwrap_or_else(|| json!({}));
-    let last = named(last);
-    let all = paths(merged);
-    let mut owned = FieldSet::new();
-    entries.iter().for_each(|e| owned.absorb(&e.fields));
-    let pruned = without(&last);
-    // What others own comes back.
-    let kept = without(&all.difference(&paths(&pruned).union(&named(&owned))));
+fn prune(versions: Versions<'_>, merged: Value, last: &Entry, entries: &[Entry]) -> Value {
+    let at_last = last.api_version.as_str();
+    let Some((place, before)) = versions.at(at_last, &merged) else { return merged };
+    let applied = place.with_named_fields(&last.fields);
+    let pruned = without(place, &before, &applied);
+    let mut owned: BTreeMap<&str, FieldSet> = BTreeMap::new();
+    entries.iter().for_each(|e| owned.entry(&e.api_version).or_default().absorb(&e.fields));
+    // What others own comes back, in the version it was pruned in first: others are made from what is left.
+    let mut kept = match owned.remove(at_last) {
+        Some(owned) => kept_at(place, &before, &pruned, &owned),
+        None => pruned,
+    };
+    for (version, owned) in owned {
+        let kept_there = versions.back(at_last, kept.clone());
+        let Some((place, before)) = versions.at(version, &merged) else { continue };
+        let Some((_, pruned)) = versions.at(version, &kept_there) else { continue };
+        let there = versions.back(version, kept_at(place, &before, &pruned, &owned));
+        kept = versions.at(at_last, &there).map_or(kept, |(_, kept)| kept.into_owned());
+    }
     // So does what stood below a removed item but was never applied by this manager.
-    without(&all.difference(&paths(&kept)).intersection(&last))
+    let named = |value: &Value| place.with_named_fields(&place.paths_of(value));
+    let object = without(place, &before, &named(&before).difference(&named(&kept)).intersection(&applied));
+    versions.back(at_last, object)
+}
+
+fn without(place: Place<'_>, object: &Value, gone: &FieldSet) -> Value {
+    place.without(object, gone).unwrap_or_else(|| json!({}))
+}
+
+/// What was pruned, with what others own of what was there before.
+fn kept_at(place: Place<'_>, before: &Value, pruned: &Value, owned: &FieldSet) -> Value {
+    let named = |set: &FieldSet| place.with_named_fields(set);
+    let kept = named(&place.paths_of(pruned)).union(&named(owned));
+    without(place, before, &named(&place.paths_of(before)).difference(&kept))
 }
 
 /// Takes the written and removed fields from all other managers, and returns what was taken from
 /// whom by writing.
-fn take_over(comparison: &Comparison, entries: &mut Vec<Entry>, except: Option<&Identity>) -> Vec<Conflict> {
-    let written = comparison.written();
+fn take_over(changes: &mut Changes<'_>, entries: &mut Vec<Entry>, except: Option<&Identity>) -> Vec<Conflict> {
     let mut conflicts = Vec::new();
-    for entry in entries.iter_mut().filter(|e| Some(&e.identity) != except) {
-        let taken = entry.fields.intersection(&written);
+    entries.retain_mut(|entry| {
+        if Some(&entry.identity) == except {
+            return true;
+        }
+        let Some(comparison) = changes.at(&entry.api_version) else { return false };
+        let taken = entry.fields.intersection(&comparison.written());
         conflicts.extend(conflicts_with(&entry.identity, &taken));
         entry.fields = entry.fields.difference(&taken).difference(&comparison.removed);
-    }
-    entries.retain(|e| !e.fields.is_empty() || Some(&e.identity) == except);
+        !entry.fields.is_empty()
+    });
     conflicts
 }
 
 /// Gives everything that changed between two objects to the writer, as an `Update`.
-fn track(place: Place<'_>, old: &Value, new: &Value, entries: &mut Vec<Entry>, writer: &Writer<'_>) {
-    let comparison = place.compare(old, new).without_fields(writer.ignored);
-    take_over(&comparison, entries, None);
-    let fields = comparison.written().difference(&UNOWNED);
+fn track(versions: Versions<'_>, old: &Value, new: &Value, entries: &mut Vec<Entry>, writer: &Writer<'_>) {
+    let mut changes = Changes::new(versions, old, new, writer.ignored);
+    take_over(&mut changes, entries, None);
+    let fields = changes.at(writer.api_version).map(|comparison| comparison.written().difference(&UNOWNED)).unwrap_or_default();
     if fields.is_empty() {
         return;
     }

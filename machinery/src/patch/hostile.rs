@@ -8,7 +8,7 @@ use super::apply::{self, Writer};
 use super::{json as json_patch, strategic};
 use crate::codec;
 use crate::depth::{self, nested, nested_text};
-use crate::schema::{Gvk, TypeId, Types};
+use crate::schema::{Gvk, Types};
 use crate::status::ApiError;
 
 /// Many times what the work takes here, and a small part of what it took when it was quadratic.
@@ -29,8 +29,8 @@ fn on_a_worker<T: Send>(work: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-fn configmap() -> TypeId {
-    Types::builtin().kind("", "v1", "ConfigMap").expect("built in")
+fn configmap() -> Gvk {
+    Gvk::new("", "v1", "ConfigMap")
 }
 
 fn finalizers(count: usize) -> Value {
@@ -90,7 +90,7 @@ fn d1_patches_and_configurations_too_deep_are_refused_where_they_are_decoded() {
 #[test]
 fn d5_an_applied_list_is_checked_in_the_time_of_its_length() {
     let writer = Writer { manager: "m", subresource: "", api_version: "v1", now: "2026-01-01T00:00:00Z", ignored: &[] };
-    let apply = |live: Option<&Value>, applied: &Value| apply::apply(Types::builtin(), configmap(), live, applied, false, &writer);
+    let apply = |live: Option<&Value>, applied: &Value| apply::apply(Types::builtin(), &configmap(), live, applied, false, &writer);
     let long = finalizers(60_000);
     let made = soon("the first apply", || apply(None, &long)).expect("fits");
     let again = soon("the second apply", || apply(Some(&made), &finalizers(60_001))).expect("fits");
@@ -120,7 +120,7 @@ fn d5_messages_about_long_names_stay_short() {
     let long = "k".repeat(1 << 20);
     let applied = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", long: fields(10), "ownerReferences": vec![fields(1000); 100]}});
     let writer = Writer { manager: "m", subresource: "", api_version: "v1", now: "2026-01-01T00:00:00Z", ignored: &[] };
-    let why = soon("a fault", || apply::apply(Types::builtin(), configmap(), None, &applied, false, &writer)).expect_err("unknown fields");
+    let why = soon("a fault", || apply::apply(Types::builtin(), &configmap(), None, &applied, false, &writer)).expect_err("unknown fields");
     assert!(why.message.len() < 100_000, "{}", why.message.len());
     let gvk = Gvk::new("", "v1", "ConfigMap");
     let told =
@@ -136,7 +136,9 @@ fn d5_messages_about_long_names_stay_short() {
 
 #[test]
 fn d43_a_strategic_merge_of_long_lists_takes_the_time_of_their_length() {
-    let merge = |document: &Value, patch: &Value| strategic::apply(Types::builtin(), configmap(), document, patch);
+    let types = Types::builtin();
+    let id = types.kind("", "v1", "ConfigMap").expect("built in");
+    let merge = |document: &Value, patch: &Value| strategic::apply(types, id, document, patch);
     let (old, new) = (finalizers(60_000), finalizers(60_001));
     let merged = soon("lists of scalars", || merge(&old, &new)).expect("fits");
     assert_eq!(merged, new);
@@ -172,7 +174,7 @@ fn d5_many_managers_are_merged_in_the_time_of_their_number() {
     let mut object =
         json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c", "managedFields": managed}, "data": {"x": "1"}});
     let writer = Writer { manager: "m", subresource: "", api_version: "v1", now: "2026-01-01T00:00:00Z", ignored: &[] };
-    soon("many managers", || apply::update(Types::builtin(), configmap(), None, &mut object, &writer));
+    soon("many managers", || apply::update(Types::builtin(), &configmap(), None, &mut object, &writer));
     let left = object["metadata"]["managedFields"].as_array().expect("a list");
     assert_eq!(left.len(), 10);
     let ancient = left.iter().find(|e| e["manager"] == "ancient-changes").expect("the oldest are together");

@@ -41,7 +41,7 @@ impl Step<'_> {
         };
         if self.text("op") == "apply" {
             let force = self.step.get("force").is_some();
-            let mut out = apply(types, self.id, self.before(), request, force, &writer)?;
+            let mut out = apply(types, &self.gvk, self.before(), request, force, &writer)?;
             conform(types, self.id, &mut out);
             defaults::default(types, &self.gvk, &mut out);
             return self.valid(out);
@@ -68,7 +68,7 @@ impl Step<'_> {
         if let Some(asked) = asked {
             new["metadata"]["managedFields"] = asked;
         }
-        update(types, self.id, self.before(), &mut new, &writer);
+        update(types, &self.gvk, self.before(), &mut new, &writer);
         self.valid(new)
     }
 

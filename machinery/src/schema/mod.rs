@@ -21,7 +21,8 @@ use serde_json::Value;
 pub use conform::{Conformed, conform, prune};
 pub use defaults::default;
 pub use metadata::validate_metadata;
-pub(crate) use text::format_time;
+pub(crate) use quantity::canonical as canonical_quantity;
+pub(crate) use text::{canonical as canonical_text, format_time};
 pub use validate::{validate, validate_update};
 
 /// Index of a type in a [`Types`] registry.

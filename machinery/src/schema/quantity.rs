@@ -20,7 +20,7 @@ enum Form {
 ///
 /// The mantissa becomes a whole number, the suffix the largest that allows it; fractions below one
 /// nano are rounded up. Numbers beyond 30 digits keep the spelling they came with.
-pub(super) fn canonical(text: &str) -> Option<String> {
+pub(crate) fn canonical(text: &str) -> Option<String> {
     let (negative, rest) = match text.as_bytes().first()? {
         b'-' => (true, &text[1..]),
         b'+' => (false, &text[1..]),

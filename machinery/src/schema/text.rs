@@ -10,7 +10,7 @@ use super::Text;
 ///
 /// # Errors
 /// The rule the text breaks, in Go's words.
-pub(super) fn canonical(kind: Text, text: &str) -> Result<Option<String>, String> {
+pub(crate) fn canonical(kind: Text, text: &str) -> Result<Option<String>, String> {
     match kind {
         Text::Plain => Ok(None),
         Text::Bytes => match STANDARD.decode(text) {

@@ -120,6 +120,26 @@ const FILES: &[(&str, &str)] = &[
         "apiVersion: networking.k8s.io/v1\nkind: NetworkPolicy\nmetadata: {name: bad, namespace: shire}\nspec: {podSelector: {}, ingress: [{from: [{}], ports: [{endPort: 2}, {port: 80, endPort: 79}]}]}\n",
     ),
     (
+        "oldhpa.yaml",
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: old, namespace: shire, annotations: {note: one, autoscaling.alpha.kubernetes.io/metrics: '[{\"type\":\"Pods\",\"pods\":{\"metricName\":\"songs\",\"targetAverageValue\":\"1000m\"}}]'}}\nspec: {maxReplicas: 4, targetCPUUtilizationPercentage: 50, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n",
+    ),
+    (
+        "songs.yaml",
+        "apiVersion: autoscaling/v2\nkind: HorizontalPodAutoscaler\nmetadata: {name: songs, namespace: shire}\nspec:\n  maxReplicas: 4\n  scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}\n  behavior: {scaleDown: {stabilizationWindowSeconds: 60, policies: [{type: Pods, value: 1, periodSeconds: 60}]}}\n  metrics:\n  - {type: Resource, resource: {name: cpu, target: {type: Utilization, averageUtilization: 60}}}\n  - {type: Resource, resource: {name: memory, target: {type: AverageValue, averageValue: 1Gi}}}\n  - {type: ContainerResource, containerResource: {name: cpu, container: web, target: {type: Utilization, averageUtilization: 70}}}\n  - {type: Pods, pods: {metric: {name: songs, selector: {matchLabels: {a: b}, matchExpressions: [{key: c, operator: In, values: [d]}]}}, target: {type: AverageValue, averageValue: '5'}}}\n  - {type: Object, object: {describedObject: {apiVersion: v1, kind: Service, name: web}, metric: {name: hits}, target: {type: Value, value: 2k}}}\n  - {type: Object, object: {describedObject: {apiVersion: v1, kind: Service, name: web}, metric: {name: hits}, target: {type: AverageValue, averageValue: 20m}}}\n  - {type: External, external: {metric: {name: queue}, target: {type: AverageValue, averageValue: '30'}}}\n  - {type: External, external: {metric: {name: queue}, target: {type: Value, value: '40'}}}\n",
+    ),
+    (
+        "oldsongs.yaml",
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: songs, namespace: shire}\nspec: {maxReplicas: 4, targetCPUUtilizationPercentage: 65, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n",
+    ),
+    (
+        "badoldhpa.yaml",
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: bad, namespace: shire}\nspec: {minReplicas: 5, maxReplicas: 4, scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n",
+    ),
+    (
+        "newoldhpa.yaml",
+        "apiVersion: autoscaling/v1\nkind: HorizontalPodAutoscaler\nmetadata: {name: bad, namespace: shire}\nspec: {maxReplicas: 4, metrics: [], scaleTargetRef: {apiVersion: apps/v1, kind: Deployment, name: web}}\n",
+    ),
+    (
         "claim.yaml",
         "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: data, namespace: shire}\nspec: {accessModes: [ReadWriteOnce], resources: {requests: {storage: 1Gi}}}\n",
     ),
@@ -216,6 +236,46 @@ get serviceaccount frodo -n shire -o json
 apply -f @job.yaml --dry-run=server -o name
 apply -f @hpa.yaml
 get hpa web -n shire -o json
+get hpa.v1.autoscaling web -n shire -o json
+get hpa.v1.autoscaling web -n shire -o wide
+patch hpa.v1.autoscaling web -n shire --type=merge -p {"spec":{"maxReplicas":9}}
+get hpa web -n shire -o json --show-managed-fields
+apply -f @oldhpa.yaml
+apply -f @oldhpa.yaml
+get hpa old -n shire -o json
+get hpa.v1.autoscaling old -n shire -o json --show-managed-fields
+patch hpa.v1.autoscaling old -n shire --type=merge -p {"spec":{"targetCPUUtilizationPercentage":70}}
+patch hpa.v1.autoscaling old -n shire --type=json -p [{"op":"remove","path":"/spec/targetCPUUtilizationPercentage"},{"op":"remove","path":"/metadata/annotations/autoscaling.alpha.kubernetes.io~1metrics"}]
+get hpa old -n shire -o json --show-managed-fields
+apply --server-side -f @songs.yaml
+get hpa songs -n shire -o json
+get hpa.v1.autoscaling songs -n shire -o json
+apply --server-side -f @oldsongs.yaml --field-manager=other
+apply --server-side -f @oldsongs.yaml --field-manager=other --force-conflicts
+get hpa songs -n shire -o json --show-managed-fields
+apply --server-side -f @songs.yaml
+apply --server-side -f @oldsongs.yaml
+get hpa.v1.autoscaling songs -n shire -o json --show-managed-fields
+apply --server-side -f @songs.yaml --force-conflicts
+patch hpa songs -n shire --subresource=status --type=merge -p {"status":{"currentReplicas":2,"desiredReplicas":3,"currentMetrics":[{"type":"Resource","resource":{"name":"cpu","current":{"averageUtilization":12,"averageValue":"3m"}}},{"type":"Pods","pods":{"metric":{"name":"songs"},"current":{"averageValue":"7"}}},{"type":"Object","object":{"describedObject":{"apiVersion":"v1","kind":"Service","name":"web"},"metric":{"name":"hits"},"current":{"averageValue":"7"}}},{"type":"External","external":{"metric":{"name":"queue"},"current":{"value":"7"}}}],"conditions":[{"type":"AbleToScale","status":"True","lastTransitionTime":"2026-01-01T00:00:00Z","reason":"Ready","message":"a~<b>~&~c"}]}}
+get hpa.v1.autoscaling songs -n shire -o json --show-managed-fields
+get hpa.v1.autoscaling -n shire
+get hpa.v1.autoscaling -n shire -o json
+get hpa.v1.autoscaling -n shire -w -o jsonpath={.apiVersion}{.metadata.annotations}{.spec}{.status} --request-timeout=2s
+patch hpa.v1.autoscaling songs -n shire --subresource=status --type=merge -p {"status":{"currentCPUUtilizationPercentage":9},"metadata":{"annotations":{"autoscaling.alpha.kubernetes.io/current-metrics":null}}}
+get hpa songs -n shire --subresource=status -o json
+annotate hpa songs -n shire autoscaling.alpha.kubernetes.io/conditions=[] note=two
+get hpa songs -n shire -o jsonpath={.metadata.annotations}/{.status.conditions}
+apply -f @badoldhpa.yaml
+apply -f @newoldhpa.yaml
+apply -f @newoldhpa.yaml --validate=warn --dry-run=server -o json
+autoscale deployment web -n shire --name=scaled --min=2 --max=5 --cpu=50%
+get hpa.v1.autoscaling scaled -n shire -o json
+explain horizontalpodautoscaler.spec --api-version=autoscaling/v1
+explain horizontalpodautoscaler.spec
+api-resources --api-group=autoscaling --no-headers
+get --raw /apis/autoscaling
+delete hpa.v1.autoscaling old songs scaled -n shire
 apply -f @ingress.yaml
 get ingress web -n shire -o json
 get ingress web -n shire

@@ -7,9 +7,8 @@ use crate::patch::arbitrary::any_json;
 const EARLY: &str = "2026-01-01T00:00:00Z";
 const LATE: &str = "2026-01-02T00:00:00Z";
 
-fn id(kind: &str) -> TypeId {
-    let group = if kind == "Deployment" { "apps" } else { "" };
-    Types::builtin().kind(group, "v1", kind).expect("built in")
+fn gvk(kind: &str) -> Gvk {
+    Gvk::new(if kind == "Deployment" { "apps" } else { "" }, "v1", kind)
 }
 
 fn by<'a>(manager: &'a str, now: &'a str) -> Writer<'a> {
@@ -21,13 +20,13 @@ fn config(data: &Value) -> Value {
 }
 
 fn applied(live: Option<&Value>, data: &Value, manager: &str, now: &str) -> Result<Value, ApiError> {
-    apply(Types::builtin(), id("ConfigMap"), live, &config(data), false, &by(manager, now))
+    apply(Types::builtin(), &gvk("ConfigMap"), live, &config(data), false, &by(manager, now))
 }
 
 fn updated(old: Option<&Value>, data: &Value, manager: &str, now: &str) -> Value {
     let mut new = old.cloned().unwrap_or_else(|| config(&json!({})));
     new["data"] = data.clone();
-    update(Types::builtin(), id("ConfigMap"), old, &mut new, &by(manager, now));
+    update(Types::builtin(), &gvk("ConfigMap"), old, &mut new, &by(manager, now));
     new
 }
 
@@ -86,10 +85,10 @@ fn managed_fields_cannot_be_set_through_a_subresource() {
     let mut new = old.clone();
     new["metadata"]["managedFields"] = json!([{}]);
     let writer = Writer { subresource: "status", ..by("n", LATE) };
-    update(Types::builtin(), id("ConfigMap"), Some(&old), &mut new, &writer);
+    update(Types::builtin(), &gvk("ConfigMap"), Some(&old), &mut new, &writer);
     assert_eq!(new, old);
     new["metadata"]["managedFields"] = json!([{}]);
-    update(Types::builtin(), id("ConfigMap"), Some(&old), &mut new, &by("n", LATE));
+    update(Types::builtin(), &gvk("ConfigMap"), Some(&old), &mut new, &by("n", LATE));
     assert_eq!(new["metadata"].get("managedFields"), None);
 }
 
@@ -97,7 +96,7 @@ fn managed_fields_cannot_be_set_through_a_subresource() {
 fn ignored_fields_are_never_owned() {
     let writer = Writer { api_version: "apps/v1", ignored: &["status"], ..by("a", EARLY) };
     let config = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"replicas": 1}, "status": {"replicas": 3}});
-    let live = apply(Types::builtin(), id("Deployment"), None, &config, false, &writer).expect("no conflict");
+    let live = apply(Types::builtin(), &gvk("Deployment"), None, &config, false, &writer).expect("no conflict");
     assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:replicas": {}}}));
 }
 
@@ -106,8 +105,8 @@ fn an_explicit_zero_is_an_opinion() {
     let writer = Writer { api_version: "apps/v1", ..by("a", EARLY) };
     let config = |seconds: i64| json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": {"minReadySeconds": seconds}});
     let types = Types::builtin();
-    let live = apply(types, id("Deployment"), None, &config(5), false, &writer).expect("no conflict");
-    let live = apply(types, id("Deployment"), Some(&live), &config(0), false, &writer).expect("no conflict");
+    let live = apply(types, &gvk("Deployment"), None, &config(5), false, &writer).expect("no conflict");
+    let live = apply(types, &gvk("Deployment"), Some(&live), &config(0), false, &writer).expect("no conflict");
     assert_eq!(live["spec"]["minReadySeconds"], 0);
     assert_eq!(live["metadata"]["managedFields"][0]["fieldsV1"], json!({"f:spec": {"f:minReadySeconds": {}}}));
 }
@@ -119,12 +118,13 @@ fn what_is_stored_unchanged_keeps_its_times() {
     let spec = json!({"minReadySeconds": 0, "template": {"spec": {"containers": [{"name": "c", "resources": resources}]}}});
     let config = json!({"apiVersion": "apps/v1", "kind": "Deployment", "spec": spec});
     let stored = |mut object: Value| {
-        crate::schema::conform::conform(Types::builtin(), id("Deployment"), &mut object);
+        let id = Versions { types: Types::builtin(), gvk: &gvk("Deployment") }.place().id.expect("built in");
+        crate::schema::conform::conform(Types::builtin(), id, &mut object);
         object
     };
     let types = Types::builtin();
-    let live = stored(apply(types, id("Deployment"), None, &config, false, &writer(EARLY)).expect("no conflict"));
-    let mut again = stored(apply(types, id("Deployment"), Some(&live), &config, false, &writer(LATE)).expect("no conflict"));
+    let live = stored(apply(types, &gvk("Deployment"), None, &config, false, &writer(EARLY)).expect("no conflict"));
+    let mut again = stored(apply(types, &gvk("Deployment"), Some(&live), &config, false, &writer(LATE)).expect("no conflict"));
     assert_ne!(again, live, "only the stored form shows that nothing changed");
     keep_times(&live, &mut again);
     assert_eq!(again, live);
@@ -158,14 +158,66 @@ fn any_deployment() -> impl Strategy<Value = Value> {
 
 /// The spec as it would be stored.
 fn conformed(mut object: Value) -> Value {
-    crate::schema::conform::conform(Types::builtin(), id("Deployment"), &mut object);
+    let id = Versions { types: Types::builtin(), gvk: &gvk("Deployment") }.place().id.expect("built in");
+    crate::schema::conform::conform(Types::builtin(), id, &mut object);
     object["spec"].take()
+}
+
+fn autoscaler(version: &str, spec: &Value) -> (Gvk, String, Value) {
+    let api_version = format!("autoscaling/{version}");
+    let object = json!({"apiVersion": api_version, "kind": "HorizontalPodAutoscaler", "metadata": {"name": "web"}, "spec": spec});
+    (Gvk::new("autoscaling", version, "HorizontalPodAutoscaler"), api_version, object)
+}
+
+/// The object of the version that is stored, after `manager` applied it.
+fn applied_autoscaler(stored: Option<&Value>, version: &str, spec: &Value, manager: &str) -> Result<Value, ApiError> {
+    let (gvk, api_version, config) = autoscaler(version, spec);
+    let live = stored.map(|stored| {
+        let mut live = stored.clone();
+        crate::conversion::from_stored(&gvk, &mut live);
+        live
+    });
+    let writer = Writer { api_version: &api_version, ignored: &["status"], ..by(manager, EARLY) };
+    let mut new = apply(Types::builtin(), &gvk, live.as_ref(), &config, false, &writer)?;
+    crate::conversion::to_stored(&gvk, &mut new);
+    Ok(new)
+}
+
+#[test]
+fn issue8_fields_are_owned_in_the_version_they_were_written_in() {
+    let utilization = |n: i32| json!({"maxReplicas": 3, "targetCPUUtilizationPercentage": n});
+    let metrics = |n: i32| json!({"maxReplicas": 3, "metrics": [{"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": n}}}]});
+    let live = applied_autoscaler(None, "v1", &utilization(50), "old").expect("nobody is there");
+    assert_eq!(live["spec"], metrics(50));
+    // Another version's name of the same fields is no conflict while the value is the same.
+    let both = applied_autoscaler(Some(&live), "v2", &metrics(50), "new").expect("nothing changes");
+    let owners = |object: &Value| -> Vec<(String, String, bool)> {
+        let entries = managers::decode(object.pointer("/metadata/managedFields")).expect("our own entries");
+        let cpu = FieldSet::of_names(&[&["spec", "targetCPUUtilizationPercentage"]]);
+        entries.into_iter().map(|e| (e.identity.manager, e.api_version, !e.fields.intersection(&cpu).is_empty())).collect()
+    };
+    let owner = |manager: &str, version: &str, cpu: bool| (manager.to_owned(), format!("autoscaling/{version}"), cpu);
+    assert_eq!(owners(&both), [owner("new", "v2", false), owner("old", "v1", true)]);
+    let conflict = applied_autoscaler(Some(&both), "v2", &metrics(60), "new").expect_err("old owns it by another name");
+    assert_eq!((conflict.code, conflict.details["causes"][0]["field"].as_str()), (409, Some(".spec.targetCPUUtilizationPercentage")));
+    // A manager that goes over to another version owns there what it owned here.
+    let over = applied_autoscaler(Some(&live), "v2", &json!({"maxReplicas": 4}), "old").expect("only its own");
+    let mut default = metrics(80);
+    default["maxReplicas"] = 4.into();
+    assert_eq!((owners(&over), &over["spec"]), (vec![owner("old", "v2", false)], &default));
+    // Whoever wrote a version that is no more owns nothing.
+    let mut ancient = both;
+    ancient["metadata"]["managedFields"][1]["apiVersion"] = "autoscaling/v2beta1".into();
+    assert_eq!(
+        owners(&applied_autoscaler(Some(&ancient), "v2", &metrics(60), "new").expect("no owner is left")),
+        [owner("new", "v2", false)]
+    );
 }
 
 proptest! {
     #[test]
     fn applying_twice_is_applying_once(first in any_deployment(), second in any_deployment(), force in any::<bool>()) {
-        let (types, id) = (Types::builtin(), id("Deployment"));
+        let (types, id) = (Types::builtin(), &gvk("Deployment"));
         let by = |manager, now| Writer { api_version: "apps/v1", ..by(manager, now) };
         // Configurations with duplicate items are refused, and some conflict: both are fine.
         let Ok(live) = apply(types, id, None, &first, force, &by("a", EARLY)) else { return Ok(()) };
@@ -188,7 +240,8 @@ proptest! {
             live = next.or(live);
         }
         let Some(live) = live else { return Ok(()) };
-        let place = Place { types: Types::builtin(), id: Some(id("ConfigMap")) };
+        let gvk = gvk("ConfigMap");
+        let place = Versions { types: Types::builtin(), gvk: &gvk }.place();
         let there = place.with_named_fields(&place.paths_of(&live));
         for entry in managers::decode(live.pointer("/metadata/managedFields")).expect("our own entries") {
             prop_assert!(entry.fields.difference(&there).is_empty(), "{:?} owns more than {live}", entry.identity);
@@ -203,9 +256,9 @@ proptest! {
         let wild = json!({"apiVersion": "v1", "kind": "Service", "metadata": {}, "spec": {"ports": spec, "selector": live, "externalIPs": config}});
         for live in [&live, &object, &wild] {
             for config in [&config, &object, &wild] {
-                let _ = apply(types, id("Service"), Some(live), config, true, &writer);
+                let _ = apply(types, &gvk("Service"), Some(live), config, true, &writer);
                 let mut new = config.clone();
-                update(types, id("Service"), Some(live), &mut new, &writer);
+                update(types, &gvk("Service"), Some(live), &mut new, &writer);
             }
         }
     }

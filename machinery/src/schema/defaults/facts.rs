@@ -23,6 +23,7 @@ pub(in crate::schema) const FACTS: &[(&str, &str, &str)] = &[
     ("io.k8s.api.apps.v1.StatefulSetStatus", "availableReplicas", "0"),
     ("io.k8s.api.apps.v1.StatefulSetUpdateStrategy", "type", "\"RollingUpdate\""),
     ("io.k8s.api.authentication.v1.TokenRequestSpec", "expirationSeconds", "3600"),
+    ("io.k8s.api.autoscaling.v1.HorizontalPodAutoscalerSpec", "minReplicas", "1"),
     ("io.k8s.api.autoscaling.v2.HorizontalPodAutoscalerSpec", "minReplicas", "1"),
     ("io.k8s.api.batch.v1.CronJobSpec", "concurrencyPolicy", "\"Allow\""),
     ("io.k8s.api.batch.v1.CronJobSpec", "failedJobsHistoryLimit", "1"),

@@ -15,7 +15,8 @@ pub(super) fn before(gvk: &Gvk, object: &mut Object) {
         ("", "Pod") => pod(object),
         ("", "Secret") => secret(object),
         ("batch", "Job") => job(object),
-        ("autoscaling", "HorizontalPodAutoscaler") => autoscaler(object),
+        // Version 1 has no metrics; what it says of the processor is theirs once it is converted.
+        ("autoscaling", "HorizontalPodAutoscaler") if gvk.version == "v2" => autoscaler(object),
         ("networking.k8s.io", "NetworkPolicy") => network_policy(object),
         _ => {}
     }
