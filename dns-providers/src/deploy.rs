@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use crate::{DnsName, Error};
+use crate::{DnsName, Error, Ini};
 
 /// A pod that a provider is to run in.
 #[derive(Clone, Copy, Debug)]
@@ -92,7 +92,7 @@ impl File {
         let path: PathBuf = config.parent().unwrap_or(Path::new("")).join(&entry.value);
         let content = std::fs::read_to_string(&path).map_err(|e| Error::Undeployable {
             message: format!("{}:{}: {}: cannot read {}: {e}", config.display(), entry.line, entry.key, path.display()),
-            hint: "name a readable PEM file; a relative path begins at the configuration's own directory".to_owned(),
+            hint: "name a readable file; a relative path begins at the configuration's own directory".to_owned(),
         })?;
         Ok(File { name, content })
     }
@@ -102,4 +102,23 @@ impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name)
     }
+}
+
+/// Reads the files that keys of a configuration name, each with its name in the pod, and makes the text name them in
+/// `dir`.
+///
+/// # Errors
+/// As [`File::named_by`].
+pub(crate) fn mounted(ini: &Ini, text: &str, keys: &[(&str, &'static str)], dir: &str) -> Result<(String, Vec<File>), Error> {
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let mut files = Vec::new();
+    for (key, name) in keys {
+        let Some(entry) = ini.get(key).filter(|entry| !entry.value.is_empty()) else { continue };
+        files.push(File::named_by(ini.path(), entry, name)?);
+        lines[entry.line - 1] = format!("{key} = {dir}/{name}");
+    }
+    if files.is_empty() {
+        return Ok((text.to_owned(), files));
+    }
+    Ok((lines.join("\n") + "\n", files))
 }

@@ -70,6 +70,18 @@ pub enum Error {
         /// What the backend or the network said.
         message: String,
     },
+    /// The backend answers, and refuses everything until a person changes something there or in the configuration.
+    #[error("DNS provider \"{provider}\" at {at}: {message}")]
+    Refused {
+        /// The provider.
+        provider: &'static str,
+        /// Address of the backend.
+        at: String,
+        /// What it refused, with its code.
+        message: String,
+        /// What to change.
+        hint: String,
+    },
     /// A socket or file of the embedded server failed.
     #[error("{what}: {source}")]
     Io {
@@ -81,9 +93,10 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether only a change of the configuration can help. Everything else is worth a retry.
+    /// Whether only a change of the configuration can help. Everything else is worth a retry: what a backend refuses may
+    /// be granted there while we wait.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Error::Unavailable { .. } | Error::Io { .. })
+        !matches!(self, Error::Unavailable { .. } | Error::Refused { .. } | Error::Io { .. })
     }
 
     /// The next step for the person reading the error.
@@ -92,7 +105,9 @@ impl Error {
             Error::UnknownProvider { known, .. } => Some(format!("known providers: {}", known.join(", "))),
             Error::Unreadable { .. } => Some("give the path of a readable file in --dns-provider-config".to_owned()),
             Error::Syntax { .. } => Some("the format is [Global], then one \"key = value\" a line".to_owned()),
-            Error::Config { hint, .. } | Error::Undeployable { hint, .. } | Error::Zone { hint, .. } => Some(hint.clone()),
+            Error::Config { hint, .. } | Error::Undeployable { hint, .. } | Error::Zone { hint, .. } | Error::Refused { hint, .. } => {
+                Some(hint.clone())
+            }
             Error::Unavailable { .. } => None,
             Error::Io { .. } => Some("check that the address is free and the directory is writable".to_owned()),
         }

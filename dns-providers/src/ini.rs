@@ -81,6 +81,11 @@ impl Ini {
         Ok(ini)
     }
 
+    /// The file it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The value of a key, if it was given.
     pub fn get(&self, key: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.key.eq_ignore_ascii_case(key))

@@ -29,6 +29,7 @@
 //! # }
 //! ```
 
+mod batch;
 mod deploy;
 mod error;
 mod ini;

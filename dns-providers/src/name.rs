@@ -68,6 +68,12 @@ impl DnsName {
         self.0.trim_end_matches('.').split('.')
     }
 
+    /// The name without its first label; none for one of a single label.
+    pub fn parent(&self) -> Option<DnsName> {
+        let (_, rest) = self.0.split_once('.')?;
+        (!rest.is_empty()).then(|| DnsName(rest.into()))
+    }
+
     /// Whether the name is `other` or lies below it.
     pub fn is_within(&self, other: &DnsName) -> bool {
         match self.0.len().checked_sub(other.0.len()) {
@@ -120,5 +126,7 @@ mod tests {
         assert!(name("example.com").is_within(&name("example.com")));
         assert!(!name("anexample.com").is_within(&name("example.com")));
         assert!(!name("com").is_within(&name("example.com")));
+        assert_eq!(name("a.example.com").parent(), Some(name("example.com")));
+        assert_eq!(name("com").parent(), None);
     }
 }

@@ -6,36 +6,91 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Zone, coredns, embedded, select_zone};
+use async_trait::async_trait;
+use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Zone, coredns, embedded, rfc2136, select_zone};
+use etcd_client::{Client, GetOptions};
+use hickory_proto::rr::RData;
+use support::nameserver::{Nameserver, Server, values};
 use support::{Process, a, aaaa, cname, name};
 
-/// A provider under test and what must live as long.
+/// A provider under test.
 struct Subject {
     provider: Arc<dyn Provider>,
     zone: Zone,
-    _process: Option<Process>,
 }
 
-async fn coredns_subject() -> Subject {
-    let (process, url) = support::etcd().await;
-    let text = format!("[Global]\netcd-endpoints = {url}\nzones = example.com., example.net.\n");
-    let config = coredns::Config::parse(Path::new("c.conf"), &text).unwrap();
-    let provider = Arc::new(coredns::CoreDns::connect(config, "fellowship").await.unwrap());
-    subject(provider, Some(process)).await
+/// Where a provider writes, if that is outside of it and others may write there too.
+#[async_trait]
+trait Backend {
+    /// The provider of a federation, as if it had just been started.
+    async fn open(&self, owner: &str) -> Subject;
+    /// Somebody writes a set by hand.
+    async fn by_hand(&self, set: &RecordSet);
+    /// A number that grows with every change, and all there is, byte for byte.
+    async fn dump(&self) -> (u64, Vec<String>);
 }
 
-async fn embedded_subject() -> Subject {
-    let text = "[Global]\nlisten = 127.0.0.1:0\nzones = example.com., example.net.\n";
-    let config = embedded::Config::parse(Path::new("e.conf"), text, None).unwrap();
-    subject(Arc::new(embedded::Embedded::start(config).await.unwrap()), None).await
+struct Etcd {
+    url: String,
+    _process: Process,
 }
 
-async fn subject(provider: Arc<dyn Provider>, process: Option<Process>) -> Subject {
-    let zone = select_zone(&provider.zones().await.unwrap(), "example.com", None).unwrap();
-    Subject { provider, zone, _process: process }
+impl Etcd {
+    async fn start() -> Self {
+        let (_process, url) = support::etcd().await;
+        Etcd { url, _process }
+    }
+}
+
+#[async_trait]
+impl Backend for Etcd {
+    async fn open(&self, owner: &str) -> Subject {
+        let text = format!("[Global]\netcd-endpoints = {}\nzones = example.com., example.net.\n", self.url);
+        let config = coredns::Config::parse(Path::new("c.conf"), &text).unwrap();
+        Subject::of(Arc::new(coredns::CoreDns::connect(config, owner).await.unwrap())).await
+    }
+
+    async fn by_hand(&self, set: &RecordSet) {
+        let mut etcd = Client::connect([&self.url], None).await.unwrap();
+        let directory: Vec<&str> = set.name.labels().rev().collect();
+        for (nth, value) in set.data.values().iter().enumerate() {
+            let record = format!(r#"{{"host":"{value}","ttl":{}}}"#, set.ttl);
+            etcd.put(format!("/skydns/{}/x{nth}", directory.join("/")), record, None).await.unwrap();
+        }
+    }
+
+    async fn dump(&self) -> (u64, Vec<String>) {
+        let mut etcd = Client::connect([&self.url], None).await.unwrap();
+        let all = etcd.get("/", Some(GetOptions::new().with_prefix())).await.unwrap();
+        let lines = all.kvs().iter().map(|kv| format!("{} {}", kv.key_str().unwrap(), kv.value_str().unwrap()));
+        (all.header().unwrap().revision().unsigned_abs(), lines.collect())
+    }
+}
+
+#[async_trait]
+impl Backend for Nameserver {
+    async fn open(&self, owner: &str) -> Subject {
+        let config = rfc2136::Config::parse(Path::new("r.conf"), &self.config()).unwrap();
+        Subject::of(Arc::new(rfc2136::Rfc2136::new(config, owner))).await
+    }
+
+    async fn by_hand(&self, set: &RecordSet) {
+        let records: Vec<(&str, RData)> = values(set).into_iter().map(|value| (set.name.as_str(), value)).collect();
+        Nameserver::by_hand(self, &[], &records).await;
+    }
+
+    async fn dump(&self) -> (u64, Vec<String>) {
+        let (serial, lines) = Nameserver::dump(self).await;
+        (serial.into(), lines)
+    }
 }
 
 impl Subject {
+    async fn of(provider: Arc<dyn Provider>) -> Self {
+        let zone = select_zone(&provider.zones().await.unwrap(), "example.com", None).unwrap();
+        Subject { provider, zone }
+    }
+
     async fn apply(&self, batch: &[Change]) -> Vec<String> {
         let rejected = self.provider.apply(&self.zone, batch).await.unwrap();
         rejected.into_iter().map(|r| r.name.to_string()).collect()
@@ -112,19 +167,112 @@ async fn large_batches_arrive_whole(s: &Subject) {
     assert_eq!(s.held("big.f.svc.example.com").await, [wide]);
 }
 
-async fn battery(s: Subject) {
-    sets_are_held_as_written(&s).await;
-    values_ttl_and_type_change_in_place(&s).await;
-    a_name_outside_the_zone_costs_only_itself(&s).await;
-    large_batches_arrive_whole(&s).await;
+async fn battery(s: &Subject) {
+    sets_are_held_as_written(s).await;
+    values_ttl_and_type_change_in_place(s).await;
+    a_name_outside_the_zone_costs_only_itself(s).await;
+    large_batches_arrive_whole(s).await;
+}
+
+fn delete(at: &str, kind: Kind) -> Change {
+    Change::Delete { name: name(at), kind }
+}
+
+/// Takes away all that a federation has.
+async fn purge(s: &Subject) {
+    let held = s.provider.read(&s.zone, &s.zone.name).await.unwrap();
+    let ours = held.into_iter().filter(|h| h.owned).map(|h| delete(h.set.name.as_str(), h.set.data.kind()));
+    assert_eq!(s.apply(&ours.collect::<Vec<_>>()).await, Vec::<String>::new());
+}
+
+async fn names_of_others_are_left_alone(backend: &dyn Backend) {
+    backend.by_hand(&a("hand.example.com", &["192.0.2.99"])).await;
+    let (_, before) = backend.dump().await;
+    let (mine, other) = (backend.open("fellowship").await, backend.open("mordor").await);
+    let mine_first = upserts(&[a("mine.example.com", &["192.0.2.1"]), a("hand.example.com", &["192.0.2.1"])]);
+    let rejected = mine.provider.apply(&mine.zone, &mine_first).await.unwrap();
+    assert_eq!(rejected.len(), 1, "{rejected:?}");
+    assert!(rejected[0].name == name("hand.example.com") && rejected[0].reason.contains("someone else"), "{rejected:?}");
+    let rejected = other.provider.apply(&other.zone, &mine_first[..1]).await.unwrap();
+    assert!(rejected.len() == 1 && rejected[0].reason.contains("federation fellowship"), "{rejected:?}");
+    let (_, both) = backend.dump().await;
+    let deletes = [delete("mine.example.com", Kind::A), delete("hand.example.com", Kind::A)];
+    assert_eq!(other.apply(&deletes).await, Vec::<String>::new());
+    assert_eq!(backend.dump().await.1, both, "what another federation deletes is only its own");
+    let held = other.provider.read(&other.zone, &other.zone.name).await.unwrap();
+    assert!(held.len() == 2 && held.iter().all(|h| !h.owned), "{held:?}");
+    mine.apply(&deletes).await;
+    assert_eq!(backend.dump().await.1, before);
+}
+
+async fn of_two_that_write_a_name_at_once_one_has_it(backend: &dyn Backend) {
+    let (mine, other) = (backend.open("fellowship").await, backend.open("mordor").await);
+    let (_, before) = backend.dump().await;
+    for n in 0..20 {
+        let batch = upserts(&[a(&format!("n{n}.example.com"), &["192.0.2.1"])]);
+        let (ours, theirs) = tokio::join!(mine.apply(&batch), other.apply(&batch));
+        assert_eq!(ours.len() + theirs.len(), 1, "exactly one of both has n{n}");
+    }
+    purge(&mine).await;
+    purge(&other).await;
+    assert_eq!(backend.dump().await.1, before);
+}
+
+async fn after_a_restart_nothing_is_written_and_a_purge_leaves_what_was_there(backend: &dyn Backend) {
+    let (_, before) = backend.dump().await;
+    let mut sets: Vec<RecordSet> = (0..300).map(|n| a(&format!("s{n}.shire.f.svc.example.com"), &["192.0.2.1", "192.0.2.2"])).collect();
+    sets.push(cname("web.shire.f.svc.west.example.com", "s0.shire.f.svc.example.com"));
+    sets.push(aaaa("s0.shire.f.svc.example.com", &["2001:db8::1"]));
+    assert_eq!(backend.open("fellowship").await.apply(&upserts(&sets)).await, Vec::<String>::new());
+    let written = backend.dump().await;
+    let again = backend.open("fellowship").await;
+    sets.sort();
+    let held = again.provider.read(&again.zone, &name("svc.example.com")).await.unwrap();
+    assert_eq!(held.len(), 301, "only what is under the name asked for");
+    let mut held: Vec<RecordSet> =
+        again.provider.read(&again.zone, &again.zone.name).await.unwrap().into_iter().filter(|h| h.owned).map(|h| h.set).collect();
+    held.sort();
+    assert_eq!(held, sets);
+    assert_eq!(again.apply(&upserts(&sets)).await, Vec::<String>::new());
+    assert_eq!(backend.dump().await, written, "nothing was written");
+    purge(&again).await;
+    assert_eq!(backend.dump().await.1, before);
+}
+
+/// What every provider does that writes where others write too.
+async fn shared_battery(backend: &dyn Backend) {
+    let subject = backend.open("fellowship").await;
+    battery(&subject).await;
+    purge(&subject).await;
+    names_of_others_are_left_alone(backend).await;
+    of_two_that_write_a_name_at_once_one_has_it(backend).await;
+    after_a_restart_nothing_is_written_and_a_purge_leaves_what_was_there(backend).await;
 }
 
 #[tokio::test]
 async fn coredns_passes_the_battery() {
-    battery(coredns_subject().await).await;
+    shared_battery(&Etcd::start().await).await;
+}
+
+/// Nobody else writes there, and what it holds ends with it.
+#[tokio::test]
+async fn embedded_passes_the_battery() {
+    let text = "[Global]\nlisten = 127.0.0.1:0\nzones = example.com., example.net.\n";
+    let config = embedded::Config::parse(Path::new("e.conf"), text, None).unwrap();
+    battery(&Subject::of(Arc::new(embedded::Embedded::start(config).await.unwrap())).await).await;
 }
 
 #[tokio::test]
-async fn embedded_passes_the_battery() {
-    battery(embedded_subject().await).await;
+async fn rfc2136_on_bind_passes_the_battery() {
+    shared_battery(&Server::Bind.start("").await).await;
+}
+
+#[tokio::test]
+async fn rfc2136_on_knot_passes_the_battery() {
+    shared_battery(&Server::Knot.start("").await).await;
+}
+
+#[tokio::test]
+async fn rfc2136_on_powerdns_passes_the_battery() {
+    shared_battery(&Server::PowerDns.start("").await).await;
 }

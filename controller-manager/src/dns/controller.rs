@@ -135,7 +135,8 @@ impl DnsController {
                 }
                 Err(error) => {
                     let pause = Policy::doubling(self.pace.retry.0, self.pace.retry.1).spread(failures);
-                    tracing::warn!(zone = %self.zone.name, %error, retry_in_ms = pause.as_millis(), "the DNS zone was not brought up to date");
+                    let (hint, retry_in_ms) = (error.hint(), pause.as_millis());
+                    tracing::warn!(zone = %self.zone.name, %error, hint, retry_in_ms, "the DNS zone was not brought up to date");
                     failures += 1;
                     full = true;
                     next = Instant::now() + pause;

@@ -9,9 +9,10 @@ use crate::{Deployment, DnsName, Error, PodNeeds, Provider};
 
 pub mod coredns;
 pub mod embedded;
+pub mod rfc2136;
 
 /// Every provider; messages list them in this order.
-pub const DRIVERS: &[&dyn Driver] = &[&coredns::Driver, &embedded::Driver];
+pub const DRIVERS: &[&dyn Driver] = &[&coredns::Driver, &embedded::Driver, &rfc2136::Driver];
 
 /// What is known of a provider before it is opened.
 #[async_trait]

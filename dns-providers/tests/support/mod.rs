@@ -2,9 +2,13 @@
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test target uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
 
+pub mod nameserver;
+pub mod proxy;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use dns_providers::{Data, DnsName, RecordSet};
@@ -32,7 +36,20 @@ pub fn cname(at: &str, to: &str) -> RecordSet {
 /// A process that ends with the test, also when the test panics.
 pub struct Process {
     child: Child,
-    _directory: tempfile::TempDir,
+    _directory: Arc<tempfile::TempDir>,
+}
+
+impl Process {
+    /// Starts a program that is quiet; its directory stays as long as anybody has it.
+    pub fn spawn(command: &mut Command, directory: Arc<tempfile::TempDir>) -> Self {
+        let child = command.current_dir(directory.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+        Process { child: child.unwrap_or_else(|e| panic!("{command:?}: {e}")), _directory: directory }
+    }
+
+    /// Whether it ended by itself.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
 }
 
 impl Drop for Process {
@@ -42,10 +59,11 @@ impl Drop for Process {
     }
 }
 
-/// The program from `$KIT_BIN`, or from PATH.
+/// The program from `$KIT_BIN`, from PATH, or from where Debian keeps servers, which may not be in PATH.
 pub fn program(name: &str) -> PathBuf {
     let kit = std::env::var_os("KIT_BIN").map(|dir| PathBuf::from(dir).join(name)).filter(|path| path.is_file());
-    let in_path = || std::env::split_paths(&std::env::var_os("PATH").unwrap_or_default()).map(|d| d.join(name)).find(|p| p.is_file());
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let in_path = || std::env::split_paths(&path).chain(["/usr/sbin".into()]).map(|d| d.join(name)).find(|p| p.is_file());
     kit.or_else(in_path).unwrap_or_else(|| panic!("{name} is needed: put it into PATH or name its directory in KIT_BIN"))
 }
 
@@ -73,8 +91,7 @@ pub async fn etcd_with(scheme: &str, more: &[&str]) -> (Process, String) {
     ] {
         command.arg(flag).arg(value);
     }
-    let child = command.args(more).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    let process = Process { child, _directory: directory };
+    let process = Process::spawn(command.args(more), Arc::new(directory));
     let address: SocketAddr = client.rsplit('/').next().unwrap().parse().unwrap();
     let end = Instant::now() + Duration::from_secs(60);
     while TcpStream::connect(address).await.is_err() {
@@ -88,15 +105,7 @@ pub async fn etcd_with(scheme: &str, more: &[&str]) -> (Process, String) {
 pub fn run_with_file(program: PathBuf, file: &str, text: &str, args: &[&str]) -> Process {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join(file), text).unwrap();
-    let child = Command::new(program)
-        .args(args)
-        .current_dir(directory.path())
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    Process { child, _directory: directory }
+    Process::spawn(Command::new(program).args(args), Arc::new(directory))
 }
 
 pub fn query(name: &str, kind: RecordType, edns: Option<u16>) -> Message {

@@ -30,8 +30,15 @@ pub const BUILD: &[Need] = &[
 ];
 
 /// For the suites that need only processes.
-pub const PROCESSES: &[Need] =
-    &[need("etcd", "etcd-server", "storage tests on a real etcd"), need("setpriv", "util-linux", "servers that end with their test")];
+pub const PROCESSES: &[Need] = &[
+    need("etcd", "etcd-server", "storage tests on a real etcd"),
+    need("setpriv", "util-linux", "servers that end with their test"),
+    need("named", "bind9", "the DNS provider rfc2136 on BIND"),
+    need("knotd", "knot", "the DNS provider rfc2136 on Knot"),
+    need("pdns_server", "pdns-server", "the DNS provider rfc2136 on PowerDNS"),
+    need("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql", "pdns-backend-sqlite3", "a zone of PowerDNS"),
+    need("sqlite3", "sqlite3", "a zone of PowerDNS"),
+];
 
 /// For real clusters.
 pub const REAL: &[Need] = &[

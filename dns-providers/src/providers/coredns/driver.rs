@@ -1,11 +1,11 @@
 //! The `coredns` provider before it is opened.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Deployment, Error, File, Ini, PodNeeds, Provider, Settings};
+use crate::deploy::mounted;
+use crate::{Deployment, Error, Ini, PodNeeds, Provider, Settings};
 
 use super::config::{Config, KEYS};
 use super::{CoreDns, NAME};
@@ -37,7 +37,7 @@ impl crate::Driver for Driver {
         };
         let config = Config::parse(path, text)?;
         wanted.published_in(path, &config.zones)?;
-        let (text, files) = mounted(path, text, wanted.pod.config_dir)?;
+        let (text, files) = mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, wanted.pod.config_dir)?;
         Ok(PodNeeds { config: Some(text), files, nameservers: Some(config.nameservers), ..PodNeeds::default() })
     }
 
@@ -46,27 +46,17 @@ impl crate::Driver for Driver {
     }
 }
 
-/// Reads the files a configuration names, relative ones from its own directory, and makes the text name them in `dir`.
-fn mounted(path: &Path, text: &str, dir: &str) -> Result<(String, Vec<File>), Error> {
-    let ini = Ini::parse(path, text, KEYS)?;
-    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let mut files = Vec::new();
-    for (key, name) in FILE_KEYS {
-        let Some(entry) = ini.get(key).filter(|entry| !entry.value.is_empty()) else { continue };
-        files.push(File::named_by(path, entry, name)?);
-        lines[entry.line - 1] = format!("{key} = {dir}/{name}");
-    }
-    if files.is_empty() {
-        return Ok((text.to_owned(), files));
-    }
-    Ok((lines.join("\n") + "\n", files))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+
     use super::*;
 
     const DIR: &str = "/etc/federation/dns-provider";
+
+    fn mounted(path: &Path, text: &str) -> Result<(String, Vec<crate::File>), Error> {
+        super::mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, DIR)
+    }
 
     #[test]
     fn named_files_are_read_and_named_as_mounted() {
@@ -80,7 +70,7 @@ mod tests {
             "# ours\n[Global]\netcd-endpoints = https://a:1\n  ETCD-CA-FILE=\"ca.pem\" ; theirs\nzones = example.com.\netcd-cert-file = {}\netcd-key-file = me.key",
             absolute.display()
         );
-        let (text, files) = mounted(&conf, &text, DIR).unwrap();
+        let (text, files) = mounted(&conf, &text).unwrap();
         assert_eq!(
             text,
             "# ours\n[Global]\netcd-endpoints = https://a:1\netcd-ca-file = /etc/federation/dns-provider/etcd-ca.crt\nzones = example.com.\n\
@@ -95,6 +85,6 @@ mod tests {
     #[test]
     fn a_text_without_files_stays_as_it_is() {
         let text = "[Global]\r\nzones = example.com.\netcd-endpoints = a:1";
-        assert_eq!(mounted(Path::new("c.conf"), text, DIR).unwrap(), (text.to_owned(), Vec::new()));
+        assert_eq!(mounted(Path::new("c.conf"), text).unwrap(), (text.to_owned(), Vec::new()));
     }
 }

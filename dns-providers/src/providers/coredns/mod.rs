@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use etcd_client::{Certificate, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 
-use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
+use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Tls};
 pub use driver::Driver;
@@ -145,9 +145,9 @@ impl Provider for CoreDns {
     }
 
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        let (by_name, mut rejected) = plan::group(batch, &zone.name);
+        let (by_name, mut rejected) = batch::group(batch, &zone.name);
         for names in by_name.chunks(MAX_OPS) {
-            let mut todo: Vec<&plan::NameChanges<'_>> = names.iter().collect();
+            let mut todo: Vec<&batch::NameChanges<'_>> = names.iter().collect();
             for attempt in 1.. {
                 let looked: Vec<&DnsName> = todo.iter().map(|n| n.name).collect();
                 let present = self.look(&looked).await?;

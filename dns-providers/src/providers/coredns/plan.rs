@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use etcd_client::{Compare, CompareOp, TxnOp};
 
+use crate::batch::NameChanges;
 use crate::{Change, DnsName, Kind, Rejected};
 
 use super::skydns::{Record, directory, encode};
@@ -15,12 +16,6 @@ pub(super) const MAX_OPS: usize = 128;
 pub(super) struct Present {
     pub(super) record: Option<Record>,
     pub(super) revision: i64,
-}
-
-/// All changes of a batch to one name.
-pub(super) struct NameChanges<'a> {
-    pub(super) name: &'a DnsName,
-    changes: Vec<&'a Change>,
 }
 
 /// Operations that happen together, each guarded: nobody else touched the key since it was read.
@@ -36,26 +31,6 @@ pub(super) struct Transaction<'a> {
 pub(super) struct Planned<'a> {
     pub(super) transactions: Vec<Transaction<'a>>,
     pub(super) rejected: Vec<Rejected>,
-}
-
-/// Puts the changes of each name together. Where a batch must be split, addresses come first, then
-/// aliases, then deletions, so that an alias never points at a name that is not there yet.
-pub(super) fn group<'a>(batch: &'a [Change], zone: &DnsName) -> (Vec<NameChanges<'a>>, Vec<Rejected>) {
-    let mut by_name: BTreeMap<&DnsName, Vec<&Change>> = BTreeMap::new();
-    let mut rejected = Vec::new();
-    for change in batch {
-        if change.name().is_within(zone) && change.name() != zone {
-            by_name.entry(change.name()).or_default().push(change);
-        } else {
-            rejected.push(Rejected { name: change.name().clone(), reason: format!("the name is not below the zone {zone}") });
-        }
-    }
-    let mut grouped: Vec<NameChanges<'a>> = by_name.into_iter().map(|(name, changes)| NameChanges { name, changes }).collect();
-    grouped.sort_by_key(|group| {
-        let upserts = |alias: bool| group.changes.iter().any(|c| matches!(c, Change::Upsert(s) if (s.data.kind() == Kind::Cname) == alias));
-        if upserts(false) { 0 } else { 2 - u8::from(upserts(true)) }
-    });
-    (grouped, rejected)
 }
 
 /// Plans the transactions for some names.
@@ -141,6 +116,7 @@ fn pack<'a>(into: &mut Vec<Transaction<'a>>, name: &'a DnsName, steps: Vec<(Comp
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::batch::group;
     use crate::{Data, RecordSet};
 
     fn name(text: &str) -> DnsName {
@@ -164,20 +140,5 @@ mod tests {
         let todo: Vec<_> = grouped.iter().collect();
         let planned = plan(&todo, &BTreeMap::new(), "f");
         assert_eq!(planned.transactions.iter().map(|t| t.ops.len()).collect::<Vec<_>>(), [128, 128, 128, 44]);
-    }
-
-    #[test]
-    fn addresses_come_before_aliases_and_deletions_last() {
-        let alias = Change::Upsert(RecordSet { name: name("a.example.com"), ttl: 1, data: Data::Cname(name("z.example.com")) });
-        let batch = [Change::Delete { name: name("0.example.com"), kind: Kind::A }, alias, a("z.example.com", [1])];
-        let (grouped, _) = group(&batch, &name("example.com"));
-        assert_eq!(grouped.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(), ["z.example.com.", "a.example.com.", "0.example.com."]);
-    }
-
-    #[test]
-    fn names_outside_the_zone_and_the_zone_itself_are_refused() {
-        let batch = [a("www.example.net", [1]), a("example.com", [1]), a("www.example.com", [1])];
-        let (grouped, rejected) = group(&batch, &name("example.com"));
-        assert_eq!((grouped.len(), rejected.len()), (1, 2));
     }
 }

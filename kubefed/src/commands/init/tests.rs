@@ -4,6 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use clap::Parser;
 use dns_providers::PodNeeds;
 use serde_json::json;
@@ -86,6 +88,37 @@ fn a_node_port_and_coredns() {
         conf.display()
     );
     insta::assert_snapshot!(rendered(&line, &at("10.0.10.20", Some(31443))));
+}
+
+const TSIG_SECRET: &str = "MDEyMzQ1Njc4OWFiY2RlZg==";
+
+#[test]
+fn issue9_the_key_of_a_name_server_is_mounted_from_a_secret() {
+    let dir = tempfile::tempdir().unwrap();
+    let conf = dir.path().join("rfc2136.conf");
+    let clause = format!("key \"federation\" {{\n\talgorithm hmac-sha256;\n\tsecret \"{TSIG_SECRET}\";\n}};\n");
+    fs::write(dir.path().join("federation.key"), &clause).unwrap();
+    fs::write(&conf, "[Global]\nserver = 10.0.0.53\nzones = example.com.\ntsig-key-file = federation.key\nnameservers = 10.0.0.53\n")
+        .unwrap();
+    let plane = plane(&format!("fellowship --dns-provider=rfc2136 --dns-zone-name=example.com. --dns-provider-config={}", conf.display()));
+    let objects = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+    let values: Vec<&serde_json::Value> = objects.iter().map(object::Object::value).collect();
+    let deployment = values.iter().find(|o| o["metadata"]["annotations"]["dns-provider"] == "rfc2136").unwrap();
+    assert_eq!(deployment["metadata"]["annotations"]["nameserver"], "10.0.0.53");
+    let volume = &deployment["spec"]["template"]["spec"]["volumes"][1]["secret"];
+    let secret = values.iter().find(|o| o["kind"] == "Secret" && o["metadata"]["name"] == volume["secretName"]).unwrap();
+    let data: serde_json::Map<String, serde_json::Value> = secret["data"].as_object().unwrap().clone();
+    let told: Vec<(&str, String)> = data
+        .iter()
+        .map(|(key, value)| (key.as_str(), String::from_utf8(STANDARD.decode(value.as_str().unwrap()).unwrap()).unwrap()))
+        .collect();
+    let mounted = "[Global]\nserver = 10.0.0.53\nzones = example.com.\ntsig-key-file = /etc/federation/dns-provider/tsig.key\nnameservers = 10.0.0.53\n";
+    assert_eq!(told, [("federation-dns-provider.conf", mounted.to_owned()), ("tsig.key", clause.clone())]);
+    let keys: Vec<&serde_json::Value> = volume["items"].as_array().unwrap().iter().map(|item| &item["key"]).collect();
+    assert_eq!(keys, ["federation-dns-provider.conf", "tsig.key"]);
+    let elsewhere = values.iter().filter(|o| o["metadata"]["name"] != volume["secretName"]);
+    assert!(elsewhere.clone().count() > 5);
+    assert!(elsewhere.map(ToString::to_string).all(|o| !o.contains(TSIG_SECRET) && !o.contains(&STANDARD.encode(&clause))));
 }
 
 #[test]
@@ -239,9 +272,14 @@ fn every_bad_input_is_one_line_and_a_hint() {
     let port = file("port.conf", "[Global]\nlisten = 0.0.0.0:53\n");
     let snapshot = file("snapshot.conf", "[Global]\nlisten = 0.0.0.0:10053\nsnapshot = /data/dns.json\n");
     let lost = file("lost.conf", "[Global]\nzones = example.com.\netcd-endpoints = https://a:1\netcd-ca-file = lost.pem\n");
+    let tsig = |name: &str, line: &str| file(name, &format!("[Global]\nserver = 10.0.0.53\nzones = example.com.\n{line}\n"));
+    let (keyless, garbled) =
+        (tsig("keyless.conf", "tsig-key-file = lost.key"), tsig("garbled.conf", "tsig-name = k\ntsig-secret = no!base64"));
+    let (unknown, unsigned) = (tsig("unknown.conf", "tsig-keyfile = k"), tsig("unsigned.conf", ""));
     let (certificate, key) = (file("some.pem", CERTIFICATE), file("some.key", KEY));
     let (bad, deaf) = (file("bad.conf", "[Global]\nzone = x\n"), file("deaf.conf", "[Global]\nlisten = 127.0.0.1:53\n"));
     let coredns = "f --dns-provider=coredns --dns-zone-name=example.com.";
+    let rfc2136 = "f --dns-provider=rfc2136 --dns-zone-name=example.com.";
     let lines = [
         String::new(),
         "--dns-provider=embedded --dns-zone-name=example.com.".into(),
@@ -286,6 +324,11 @@ fn every_bad_input_is_one_line_and_a_hint() {
         format!("{BASE} --dns-provider-config={port}"),
         format!("{BASE} --dns-provider-config={snapshot}"),
         format!("{coredns} --dns-provider-config={lost}"),
+        rfc2136.into(),
+        format!("{rfc2136} --dns-provider-config={keyless}"),
+        format!("{rfc2136} --dns-provider-config={garbled}"),
+        format!("{rfc2136} --dns-provider-config={unknown}"),
+        format!("{rfc2136} --dns-provider-config={unsigned}"),
     ];
     let mut all = String::new();
     for line in &lines {

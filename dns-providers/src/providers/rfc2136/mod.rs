@@ -1,0 +1,121 @@
+//! The `rfc2136` provider: a zone of any server that takes signed updates (RFC 2136, TSIG of RFC 8945) and hands the zone
+//! out (AXFR, RFC 5936, and IXFR, RFC 1995), as BIND does.
+
+mod config;
+mod driver;
+mod exchange;
+mod key;
+mod mark;
+mod plan;
+mod session;
+mod signature;
+mod transfer;
+mod value;
+mod view;
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use async_trait::async_trait;
+use tokio::sync::Mutex;
+
+use crate::{Change, Data, DnsName, Error, Held, Provider, RecordSet, Rejected, Zone, batch};
+
+pub use config::Config;
+pub use driver::Driver;
+use mark::Mark;
+use session::Session;
+use value::{Set, Value};
+use view::View;
+
+/// The name the provider is registered under.
+pub const NAME: &str = "rfc2136";
+
+/// A server's zones for one federation.
+pub struct Rfc2136 {
+    config: Config,
+    zones: Vec<Zone>,
+    owner: String,
+    /// What was last read of each zone, by its id. Held while a batch is written, so batches follow each other.
+    read: Mutex<BTreeMap<String, View>>,
+}
+
+impl fmt::Debug for Rfc2136 {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rfc2136").field("config", &self.config).field("owner", &self.owner).finish_non_exhaustive()
+    }
+}
+
+impl Rfc2136 {
+    /// Nothing is asked of the server yet, so it may be away now.
+    pub fn new(config: Config, owner: &str) -> Self {
+        let zone = |name: &DnsName| Zone { name: name.clone(), id: name.as_str().trim_end_matches('.').to_owned() };
+        let zones = config.zones.iter().map(zone).collect();
+        Rfc2136 { config, zones, owner: owner.to_owned(), read: Mutex::default() }
+    }
+}
+
+#[async_trait]
+impl Provider for Rfc2136 {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    async fn zones(&self) -> Result<Vec<Zone>, Error> {
+        Ok(self.zones.clone())
+    }
+
+    async fn read(&self, zone: &Zone, under: &DnsName) -> Result<Vec<Held>, Error> {
+        let mut read = self.read.lock().await;
+        // What is known is taken out: where reading fails, the next one begins with all of the zone.
+        let known = read.remove(&zone.id);
+        let view = Session::new(&self.config, &zone.name).view(known).await?;
+        let held = held(&view, under, &self.owner);
+        read.insert(zone.id.clone(), view);
+        Ok(held)
+    }
+
+    async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
+        let (by_name, mut rejected) = batch::group(batch, &zone.name);
+        if by_name.is_empty() {
+            return Ok(rejected);
+        }
+        let mut read = self.read.lock().await;
+        let known = read.remove(&zone.id);
+        let view = Session::new(&self.config, &zone.name).write(known, &by_name, &self.owner, &mut rejected).await?;
+        read.insert(zone.id.clone(), view);
+        Ok(rejected)
+    }
+}
+
+/// The sets at or below a name. A mark whose set somebody took away is held as an empty one, so that it is found.
+fn held(view: &View, under: &DnsName, owner: &str) -> Vec<Held> {
+    let mut held = Vec::new();
+    for (name, node) in view.names().filter(|(name, _)| name.is_within(under)) {
+        let mark = node.mark.as_ref().and_then(Mark::read).filter(|mark| mark.owner == owner);
+        for kind in mark::KINDS {
+            let owned = mark.as_ref().is_some_and(|mark| mark.kinds.contains(&kind));
+            let (ttl, data) = match node.set(plan::record_type(kind)) {
+                Some(set) => match data(set) {
+                    Some(data) => (set.ttl, data),
+                    None => continue,
+                },
+                None if owned => (0, Data::A([].into())),
+                None => continue,
+            };
+            held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owned });
+        }
+    }
+    held
+}
+
+fn data(set: &Set) -> Option<Data> {
+    match set.values.first()? {
+        Value::A(_) => Some(Data::A(set.values.iter().filter_map(|v| if let Value::A(ip) = v { Some(*ip) } else { None }).collect())),
+        Value::Aaaa(_) => {
+            Some(Data::Aaaa(set.values.iter().filter_map(|v| if let Value::Aaaa(ip) = v { Some(*ip) } else { None }).collect()))
+        }
+        Value::Alias(target) => Some(Data::Cname(target.clone())),
+        Value::Text(_) | Value::Other(_) => None,
+    }
+}
