@@ -24,6 +24,16 @@ pub enum StorageKind {
     Etcd,
 }
 
+impl StorageKind {
+    /// The flag's word for it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Embedded => "embedded",
+            Self::Etcd => "etcd",
+        }
+    }
+}
+
 /// The flags as typed.
 #[derive(Args, Clone, Debug)]
 pub struct Options {

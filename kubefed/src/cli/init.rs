@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args};
+use federation_apiserver::options::StorageKind;
 
 use super::global::HostArgs;
 use super::values::{DryRun, Format, boolean};
@@ -30,6 +31,9 @@ pub(super) const DEFAULT_ETCD_IMAGE: &str = "registry.k8s.io/etcd:3.6.8-0";
         kubefed init fellowship --host-cluster-context=rivendell --dns-provider=embedded \\\n      \
         --dns-zone-name=example.com. --api-server-service-type=NodePort \\\n      \
         --api-server-advertise-address=10.0.10.20\n\n  \
+        # Small: one pod without etcd, reached by a name of yours\n  \
+        kubefed init fellowship --host-cluster-context=rivendell --dns-provider=embedded \\\n      \
+        --dns-zone-name=example.com. --storage=embedded --control-plane-endpoint=fed.example.com\n\n  \
         # Two of each over an etcd cluster of your own\n  \
         kubefed init fellowship --host-cluster-context=rivendell --dns-provider=coredns \\\n      \
         --dns-provider-config=coredns.conf --dns-zone-name=example.com. \\\n      \
@@ -73,9 +77,9 @@ pub struct InitArgs {
     /// Arguments of the controller manager, likewise
     #[arg(long, value_name = "ARGS", allow_hyphen_values = true)]
     pub controllermanager_arg_overrides: Vec<String>,
-    /// Nodes the control plane may run on, as key=value,key=value
-    #[arg(long, value_name = "LABELS", default_value = "", hide_default_value = true)]
-    pub node_selector: String,
+    /// Pods.
+    #[command(flatten)]
+    pub pods: PodArgs,
     /// Print what would be sent, in order, and send nothing
     #[arg(long, value_enum, value_name = "WHAT", default_value = "none", num_args = 0..=1, require_equals = true, default_missing_value = "client")]
     pub dry_run: DryRun,
@@ -123,6 +127,9 @@ pub struct ImageArgs {
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Storage")]
 pub struct EtcdArgs {
+    /// etcd, or embedded for a store in the API server itself, on the same volume: one small pod, and never several
+    #[arg(long, value_enum, value_name = "KIND", default_value_t = StorageKind::Etcd)]
+    pub storage: StorageKind,
     /// Use these etcd servers instead of one beside the API server
     #[arg(long, value_name = "URLS", default_value = "", hide_default_value = true)]
     pub etcd_servers: String,
@@ -147,19 +154,65 @@ pub struct EtcdArgs {
     /// Storage class of the volume; the cluster's default if not given
     #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
     pub etcd_pv_storage_class: String,
+    /// Keep the data on this claim, which is there, instead of one of our own; it is never deleted
+    #[arg(long, value_name = "CLAIM", default_value = "", hide_default_value = true)]
+    pub etcd_pvc: String,
     /// User id etcd runs as. With a volume 0, but without any capability, because directories of a node
     /// and of NFS servers belong to root; without a volume 65532
     #[arg(long, value_name = "UID")]
     pub etcd_run_as_user: Option<i64>,
 }
 
+/// Where the pods of both components run, and what they get.
+#[derive(Args, Debug)]
+#[command(next_help_heading = "Pods")]
+pub struct PodArgs {
+    /// Nodes the control plane may run on, as key=value,key=value
+    #[arg(long, value_name = "LABELS", default_value = "", hide_default_value = true)]
+    pub node_selector: String,
+    /// Taints of nodes it may run on all the same, as key=value:Effect,key:Effect,key
+    #[arg(long, value_name = "TAINTS", value_delimiter = ',')]
+    pub tolerations: Vec<String>,
+    /// Priority class of the pods
+    #[arg(long, value_name = "CLASS", default_value = "", hide_default_value = true)]
+    pub priority_class: String,
+    /// Annotations of the pods, as key=value,key=value
+    #[arg(long, value_name = "ANNOTATIONS", default_value = "", hide_default_value = true)]
+    pub pod_annotations: String,
+    /// Labels of the pods, likewise; those that select them stay ours
+    #[arg(long, value_name = "LABELS", default_value = "", hide_default_value = true)]
+    pub pod_labels: String,
+    /// Resources the API server asks for, as cpu=500m,memory=1Gi
+    #[arg(long, value_name = "RESOURCES", default_value = "", hide_default_value = true)]
+    pub apiserver_requests: String,
+    /// Limits of the API server, likewise; without one 2Gi of memory
+    #[arg(long, value_name = "RESOURCES", default_value = "", hide_default_value = true)]
+    pub apiserver_limits: String,
+    /// Resources the controller manager asks for
+    #[arg(long, value_name = "RESOURCES", default_value = "", hide_default_value = true)]
+    pub controller_manager_requests: String,
+    /// Limits of the controller manager; without one 1Gi of memory
+    #[arg(long, value_name = "RESOURCES", default_value = "", hide_default_value = true)]
+    pub controller_manager_limits: String,
+}
+
 /// How the API server is reached.
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Address of the API server")]
 pub struct ServiceArgs {
-    /// LoadBalancer or NodePort
+    /// LoadBalancer, NodePort, or ClusterIP for one that is reached from the host cluster or through --control-plane-endpoint
     #[arg(long, value_name = "TYPE", default_value = "LoadBalancer")]
     pub api_server_service_type: String,
+    /// Annotations of its Service, as key=value,key=value; many load balancers are told by them what to do
+    #[arg(long, value_name = "ANNOTATIONS", default_value = "", hide_default_value = true)]
+    pub api_server_service_annotations: String,
+    /// Name or address, and port, of what stands in front of the API servers: a load balancer, a virtual address, a
+    /// DNS name. It goes into certificate and kubeconfigs
+    #[arg(long, value_name = "HOST[:PORT]", default_value = "", hide_default_value = true)]
+    pub control_plane_endpoint: String,
+    /// More names and addresses for its certificate
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    pub apiserver_cert_extra_sans: Vec<String>,
     /// IP address to tell clients; only with NodePort
     #[arg(long, value_name = "IP", default_value = "", hide_default_value = true)]
     pub api_server_advertise_address: String,

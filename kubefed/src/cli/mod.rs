@@ -23,7 +23,7 @@ pub use completion::CompletionArgs;
 pub use config::{ConfigArgs, ConfigCommand, GetContextsArgs, SetClusterArgs, SetContextArgs, SetCredentialsArgs};
 pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
-pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, ServiceArgs};
+pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
 pub use unjoin::UnjoinArgs;
 pub use values::{DryRun, Format, NamedFormat};

@@ -1,19 +1,18 @@
 //! The Deployment of the API server, with etcd beside it unless etcd runs elsewhere.
 
+use federation_apiserver::options::StorageKind;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSecurityContext, PodSpec, PodTemplateSpec, Volume,
+    Container, ContainerPort, EmptyDirVolumeSource, PersistentVolumeClaimVolumeSource, PodSpec, PodTemplateSpec, Volume,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::render::args::merge;
-use crate::render::config::{Addresses, Claim, ControlPlane, Etcd};
+use crate::render::config::{Addresses, Claim, ControlPlane, Sizes, Storage};
 use crate::render::credentials::{self, BASIC_FILE, CA_CERT, CA_KEY, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
 use crate::render::names::{APISERVER_MODULE, map};
 use crate::render::object::Object;
-use crate::render::pods::{
-    NONROOT, apart, etcd_probe, http_probe, mount, node_selector, pull_secrets, resources, secret_volume, security, strategy,
-};
+use crate::render::pods::{NONROOT, apart, etcd_probe, http_probe, marked, mount, placed, resources, secret_volume, security, strategy};
 
 /// Port inside the pod, above 1024 so that nobody has to be root.
 const SECURE_PORT: i32 = 8443;
@@ -23,6 +22,9 @@ const CREDENTIALS_VOLUME: &str = "apiserver-credentials";
 /// Where the secret with the authority is mounted, which signs what clients ask to be certified.
 const CA_DIR: &str = "/etc/federation/ca";
 const CA_VOLUME: &str = "ca";
+/// Where the embedded store's volume is mounted.
+const DATA_DIR: &str = "/var/lib/federation-apiserver";
+const DATA_VOLUME: &str = "data";
 const ETCD_DIR: &str = "/var/etcd";
 const ETCD_VOLUME: &str = "etcddata";
 /// Loopback of the pod: nothing outside it can reach etcd.
@@ -35,10 +37,6 @@ const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
 /// The API server's arguments.
 pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
     let file = |name: &str| format!("{CREDENTIALS_DIR}/{name}");
-    let servers = match &plane.etcd {
-        Etcd::External { servers, .. } => servers.clone(),
-        Etcd::Pod { .. } => ETCD_URL.to_owned(),
-    };
     let mut defaults = vec![
         ("--authorization-mode", "RBAC".to_owned()),
         ("--bind-address", "0.0.0.0".to_owned()),
@@ -46,13 +44,19 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--cluster-signing-cert-file", format!("{CA_DIR}/{CA_CERT}")),
         ("--cluster-signing-key-file", format!("{CA_DIR}/{CA_KEY}")),
         ("--enable-admission-plugins", "NamespaceLifecycle,FederationFinalizers".to_owned()),
-        ("--etcd-servers", servers),
         ("--secure-port", SECURE_PORT.to_string()),
         ("--tls-cert-file", file(SERVER_CERT)),
         ("--tls-private-key-file", file(SERVER_KEY)),
     ];
-    if let Etcd::External { files, .. } = &plane.etcd {
-        defaults.extend(files.iter().map(|(flag, mounted)| (*flag, file(mounted.name))));
+    match &plane.storage {
+        Storage::External { servers, files } => {
+            defaults.push(("--etcd-servers", servers.clone()));
+            defaults.extend(files.iter().map(|(flag, mounted)| (*flag, file(mounted.name))));
+        }
+        Storage::Pod { .. } => defaults.push(("--etcd-servers", ETCD_URL.to_owned())),
+        Storage::Embedded { .. } => {
+            defaults.extend([("--storage", StorageKind::Embedded.word().to_owned()), ("--data-dir", format!("{DATA_DIR}/store"))])
+        }
     }
     defaults.extend(at.ips.first().map(|ip| ("--advertise-address", ip.to_string())));
     defaults.extend(plane.basic_auth.then(|| ("--basic-auth-file", file(BASIC_FILE))));
@@ -68,9 +72,12 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Obje
     let mut containers = vec![container(plane, at)];
     let mut volumes =
         vec![secret_volume(CREDENTIALS_VOLUME, plane.federation.apiserver_credentials()), secret_volume(CA_VOLUME, plane.federation.ca())];
-    if let Etcd::Pod { image, claim, user } = &plane.etcd {
+    if let Storage::Pod { image, claim, user } = &plane.storage {
         containers.push(etcd_container(image, *user));
-        volumes.push(etcd_volume(plane, claim.as_ref()));
+        volumes.push(data_volume(plane, ETCD_VOLUME, claim.as_ref()));
+    }
+    if let Storage::Embedded { claim } = &plane.storage {
+        volumes.push(data_volume(plane, DATA_VOLUME, claim.as_ref()));
     }
     Object::new(&Deployment {
         metadata: plane.federation.meta(plane.federation.apiserver()),
@@ -79,18 +86,14 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Obje
             selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
             strategy: Some(strategy(plane.apiserver_replicas)),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels.clone()), annotations: Some(annotations), ..ObjectMeta::default() }),
+                metadata: Some(marked(plane, &labels, annotations)),
                 spec: Some(PodSpec {
                     containers,
                     volumes: Some(volumes),
-                    node_selector: node_selector(plane),
                     affinity: apart(plane.apiserver_replicas, &labels),
-                    image_pull_secrets: pull_secrets(plane),
                     automount_service_account_token: Some(false),
-                    enable_service_links: Some(false),
                     termination_grace_period_seconds: Some(30),
-                    security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),
-                    ..PodSpec::default()
+                    ..placed(plane)
                 }),
             },
             ..DeploymentSpec::default()
@@ -102,6 +105,10 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Obje
 fn container(plane: &ControlPlane, at: &Addresses) -> Container {
     let mut command = vec!["/fcp".to_owned(), "federation-apiserver".to_owned()];
     command.extend(args(plane, at));
+    let mut mounts = vec![mount(CREDENTIALS_VOLUME, CREDENTIALS_DIR, false), mount(CA_VOLUME, CA_DIR, false)];
+    if matches!(plane.storage, Storage::Embedded { .. }) {
+        mounts.push(mount(DATA_VOLUME, DATA_DIR, true));
+    }
     Container {
         name: "apiserver".to_owned(),
         image: Some(plane.image.clone()),
@@ -113,12 +120,12 @@ fn container(plane: &ControlPlane, at: &Addresses) -> Container {
             protocol: Some("TCP".to_owned()),
             ..ContainerPort::default()
         }]),
-        volume_mounts: Some(vec![mount(CREDENTIALS_VOLUME, CREDENTIALS_DIR, false), mount(CA_VOLUME, CA_DIR, false)]),
+        volume_mounts: Some(mounts),
         // etcd may first have to replay its log, so starting may take five minutes; after that, half a minute of silence is a fault.
         startup_probe: Some(http_probe("HTTPS", "/livez", "https", 2, 150)),
         readiness_probe: Some(http_probe("HTTPS", "/readyz", "https", 5, 3)),
         liveness_probe: Some(http_probe("HTTPS", "/livez", "https", 10, 3)),
-        resources: Some(resources("100m", "64Mi", "2Gi")),
+        resources: Some(resources("100m", "64Mi", "2Gi", &plane.apiserver_sizes)),
         security_context: Some(security(NONROOT)),
         ..Container::default()
     }
@@ -150,18 +157,18 @@ fn etcd_container(image: &str, user: i64) -> Container {
         readiness_probe: Some(etcd_probe(false, 5, 3)),
         liveness_probe: Some(etcd_probe(true, 10, 8)),
         volume_mounts: Some(vec![mount(ETCD_VOLUME, ETCD_DIR, true)]),
-        resources: Some(resources("100m", "128Mi", "2Gi")),
+        resources: Some(resources("100m", "128Mi", "2Gi", &Sizes::default())),
         security_context: Some(security(user)),
         ..Container::default()
     }
 }
 
-fn etcd_volume(plane: &ControlPlane, claim: Option<&Claim>) -> Volume {
-    let mut volume = Volume { name: ETCD_VOLUME.to_owned(), ..Volume::default() };
+fn data_volume(plane: &ControlPlane, name: &str, claim: Option<&Claim>) -> Volume {
+    let mut volume = Volume { name: name.to_owned(), ..Volume::default() };
     match claim {
-        Some(_) => {
-            volume.persistent_volume_claim =
-                Some(PersistentVolumeClaimVolumeSource { claim_name: plane.federation.etcd_claim(), read_only: None });
+        Some(claim) => {
+            let claim_name = claim.name(&plane.federation);
+            volume.persistent_volume_claim = Some(PersistentVolumeClaimVolumeSource { claim_name, read_only: None });
         }
         None => volume.empty_dir = Some(EmptyDirVolumeSource::default()),
     }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use dns_providers::Pod;
 use k8s_openapi::api::apps::v1::{Deployment, DeploymentSpec};
 use k8s_openapi::api::core::v1::{
-    Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSecurityContext, PodSpec, PodTemplateSpec, ServiceAccount,
+    Container, ContainerPort, EnvVar, EnvVarSource, ObjectFieldSelector, PodSpec, PodTemplateSpec, ServiceAccount,
 };
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 use serde_json::{Value, json};
 
 use crate::render::args::merge;
@@ -16,7 +16,7 @@ use crate::render::credentials::{self, Credentials, DNS_PROVIDER_CONF, KUBECONFI
 use crate::render::names::{CONTROLLER_MANAGER_MODULE, map};
 use crate::render::object::Object;
 use crate::render::pods::{
-    NONROOT, apart, http_probe, mount, node_selector, pull_secrets, resources, scratch, secret_files, secret_volume, security, strategy,
+    NONROOT, apart, http_probe, marked, mount, placed, resources, scratch, secret_files, secret_volume, security, strategy,
 };
 
 /// Deployment annotation `<federation>=<zone>`, read back by `join` and `unjoin`; v1's name.
@@ -118,17 +118,13 @@ pub fn deployment(plane: &ControlPlane, c: &Credentials) -> Object {
             selector: LabelSelector { match_labels: Some(labels.clone()), match_expressions: None },
             strategy: Some(strategy(plane.controller_manager_replicas)),
             template: PodTemplateSpec {
-                metadata: Some(ObjectMeta { labels: Some(labels.clone()), annotations: Some(pod_annotations), ..ObjectMeta::default() }),
+                metadata: Some(marked(plane, &labels, pod_annotations)),
                 spec: Some(PodSpec {
                     containers: vec![container(plane)],
                     volumes: Some(volumes),
                     service_account_name: Some(federation.controller_manager()),
-                    node_selector: node_selector(plane),
                     affinity: apart(plane.controller_manager_replicas, &labels),
-                    image_pull_secrets: pull_secrets(plane),
-                    enable_service_links: Some(false),
-                    security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),
-                    ..PodSpec::default()
+                    ..placed(plane)
                 }),
             },
             ..DeploymentSpec::default()
@@ -175,7 +171,7 @@ fn container(plane: &ControlPlane) -> Container {
         startup_probe: Some(http_probe("HTTP", "/livez", "health", 2, 150)),
         readiness_probe: Some(http_probe("HTTP", "/readyz", "health", 5, 3)),
         liveness_probe: Some(http_probe("HTTP", "/livez", "health", 10, 3)),
-        resources: Some(resources("100m", "64Mi", "1Gi")),
+        resources: Some(resources("100m", "64Mi", "1Gi", &plane.controller_manager_sizes)),
         security_context: Some(security(NONROOT)),
         ..Container::default()
     }

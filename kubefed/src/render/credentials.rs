@@ -8,7 +8,7 @@ use k8s_openapi::api::core::v1::Secret;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::render::config::{ControlPlane, Etcd};
+use crate::render::config::{ControlPlane, Storage};
 use crate::render::names::Federation;
 use crate::render::object::Object;
 
@@ -86,9 +86,9 @@ pub fn apiserver(plane: &ControlPlane, c: &Credentials) -> Object {
         (TOKEN_FILE, c.token_csv.as_deref()),
         (BASIC_FILE, c.basic_csv.as_deref()),
     ];
-    let etcd = match &plane.etcd {
-        Etcd::External { files, .. } => files.as_slice(),
-        Etcd::Pod { .. } => &[],
+    let etcd = match &plane.storage {
+        Storage::External { files, .. } => files.as_slice(),
+        Storage::Pod { .. } | Storage::Embedded { .. } => &[],
     };
     let etcd = etcd.iter().map(|(_, file)| (file.name, Some(file.content.as_str())));
     secret(&plane.federation, plane.federation.apiserver_credentials(), own.into_iter().chain(etcd))

@@ -28,14 +28,16 @@ pub fn namespace(federation: &Federation) -> Object {
 
 /// The API server's Service; made first, because the certificate needs its address.
 pub fn service(plane: &ControlPlane) -> Object {
-    let (type_, node_port) = match &plane.service {
-        Exposure::LoadBalancer => ("LoadBalancer", None),
-        Exposure::NodePort { port, .. } => ("NodePort", *port),
+    let node_port = match &plane.service {
+        Exposure::LoadBalancer | Exposure::ClusterIp => None,
+        Exposure::NodePort { port, .. } => *port,
     };
+    let mut metadata = plane.federation.meta(plane.federation.apiserver());
+    metadata.annotations = Some(plane.service_annotations.clone().into_iter().chain(plane.federation.annotations()).collect());
     Object::new(&Service {
-        metadata: plane.federation.meta(plane.federation.apiserver()),
+        metadata,
         spec: Some(ServiceSpec {
-            type_: Some(type_.to_owned()),
+            type_: Some(plane.service.word().to_owned()),
             selector: Some(plane.federation.pod_labels(APISERVER_MODULE)),
             ports: Some(vec![ServicePort {
                 name: Some("https".to_owned()),
@@ -63,7 +65,7 @@ fn dns_service(plane: &ControlPlane) -> Option<Object> {
         target_port: Some(IntOrString::String(name.to_owned())),
         ..ServicePort::default()
     };
-    let type_ = if plane.service == Exposure::LoadBalancer { "LoadBalancer" } else { "NodePort" };
+    let type_ = plane.service.word();
     Some(Object::new(&Service {
         metadata: plane.federation.meta(plane.federation.dns()),
         spec: Some(ServiceSpec {

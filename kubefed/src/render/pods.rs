@@ -4,15 +4,16 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::api::apps::v1::{DeploymentStrategy, RollingUpdateDeployment};
 use k8s_openapi::api::core::v1::{
-    Affinity, Capabilities, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, LocalObjectReference, PodAffinityTerm, PodAntiAffinity, Probe,
-    ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount, WeightedPodAffinityTerm,
+    Affinity, Capabilities, EmptyDirVolumeSource, HTTPGetAction, KeyToPath, LocalObjectReference, PodAffinityTerm, PodAntiAffinity,
+    PodSecurityContext, PodSpec, Probe, ResourceRequirements, SeccompProfile, SecretVolumeSource, SecurityContext, Volume, VolumeMount,
+    WeightedPodAffinityTerm,
 };
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{LabelSelector, ObjectMeta};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::render::config::ControlPlane;
+use crate::render::config::{ControlPlane, Sizes};
 use crate::render::names::Federation;
 use crate::render::object::Object;
 
@@ -67,14 +68,15 @@ pub(super) fn security(user: i64) -> SecurityContext {
     }
 }
 
-/// Resource requests and a memory limit, so that a leak ends in a restart and not in a full node.
-pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str) -> ResourceRequirements {
+/// Resource requests and a memory limit, so that a leak ends in a restart and not in a full node; what was asked for
+/// counts more.
+pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str, asked: &Sizes) -> ResourceRequirements {
     let quantity = |s: &str| Quantity(s.to_owned());
-    ResourceRequirements {
-        requests: Some(BTreeMap::from([("cpu".to_owned(), quantity(cpu)), ("memory".to_owned(), quantity(memory))])),
-        limits: Some(BTreeMap::from([("memory".to_owned(), quantity(memory_limit))])),
-        claims: None,
-    }
+    let mut requests = BTreeMap::from([("cpu".to_owned(), quantity(cpu)), ("memory".to_owned(), quantity(memory))]);
+    let mut limits = BTreeMap::from([("memory".to_owned(), quantity(memory_limit))]);
+    requests.extend(asked.requests.clone());
+    limits.extend(asked.limits.clone());
+    ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }
 }
 
 /// A GET of `path` on the port called `port`.
@@ -131,11 +133,30 @@ pub(super) fn mount(volume: &str, path: &str, writes: bool) -> VolumeMount {
 }
 
 /// The secret for pulling images, where one was named.
-pub(super) fn pull_secrets(plane: &ControlPlane) -> Option<Vec<LocalObjectReference>> {
+fn pull_secrets(plane: &ControlPlane) -> Option<Vec<LocalObjectReference>> {
     plane.image_pull_secret.as_ref().map(|name| vec![LocalObjectReference { name: name.clone() }])
 }
 
-/// The node selector, where there is one.
-pub(super) fn node_selector(plane: &ControlPlane) -> Option<BTreeMap<String, String>> {
-    (!plane.node_selector.is_empty()).then(|| plane.node_selector.clone())
+/// What both pods have alike: where they may run, and how important they are.
+pub(super) fn placed(plane: &ControlPlane) -> PodSpec {
+    let pods = &plane.pods;
+    PodSpec {
+        node_selector: (!pods.node_selector.is_empty()).then(|| pods.node_selector.clone()),
+        tolerations: (!pods.tolerations.is_empty()).then(|| pods.tolerations.clone()),
+        priority_class_name: pods.priority_class.clone(),
+        image_pull_secrets: pull_secrets(plane),
+        enable_service_links: Some(false),
+        security_context: Some(PodSecurityContext { fs_group: Some(NONROOT), ..PodSecurityContext::default() }),
+        ..PodSpec::default()
+    }
+}
+
+/// Metadata of pods: what was asked for, and our own, which counts more.
+pub(super) fn marked(plane: &ControlPlane, labels: &BTreeMap<String, String>, annotations: BTreeMap<String, String>) -> ObjectMeta {
+    let with = |asked: &BTreeMap<String, String>, own: BTreeMap<String, String>| asked.clone().into_iter().chain(own).collect();
+    ObjectMeta {
+        labels: Some(with(&plane.pods.labels, labels.clone())),
+        annotations: Some(with(&plane.pods.annotations, annotations)),
+        ..ObjectMeta::default()
+    }
 }

@@ -23,6 +23,7 @@ fn every_program_tells_them_alike() {
     for args in [
         &["join", "--use-credentials-kubeconfig"][..],
         &["init", "--timeout=soon"],
+        &["init", "--storage=file"],
         &["certs", "renwe", "fellowship"],
         &["certs", "check", "fellowship", "--within=30d"],
         &["certs", "renew", "fellowship", "gondor"],

@@ -17,6 +17,10 @@ use crate::wait::{Look, Patience, until};
 /// # Errors
 /// That it got none in time, and what to use instead.
 pub(super) async fn find(printer: &Printer, host: &Connection, plane: &ControlPlane, patience: Patience) -> Result<Addresses, Failure> {
+    Ok(Addresses { endpoint: plane.endpoint.clone(), ..of_service(printer, host, plane, patience).await? })
+}
+
+async fn of_service(printer: &Printer, host: &Connection, plane: &ControlPlane, patience: Patience) -> Result<Addresses, Failure> {
     let (namespace, name) = (plane.federation.namespace.as_str(), plane.federation.apiserver());
     let service = async || host.get_typed::<Service>(namespace, &name).await;
     let hint = "the host cluster may have no load balancer: use --api-server-service-type=NodePort, or install one such as MetalLB";
@@ -26,6 +30,15 @@ pub(super) async fn find(printer: &Printer, host: &Connection, plane: &ControlPl
                 let at = service().await?.map(|s| balanced(&s)).unwrap_or_default();
                 let seen = format!("Service {namespace}/{name} of type LoadBalancer has no address");
                 Ok(if at == Addresses::default() { Look::missing(seen, hint) } else { Look::Done(at) })
+            })
+            .await
+        }
+        Exposure::ClusterIp => {
+            until(printer, "the address of the federation API server", patience, async || {
+                let ip = service().await?.and_then(|s| s.spec?.cluster_ip?.parse().ok());
+                let seen = format!("Service {namespace}/{name} has no cluster address");
+                let at = |ip| Look::Done(Addresses { ips: vec![ip], ..Addresses::default() });
+                Ok(ip.map_or_else(|| Look::missing(seen, "look at the Service with kubectl describe"), at))
             })
             .await
         }
@@ -40,7 +53,7 @@ pub(super) async fn find(printer: &Printer, host: &Connection, plane: &ControlPl
                 Some(ip) => vec![*ip],
                 None => node_addresses(host).await?,
             };
-            Ok(Addresses { ips, hostnames: vec![], port: Some(port) })
+            Ok(Addresses { ips, port: Some(port), ..Addresses::default() })
         }
     }
 }
@@ -52,7 +65,7 @@ fn balanced(service: &Service) -> Addresses {
         ips.extend(entry.ip.as_deref().and_then(|ip| ip.parse::<IpAddr>().ok()));
         hostnames.extend(entry.hostname.clone().filter(|h| !h.is_empty()));
     }
-    Addresses { ips, hostnames, port: None }
+    Addresses { ips, hostnames, ..Addresses::default() }
 }
 
 async fn node_addresses(host: &Connection) -> Result<Vec<IpAddr>, Failure> {

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::certs::{self, ADMIN, Found, MASTERS, Wanted};
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::render::config::{Addresses, ControlPlane};
+use crate::render::config::{Addresses, ControlPlane, Names};
 use crate::render::credentials::{BASIC_FILE, CA_CERT, CA_KEY, Credentials, KUBECONFIG, Pair, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
 use crate::render::names::Federation;
 
@@ -20,6 +20,13 @@ pub struct Earlier {
     pub(in crate::commands) certs: Found,
     token_csv: Option<String>,
     basic_csv: Option<String>,
+}
+
+#[cfg(test)]
+impl Earlier {
+    pub(super) fn of(certs: Found) -> Self {
+        Self { certs, ..Self::default() }
+    }
 }
 
 /// Reads what an earlier run left in the host and in the local kubeconfig.
@@ -50,8 +57,14 @@ pub async fn earlier(host: &Connection, federation: &Federation, local: Option<&
 /// # Errors
 /// When the authority that was found cannot be used.
 pub fn complete(plane: &ControlPlane, at: &Addresses, earlier: Earlier) -> Result<Credentials, Failure> {
-    let names: Vec<String> = at.hostnames.iter().cloned().chain(plane.federation.service_names()).collect();
-    let wanted = Wanted { federation: &plane.federation.name, names: &names, ips: &at.ips };
+    let mut all = Names { dns: at.hostnames.clone(), ips: at.ips.clone() };
+    all.dns.extend(plane.federation.service_names());
+    if let Some(endpoint) = &plane.endpoint {
+        all.add(&endpoint.host);
+    }
+    all.dns.extend(plane.extra_names.dns.iter().cloned());
+    all.ips.extend(&plane.extra_names.ips);
+    let wanted = Wanted { federation: &plane.federation.name, names: &all.dns, ips: &all.ips };
     let issued = certs::ensure(&wanted, earlier.certs, SystemTime::now())?;
     let line = || format!("{},{ADMIN},{},\"{MASTERS}\"\n", Uuid::new_v4(), Uuid::new_v4());
     Ok(Credentials {

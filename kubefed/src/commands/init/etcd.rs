@@ -7,7 +7,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 use crate::cli::EtcdArgs;
 use crate::error::Failure;
-use crate::render::config::{Etcd, Mounted};
+use crate::render::config::{Mounted, Storage};
 
 const CA_FLAG: &str = "--etcd-cafile";
 const CERT_FLAG: &str = "--etcd-certfile";
@@ -17,7 +17,7 @@ const KEY_FLAG: &str = "--etcd-keyfile";
 ///
 /// # Errors
 /// What is no URL, flags that do not go together, files that are not what they should be.
-pub(super) fn external(args: &EtcdArgs) -> Result<Option<Etcd>, Failure> {
+pub(super) fn external(args: &EtcdArgs) -> Result<Option<Storage>, Failure> {
     let given = [
         (CA_FLAG, args.etcd_cafile.as_deref(), "etcd-ca.crt"),
         (CERT_FLAG, args.etcd_certfile.as_deref(), "etcd-client.crt"),
@@ -65,7 +65,7 @@ pub(super) fn external(args: &EtcdArgs) -> Result<Option<Etcd>, Failure> {
             files.push((flag, Mounted { name, content: pem(flag, path)? }));
         }
     }
-    Ok(Some(Etcd::External { servers: args.etcd_servers.clone(), files }))
+    Ok(Some(Storage::External { servers: args.etcd_servers.clone(), files }))
 }
 
 /// A PEM file with a private key for [`KEY_FLAG`], with certificates for the others.

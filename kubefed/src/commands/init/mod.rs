@@ -1,11 +1,13 @@
 //! `kubefed init`.
 
 mod address;
+mod certified;
 pub mod credentials;
 mod entries;
 mod etcd;
 
 pub use entries::basic_auth_user;
+mod pods;
 pub(super) mod ready;
 pub mod resolve;
 
@@ -16,7 +18,7 @@ use crate::cli::{DryRun, InitArgs};
 use crate::commands::Session;
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
-use crate::render::config::{Addresses, ControlPlane, Etcd, Exposure};
+use crate::render::config::{Addresses, ControlPlane, Exposure, Storage};
 use crate::render::host;
 use crate::render::object::Object;
 
@@ -68,7 +70,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     ready::wait(session, &host, &plane, patience).await?;
     printer.end("done");
     printer.data(&format!("Federation API server is running at: {}", at.summary()));
-    if matches!(&plane.etcd, Etcd::Pod { claim: None, .. }) {
+    if !matches!(plane.storage, Storage::External { .. }) && plane.storage.claim().is_none() {
         printer.note("The federation's data is lost when its pod goes: --etcd-persistent-storage=false.");
     }
     Ok(())
@@ -90,7 +92,7 @@ async fn apply_objects(host: &Connection, objects: &[Object]) -> Result<Change, 
 /// Prints what would be sent. Nothing is contacted, so addresses only the host knows are missing from it.
 fn dry_run(session: &Session, args: &InitArgs, plane: &ControlPlane) -> Result<(), Failure> {
     let at = match &plane.service {
-        Exposure::NodePort { advertise: Some(ip), port } => Addresses { ips: vec![*ip], hostnames: vec![], port: *port },
+        Exposure::NodePort { advertise: Some(ip), port } => Addresses { ips: vec![*ip], port: *port, ..Addresses::default() },
         _ => Addresses::default(),
     };
     if at.ips.is_empty() {

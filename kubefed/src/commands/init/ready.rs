@@ -12,7 +12,7 @@ use crate::commands::Session;
 use crate::commands::session::timeouts;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::render::config::{ControlPlane, Etcd};
+use crate::render::config::{Claim, ControlPlane, Storage};
 use crate::render::names::{APISERVER_MODULE, CONTROLLER_MANAGER_MODULE, Federation, INSTANCE_LABEL, MODULE_LABEL};
 use crate::wait::{Look, Patience, until};
 
@@ -22,8 +22,9 @@ use crate::wait::{Look, Patience, until};
 /// What is missing and what to do about it.
 pub(super) async fn wait(session: &Session, host: &Connection, plane: &ControlPlane, patience: Patience) -> Result<(), Failure> {
     let printer = &session.printer;
-    if let Etcd::Pod { claim: Some(_), .. } = &plane.etcd {
-        until(printer, "etcd's volume", patience, async || claim(host, plane).await).await?;
+    if let Some(claim) = plane.storage.claim() {
+        let what = if matches!(plane.storage, Storage::Embedded { .. }) { "the store's volume" } else { "etcd's volume" };
+        until(printer, what, patience, async || bound(host, &plane.federation, claim).await).await?;
     }
     for (name, module) in
         [(plane.federation.apiserver(), APISERVER_MODULE), (plane.federation.controller_manager(), CONTROLLER_MANAGER_MODULE)]
@@ -36,8 +37,8 @@ pub(super) async fn wait(session: &Session, host: &Connection, plane: &ControlPl
     Ok(())
 }
 
-async fn claim(host: &Connection, plane: &ControlPlane) -> Result<Look<()>, Failure> {
-    let (namespace, name) = (plane.federation.namespace.as_str(), plane.federation.etcd_claim());
+async fn bound(host: &Connection, federation: &Federation, claim: &Claim) -> Result<Look<()>, Failure> {
+    let (namespace, name) = (federation.namespace.as_str(), claim.name(federation));
     let Some(claim) = host.get_typed::<PersistentVolumeClaim>(namespace, &name).await? else {
         return Ok(Look::missing(format!("claim {namespace}/{name} is gone"), "repeat the command"));
     };

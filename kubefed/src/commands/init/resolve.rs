@@ -5,14 +5,16 @@ use std::path::Path;
 
 use dns_providers::Deployment;
 use federation_api::names;
+use federation_apiserver::options::StorageKind;
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 
 use super::etcd::external;
+use super::{certified, pods};
 use crate::cli::{DnsArgs, EtcdArgs, InitArgs, ServiceArgs};
 use crate::commands::one_name;
 use crate::error::Failure;
-use crate::render::args::{Overrides, parse_overrides, parse_pairs};
-use crate::render::config::{Claim, ControlPlane, Dns, Etcd, Exposure};
+use crate::render::args::{Overrides, parse_overrides};
+use crate::render::config::{Claim, ControlPlane, Dns, Exposure, Storage};
 use crate::render::controller_manager::POD;
 use crate::render::names::Federation;
 
@@ -41,8 +43,13 @@ pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
     };
     let apiserver_overrides = overrides("--apiserver-arg-overrides", &args.apiserver_arg_overrides)?;
     let controller_manager_overrides = overrides("--controllermanager-arg-overrides", &args.controllermanager_arg_overrides)?;
-    let node_selector = parse_pairs(&args.node_selector)
-        .map_err(|e| Failure::usage(format!("error marshalling --node-selector: {e}")).hint("write --node-selector=key=value,key=value"))?;
+    let pods = pods::pods(&args.pods)?;
+    let given = &args.pods;
+    let apiserver_sizes = pods::sizes("apiserver", &given.apiserver_requests, &given.apiserver_limits)?;
+    let controller_manager_sizes = pods::sizes("controller-manager", &given.controller_manager_requests, &given.controller_manager_limits)?;
+    let service_annotations = pods::annotations("--api-server-service-annotations", &args.service.api_server_service_annotations)?;
+    let endpoint = certified::endpoint(&args.service.control_plane_endpoint)?;
+    let extra_names = certified::extra(&args.service.apiserver_cert_extra_sans)?;
     let policy = &args.image.image_pull_policy;
     if !["Always", "IfNotPresent", "Never"].contains(&policy.as_str()) {
         return Err(Failure::usage(format!("invalid --image-pull-policy: {policy}")).hint("it is Always, IfNotPresent or Never"));
@@ -54,34 +61,38 @@ pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
             Some(name.to_owned())
         }
     };
-    let (dns, etcd) = (dns(&args.dns)?, etcd(&args.etcd)?);
-    several(args, &dns, &etcd, &controller_manager_overrides)?;
+    let (dns, storage) = (dns(&args.dns)?, storage(&args.etcd)?);
+    several(args, &dns, &storage, &controller_manager_overrides)?;
     Ok(ControlPlane {
         federation,
         dns,
         image: args.image.image.clone(),
         image_pull_policy: policy.clone(),
         image_pull_secret,
-        etcd,
+        storage,
         service,
+        service_annotations,
+        endpoint,
+        extra_names,
         apiserver_overrides,
         controller_manager_overrides,
         apiserver_replicas: args.apiserver_replicas,
         controller_manager_replicas: args.controller_manager_replicas,
-        node_selector,
+        pods,
+        apiserver_sizes,
+        controller_manager_sizes,
         basic_auth: args.apiserver_enable_basic_auth,
         token_auth: args.apiserver_enable_token_auth,
     })
 }
 
 /// Whether several of a component can work side by side.
-fn several(args: &InitArgs, dns: &Dns, etcd: &Etcd, manager: &Overrides) -> Result<(), Failure> {
+fn several(args: &InitArgs, dns: &Dns, storage: &Storage, manager: &Overrides) -> Result<(), Failure> {
     let (servers, managers) = (args.apiserver_replicas, args.controller_manager_replicas);
-    if servers > 1 && matches!(etcd, Etcd::Pod { .. }) {
-        return Err(Failure::usage(format!(
-            "--apiserver-replicas={servers} with an etcd in the API server's pod: each would have its own data"
-        ))
-        .hint("name the etcd servers that all of them use with --etcd-servers"));
+    if servers > 1 && !matches!(storage, Storage::External { .. }) {
+        let what = if matches!(storage, Storage::Pod { .. }) { "an etcd in the API server's pod" } else { "--storage=embedded" };
+        return Err(Failure::usage(format!("--apiserver-replicas={servers} with {what}: each would have its own data"))
+            .hint("name the etcd servers that all of them use with --etcd-servers"));
     }
     if managers > 1 && dns.needs.answers {
         return Err(Failure::usage(format!(
@@ -118,11 +129,11 @@ pub fn federation(name: &str, namespace: &str) -> Result<Federation, Failure> {
 fn exposure(args: &ServiceArgs) -> Result<Exposure, Failure> {
     let (kind, address, port) = (args.api_server_service_type.as_str(), args.api_server_advertise_address.as_str(), args.api_server_port);
     let node_port = match kind {
-        "LoadBalancer" => false,
+        "LoadBalancer" | "ClusterIP" => false,
         "NodePort" => true,
         _ => {
             return Err(Failure::usage(format!("invalid api-server-service-type: {kind}, should be either LoadBalancer or NodePort"))
-                .hint("use NodePort where the host cluster has no load balancers"));
+                .hint("use NodePort where the host cluster has no load balancers, ClusterIP where something of yours stands in front"));
         }
     };
     let advertise: Option<IpAddr> = match address {
@@ -145,7 +156,11 @@ fn exposure(args: &ServiceArgs) -> Result<Exposure, Failure> {
     if !(0..=65535).contains(&port) {
         return Err(Failure::usage("Please provide a valid port number for api-server-port").hint("node ports usually are 30000 to 32767"));
     }
-    Ok(if node_port { Exposure::NodePort { advertise, port: (port != 0).then_some(port) } } else { Exposure::LoadBalancer })
+    Ok(match kind {
+        "ClusterIP" => Exposure::ClusterIp,
+        _ if node_port => Exposure::NodePort { advertise, port: (port != 0).then_some(port) },
+        _ => Exposure::LoadBalancer,
+    })
 }
 
 fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
@@ -178,21 +193,46 @@ fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn etcd(args: &EtcdArgs) -> Result<Etcd, Failure> {
-    if let Some(elsewhere) = external(args)? {
-        return Ok(elsewhere);
+fn storage(args: &EtcdArgs) -> Result<Storage, Failure> {
+    let embedded = args.storage == StorageKind::Embedded;
+    let elsewhere = external(args)?;
+    if !args.etcd_pvc.is_empty() && (elsewhere.is_some() || !args.etcd_persistent_storage) {
+        let with = if elsewhere.is_some() { "--etcd-servers" } else { "--etcd-persistent-storage=false" };
+        return Err(Failure::usage(format!("--etcd-pvc is given with {with}")).hint("leave one of the two out"));
+    }
+    match (elsewhere, embedded) {
+        (Some(elsewhere), false) => return Ok(elsewhere),
+        (Some(_), true) => {
+            return Err(Failure::usage("--etcd-servers is given, but --storage is embedded").hint("leave one of the two out"));
+        }
+        (None, _) => {}
     }
     let claim = if args.etcd_persistent_storage { Some(claim(args)?) } else { None };
+    if embedded {
+        return match args.etcd_run_as_user {
+            Some(_) => Err(Failure::usage("--etcd-run-as-user is given, but there is no etcd: --storage is embedded")
+                .hint("the API server runs as user and group 65532, to whom the volume is given")),
+            None => Ok(Storage::Embedded { claim }),
+        };
+    }
     let default_user = if claim.is_some() { ETCD_ON_VOLUME } else { ETCD_ON_SCRATCH };
     let user = args.etcd_run_as_user.unwrap_or(default_user);
     if user < 0 {
         return Err(Failure::usage(format!("invalid --etcd-run-as-user: {user}")).hint("user ids start at 0"));
     }
-    Ok(Etcd::Pod { image: args.etcd_image.clone(), claim, user })
+    Ok(Storage::Pod { image: args.etcd_image.clone(), claim, user })
 }
 
 fn claim(args: &EtcdArgs) -> Result<Claim, Failure> {
-    if !is_size(&args.etcd_pv_capacity) {
+    match args.etcd_pvc.as_str() {
+        "" => {}
+        name if names::is_rfc1123_subdomain(name) => return Ok(Claim::Existing(name.to_owned())),
+        name => {
+            return Err(Failure::usage(format!("invalid --etcd-pvc: \"{name}\" is not a name"))
+                .hint("kubectl get pvc in the namespace of the control plane lists them"));
+        }
+    }
+    if args.etcd_pv_capacity.ends_with('m') || !pods::is_quantity(&args.etcd_pv_capacity) {
         return Err(
             Failure::usage(format!("invalid --etcd-pv-capacity: \"{}\" is not a size", args.etcd_pv_capacity)).hint("for example 10Gi")
         );
@@ -205,13 +245,5 @@ fn claim(args: &EtcdArgs) -> Result<Claim, Failure> {
                 .hint("kubectl get storageclass lists them"));
         }
     };
-    Ok(Claim { capacity: Quantity(args.etcd_pv_capacity.clone()), class })
-}
-
-/// A positive Kubernetes quantity of bytes: a decimal number and a unit.
-fn is_size(text: &str) -> bool {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let units = ["", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
-    number.parse::<f64>().is_ok_and(|n| n > 0.0) && units.contains(&unit)
+    Ok(Claim::Made { capacity: Quantity(args.etcd_pv_capacity.clone()), class })
 }

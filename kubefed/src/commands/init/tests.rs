@@ -47,7 +47,7 @@ fn rendered(line: &str, at: &Addresses) -> String {
 }
 
 fn at(ip: &str, port: Option<i32>) -> Addresses {
-    Addresses { ips: vec![ip.parse().unwrap()], hostnames: vec![], port }
+    Addresses { ips: vec![ip.parse().unwrap()], port, ..Addresses::default() }
 }
 
 const BASE: &str = "fellowship --host-cluster-context=rivendell --dns-provider=embedded --dns-zone-name=example.com.";
@@ -185,6 +185,54 @@ fn no_persistence_with_tokens_and_overrides() {
 }
 
 #[test]
+fn issue11_a_store_of_its_own_on_a_claim_that_is_there_behind_an_endpoint() {
+    let line = format!(
+        "{BASE} --storage=embedded --etcd-pvc=disk --api-server-service-type=ClusterIP --control-plane-endpoint=fed.example.com:6443 \
+         --api-server-service-annotations=metallb.io/address-pool=front,b=c"
+    );
+    insta::assert_snapshot!(rendered(&line, &at("10.96.0.7", None)));
+}
+
+#[test]
+fn issue11_pods_run_where_they_may_and_get_what_they_ask_for() {
+    let line = format!(
+        "{BASE} --node-selector=role=control --tolerations=node-role.kubernetes.io/control-plane:NoSchedule,dedicated=federation,spare \
+         --priority-class=system-cluster-critical --pod-annotations=a=1,app=theirs --pod-labels=team=west,app=theirs \
+         --apiserver-requests=cpu=1,memory=1Gi --apiserver-limits=memory=4Gi --controller-manager-limits=cpu=2,memory=8Gi"
+    );
+    let plane = plane(&line);
+    let all = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+    let told = all.iter().map(object::Object::value).filter(|value| value["kind"] == "Deployment").map(|value| {
+        let (spec, template) = (&value["spec"]["template"]["spec"], &value["spec"]["template"]["metadata"]);
+        let containers = spec["containers"].as_array().unwrap();
+        json!({
+            "labels": template["labels"], "annotation": template["annotations"]["a"], "nodeSelector": spec["nodeSelector"],
+            "tolerations": spec["tolerations"], "priorityClassName": spec["priorityClassName"],
+            "resources": containers.iter().map(|c| json!([c["name"], c["resources"]])).collect::<Vec<_>>(),
+        })
+    });
+    insta::assert_snapshot!(format!("{:#}", told.collect::<serde_json::Value>()));
+}
+
+#[test]
+fn issue11_the_certificate_names_what_stands_in_front_and_what_was_asked_for() {
+    let line =
+        format!("{BASE} --control-plane-endpoint=10.0.0.5:6443 --apiserver-cert-extra-sans=fed.example.com,*.fed.example.com,fd00::5");
+    let plane = plane(&line);
+    let here = Addresses { endpoint: plane.endpoint.clone(), ..at("198.18.201.1", None) };
+    let made = credentials::complete(&plane, &here, credentials::Earlier::default()).unwrap();
+    let (names, ips) = crate::certs::answers_to(&made.server.cert).unwrap();
+    for name in ["fed.example.com", "*.fed.example.com", "fellowship-federation-apiserver"] {
+        assert!(names.iter().any(|n| n == name), "{name} in {names:?}");
+    }
+    assert_eq!(ips, ["198.18.201.1", "10.0.0.5", "fd00::5"].map(|ip| ip.parse::<std::net::IpAddr>().unwrap()));
+    assert_eq!(here.url().as_deref(), Some("https://10.0.0.5:6443"));
+    let found = crate::certs::Found { ca: Some(made.ca.clone()), server: Some(made.server.clone()), ..Default::default() };
+    let again = credentials::complete(&plane, &here, credentials::Earlier::of(found)).unwrap();
+    assert!(again.server == made.server, "the same again is no other");
+}
+
+#[test]
 fn what_is_printed_reads_back_as_what_is_sent() {
     let plane = plane(BASE);
     let objects = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
@@ -317,6 +365,27 @@ fn every_bad_input_is_one_line_and_a_hint() {
         format!("{BASE} --etcd-pv-capacity=much"),
         format!("{BASE} --etcd-pv-storage-class=Bad_One"),
         format!("{BASE} --etcd-run-as-user=-1"),
+        format!("{BASE} --storage=embedded --etcd-servers=http://10.0.0.1:2379"),
+        format!("{BASE} --storage=embedded --etcd-run-as-user=0"),
+        format!("{BASE} --storage=embedded --apiserver-replicas=2"),
+        format!("{BASE} --etcd-pvc=Bad_One"),
+        format!("{BASE} --etcd-pvc=disk --etcd-persistent-storage=false"),
+        format!("{BASE} --etcd-pvc=disk --etcd-servers=http://10.0.0.1:2379"),
+        format!("{BASE} --tolerations=dedicated:Never"),
+        format!("{BASE} --tolerations=a/b/c"),
+        format!("{BASE} --tolerations=dedicated=-x"),
+        format!("{BASE} --priority-class=Bad_One"),
+        format!("{BASE} --pod-annotations=a"),
+        format!("{BASE} --pod-annotations=/a=b"),
+        format!("{BASE} --pod-labels=a=-b"),
+        format!("{BASE} --apiserver-requests=cpus=1"),
+        format!("{BASE} --apiserver-limits=memory=lots"),
+        format!("{BASE} --controller-manager-requests=cpu"),
+        format!("{BASE} --api-server-service-annotations==b"),
+        format!("{BASE} --control-plane-endpoint=https://fed.example.com"),
+        format!("{BASE} --control-plane-endpoint=fed.example.com:port"),
+        format!("{BASE} --control-plane-endpoint=fed_example"),
+        format!("{BASE} --apiserver-cert-extra-sans=fed.example.com,a_b"),
         coredns.into(),
         format!("{coredns} --dns-provider-config=/nowhere/coredns.conf"),
         format!("{coredns} --dns-provider-config={bad}"),
