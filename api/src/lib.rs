@@ -17,6 +17,7 @@
 //! # Ok::<(), duration::InvalidDuration>(())
 //! ```
 
+pub mod bootstrap;
 pub mod cluster;
 pub mod duration;
 pub mod keys;

@@ -34,6 +34,8 @@ pub struct Config {
     pub signing: Option<SigningConfig>,
     /// Bearer tokens.
     pub token_auth_file: Option<PathBuf>,
+    /// Whether bootstrap tokens, which are secrets of `kube-system`, authenticate.
+    pub bootstrap_tokens: bool,
     /// Passwords.
     pub basic_auth_file: Option<PathBuf>,
     /// Authorizers in the order they are asked.
@@ -75,6 +77,7 @@ impl Config {
             client_ca_file: None,
             signing: None,
             token_auth_file: None,
+            bootstrap_tokens: false,
             basic_auth_file: None,
             authorization: vec![Mode::Rbac],
             anonymous_auth: false,

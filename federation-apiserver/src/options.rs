@@ -71,6 +71,9 @@ pub struct Options {
     /// CSV file of bearer tokens: token,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub token_auth_file: Option<PathBuf>,
+    /// Take bootstrap tokens, which are secrets of type bootstrap.kubernetes.io/token in namespace kube-system
+    #[arg(long, default_value_t = false, num_args = 0..=1, default_missing_value = "true", action = clap::ArgAction::Set)]
+    pub enable_bootstrap_token_auth: bool,
     /// CSV file of passwords: password,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub basic_auth_file: Option<PathBuf>,
@@ -193,6 +196,7 @@ impl Options {
             client_ca_file: self.client_ca_file,
             signing,
             token_auth_file: self.token_auth_file,
+            bootstrap_tokens: self.enable_bootstrap_token_auth,
             basic_auth_file: self.basic_auth_file,
             authorization,
             anonymous_auth: self.anonymous_auth,

@@ -65,6 +65,21 @@ impl Connection {
         Ok(Self { context: access.context.clone(), server: access.url(), client: access.client().await? })
     }
 
+    /// The same, if it is the API server of a federation.
+    ///
+    /// # Errors
+    /// It is another, or does not answer.
+    pub async fn of_federation(self) -> Result<Self, Failure> {
+        match self.client.list_api_group_resources(keys::API_VERSION).await {
+            Ok(_) => Ok(self),
+            Err(KubeError::Api(status)) if status.code == 404 => {
+                Err(Failure::new(format!("context {} ({}) is not a federation API server", self.context, self.server))
+                    .hint("name the federation's context with --context"))
+            }
+            Err(e) => Err(self.failed("asking the federation API server", &e)),
+        }
+    }
+
     /// The API of a resource, in a namespace if one is given.
     pub fn api(&self, resource: &ApiResource, namespace: Option<&str>) -> Api<DynamicObject> {
         match namespace {

@@ -24,6 +24,7 @@ pub mod connection;
 pub mod error;
 pub mod printer;
 pub mod render;
+pub mod request;
 mod start;
 pub mod up;
 pub mod wait;

@@ -85,7 +85,7 @@ impl Server {
             basic_auth_file: config.basic_auth_file.clone(),
             anonymous: config.anonymous_auth,
         });
-        let authn = Arc::new(authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?);
+        let authn = authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?;
         let authority = config.signing.clone().map(Authority::load).transpose()?.map(Arc::new);
         let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
         let stopping = CancellationToken::new();
@@ -93,6 +93,11 @@ impl Server {
         let backend = Measured::new(backend(&config.storage, &tasks).await?, config.storage.name());
         let store = Store::supervised(Arc::new(backend), Tuning::default(), tasks.child());
         let registry = Registry::open(&store, config.profile, config.event_ttl);
+        let secrets = registry.find("", "v1", "secrets").filter(|_| config.bootstrap_tokens);
+        let authn = Arc::new(match &secrets {
+            Some(entry) => authn.with_bootstrap_tokens(Arc::clone(entry)),
+            None => authn,
+        });
         let published = ArcSwap::from_pointee(Published::of(registry.catalog(), &config.advertised()));
         let (ready_sender, ready) = watch::channel(false);
         let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());
@@ -111,6 +116,10 @@ impl Server {
         tasks.restart_always("certificate-requests", move || background::certificates::run(Arc::clone(&known), signs.clone()));
         let known = Arc::clone(&api);
         tasks.restart_always("old-certificate-requests", move || background::certificates::old::run(Arc::clone(&known)));
+        if secrets.is_some() {
+            let known = Arc::clone(&api);
+            tasks.restart_always("bootstrap-tokens", move || background::tokens::run(Arc::clone(&known)));
+        }
         let known = Arc::clone(&api);
         tasks.restart_always("damage", move || background::damage::run(Arc::clone(&known)));
         let authn = Arc::clone(&api.authn);

@@ -39,6 +39,11 @@ impl ResourceStore {
         self.cache.get(&key)
     }
 
+    /// One object as the cache has it now, without waiting for anything; `None` also while nothing is loaded.
+    pub fn cached(&self, ns: Option<&str>, name: &str) -> Result<Option<Arc<Object>>, StorageError> {
+        self.cache.get(&key(ns, name)?)
+    }
+
     /// Stores a new object; [`StorageError::Conflict`] when there is one of its name.
     pub async fn create(&self, ns: Option<&str>, name: &str, value: &Value) -> Result<Arc<Object>, StorageError> {
         self.put(ns, name, value, Expect::Absent, None).await

@@ -20,5 +20,6 @@ mod reads;
 mod signing;
 mod subject;
 mod supervision;
+mod tokens;
 mod versions;
 mod watches;

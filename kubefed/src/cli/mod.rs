@@ -8,6 +8,8 @@ mod deinit;
 mod global;
 mod init;
 mod join;
+mod kubeconfig;
+mod token;
 mod unjoin;
 mod values;
 mod version;
@@ -25,6 +27,8 @@ pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
+pub use kubeconfig::{IssueArgs, KubeconfigArgs, KubeconfigCommand};
+pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenDeleteArgs, TokenListArgs};
 pub use unjoin::UnjoinArgs;
 pub use values::{DryRun, Format, NamedFormat};
 pub use version::VersionArgs;
@@ -67,6 +71,10 @@ pub enum Command {
     Up(UpArgs),
     /// Show and change kubeconfig files, as kubectl config does
     Config(ConfigArgs),
+    /// Give others access to the federation
+    Kubeconfig(KubeconfigArgs),
+    /// Make, list and delete bootstrap tokens
+    Token(TokenArgs),
     /// Print the versions of kubefed and of the federation
     Version(VersionArgs),
     /// List the flags every command takes
@@ -117,7 +125,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "certs", "up", "config", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "certs", "up", "config", "kubeconfig", "token", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }

@@ -6,8 +6,10 @@ pub mod deinit;
 mod identity;
 pub mod init;
 pub mod join;
+mod kubeconfig;
 mod leaving;
 mod session;
+mod token;
 pub mod unjoin;
 mod version;
 
@@ -38,6 +40,8 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Certs(args) => return certs::run(session, &args.command).await,
         Command::Up(args) => crate::up::run(session, &args).await,
         Command::Config(args) => config::run(session, &args.command),
+        Command::Kubeconfig(args) => kubeconfig::run(session, &args.command).await,
+        Command::Token(args) => token::run(session, &args.command).await,
         Command::Version(args) => version::run(session, &args).await,
         Command::Options => {
             options(session);

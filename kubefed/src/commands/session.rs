@@ -105,6 +105,15 @@ impl Session {
         Connection::open(kubeconfig, &self.target(host.host_cluster_context.as_deref())).await
     }
 
+    /// Connects to the API server of the federation of `--context`, or of the current context, and makes sure it is one.
+    ///
+    /// # Errors
+    /// That there is no such context, the server is away or no federation API server.
+    pub async fn here(&self) -> Result<Connection, Failure> {
+        let target = self.federation_target(self.global.context.as_deref())?;
+        Connection::open(&self.files().load()?, &target).await?.of_federation().await
+    }
+
     /// Connects to the API server of a federation and makes sure it is one.
     ///
     /// # Errors
@@ -118,15 +127,7 @@ impl Session {
                 "name the federation's context with --context, or run kubefed init again: it writes the entry into this kubeconfig",
             ));
         }
-        let connection = Connection::open(&kubeconfig, &target).await?;
-        match connection.client.list_api_group_resources(keys::API_VERSION).await {
-            Ok(_) => Ok(connection),
-            Err(kube::Error::Api(status)) if status.code == 404 => {
-                Err(Failure::new(format!("context {context} ({}) is not a federation API server", connection.server))
-                    .hint("name the federation's context with --context"))
-            }
-            Err(e) => Err(connection.failed("asking the federation API server", &e)),
-        }
+        Connection::open(&kubeconfig, &target).await?.of_federation().await
     }
 
     /// Makes a namespace, or accepts the one there is. One that is going is waited for and made anew.

@@ -43,6 +43,7 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--client-ca-file", file(CA_CERT)),
         ("--cluster-signing-cert-file", format!("{CA_DIR}/{CA_CERT}")),
         ("--cluster-signing-key-file", format!("{CA_DIR}/{CA_KEY}")),
+        ("--enable-bootstrap-token-auth", "true".to_owned()),
         ("--enable-admission-plugins", "NamespaceLifecycle,FederationFinalizers".to_owned()),
         ("--secure-port", SECURE_PORT.to_string()),
         ("--tls-cert-file", file(SERVER_CERT)),

@@ -5,6 +5,7 @@
 
 mod apiserver;
 mod config;
+mod credentials;
 mod deinit;
 mod etcd;
 mod host;

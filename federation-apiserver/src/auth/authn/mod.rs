@@ -4,6 +4,7 @@
 //! Credentials that prove nothing are refused, they never fall back to anonymous.
 
 mod basic;
+mod bootstrap;
 mod certificate;
 mod csv;
 mod file;
@@ -17,13 +18,17 @@ use std::time::Duration;
 
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use jiff::Timestamp;
 use machinery::status::ApiError;
 
+pub(crate) use bootstrap::expired;
 pub use certificate::{Peer, PeerIdentity};
 pub use file::CredentialFileError;
 pub use impersonate::impersonate;
 
 use super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, UserInfo};
+use crate::registry::Entry;
+use bootstrap::BootstrapTokens;
 use file::{Credentials, Kind};
 
 /// How often credential files are looked at for changes.
@@ -45,6 +50,7 @@ pub struct AuthnConfig {
 pub struct Authentication {
     tokens: Option<Credentials>,
     passwords: Option<Credentials>,
+    bootstrap: Option<BootstrapTokens>,
     anonymous: bool,
 }
 
@@ -57,8 +63,15 @@ impl Authentication {
         Ok(Self {
             tokens: config.token_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Token)).transpose()?,
             passwords: config.basic_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Password)).transpose()?,
+            bootstrap: None,
             anonymous: config.anonymous,
         })
+    }
+
+    /// Takes bootstrap tokens as well, of these secrets.
+    #[must_use]
+    pub(crate) fn with_bootstrap_tokens(self, secrets: Arc<Entry>) -> Self {
+        Self { bootstrap: Some(BootstrapTokens(secrets)), ..self }
     }
 
     /// Who sent the request.
@@ -67,7 +80,7 @@ impl Authentication {
     /// 401 for wrong credentials, and for none unless anonymous requests are let in.
     pub fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<UserInfo, ApiError> {
         if let Peer::Known(identity) = peer
-            && identity.valid_at(jiff::Timestamp::now().as_second())
+            && identity.valid_at(Timestamp::now().as_second())
         {
             return Ok(authenticated(identity.user.clone()));
         }
@@ -91,7 +104,8 @@ impl Authentication {
     }
 
     fn authenticate_token(&self, token: &str) -> Option<UserInfo> {
-        self.tokens.as_ref()?.by_token(token)
+        let of_file = self.tokens.as_ref().and_then(|tokens| tokens.by_token(token));
+        of_file.or_else(|| self.bootstrap.as_ref()?.by_token(token, Timestamp::now()))
     }
 
     /// Reads the credential files again where they changed. A file that went bad is reported and its

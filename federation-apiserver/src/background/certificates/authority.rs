@@ -98,15 +98,15 @@ impl Authority {
     /// They cannot be read, or hold no authority and its key.
     pub(crate) fn load(config: SigningConfig) -> Result<Self, AuthorityError> {
         let provider = aws_lc_rs::default_provider();
-        let current = Current::read(&config, &provider)?;
+        let current = Files::read(&config)?.authority(&config, &provider)?;
         Ok(Self { config, current: ArcSwap::from_pointee(current), provider })
     }
 
     /// Takes over changed files; keeps what it has when they are bad.
     pub(super) fn reload(&self) -> Result<(), AuthorityError> {
-        let read = Current::read(&self.config, &self.provider)?;
-        if read.files != self.current.load().files {
-            self.current.store(Arc::new(read));
+        let files = Files::read(&self.config)?;
+        if files.digest() != self.current.load().files {
+            self.current.store(Arc::new(files.authority(&self.config, &self.provider)?));
             tracing::info!("the authority in {} was reloaded", self.config.cert.display());
         }
         Ok(())
@@ -143,17 +143,30 @@ impl Authority {
     }
 }
 
-impl Current {
-    fn read(config: &SigningConfig, provider: &CryptoProvider) -> Result<Self, AuthorityError> {
+/// What is in the files.
+struct Files {
+    cert: Vec<u8>,
+    key: Vec<u8>,
+}
+
+impl Files {
+    fn read(config: &SigningConfig) -> Result<Self, AuthorityError> {
         let read = |path: &Path| std::fs::read(path).map_err(|source| AuthorityError::Read { path: path.to_owned(), source });
+        Ok(Self { cert: read(&config.cert)?, key: read(&config.key)? })
+    }
+
+    fn digest(&self) -> [u8; 32] {
+        Sha256::new().chain_update(Sha256::digest(&self.cert)).chain_update(Sha256::digest(&self.key)).finalize().into()
+    }
+
+    fn authority(&self, config: &SigningConfig, provider: &CryptoProvider) -> Result<Current, AuthorityError> {
         let (path, key_path) = (config.cert.clone(), config.key.clone());
-        let (cert_pem, key_pem) = (read(&path)?, read(&key_path)?);
-        let mut certs: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&cert_pem).filter_map(Result::ok).collect();
+        let mut certs: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&self.cert).filter_map(Result::ok).collect();
         let (1, Some(cert)) = (certs.len(), certs.pop()) else {
             return Err(AuthorityError::Certificates { path, found: certs.len() });
         };
         let bad_key = || AuthorityError::Key { path: key_path.clone() };
-        let key = PrivateKeyDer::from_pem_slice(&key_pem).map_err(|_| bad_key())?;
+        let key = PrivateKeyDer::from_pem_slice(&self.key).map_err(|_| bad_key())?;
         let key = provider.key_provider.load_private_key(key).map_err(|_| bad_key())?;
         let signer = key.choose_scheme(&SIGNATURES.map(|(scheme, _)| scheme)).ok_or_else(bad_key)?;
         let algorithm = SIGNATURES.iter().find(|(scheme, _)| *scheme == signer.scheme()).map(|(_, id)| *id).ok_or_else(bad_key)?;
@@ -169,8 +182,8 @@ impl Current {
             ParsedExtension::SubjectKeyIdentifier(id) => Some(id.0.to_vec()),
             _ => None,
         });
-        Ok(Self {
-            files: Sha256::new().chain_update(Sha256::digest(&cert_pem)).chain_update(Sha256::digest(&key_pem)).finalize().into(),
+        Ok(Current {
+            files: self.digest(),
             name: parsed.subject().as_raw().to_vec(),
             key_id,
             not_after: parsed.validity().not_after.timestamp(),

@@ -51,13 +51,16 @@ struct Desk {
     authority: Option<Arc<Authority>>,
     /// Names of requests that are looked at again.
     waiting: BTreeSet<String>,
+    /// What was said of requests.
     said: Said,
+    /// What was said of the authority's files.
+    of_files: Said,
 }
 
 /// Runs for ever.
 pub(crate) async fn run(api: Arc<Api>, authority: Option<Arc<Authority>>) {
     let Some(entry) = api.registry.find(GROUP, "v1", PLURAL) else { return std::future::pending().await };
-    let mut desk = Desk { api, entry, authority, waiting: BTreeSet::new(), said: Said::default() };
+    let mut desk = Desk { api, entry, authority, waiting: BTreeSet::new(), said: Said::default(), of_files: Said::default() };
     let mut retry = Backoff::new(RETRY);
     let mut ticks = tokio::time::interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -89,8 +92,8 @@ impl Desk {
     async fn look_again(&mut self) {
         if let Some(authority) = &self.authority {
             match authority.reload() {
-                Ok(()) => {}
-                Err(e) if self.said.changes(&e.to_string()) => {
+                Ok(()) => drop(self.of_files.recovers()),
+                Err(e) if self.of_files.changes(&e.to_string()) => {
                     tracing::error!("the authority that signs certificates is not reloaded, the last good one stays: {e}");
                 }
                 Err(_) => {}

@@ -1,0 +1,79 @@
+//! `kubefed token`: kubeadm's commands and flags.
+
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use federation_api::{bootstrap, duration};
+
+use super::values::Format;
+
+/// Make, list and delete bootstrap tokens
+///
+/// With a bootstrap token a program that has no identity yet asks for a certificate. The federation's API server takes them
+/// when it runs with --enable-bootstrap-token-auth, as kubefed init sets it up.
+#[derive(Args, Debug)]
+#[command(
+    arg_required_else_help = true,
+    after_help = "Examples:\n  \
+        # A token that is good for an hour\n  \
+        kubefed token create --ttl=1h --description='nodes of gondor'\n\n  \
+        # It is no longer needed\n  \
+        kubefed token delete abcdef"
+)]
+pub struct TokenArgs {
+    /// The command.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// The commands of `kubefed token`.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Store a token in the federation, and print it
+    Create(TokenCreateArgs),
+    /// List the tokens of the federation, without what is secret in them
+    List(TokenListArgs),
+    /// Delete tokens from the federation
+    Delete(TokenDeleteArgs),
+    /// Print a random token, and store nothing
+    Generate,
+}
+
+/// Make a token.
+#[derive(Args, Debug)]
+pub struct TokenCreateArgs {
+    /// The token; a random one if none is given
+    #[arg(value_name = "TOKEN")]
+    pub given: Option<String>,
+    /// How long it is good for; 0 is for ever
+    #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]
+    pub ttl: Duration,
+    /// What it can be used for
+    #[arg(long, value_name = "USAGES", value_delimiter = ',', default_values = bootstrap::USAGES, value_parser = bootstrap::USAGES)]
+    pub usages: Vec<String>,
+    /// Groups of who uses it, besides system:bootstrappers; they begin with system:bootstrappers:
+    #[arg(long, value_name = "GROUPS", value_delimiter = ',', default_value = bootstrap::DEFAULT_GROUP)]
+    pub groups: Vec<String>,
+    /// What it is for, for people
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub description: String,
+    /// Print the token and what is known of it as an object
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// List tokens.
+#[derive(Args, Debug)]
+pub struct TokenListArgs {
+    /// Print them as a list of objects
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Delete tokens.
+#[derive(Args, Debug)]
+pub struct TokenDeleteArgs {
+    /// Ids of tokens, or whole tokens
+    #[arg(value_name = "TOKEN", required = true)]
+    pub tokens: Vec<String>,
+}

@@ -1,0 +1,19 @@
+//! `kubefed kubeconfig`: access to the federation for others.
+
+mod document;
+mod issue;
+mod output;
+
+use super::Session;
+use crate::cli::KubeconfigCommand;
+use crate::error::Failure;
+
+/// Carries out a command.
+///
+/// # Errors
+/// What was typed cannot be; and anything the server, the network or the file system says.
+pub(super) async fn run(session: &Session, command: &KubeconfigCommand) -> Result<(), Failure> {
+    match command {
+        KubeconfigCommand::Issue(args) => issue::run(session, args).await,
+    }
+}
