@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::{env, fs};
 
-use clap::{Arg, Args, Command, CommandFactory, Subcommand};
+use clap::{Arg, Args, Command, CommandFactory, Parser as _, Subcommand};
 use federation_controller_manager::options::Options as Manager;
 use kubefed::cli::Cli;
 
@@ -15,7 +15,7 @@ const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
 /// Flags of other programs that the documents show: kubectl, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 26] = [
+const OTHERS: [&str; 27] = [
     "advertise-client-urls",
     "applyset",
     "bump-revision",
@@ -41,6 +41,7 @@ const OTHERS: [&str; 26] = [
     "replicas",
     "test",
     "revision",
+    "template",
     "type",
 ];
 
@@ -201,4 +202,68 @@ fn issue8_every_flag_in_the_documents_exists() {
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(unused.is_empty(), "no document mentions {unused:?}");
+}
+
+/// The flags of Federation v1's commands, as its help lists them.
+const V1: [(&str, &str); 4] = [
+    (
+        "kubefed init",
+        "kubeconfig host-cluster-context federation-system-namespace credentials-kubeconfig dns-provider dns-zone-name \
+         dns-provider-config image image-pull-policy image-pull-secrets etcd-servers etcd-image etcd-pv-capacity \
+         etcd-pv-storage-class etcd-persistent-storage dry-run apiserver-arg-overrides controllermanager-arg-overrides \
+         api-server-service-type api-server-advertise-address api-server-port apiserver-enable-basic-auth \
+         apiserver-enable-token-auth node-selector",
+    ),
+    (
+        "kubefed join",
+        "kubeconfig host-cluster-context federation-system-namespace credentials-kubeconfig cluster-context secret-name dry-run \
+         output sort-by show-labels show-all no-headers allow-missing-template-keys output-version save-config validate generator",
+    ),
+    ("kubefed unjoin", "kubeconfig host-cluster-context federation-system-namespace credentials-kubeconfig cluster-context"),
+    (
+        "Every command",
+        "as as-group certificate-authority client-certificate client-key cluster context insecure-skip-tls-verify password \
+         request-timeout server token user username v cache-dir match-server-version namespace alsologtostderr log-backtrace-at \
+         log-dir log-flush-frequency logtostderr stderrthreshold vmodule",
+    ),
+];
+
+/// Names of all functions in the sources below a directory.
+fn functions(dir: &Path, names: &mut BTreeSet<String>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with(".git") {
+            functions(&path, names);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            names.extend(text.lines().filter_map(|line| Some(line.split_once("fn ")?.1.split_once('(')?.0.to_owned())));
+        }
+    }
+}
+
+/// Each has a row that says what it is here, and a test that exists.
+#[test]
+fn v1_every_flag_is_taken() {
+    let page = fs::read_to_string(root().join("docs/v1.md")).unwrap();
+    let mut tests = BTreeSet::new();
+    functions(&root(), &mut tests);
+    let mut kubefed = kubefed();
+    kubefed.build();
+    for (title, flags) in V1 {
+        let section = page.split(&format!("\n## {title}\n")).nth(1).unwrap_or_else(|| panic!("no {title}"));
+        let rows = section.split("\n## ").next().unwrap().lines().filter(|line| line.starts_with("| `--"));
+        let rows: Vec<Vec<&str>> = rows.map(|row| row.split('|').map(str::trim).collect()).collect();
+        let told: Vec<&str> = rows.iter().map(|row| row[1].trim_matches('`').trim_start_matches('-')).collect();
+        assert_eq!(told, flags.split(' ').collect::<Vec<_>>(), "{title}");
+        let command = kubefed.find_subcommand(title.trim_start_matches("kubefed ")).unwrap_or(&kubefed);
+        let mut taken = BTreeSet::new();
+        known(command, &mut taken);
+        for (flag, row) in told.iter().zip(&rows) {
+            assert!(taken.contains(*flag), "{title} does not take --{flag}");
+            assert!(!row[2].is_empty() && tests.contains(row[3].trim_matches('`')), "{title} --{flag}: {row:?}");
+        }
+    }
+    let line = "kubefed version --cache-dir=a --match-server-version -n b --alsologtostderr --log-backtrace-at=a:1 --log-dir=c \
+                --log-flush-frequency=5s --logtostderr=true --stderrthreshold=2 --vmodule=a=1 --v=2";
+    Cli::try_parse_from(line.split_whitespace()).unwrap();
 }

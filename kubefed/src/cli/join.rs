@@ -62,4 +62,14 @@ pub struct IgnoredJoin {
     save_config: Option<String>,
     #[arg(long, hide = true)]
     output_version: Option<String>,
+    #[arg(long, hide = true)]
+    sort_by: Option<String>,
+    #[arg(long, short = 'a', hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    show_all: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    show_labels: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    no_headers: Option<String>,
+    #[arg(long, hide = true, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    allow_missing_template_keys: Option<String>,
 }

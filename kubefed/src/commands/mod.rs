@@ -15,6 +15,8 @@ mod version;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod v1_tests;
 
 pub use session::Session;
 

@@ -156,12 +156,24 @@ impl Realm {
     /// # Errors
     /// What the command says.
     pub(crate) async fn command(&self, words: &[&str]) -> Result<u8, Failure> {
+        self.printed(words, Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()), false)).await
+    }
+
+    /// As [`Realm::command`], with what was printed on standard output and error.
+    #[cfg(test)]
+    pub(crate) async fn told(&self, words: &[&str]) -> (Result<u8, Failure>, String, String) {
+        let (printer, out, err) = crate::printer::testing::printer();
+        let ended = self.printed(words, printer).await;
+        let plain = |text: String| text.replace(&self.kubeconfig.display().to_string(), "KUBECONFIG");
+        (ended, plain(out.text()), plain(err.text()))
+    }
+
+    async fn printed(&self, words: &[&str], printer: Printer) -> Result<u8, Failure> {
         let kubeconfig = format!("--kubeconfig={}", self.kubeconfig.display());
         let (host, context) = (format!("--host-cluster-context={HOST}"), format!("--context={FEDERATION}"));
         let line = ["kubefed"].into_iter().chain(words.iter().copied()).chain([kubeconfig.as_str(), &host, &context]);
         let cli = Cli::try_parse_from(line).map_err(|e| Failure::usage(e.to_string()))?;
-        let quiet = Printer::to(Box::new(std::io::sink()), Box::new(std::io::sink()), false);
-        let session = Session { printer: quiet, global: cli.global };
+        let session = Session { printer, global: cli.global };
         Box::pin(commands::run(&session, cli.command)).await
     }
 

@@ -4,7 +4,6 @@ use std::time::{Duration, SystemTime};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
-use clap::Parser as _;
 use federation_api::keys;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
@@ -16,10 +15,7 @@ use serde_json::{Value, json};
 
 use super::held::{Held, Mend, State, Term, in_host, left};
 use crate::certs::{self, Found, Issued, LEAF_VALIDITY, Wanted};
-use crate::cli::Cli;
-use crate::commands::{self, Session};
 use crate::error::Failure;
-use crate::printer::testing::printer;
 use crate::render::credentials::{self, Pair};
 use crate::render::names::Federation;
 use crate::up::realm::{FEDERATION, Realm, apply};
@@ -133,12 +129,7 @@ impl Host {
 
     /// Exit code, or failure, and what was printed.
     async fn kubefed(&self, words: &[&str]) -> (Result<u8, Failure>, String, String) {
-        let kubeconfig = format!("--kubeconfig={}", self.realm.kubeconfig.display());
-        let line = ["kubefed"].into_iter().chain(words.iter().copied()).chain([kubeconfig.as_str(), "--host-cluster-context=rivendell"]);
-        let cli = Cli::try_parse_from(line).unwrap();
-        let (printer, out, err) = printer();
-        let code = Box::pin(commands::run(&Session { printer, global: cli.global }, cli.command)).await;
-        (code, out.text().replace(&self.realm.kubeconfig.display().to_string(), "KUBECONFIG"), err.text())
+        self.realm.told(words).await
     }
 
     async fn data(&self, name: String) -> std::collections::BTreeMap<String, String> {
