@@ -91,7 +91,7 @@ fn issue10_an_issued_kubeconfig_needs_nothing_else_and_leaves_nothing_behind() {
     assert!(again.contains("--output: frodo.kubeconfig exists already"), "{again}");
     assert_eq!(std::fs::read_to_string(&path).unwrap(), text);
     // What is in another place is another's.
-    let printed = place.kubefed(&[&args[..], &["--endpoint=https://127.0.0.1:1", "--request-timeout=1s"]].concat());
+    let printed = place.kubefed(&[&args[..], &["--endpoint=https://127.0.0.1:1"]].concat());
     assert_eq!(printed.code, 0);
     assert!(printed.err.starts_with("warning: trying the kubeconfig: "), "{}", printed.err);
     assert!(printed.out.contains("server: https://127.0.0.1:1\n") && printed.out.contains("client-key-data: "));
@@ -129,8 +129,8 @@ fn issue10_nothing_is_issued_that_cannot_or_should_not_be() {
     let place = Place::new();
     let server = place.apiserver("fellowship", 0, &[]);
     place.kubeconfig(&[("fellowship", &server.url, ADMIN)]);
-    let said = place.kubefed(&["kubeconfig", "issue", "frodo", "--timeout=1s"]).complaint(2);
-    assert!(said.contains("timed out after 1s waiting for the certificate: nobody signs it"), "{said}");
+    let said = place.kubefed(&["kubeconfig", "issue", "frodo", "--timeout=5s"]).complaint(2);
+    assert!(said.contains("timed out after 5s waiting for the certificate: nobody signs it"), "{said}");
     assert_eq!(requests(&server), 0);
     server.close();
 }
