@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Zone, coredns, embedded, rfc2136, select_zone};
+use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Settings, Zone, coredns, embedded, rfc2136, select_zone};
 use etcd_client::{Client, GetOptions};
 use hickory_proto::rr::RData;
 use support::nameserver::{Nameserver, Server, values};
@@ -70,8 +70,10 @@ impl Backend for Etcd {
 #[async_trait]
 impl Backend for Nameserver {
     async fn open(&self, owner: &str) -> Subject {
-        let config = rfc2136::Config::parse(Path::new("r.conf"), &self.config()).unwrap();
-        Subject::of(Arc::new(rfc2136::Rfc2136::new(config, owner))).await
+        let config = self.file("rfc2136.conf");
+        std::fs::write(&config, self.config()).unwrap();
+        let settings = Settings { provider: rfc2136::NAME.to_owned(), config: Some(config), owner: owner.to_owned(), zone: None };
+        Subject::of(dns_providers::open(&settings).await.unwrap()).await
     }
 
     async fn by_hand(&self, set: &RecordSet) {

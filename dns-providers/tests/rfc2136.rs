@@ -1,5 +1,6 @@
 //! What only the `rfc2136` provider can get wrong, over real name servers.
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+#![allow(clippy::print_stderr, reason = "figures of a large zone")]
 
 mod support;
 
@@ -332,4 +333,70 @@ async fn a_delegation_keeps_its_name_and_a_text_stands_beside_ours() {
     assert_eq!(mine.apply(&[delete("web.example.com", Kind::A)]).await.unwrap(), []);
     let (_, left) = ns.dump().await;
     assert!(left.contains(&"web.example.com. 60 TXT v=spf1".to_owned()), "{left:?}");
+}
+
+#[tokio::test]
+async fn over_tls_the_certificate_must_be_the_servers() {
+    let ns = Server::Bind.start("").await;
+    let text = |name: &str| format!("{}tls-ca-file = {}\n{name}", ns.config_at(ns.tls_address), ns.file("ca.crt").display());
+    let mine = Opened::new(&text("tls-server-name = ns.example.net\n")).await;
+    assert_eq!(mine.apply(&[upsert("s.example.com", &["192.0.2.1"])]).await.unwrap(), []);
+    assert_eq!(mine.read().await.unwrap(), ["s.example.com. 180 A 192.0.2.1"]);
+    // The certificate is not one for 127.0.0.1.
+    let error = Opened::new(&text("")).await.read().await.unwrap_err();
+    assert!(error.to_string().contains("invalid peer certificate"), "{error}");
+}
+
+#[tokio::test]
+async fn a_zone_that_the_server_signs_is_as_any_other() {
+    let rules = "dnssec-policy default; update-policy { grant federation subdomain example.com. A AAAA CNAME TXT; };";
+    let ns = Server::Bind.start_with("hand 60 A 192.0.2.9\n", rules).await;
+    let (_, before) = ns.dump().await;
+    let mine = Opened::new(&ns.config()).await;
+    let alias = || Change::Upsert(cname("n.example.com", "o.example.com"));
+    for batch in [
+        vec![upsert("n.example.com", &["192.0.2.1"])],
+        vec![alias(), delete("n.example.com", Kind::A)],
+        vec![delete("n.example.com", Kind::Cname), upsert("n.example.com", &["192.0.2.2"])],
+    ] {
+        assert_eq!(mine.apply(&batch).await.unwrap(), []);
+    }
+    assert_eq!(mine.read().await.unwrap(), ["[hand.example.com. 60 A 192.0.2.9]", "n.example.com. 180 A 192.0.2.2"]);
+    mine.apply(&[delete("n.example.com", Kind::A)]).await.unwrap();
+    assert_eq!(ns.dump().await.1, before);
+}
+
+/// Its figures: `cargo test --release --package dns-providers --test rfc2136 large_zone -- --nocapture`; a build that is
+/// not optimised has a tenth of the names.
+#[tokio::test]
+async fn a_large_zone_is_known_in_seconds_and_changed_in_less() {
+    let count = if cfg!(debug_assertions) { 1_000 } else { 10_000 };
+    let ns = Server::Bind.start("").await;
+    let proxy = Proxy::start(ns.address).await;
+    let config = ns.config_at(proxy.address);
+    let at = |n: usize| format!("web-{n}.shire.fellowship.svc.example.com");
+    let all: Vec<Change> = (0..count).map(|n| upsert(&at(n), &["192.0.2.1", "192.0.2.2"])).collect();
+    let start = Instant::now();
+    assert_eq!(Opened::new(&config).await.apply(&all).await.unwrap(), []);
+    let written = start.elapsed();
+    proxy.asked();
+    let start = Instant::now();
+    let again = Opened::new(&config).await;
+    assert_eq!(again.read().await.unwrap().len(), count);
+    let read = start.elapsed();
+    assert_eq!(again.apply(&all).await.unwrap(), []);
+    let restarted = start.elapsed();
+    assert_eq!(proxy.asked(), ["AXFR"], "nothing is written");
+    let mut changes: Vec<Duration> = Vec::new();
+    for n in 0..100 {
+        let start = Instant::now();
+        again.apply(&[upsert(&at(n * count / 100), &["192.0.2.3"])]).await.unwrap();
+        changes.push(start.elapsed());
+    }
+    changes.sort();
+    let (half, most) = (changes[49], changes[98]);
+    eprintln!(
+        "{count} names: first write {written:?}, read {read:?}, restart without a write {restarted:?}, change p50 {half:?} p99 {most:?}"
+    );
+    assert!(restarted < Duration::from_secs(10) && most < Duration::from_secs(1));
 }

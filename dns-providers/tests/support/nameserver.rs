@@ -24,6 +24,10 @@ const TOP: &str = "$ORIGIN example.com.\n$TTL 60\n@ SOA ns.example.net. admin.ex
 /// What BIND is told of the zone where nothing else is: the key may write all of it, sets of any size.
 const BIND_RULES: &str = "max-records-per-type 0; update-policy { grant federation subdomain example.com. A AAAA CNAME TXT NS; };";
 
+/// What a server that signs the zone puts there by itself; the last is BIND's note of how far it is.
+const OF_SIGNER: [RecordType; 6] =
+    [RecordType::RRSIG, RecordType::NSEC, RecordType::DNSKEY, RecordType::CDS, RecordType::CDNSKEY, RecordType::Unknown(65534)];
+
 /// The programs there are.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub enum Server {
@@ -45,6 +49,7 @@ impl Server {
         let mut server = Nameserver {
             server: self,
             address: ([127, 0, 0, 1], free_port()).into(),
+            tls_address: ([127, 0, 0, 1], free_port()).into(),
             directory: Arc::new(tempfile::tempdir().unwrap()),
             process: None,
         };
@@ -59,6 +64,8 @@ impl Server {
 pub struct Nameserver {
     pub server: Server,
     pub address: SocketAddr,
+    /// Where BIND takes messages over TLS, with a certificate of the authority in `ca.crt` for `ns.example.net`.
+    pub tls_address: SocketAddr,
     directory: Arc<tempfile::TempDir>,
     process: Option<Process>,
 }
@@ -75,6 +82,18 @@ impl Nameserver {
         format!("[Global]\nserver = {address}\nzones = example.com.\ntsig-name = {name}\ntsig-secret = {secret}\n")
     }
 
+    /// Makes an authority and a certificate for the server.
+    fn certify(&self) {
+        let mut params = rcgen::CertificateParams::new(Vec::<String>::new()).unwrap();
+        params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+        let authority = rcgen::CertifiedIssuer::self_signed(params, rcgen::KeyPair::generate().unwrap()).unwrap();
+        let key = rcgen::KeyPair::generate().unwrap();
+        let certificate = rcgen::CertificateParams::new(vec!["ns.example.net".to_owned()]).unwrap().signed_by(&key, &authority).unwrap();
+        for (name, text) in [("ca.crt", authority.pem()), ("tls.crt", certificate.pem()), ("tls.key", key.serialize_pem())] {
+            std::fs::write(self.file(name), text).unwrap();
+        }
+    }
+
     /// Writes the server's own configuration.
     fn configure(&self, bind_rules: &str) {
         let (port, dir, (name, secret)) = (self.address.port(), self.directory.path().display(), KEY);
@@ -83,10 +102,11 @@ impl Nameserver {
                 "named.conf",
                 format!(
                     "options {{ directory \"{dir}\"; pid-file \"{dir}/pid\"; session-keyfile \"{dir}/session\"; \
-                     listen-on port {port} {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};\n\
-                     controls {{ }};\nkey {name} {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n\
+                     listen-on port {port} {{ 127.0.0.1; }}; listen-on port {} tls here {{ 127.0.0.1; }}; listen-on-v6 {{ none; }}; recursion no; dnssec-validation no; notify no; }};\n\
+                     tls here {{ cert-file \"tls.crt\"; key-file \"tls.key\"; }};\ncontrols {{ }};\nkey {name} {{ algorithm hmac-sha256; secret \"{secret}\"; }};\n\
                      key k384 {{ algorithm hmac-sha384; secret \"{secret}\"; }};\nkey k512 {{ algorithm hmac-sha512; secret \"{secret}\"; }};\n\
-                     zone example.com {{ type primary; file \"zone\"; allow-transfer {{ key {name}; key k384; key k512; }}; {bind_rules} }};\n"
+                     zone example.com {{ type primary; file \"zone\"; allow-transfer {{ key {name}; key k384; key k512; }}; {bind_rules} }};\n",
+                    self.tls_address.port()
                 ),
             ),
             Server::Knot => (
@@ -107,8 +127,10 @@ impl Nameserver {
             ),
         };
         std::fs::write(self.file(file), text).unwrap();
-        if self.server == Server::PowerDns {
-            self.fill();
+        match self.server {
+            Server::Bind => self.certify(),
+            Server::Knot => {}
+            Server::PowerDns => self.fill(),
         }
     }
 
@@ -162,7 +184,7 @@ impl Nameserver {
         }
     }
 
-    /// Everything in the zone but its SOA, as text in order, and the serial.
+    /// Everything in the zone but its SOA and signatures, as text in order, and the serial.
     pub async fn dump(&self) -> (u32, Vec<String>) {
         let mut question = Message::new(1, MessageType::Query, OpCode::Query);
         question.add_query(Query::query(top(), RecordType::AXFR));
@@ -174,6 +196,7 @@ impl Nameserver {
             for record in answer.answers {
                 match &record.data {
                     RData::SOA(soa) => serials.push(soa.serial),
+                    data if OF_SIGNER.contains(&data.record_type()) => {}
                     data => lines.push(format!("{} {} {} {data}", record.name, record.ttl, record.record_type())),
                 }
             }

@@ -7,15 +7,27 @@ use crate::{DnsName, Error, Ini};
 
 use super::NAME;
 use super::key::Key;
+use super::tls::Tls;
 
 /// The keys there are.
-pub(super) const KEYS: &[&str] =
-    &["server", "zones", "tsig-key-file", "tsig-name", "tsig-algorithm", "tsig-secret", "tsig-secret-file", "nameservers"];
+pub(super) const KEYS: &[&str] = &[
+    "server",
+    "zones",
+    "tsig-key-file",
+    "tsig-name",
+    "tsig-algorithm",
+    "tsig-secret",
+    "tsig-secret-file",
+    "tls-ca-file",
+    "tls-server-name",
+    "nameservers",
+];
 /// The keys that name files, and what the files are called in a pod.
-pub(super) const FILE_KEYS: [(&str, &str); 2] = [("tsig-key-file", "tsig.key"), ("tsig-secret-file", "tsig.secret")];
+pub(super) const FILE_KEYS: [(&str, &str); 3] =
+    [("tsig-key-file", "tsig.key"), ("tsig-secret-file", "tsig.secret"), ("tls-ca-file", "tls-ca.crt")];
 
-/// Port of DNS where an address names none.
-const PORT: u16 = 53;
+/// Port of DNS where an address names none, and that of DNS over TLS.
+const PORTS: [u16; 2] = [53, 853];
 
 const EXAMPLE: &str = "write for example: [Global] / server = 10.0.0.53 / zones = example.com. / tsig-key-file = federation.key (each on \
                        its own line)";
@@ -30,6 +42,8 @@ pub struct Config {
     pub nameservers: Vec<String>,
     /// The key every message is signed with.
     pub(super) key: Key,
+    /// Messages go over TLS.
+    pub(super) tls: Option<Tls>,
 }
 
 impl std::fmt::Debug for Config {
@@ -58,7 +72,9 @@ impl Config {
     }
 
     fn from_ini(ini: &Ini) -> Result<Self, Error> {
-        let servers = ini.parsed_list("server", server)?;
+        let tls = Tls::read(ini)?;
+        let port = PORTS[usize::from(tls.is_some())];
+        let servers = ini.parsed_list("server", |text| server(text, port))?;
         if servers.is_empty() {
             return Err(config("server is empty"));
         }
@@ -66,7 +82,7 @@ impl Config {
         if zones.is_empty() {
             return Err(config("need to provide at least one zone"));
         }
-        Ok(Config { servers, zones, nameservers: ini.list("nameservers"), key: Key::read(ini)? })
+        Ok(Config { servers, zones, nameservers: ini.list("nameservers"), key: Key::read(ini)?, tls })
     }
 }
 
@@ -75,13 +91,13 @@ fn config(message: &str) -> Error {
 }
 
 /// `host`, `host:port`, `[v6]:port` or a bare IPv6 address, as `host:port`.
-fn server(text: &str) -> Result<String, String> {
+fn server(text: &str, default: u16) -> Result<String, String> {
     if let Ok(ip) = text.parse::<IpAddr>() {
-        return Ok(SocketAddr::new(ip, PORT).to_string());
+        return Ok(SocketAddr::new(ip, default).to_string());
     }
     let (host, port) = match text.rsplit_once(':') {
         Some((host, port)) => (host, port.parse().ok().filter(|port| *port != 0)),
-        None => (text, Some(PORT)),
+        None => (text, Some(default)),
     };
     let is_v6 = || host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).is_some_and(|ip| ip.parse::<std::net::Ipv6Addr>().is_ok());
     match port {
@@ -133,6 +149,10 @@ mod tests {
             ("[Global]\nserver = a\nzones = a.\ntsig-name = k\ntsig-secret = AAAA", "less than 16 bytes"),
             ("[Global]\nserver = a\nzones = a.\ntsig-name = k\ntsig-secret-file = /nonexistent/s", "cannot read /nonexistent/s"),
             ("[Global]\nserver = a\nzones = a.\ntsig-key-file = /nonexistent/s", "tsig-key-file: cannot read /nonexistent/s"),
+            ("[Global]\ntls-ca-file = /nonexistent/s", "tls-ca-file: /nonexistent/s: No such file"),
+            ("[Global]\ntls-ca-file = /dev/null", "tls-ca-file: /dev/null: it has no certificate"),
+            ("[Global]\ntls-server-name = ns.example.com", "tls-server-name is given without tls-ca-file"),
+            ("[Global]\ntls-server-name = ?", "r.conf:2: tls-server-name: "),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.to_string().contains(want), "{text:?}: {error}");

@@ -5,23 +5,35 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use hickory_proto::op::{Message, ResponseCode};
 use hickory_proto::rr::TSigner;
 use hickory_proto::rr::rdata::tsig::{TSIG, TsigError};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::Error;
 
 use super::NAME;
+use super::config::Config;
 use super::signature::Chain;
+use super::tls::Tls;
 
-/// Longest wait for a connection.
+/// Longest wait for a connection, its TLS with it.
 const CONNECT: Duration = Duration::from_secs(3);
 /// Longest wait for one message, sent or received.
 const MESSAGE: Duration = Duration::from_secs(10);
 
+/// TCP, or TLS over it.
+trait Stream: AsyncRead + AsyncWrite + Send + Sync + Unpin {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Sync + Unpin> Stream for S {}
+
+/// Most bytes of the answers to one request: several times what a zone of ours has.
+const MAX_ANSWER: usize = 256 << 20;
+
 /// A connection to one server.
 pub(super) struct Connection {
-    stream: TcpStream,
+    stream: Box<dyn Stream>,
+    /// Bytes of answers to the last request.
+    received: usize,
     at: String,
     key: TSigner,
 }
@@ -45,15 +57,11 @@ impl From<Failure> for Error {
 
 impl Connection {
     /// Connects to the first server of the list that accepts.
-    pub(super) async fn open(servers: &[String], key: TSigner) -> Result<Self, Error> {
-        let mut failed = Vec::new();
+    pub(super) async fn open(config: &Config) -> Result<Self, Error> {
+        let (servers, mut failed) = (&config.servers, Vec::new());
         for at in servers {
-            match timeout(CONNECT, TcpStream::connect(at.as_str())).await {
-                Ok(Ok(stream)) => {
-                    // Messages are written whole; nothing is gained by holding them back.
-                    let _ = stream.set_nodelay(true);
-                    return Ok(Connection { stream, at: at.clone(), key });
-                }
+            match timeout(CONNECT, connect(at, config.tls.as_ref())).await {
+                Ok(Ok(stream)) => return Ok(Connection { stream, received: 0, at: at.clone(), key: config.key.signer() }),
                 Ok(Err(e)) => failed.push(format!("{at}: {e}")),
                 Err(_) => failed.push(format!("{at}: no connection within {CONNECT:?}")),
             }
@@ -74,8 +82,13 @@ impl Connection {
         let bytes = encoded.map_err(|e| refused(&format!("a message could not be encoded: {e}")))?;
         let chain = Chain::of(&self.key, &message).ok_or_else(|| refused("a message could not be signed"))?;
         let size = u16::try_from(bytes.len()).map_err(|_| refused("a message is longer than 65535 bytes"))?;
+        self.received = 0;
         let framed = [size.to_be_bytes().as_slice(), &bytes].concat();
-        match timeout(MESSAGE, self.stream.write_all(&framed)).await {
+        let written = async {
+            self.stream.write_all(&framed).await?;
+            self.stream.flush().await
+        };
+        match timeout(MESSAGE, written).await {
             Ok(Ok(())) => Ok(chain),
             Ok(Err(e)) => Err(self.unknown(&format!("the connection broke: {e}"))),
             Err(_) => Err(self.unknown(&format!("a message was not taken within {MESSAGE:?}"))),
@@ -92,6 +105,10 @@ impl Connection {
             Ok(Err(e)) => return Err(self.unknown(&format!("the connection broke: {e}"))),
             Err(_) => return Err(self.unknown(&format!("no answer within {MESSAGE:?}"))),
         };
+        self.received += bytes.len();
+        if self.received > MAX_ANSWER {
+            return Err(self.unknown(&format!("an answer is longer than {MAX_ANSWER} bytes")));
+        }
         let decoded = Message::from_vec(&bytes);
         let message = decoded.map_err(|e| self.unknown(&format!("an answer cannot be read: {e}")))?;
         let code = message.metadata.response_code;
@@ -161,6 +178,16 @@ impl Connection {
     pub(super) fn unavailable(&self, message: &str) -> Error {
         Error::Unavailable { provider: NAME, at: self.at.clone(), message: message.to_owned() }
     }
+}
+
+async fn connect(at: &str, tls: Option<&Tls>) -> std::io::Result<Box<dyn Stream>> {
+    let stream = TcpStream::connect(at).await?;
+    // Messages are written whole; nothing is gained by holding them back.
+    let _ = stream.set_nodelay(true);
+    Ok(match tls {
+        Some(tls) => Box::new(tls.connect(at, stream).await?),
+        None => Box::new(stream),
+    })
 }
 
 /// The words operators know from logs.

@@ -9,6 +9,7 @@ mod mark;
 mod plan;
 mod session;
 mod signature;
+mod tls;
 mod transfer;
 mod value;
 mod view;

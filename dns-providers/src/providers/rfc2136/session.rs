@@ -77,7 +77,7 @@ impl<'a> Session<'a> {
     async fn connection(&mut self) -> Result<&mut Connection, Error> {
         let open = match self.connection.take() {
             Some(open) => open,
-            None => Connection::open(&self.config.servers, self.config.key.signer()).await?,
+            None => Connection::open(self.config).await?,
         };
         Ok(self.connection.insert(open))
     }
@@ -129,7 +129,7 @@ impl<'a> Session<'a> {
             None => self.view(None).await?,
         };
         let mut todo: Vec<&NameChanges<'_>> = changes.iter().collect();
-        let mut divisions = 0;
+        let (mut divisions, mut unknown) = (0, None);
         for attempt in 0..=ATTEMPTS {
             let mut steps = Vec::new();
             todo.retain(|group| match plan::step(group, &view, self.zone, owner) {
@@ -147,6 +147,9 @@ impl<'a> Session<'a> {
                 break;
             }
             if attempt == ATTEMPTS {
+                if let Some(error) = unknown {
+                    return Err(error);
+                }
                 rejected.extend(steps.into_iter().map(|step| Rejected { name: step.name, reason: IGNORED.to_owned() }));
                 break;
             }
@@ -159,10 +162,7 @@ impl<'a> Session<'a> {
                 // Somebody wrote, and the serial does not tell.
                 view = self.view(None).await?;
             }
-            match sent.unknown {
-                Some(error) if attempt + 1 == ATTEMPTS => return Err(error),
-                _ => {}
-            }
+            unknown = sent.unknown;
         }
         Ok(view)
     }
