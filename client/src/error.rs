@@ -42,6 +42,14 @@ pub enum Error {
         /// What there is.
         hint: String,
     },
+    /// A path of a property, or a value for it, that cannot be taken.
+    #[error("{what}")]
+    Property {
+        /// What is wrong.
+        what: String,
+        /// What to do about it.
+        hint: String,
+    },
     /// Entries that cannot be used, in kubectl's sentences.
     #[error("invalid configuration: {}", joined(.0))]
     Unusable(Vec<String>),
@@ -132,6 +140,7 @@ impl Error {
             }
             Self::Content { hint, .. }
             | Self::Missing { hint, .. }
+            | Self::Property { hint, .. }
             | Self::Entry { hint, .. }
             | Self::Plugin { hint, .. }
             | Self::Write { hint, .. } => hint.clone(),

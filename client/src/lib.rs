@@ -28,4 +28,4 @@ pub use absent::if_there;
 pub use config::Config;
 pub use connect::{Access, Environment, Target};
 pub use error::Error;
-pub use kubeconfig::{Cluster, Context, Exec, Files, Kubeconfig, Source, User};
+pub use kubeconfig::{AuthProvider, Cluster, Context, Exec, Files, Kubeconfig, Source, User};

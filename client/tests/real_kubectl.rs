@@ -138,7 +138,7 @@ fn ours(config: &Kubeconfig) -> Value {
             u.act_as_groups,
             u.act_as_user_extra,
             exec,
-            u.auth_provider
+            u.auth_provider.as_ref().map(|provider| &provider.name)
         ])
     };
     let users: BTreeMap<_, _> = config.users.iter().map(|(name, u)| (name, user(u))).collect();

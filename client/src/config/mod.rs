@@ -1,22 +1,40 @@
 //! What `kubectl config` does: which file a change goes to, and what it makes of an entry. The text is changed by
 //! [`crate::edit`], under the lock, from what the file says then.
 
+mod difference;
+mod entries;
+mod export;
 mod fields;
+mod import;
 mod paths;
+mod properties;
+mod property;
+mod schema;
+mod view;
 
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+pub use difference::differences;
+pub use entries::{Entries, Fields};
+pub use export::{Export, export};
+pub use import::{Coming, import};
+
 pub use fields::{ClusterPatch, ContextPatch, ExecPatch, Pairs, Pem, UserPatch};
+
+pub use property::{Place, Property, truth};
+pub use schema::unknown_fields;
+pub use view::{View, view};
 
 pub use crate::kubeconfig::clean;
 
+use crate::edit::undo::Journal;
 use crate::edit::{self, Change, Entry};
-use crate::{Error, Files, Kubeconfig};
+use crate::{Context, Error, Files, Kubeconfig};
 
 /// The lists of a kubeconfig.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum List {
     /// Its clusters.
     Clusters,
@@ -27,6 +45,9 @@ pub enum List {
 }
 
 impl List {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Clusters, Self::Users, Self::Contexts];
+
     /// The list's key in a file.
     pub fn key(self) -> &'static str {
         match self {
@@ -46,20 +67,56 @@ impl List {
     }
 }
 
+/// What is done to the fields of an entry.
+pub type Patch<'a> = &'a dyn Fn(&mut Map<String, Value>);
+
 /// The kubeconfig files of a run, merged, and changed one by one.
 pub struct Config {
     files: Files,
     /// What they say together.
     pub merged: Kubeconfig,
+    journal: Journal,
 }
 
 impl Config {
-    /// Reads the files; one that is not there is empty.
+    /// Reads the files; one that is not there is empty. Changes are told as what `did` says, which is no secret.
     ///
     /// # Errors
     /// A file that cannot be read or understood.
-    pub fn load(files: Files) -> Result<Self, Error> {
-        Ok(Self { merged: files.load_any()?, files })
+    pub fn load(files: Files, did: &str) -> Result<Self, Error> {
+        Ok(Self { merged: files.load_any()?, files, journal: Journal::new(did) })
+    }
+
+    /// The files.
+    pub fn files(&self) -> &Files {
+        &self.files
+    }
+
+    fn update(&self, path: &Path, changes: edit::Changes<'_>) -> Result<bool, Error> {
+        edit::update(path, changes, &self.journal)
+    }
+
+    /// Takes entries in as [`import`] decided, into the file where new entries go, which it returns.
+    ///
+    /// # Errors
+    /// A name that was taken since; otherwise as [`Config::set`].
+    pub fn take_in(&self, coming: &[Coming]) -> Result<&Path, Error> {
+        let path = self.files.to_write();
+        let base = paths::base(path);
+        self.update(path, &|root| {
+            let new = coming.iter().filter_map(|coming| Some((coming, coming.new.clone()?)));
+            new.map(|(coming, fields)| match fields_of(root, coming.list, &coming.is) {
+                Some(_) => Err(Error::Write {
+                    doing: "importing into",
+                    file: path.to_owned(),
+                    what: format!("somebody just wrote {} {:?}", coming.list.word(), coming.is),
+                    hint: "repeat the command; nothing was changed".to_owned(),
+                }),
+                None => Ok(put(coming.list, &coming.is, paths::relative(fields, &base))),
+            })
+            .collect()
+        })?;
+        Ok(path)
     }
 
     /// The names in a list, sorted.
@@ -90,21 +147,34 @@ impl Config {
     ///
     /// # Errors
     /// A file that cannot be read, understood, locked or written; it is then as it was.
-    pub fn set(&self, list: List, name: &str, patch: &dyn Fn(&mut Map<String, Value>)) -> Result<bool, Error> {
-        let origin = self.origin(list, name);
-        let path = origin.unwrap_or_else(|| self.files.to_write());
-        edit::update(path, &|root| {
+    pub fn set(&self, list: List, name: &str, patch: Patch<'_>) -> Result<bool, Error> {
+        let base = paths::base(self.place(list, name));
+        self.set_written(list, name, &|fields| {
+            let was = paths::resolved(fields.clone(), &base);
+            let mut now = was.clone();
+            patch(&mut now);
+            if meant(&now) != meant(&was) {
+                *fields = paths::relative(now, &base);
+            }
+        })
+    }
+
+    /// As [`Config::set`], paths in the fields as they are written in the file.
+    fn set_written(&self, list: List, name: &str, patch: Patch<'_>) -> Result<bool, Error> {
+        self.update(self.place(list, name), &|root| {
             let old = fields_of(root, list, name);
-            let base = paths::base(path);
-            let was = old.clone().map(|old| paths::resolved(old, &base)).unwrap_or_default();
+            let was = old.clone().unwrap_or_default();
             let mut fields = was.clone();
             patch(&mut fields);
-            if old.is_some() && meant(&fields) == meant(&was) {
-                return Ok(Vec::new());
-            }
-            Ok(vec![put(list, name, paths::relative(fields, &base))])
+            let same = old.is_some() && meant(&fields) == meant(&was);
+            Ok(if same { Vec::new() } else { vec![put(list, name, fields)] })
         })?;
-        Ok(origin.is_some())
+        Ok(self.origin(list, name).is_some())
+    }
+
+    /// The file an entry is in, or goes to.
+    fn place(&self, list: List, name: &str) -> &Path {
+        self.origin(list, name).unwrap_or_else(|| self.files.to_write())
     }
 
     /// Takes an entry out of the file that has it and says which that is. Contexts that name it, and
@@ -118,8 +188,30 @@ impl Config {
             let file = self.files.to_write().display();
             return Err(self.missing(format!("cannot delete {word} {name}, not in {file}"), list, name));
         };
-        edit::update(path, &|_| Ok(vec![Change::Delete { list: list.key(), name: name.to_owned() }]))?;
+        self.update(path, &|_| Ok(vec![Change::Delete { list: list.key(), name: name.to_owned() }]))?;
         Ok(path.to_owned())
+    }
+
+    /// Takes contexts out, and the clusters and users that only they use. Returns what went, contexts first.
+    ///
+    /// # Errors
+    /// As [`Config::delete`].
+    pub fn prune(&self, names: &[String]) -> Result<Vec<(List, String)>, Error> {
+        let all = &self.merged;
+        let (going, staying): (Vec<_>, Vec<_>) = all.contexts.iter().partition(|(name, _)| names.contains(name));
+        let of = |context: &Context, list: List| if list == List::Clusters { context.cluster.clone() } else { context.user.clone() };
+        let mut gone: Vec<(List, String)> = going.iter().map(|(name, _)| (List::Contexts, (*name).clone())).collect();
+        for list in [List::Clusters, List::Users] {
+            let mut only: Vec<String> = going.iter().map(|(_, context)| of(context, list)).collect();
+            only.sort();
+            only.dedup();
+            only.retain(|name| self.origin(list, name).is_some() && staying.iter().all(|(_, context)| of(context, list) != *name));
+            gone.extend(only.into_iter().map(|name| (list, name)));
+        }
+        for (list, name) in &gone {
+            self.delete(*list, name)?;
+        }
+        Ok(gone)
     }
 
     /// Gives a context another name, in `current-context` too.
@@ -137,10 +229,8 @@ impl Config {
                 hint: format!("choose another name, or delete it first: kubefed config delete-context {new}"),
             });
         }
-        edit::update(path, &|root| {
-            let Some(fields) = fields_of(root, list, old) else { return Ok(Vec::new()) };
-            Ok(vec![put(list, new, fields), Change::Delete { list: list.key(), name: old.to_owned() }])
-        })?;
+        let rename = || Change::Rename { list: list.key(), old: old.to_owned(), new: new.to_owned() };
+        self.update(path, &|_| Ok(vec![rename()]))?;
         if self.merged.current_context == old { self.set_current(new) } else { Ok(()) }
     }
 
@@ -162,7 +252,7 @@ impl Config {
         if self.merged.current_context == name {
             return Ok(());
         }
-        edit::update(self.files.to_write(), &|_| Ok(vec![Change::Current(name.to_owned())])).map(drop)
+        self.update(self.files.to_write(), &|_| Ok(vec![Change::Current(name.to_owned())])).map(drop)
     }
 
     /// The current context's name.

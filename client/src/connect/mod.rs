@@ -45,6 +45,19 @@ pub struct Target {
     pub timeouts: Timeouts,
 }
 
+/// Whether a certificate and a key, both PEM, go together.
+///
+/// # Errors
+/// What is wrong with one of them, or with both.
+pub fn pair(certificate: &[u8], key: &[u8]) -> Result<(), Error> {
+    let matching = identity::identity(certificate, key).and_then(|identity| identity.keys_match().map_err(|e| e.to_string()));
+    matching.map_err(|what| Error::Entry {
+        entry: "client certificate and key".to_owned(),
+        what,
+        hint: "name the certificate and the key that was made for it, both in PEM".to_owned(),
+    })
+}
+
 /// How long a client waits.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
 pub struct Timeouts {
@@ -243,8 +256,7 @@ fn build(labels: Labels, cluster: &Cluster, user: &User, target: &Target, enviro
         }
     };
     let authorities = if secure { read(&cluster.certificate_authority, &cluster.certificate_authority_data)? } else { None };
-    let proxy = (!cluster.proxy_url.is_empty()).then(|| proxy::parse(&cluster.proxy_url)).transpose();
-    let proxy = proxy.map_err(|why| entry_error(format!("proxy-url: {why}"), "for example http://proxy.example.net:3128"))?;
+    let proxy = cluster.proxy().map_err(|why| entry_error(why.to_string(), "for example http://proxy.example.net:3128"))?;
     let route = match &proxy {
         Some(proxy) => Some(proxy.clone()),
         None => environment.proxy_for(&at.uri).map_err(|what| Error::Entry {
@@ -284,7 +296,7 @@ fn login(
     let name = &labels.user;
     if let Some(provider) = &user.auth_provider {
         let entry = format!("user \"{name}\"");
-        let (what, hint) = match provider.as_str() {
+        let (what, hint) = match provider.name.as_str() {
             "gcp" => ("the gcp auth plugin has been removed".to_owned(), "use the credential plugin gke-gcloud-auth-plugin (exec)"),
             "azure" => ("the azure auth plugin has been removed".to_owned(), "use the credential plugin kubelogin (exec)"),
             other => (

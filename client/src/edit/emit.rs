@@ -21,7 +21,21 @@ pub(super) fn block(value: &Value, indent: usize) -> String {
     }
 }
 
-fn after_key(value: &Value, indent: usize) -> String {
+/// A value in flow style, on one line.
+pub(super) fn flow(value: &Value) -> String {
+    match value {
+        Value::Object(map) => {
+            let pairs: Vec<String> = map.iter().map(|(key, value)| format!("{}: {}", text(key), flow(value))).collect();
+            format!("{{{}}}", pairs.join(", "))
+        }
+        Value::Array(items) => format!("[{}]", items.iter().map(flow).collect::<Vec<_>>().join(", ")),
+        Value::String(value) => text(value),
+        other => other.to_string(),
+    }
+}
+
+/// What comes behind a key and its colon.
+pub(super) fn after_key(value: &Value, indent: usize) -> String {
     match value {
         Value::Object(map) if !map.is_empty() => format!("\n{}{}", " ".repeat(indent + 2), block(value, indent + 2)),
         Value::Array(items) if !items.is_empty() => format!("\n{}{}", " ".repeat(indent), block(value, indent)),
@@ -34,9 +48,13 @@ pub(super) fn text(value: &str) -> String {
     if safe(value) { value.to_owned() } else { quoted(value) }
 }
 
-/// A text beside others of a layout: JSON stays JSON.
-pub(super) fn quoted_if(value: &str, layout: Layout) -> String {
-    if layout == Layout::Flow { quoted(value) } else { text(value) }
+/// A value beside others of a layout: JSON stays JSON.
+pub(super) fn beside(value: &Value, layout: Layout) -> String {
+    match value {
+        Value::String(value) if layout == Layout::Flow => quoted(value),
+        value if layout == Layout::Flow => value.to_string(),
+        value => flow(value),
+    }
 }
 
 /// In double quotes, as JSON has it and YAML too.
@@ -116,6 +134,10 @@ mod tests {
         assert_eq!(
             format!("- {}", block(&value, 2)),
             "- cluster:\n    certificate-authority-data: aGk=\n    server: https://127.0.0.1:6443\n  list:\n  - a\n  - b: c\n    d: []\n  name: gondor"
+        );
+        assert_eq!(
+            flow(&value),
+            "{cluster: {certificate-authority-data: aGk=, server: https://127.0.0.1:6443}, list: [a, {b: c, d: []}], name: gondor}"
         );
     }
 

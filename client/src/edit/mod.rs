@@ -2,17 +2,22 @@
 //! again and compared before the file is touched, and the file is replaced in one step under kubectl's lock.
 
 mod emit;
+mod fields;
 mod lock;
 mod replace;
 mod splice;
+pub mod undo;
 
 use std::path::Path;
 
-use serde_json::Value;
+use serde_json::{Value, json};
+
+pub use self::replace::create;
+use self::undo::Journal;
 
 use self::lock::Lock;
 use crate::Error;
-use crate::kubeconfig::{Kubeconfig, Source};
+use crate::kubeconfig::{Kubeconfig, Preferences, Source};
 use crate::yaml::{self, Document, Kind, Layout, Node};
 
 /// One named entry of a kubeconfig.
@@ -56,8 +61,49 @@ pub enum Change {
         /// Its name.
         name: String,
     },
+    /// Gives an entry another name.
+    Rename {
+        /// `clusters`, `users` or `contexts`.
+        list: &'static str,
+        /// Its name.
+        old: String,
+        /// Its name from now on, which no other entry has.
+        new: String,
+    },
     /// Sets `current-context`, or empties it.
     Current(String),
+    /// Sets `preferences`.
+    Preferences(Preferences),
+}
+
+impl Change {
+    /// The list or field that is changed.
+    fn place(&self) -> &'static str {
+        match self {
+            Self::Put(entry) => entry.list,
+            Self::Remove { list, .. } | Self::Delete { list, .. } | Self::Rename { list, .. } => list,
+            Self::Current(_) => "current-context",
+            Self::Preferences(_) => "preferences",
+        }
+    }
+
+    /// The names of the entries that are changed.
+    fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Put(Entry { name, .. }) | Self::Remove { name, .. } | Self::Delete { name, .. } => vec![name],
+            Self::Rename { old, new, .. } => vec![old, new],
+            Self::Current(_) | Self::Preferences(_) => Vec::new(),
+        }
+    }
+
+    /// The value a field gets.
+    fn value(&self) -> Option<Value> {
+        match self {
+            Self::Current(name) => Some(Value::String(name.clone())),
+            Self::Preferences(preferences) => serde_json::to_value(preferences).ok(),
+            _ => None,
+        }
+    }
 }
 
 /// Puts entries in, replacing those of the same name. `current-context` stays. Returns whether the file changed.
@@ -65,7 +111,7 @@ pub enum Change {
 /// # Errors
 /// A file that cannot be read, understood, locked or written; it is then as it was.
 pub fn put(path: &Path, entries: &[Entry]) -> Result<bool, Error> {
-    edit(path, &|_| Ok(puts(entries)), Really::Do)
+    edit(path, &|_| Ok(puts(entries)), Really::Do(None))
 }
 
 /// Takes entries out by list and name; `current-context` goes if it names one of them. A file that has none of them is
@@ -74,7 +120,7 @@ pub fn put(path: &Path, entries: &[Entry]) -> Result<bool, Error> {
 /// # Errors
 /// As [`put`].
 pub fn remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<bool, Error> {
-    edit(path, &|_| Ok(removals(entries)), Really::Do)
+    edit(path, &|_| Ok(removals(entries)), Really::Do(None))
 }
 
 /// Whether [`put`] of entries of these names would work now: everything is done but the last step.
@@ -93,12 +139,13 @@ pub fn can_remove(path: &Path, entries: &[(&'static str, &str)]) -> Result<(), E
     edit(path, &|_| Ok(removals(entries)), Really::Try).map(drop)
 }
 
-/// Makes the changes that follow from what the file says, read under its lock. Returns whether the file changed.
+/// Makes the changes that follow from what the file says, read under its lock, and keeps what it said for
+/// [`undo::undo`]. Returns whether the file changed.
 ///
 /// # Errors
 /// As [`put`], and what `changes` says.
-pub fn update(path: &Path, changes: Changes<'_>) -> Result<bool, Error> {
-    edit(path, changes, Really::Do)
+pub fn update(path: &Path, changes: Changes<'_>, journal: &Journal) -> Result<bool, Error> {
+    edit(path, changes, Really::Do(Some(journal)))
 }
 
 /// Which changes to make of what a file says.
@@ -112,13 +159,14 @@ fn removals(entries: &[(&'static str, &str)]) -> Vec<Change> {
     entries.iter().map(|(list, name)| Change::Remove { list, name: (*name).to_owned() }).collect()
 }
 
-#[derive(Clone, Copy, Eq, PartialEq)]
-enum Really {
-    Do,
+#[derive(Clone, Copy, PartialEq)]
+enum Really<'a> {
+    /// And keep what was, where a change is named.
+    Do(Option<&'a Journal>),
     Try,
 }
 
-fn edit(path: &Path, changes: Changes<'_>, really: Really) -> Result<bool, Error> {
+fn edit(path: &Path, changes: Changes<'_>, really: Really<'_>) -> Result<bool, Error> {
     let after = |before: &[u8]| changed(path, before, &changes(&root(path, before)?)?);
     // A file that stays as it is needs no lock: it may be read-only, or a team's.
     if after(&replace::read(path)?)?.is_none() {
@@ -128,12 +176,15 @@ fn edit(path: &Path, changes: Changes<'_>, really: Really) -> Result<bool, Error
     replace::make_directory(path, &real)?;
     let _lock = Lock::take(path, &real)?;
     let Some(bytes) = after(&replace::read(path)?)? else { return Ok(false) };
-    replace::replace(path, &real, &bytes, really == Really::Do)?;
+    if let Really::Do(Some(journal)) = really {
+        undo::keep(path, &real, journal, &bytes)?;
+    }
+    replace::replace(path, &real, &bytes, really != Really::Try)?;
     Ok(true)
 }
 
 /// What a file says as JSON; `null` where it says nothing.
-fn root(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
+pub(crate) fn root(path: &Path, bytes: &[u8]) -> Result<Value, Error> {
     let wrong = |wrong| content(path, wrong);
     let (text, _) = yaml::decode(bytes).map_err(wrong)?;
     yaml::parse(&text).and_then(|document| document.root.map_or(Ok(Value::Null), |root| root.json())).map_err(wrong)
@@ -163,8 +214,9 @@ pub fn changed(path: &Path, before: &[u8], changes: &[Change]) -> Result<Option<
             continue;
         }
         let good = |new: &String| yaml::parse(new).is_ok_and(|after| faithful(&text, &document, new, &after, &change));
-        let spliced = splice::apply(&text, &document, &change).filter(good);
-        text = spliced.or_else(|| rewrite(&text, &document, &change).filter(good)).ok_or_else(|| Error::Write {
+        // The one that leaves most as it is comes first.
+        let ways = [fields::apply, splice::apply, rewrite];
+        text = ways.iter().find_map(|way| way(&text, &document, &change).filter(good)).ok_or_else(|| Error::Write {
             doing: "editing",
             file: path.to_owned(),
             what: "its entries cannot be changed without touching others".to_owned(),
@@ -192,14 +244,26 @@ fn steps(config: &Kubeconfig, changes: &[Change]) -> Vec<Change> {
 /// Whether it is so already.
 fn settled(document: &Document, change: &Change) -> bool {
     let root = document.root.as_ref();
+    let is = |key: &str, value: &Value| match root.and_then(|r| r.get(key)).filter(|node| !node.is_null()) {
+        Some(node) => node.json().is_ok_and(|there| there == *value),
+        None => *value == "" || *value == json!({}),
+    };
     match change {
-        Change::Put(entry) => find(root, entry.list, &entry.name).is_some_and(|item| item.json().is_ok_and(|v| v == entry.whole())),
+        Change::Put(entry) => find(root, entry.list, &entry.name).is_some_and(|item| {
+            item.get(entry.key()).is_some_and(|value| value.json().is_ok_and(|v| said(v) == said(entry.value.clone())))
+        }),
         Change::Remove { list, name } | Change::Delete { list, name } => find(root, list, name).is_none(),
-        Change::Current(name) => match root.and_then(|r| r.get("current-context")).filter(|c| !c.is_null()) {
-            Some(current) => current.json().is_ok_and(|v| v == **name),
-            None => name.is_empty(),
-        },
+        Change::Rename { list, old, .. } => find(root, list, old).is_none(),
+        Change::Current(_) | Change::Preferences(_) => change.value().is_some_and(|value| is(change.place(), &value)),
     }
+}
+
+/// An entry's fields without those that are null: they say nothing.
+fn said(mut fields: Value) -> Value {
+    if let Value::Object(fields) = &mut fields {
+        fields.retain(|_, value| !value.is_null());
+    }
+    fields
 }
 
 fn items<'a>(root: Option<&'a Node>, list: &str) -> &'a [Node] {
@@ -220,11 +284,7 @@ fn faithful(text: &str, before: &Document, new: &str, after: &Document, change: 
         return false;
     }
     let (old, root) = (before.root.as_ref().filter(|r| !r.is_null()), after.root.as_ref());
-    let touched = match change {
-        Change::Put(entry) => entry.list,
-        Change::Remove { list, .. } | Change::Delete { list, .. } => list,
-        Change::Current(_) => "current-context",
-    };
+    let touched = change.place();
     let others_stay = match (old.map(Node::entries), root.map(Node::entries)) {
         (Some(old), Some(new)) => {
             let kept = old.iter().filter(|(key, _)| *key != touched);
@@ -234,13 +294,32 @@ fn faithful(text: &str, before: &Document, new: &str, after: &Document, change: 
         (None, Some(new)) => new.keys().all(|key| key == touched || key == "apiVersion" || key == "kind"),
         _ => return false,
     };
-    let (list, name) = match change {
-        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } | Change::Delete { list, name } => (*list, name.as_str()),
-        Change::Current(_) => return others_stay && settled(after, change),
-    };
-    let strangers = |root| items(root, list).iter().filter(|item| item.name().as_deref() != Some(name)).collect::<Vec<_>>();
+    let names = change.names();
+    if names.is_empty() {
+        return others_stay && settled(after, change);
+    }
+    let stranger = |item: &&Node| item.name().is_none_or(|name| !names.contains(&name.as_str()));
+    let strangers = |root| items(root, touched).iter().filter(stranger).collect::<Vec<_>>();
     let (was, is) = (strangers(old), strangers(root));
-    others_stay && was.len() == is.len() && was.iter().zip(is).all(|(a, b)| a.same(b)) && settled(after, change)
+    others_stay
+        && was.len() == is.len()
+        && was.iter().zip(is).all(|(a, b)| a.same(b))
+        && settled(after, change)
+        && same_entry(old, root, change)
+}
+
+/// Whether an entry that was renamed says what it said.
+fn same_entry(old: Option<&Node>, new: Option<&Node>, change: &Change) -> bool {
+    let Change::Rename { list, old: from, new: to } = change else { return true };
+    match (find(old, list, from).map(Node::json), find(new, list, to).map(Node::json)) {
+        (Some(Ok(was)), Some(Ok(is))) => renamed(was, to) == is,
+        _ => false,
+    }
+}
+
+fn renamed(mut item: Value, name: &str) -> Value {
+    item["name"] = name.into();
+    item
 }
 
 /// The document written anew, other people's values as they are spelt; comments are lost. For layouts that `splice`
@@ -253,19 +332,19 @@ fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
         emit::node(node, &mut out);
         out
     };
-    let (list, name) = match change {
-        Change::Put(Entry { list, name, .. }) | Change::Remove { list, name } | Change::Delete { list, name } => (*list, Ok(name)),
-        Change::Current(name) => ("current-context", Err(name)),
-    };
+    let (list, names) = (change.place(), change.names());
     let entry = match change {
         Change::Put(entry) => Some(entry.whole().to_string()),
+        Change::Rename { list, old, new } => Some(renamed(find(Some(root), list, old)?.json().ok()?, new).to_string()),
         _ => None,
     };
-    let value = |key: &str, value: &Node| match name {
+    let own = change.value().map(|value| emit::flow(&value));
+    let value = |key: &str, value: &Node| match &own {
         _ if key != list => node(value),
-        Err(current) => emit::quoted(current),
-        Ok(name) => {
-            let kept = items(Some(root), list).iter().filter(|item| item.name().as_ref() != Some(name)).map(&node);
+        Some(own) => own.clone(),
+        None => {
+            let stranger = |item: &&Node| item.name().is_none_or(|name| !names.contains(&name.as_str()));
+            let kept = items(Some(root), list).iter().filter(stranger).map(&node);
             let all: Vec<String> = kept.chain(entry.clone()).collect();
             if *layout == Layout::Block && !all.is_empty() { format!("\n- {}", all.join("\n- ")) } else { format!("[{}]", all.join(", ")) }
         }
@@ -278,10 +357,8 @@ fn rewrite(text: &str, document: &Document, change: &Change) -> Option<String> {
         lines.push(format!("{}: [{entry}]", emit::quoted(list)));
     }
     debug_assert!(!pairs.is_empty() || lines.len() <= 1);
-    if let Err(current) = name
-        && root.get(list).is_none()
-    {
-        lines.push(format!("{}: {}", emit::quoted(list), emit::quoted(current)));
+    if let Some(own) = own.filter(|_| root.get(list).is_none()) {
+        lines.push(format!("{}: {own}", emit::quoted(list)));
     }
     let start = if text[..document.end].starts_with("---") { "---\n" } else { "" };
     let body = match layout {

@@ -83,6 +83,32 @@ pub(super) fn replace(named: &Path, real: &Path, bytes: &[u8], really: bool) -> 
     if really { persist(new, real).map_err(failed) } else { Ok(()) }
 }
 
+/// Writes a file that only its owner can read, in the place of one of its name.
+pub(super) fn secret(named: &Path, path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = wrong("keeping the old contents of", named, WRITABLE);
+    let mut new = NamedTempFile::new_in(directory(path)).map_err(&failed)?;
+    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(&failed)?;
+    persist(new, path).map_err(failed)
+}
+
+/// Makes a file that only its owner can read, and the directory it is in.
+///
+/// # Errors
+/// That it is there already; that it cannot be written.
+pub fn create(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = wrong("writing", path, "choose another name, or check that its directory can be written");
+    make_directory(path, path)?;
+    let mut new = NamedTempFile::new_in(directory(path)).map_err(&failed)?;
+    new.write_all(bytes).and_then(|()| new.as_file().sync_all()).map_err(&failed)?;
+    new.persist_noclobber(path).map_err(|e| failed(e.error))?;
+    Ok(())
+}
+
+/// Takes a file away.
+pub(super) fn remove(named: &Path, real: &Path) -> Result<(), Error> {
+    fs::remove_file(real).map_err(wrong("removing", named, WRITABLE))
+}
+
 fn persist(new: NamedTempFile, real: &Path) -> io::Result<()> {
     new.persist(real).map_err(|e| e.error)?;
     File::open(directory(real))?.sync_all()

@@ -13,10 +13,16 @@ pub(super) fn apply(text: &str, document: &Document, change: &Change) -> Option<
         (Change::Put(entry), Some(root)) if root.is_null() => instead_of_nothing(text, document, root, &list_of(entry)),
         (Change::Put(entry), Some(root)) => put(text, document, root, entry)?,
         (Change::Remove { list, name } | Change::Delete { list, name }, Some(root)) => remove(text, document, root, list, name)?,
-        (Change::Current(name), None) => fresh(text, document.end, document.end, &current_line(name)),
-        (Change::Current(name), Some(root)) if root.is_null() => instead_of_nothing(text, document, root, &current_line(name)),
-        (Change::Current(name), Some(root)) => current(text, document, root, name)?,
-        (Change::Remove { .. } | Change::Delete { .. }, None) => return Some(text.to_owned()),
+        (Change::Rename { list, old, new }, Some(root)) => rename(root, list, old, new)?,
+        (Change::Current(_) | Change::Preferences(_), root) => {
+            let (key, value) = (change.place(), change.value()?);
+            match root {
+                None => fresh(text, document.end, document.end, &field_line(key, &value)),
+                Some(root) if root.is_null() => instead_of_nothing(text, document, root, &field_line(key, &value)),
+                Some(root) => field(text, document, root, key, &value)?,
+            }
+        }
+        (Change::Remove { .. } | Change::Delete { .. } | Change::Rename { .. }, None) => return Some(text.to_owned()),
     };
     let with = if newline == "\n" { with } else { with.replace('\n', newline) };
     let mut new = text.to_owned();
@@ -25,8 +31,6 @@ pub(super) fn apply(text: &str, document: &Document, change: &Change) -> Option<
 }
 
 type Edit = (usize, usize, String);
-
-const CURRENT: &str = "current-context";
 
 /// A whole new document instead of an empty one.
 fn fresh(text: &str, start: usize, end: usize, line: &str) -> Edit {
@@ -45,15 +49,15 @@ fn list_of(entry: &Entry) -> String {
     format!("{}:\n- {}\n", entry.list, emit::block(&entry.whole(), 2))
 }
 
-fn current_line(name: &str) -> String {
-    format!("{CURRENT}: {}\n", emit::text(name))
+fn field_line(key: &str, value: &Value) -> String {
+    format!("{key}: {}\n", emit::flow(value))
 }
 
 fn put(text: &str, document: &Document, root: &Node, entry: &Entry) -> Option<Edit> {
     let Kind::Mapping(pairs, layout) = &*root.kind else { return None };
     let one = entry.whole();
     let found = pairs.iter().rev().find(|(key, _)| is(key, entry.list));
-    let Some((_, list)) = found else {
+    let Some((key, list)) = found else {
         return match layout {
             Layout::Flow => {
                 let comma = if pairs.is_empty() { "" } else { ", " };
@@ -66,6 +70,13 @@ fn put(text: &str, document: &Document, root: &Node, entry: &Entry) -> Option<Ed
             }
         };
     };
+    let empty = list.is_null() || matches!(&*list.kind, Kind::Sequence(items, Layout::Flow) if items.is_empty());
+    if empty && plain(list) && *layout == Layout::Block {
+        let colon = key.end + text[key.end..document.end].find(':')? + 1;
+        let pad = column(text, key.start);
+        let lines = format!("\n{}- {}", " ".repeat(pad), emit::block(&one, pad + 2));
+        return Some((colon, list.end.max(colon), lines));
+    }
     match &*list.kind {
         Kind::Scalar(..) if list.is_null() => {
             let (start, end) = (list.start, list.end.max(list.start));
@@ -123,33 +134,48 @@ fn remove(text: &str, document: &Document, root: &Node, list: &str, name: &str) 
     }
 }
 
-fn current(text: &str, document: &Document, root: &Node, name: &str) -> Option<Edit> {
+fn rename(root: &Node, list: &str, old: &str, new: &str) -> Option<Edit> {
+    let item = super::find(Some(root), list, old)?;
+    let Kind::Mapping(pairs, layout) = &*item.kind else { return None };
+    let (_, name) = pairs.iter().rev().find(|(key, _)| is(key, "name"))?;
+    (plain(name) && name.end > name.start).then(|| (name.start, name.end, emit::beside(&new.into(), *layout)))
+}
+
+fn field(text: &str, document: &Document, root: &Node, key: &str, new: &Value) -> Option<Edit> {
     let Kind::Mapping(pairs, layout) = &*root.kind else { return None };
-    match pairs.iter().rev().find(|(key, _)| is(key, CURRENT)) {
-        Some((_, value)) if value.end > value.start => plain(value).then(|| (value.start, value.end, emit::quoted_if(name, *layout))),
-        // A key with nothing behind it.
-        Some((key, _)) => {
+    match pairs.iter().rev().find(|(there, _)| is(there, key)) {
+        Some((_, value)) if value.end > value.start && is_one_piece(value) => {
+            plain(value).then(|| (value.start, value.end, emit::beside(new, *layout)))
+        }
+        // A key with nothing behind it, or with lines below it.
+        Some((key, value)) => {
             let colon = key.end + text[key.end..document.end].find(':')? + 1;
-            Some((colon, colon, format!(" {}", emit::quoted_if(name, *layout))))
+            let end = if is_one_piece(value) { colon } else { content_end(text, document, value) };
+            plain(value).then(|| (colon, end, format!(" {}", emit::beside(new, *layout))))
         }
         None if *layout == Layout::Flow => {
             let comma = if pairs.is_empty() { "" } else { ", " };
-            Some((root.start + 1, root.start + 1, format!("{}: {}{comma}", emit::quoted(CURRENT), emit::quoted(name))))
+            Some((root.start + 1, root.start + 1, format!("{}: {}{comma}", emit::quoted(key), emit::beside(new, *layout))))
         }
         None => {
             let pad = " ".repeat(column(text, pairs.first()?.0.start));
             let at = line_end(text, content_end(text, document, root));
-            Some((at, at, format!("{}{pad}{}", before(text, at), current_line(name))))
+            Some((at, at, format!("{}{pad}{}", before(text, at), field_line(key, new))))
         }
     }
 }
 
+/// Whether a node ends where it says, which a collection by indentation does not.
+fn is_one_piece(node: &Node) -> bool {
+    !matches!(&*node.kind, Kind::Mapping(_, Layout::Block) | Kind::Sequence(_, Layout::Block))
+}
+
 /// Without an anchor or tag before it, which would stand in front of what replaces it.
-fn plain(node: &Node) -> bool {
+pub(super) fn plain(node: &Node) -> bool {
     node.tag.is_none() && !matches!(&*node.kind, Kind::Alias(_))
 }
 
-fn is(key: &Node, name: &str) -> bool {
+pub(super) fn is(key: &Node, name: &str) -> bool {
     matches!(key.scalar(), Ok(Some(yaml::Scalar::Text(text))) if text == name)
 }
 
@@ -168,7 +194,7 @@ fn dashes(text: &str, items: &[Node]) -> Option<Vec<usize>> {
 }
 
 /// The end of what a node really has: a block collection's own end is wherever the next token is.
-fn content_end(text: &str, document: &Document, node: &Node) -> usize {
+pub(super) fn content_end(text: &str, document: &Document, node: &Node) -> usize {
     let end = match &*node.kind {
         Kind::Mapping(pairs, Layout::Block) => pairs.last().map(|(key, value)| key.end.max(content_end(text, document, value))),
         Kind::Sequence(items, Layout::Block) => items.last().map(|item| content_end(text, document, item)),
@@ -179,21 +205,21 @@ fn content_end(text: &str, document: &Document, node: &Node) -> usize {
     node.start.max(text[..end].trim_end_matches([' ', '\t', '\r', '\n']).len())
 }
 
-fn line_start(text: &str, at: usize) -> usize {
+pub(super) fn line_start(text: &str, at: usize) -> usize {
     text[..at].rfind('\n').map_or(0, |i| i + 1)
 }
 
 /// Behind the line break that ends the line of a place.
-fn line_end(text: &str, at: usize) -> usize {
+pub(super) fn line_end(text: &str, at: usize) -> usize {
     text[at..].find('\n').map_or(text.len(), |i| at + i + 1)
 }
 
-fn column(text: &str, at: usize) -> usize {
+pub(super) fn column(text: &str, at: usize) -> usize {
     text[line_start(text, at)..at].chars().count()
 }
 
 /// A line break, where the text before lacks its last one.
-fn before(text: &str, at: usize) -> &'static str {
+pub(super) fn before(text: &str, at: usize) -> &'static str {
     if at == 0 || text[..at].ends_with('\n') { "" } else { "\n" }
 }
 

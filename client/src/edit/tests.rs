@@ -109,11 +109,11 @@ fn json_stays_json() {
 #[test]
 fn layouts_that_no_cut_fits_are_written_anew_with_all_values() {
     // Others refer to what stands in our entry.
-    let anchored = "clusters:\n- name: fellowship\n  cluster:\n    server: https://zero\n    certificate-authority-data: &ca aGk=\n- name: gondor\n  \
+    let anchored = "clusters:\n- name: fellowship\n  cluster:\n    server: https://zero\n    certificate-authority-data: &ca eA==\n- name: gondor\n  \
         cluster:\n    server: https://gondor\n    certificate-authority-data: *ca\n    odd: [1.30, no, 'a, b', a,b]\nusers: []\n";
     let after = with(anchored);
     let config = Kubeconfig::read(&after, Source::File(Path::new("config"))).unwrap();
-    assert_eq!(config.clusters["gondor"].certificate_authority_data, b"hi");
+    assert_eq!(config.clusters["gondor"].certificate_authority_data, b"x");
     assert_eq!(config.clusters["fellowship"].server, "https://one");
     assert!(string(after).contains("[1.30, no, \"a, b\""));
     assert_eq!(Kubeconfig::read(&without(anchored).unwrap(), Source::File(Path::new("config"))).unwrap().clusters.len(), 1);
@@ -329,4 +329,35 @@ proptest! {
         prop_assert_eq!(&theirs(&gone), &before);
         prop_assert!(!read(&gone).unwrap().users.contains_key("fellowship"));
     }
+}
+
+/// What a change of one entry leaves of its comments, its order and other people's fields.
+#[test]
+fn issue10_comments_within_a_changed_entry_stay() {
+    let text = "users:\n- name: gondor # the white city\n  colour: white\n  user: # who\n    token: old # from Minas Tirith\n    # a plugin once\n    \
+        username: x\n    as-groups: # both\n    - a\n    - b\n    future: {a: 1} # keep\n    password: z\n- name: flow\n  user: {token: a, x: 1} # there\n";
+    let put = |name: &str, value| Change::Put(Entry { list: "users", name: name.into(), value });
+    let changes = [
+        put("gondor", json!({"token": "new", "as-groups": ["c"], "future": {"a": 1}, "exec": {"command": "p", "args": ["q"]}})),
+        put("flow", json!({"token": "b: c", "x": 1})),
+        Change::Rename { list: "users", old: "flow".into(), new: "no".into() },
+        Change::Preferences(Preferences { colors: true, ..Preferences::default() }),
+    ];
+    let after = changed(Path::new("config"), text.as_bytes(), &changes).unwrap().unwrap();
+    insta::assert_snapshot!(string(after));
+}
+
+#[test]
+fn issue10_an_entry_is_renamed_where_it_stands() {
+    let rename = |text: &str| {
+        let change = Change::Rename { list: "contexts", old: "a".into(), new: "b".into() };
+        changed(Path::new("config"), text.as_bytes(), &[change]).unwrap().map(string)
+    };
+    let only = "contexts:\n- context:\n    cluster: c # c\n  name: a # the only one\n";
+    assert_eq!(rename(only).unwrap(), only.replace("name: a", "name: b"));
+    assert_eq!(rename("contexts: [{\"name\": \"a\"}]\n").unwrap(), "contexts: [{\"name\": \"b\"}]\n");
+    assert_eq!(rename("contexts: [{name: c}]\n"), None);
+    let anchored = rename("contexts:\n- name: &n a\n  context: {cluster: *n}\n").unwrap();
+    let config = Kubeconfig::read(anchored.as_bytes(), Source::File(Path::new("config"))).unwrap();
+    assert_eq!(config.contexts["b"].cluster, "a");
 }

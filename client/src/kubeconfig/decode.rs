@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::paths::clean;
-use super::{Cluster, Context, Exec, Kubeconfig, Source, User};
+use super::{AuthProvider, Cluster, Context, Exec, Extensions, Kubeconfig, Preferences, Source, User};
 use crate::Error;
 use crate::yaml::{self, Kind, Node, Scalar, Wrong, base64};
 
@@ -22,10 +22,22 @@ pub(super) fn read(bytes: &[u8], source: Source<'_>) -> Result<Kubeconfig, Error
         None => Kubeconfig::default(),
     };
     match source {
-        Source::File(path) => settle(&mut config, path),
+        Source::File(path) => {
+            originate(&mut config, path);
+            settle(&mut config, path);
+        }
+        Source::Shown(path) => originate(&mut config, path),
         Source::Secret(_) => config.inline = true,
     }
     Ok(config)
+}
+
+/// Notes which file all entries come from.
+fn originate(config: &mut Kubeconfig, path: &Path) {
+    let origin = || Some(path.to_owned());
+    config.clusters.values_mut().for_each(|cluster| cluster.origin = origin());
+    config.users.values_mut().for_each(|user| user.origin = origin());
+    config.contexts.values_mut().for_each(|context| context.origin = origin());
 }
 
 /// Resolves relative paths against the file's directory, as kubectl does; a bare command is looked up in `PATH`.
@@ -39,7 +51,6 @@ fn settle(config: &mut Kubeconfig, path: &Path) {
     };
     for cluster in config.clusters.values_mut() {
         fix(&mut cluster.certificate_authority);
-        cluster.origin = Some(path.to_owned());
     }
     for user in config.users.values_mut() {
         fix(&mut user.client_certificate);
@@ -48,10 +59,6 @@ fn settle(config: &mut Kubeconfig, path: &Path) {
         if let Some(exec) = user.exec.as_mut().filter(|exec| exec.command.contains('/')) {
             fix(&mut exec.command);
         }
-        user.origin = Some(path.to_owned());
-    }
-    for context in config.contexts.values_mut() {
-        context.origin = Some(path.to_owned());
     }
 }
 
@@ -126,7 +133,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    fn extensions(&self) -> Result<BTreeMap<String, serde_json::Value>, Wrong> {
+    fn extensions(&self) -> Result<Extensions, Wrong> {
         let mut all = BTreeMap::new();
         for (i, item) in self.list("extensions")?.iter().enumerate() {
             let one = Fields::of(format!("{}[{i}]", self.path("extensions")), item)?;
@@ -171,12 +178,11 @@ fn whole(root: &Node) -> Result<Kubeconfig, Wrong> {
             return Err(Wrong::new(line, format!("{key} is not {right}")));
         }
     }
-    if let Some(preferences) = fields.inner("preferences")? {
-        preferences.flag("colors")?;
-        preferences.extensions()?;
-    }
-    fields.extensions()?;
+    let preferences =
+        fields.inner("preferences")?.map(|inner| Ok(Preferences { colors: inner.flag("colors")?, extensions: inner.extensions()? }));
     Ok(Kubeconfig {
+        preferences: preferences.transpose()?.unwrap_or_default(),
+        extensions: fields.extensions()?,
         clusters: named(&fields, "clusters", "cluster", cluster)?,
         users: named(&fields, "users", "user", user)?,
         contexts: named(&fields, "contexts", "context", context)?,
@@ -223,7 +229,6 @@ fn cluster(fields: &Fields<'_>) -> Result<Cluster, Wrong> {
 }
 
 fn user(fields: &Fields<'_>) -> Result<User, Wrong> {
-    fields.extensions()?;
     let mut extra = BTreeMap::new();
     if let Some(inner) = fields.inner("as-user-extra")? {
         for key in inner.all.keys() {
@@ -231,10 +236,13 @@ fn user(fields: &Fields<'_>) -> Result<User, Wrong> {
         }
     }
     let provider = fields.inner("auth-provider")?.map(|provider| {
+        let mut settings = BTreeMap::new();
         if let Some(config) = provider.inner("config")? {
-            config.all.keys().try_for_each(|key| config.text(key).map(drop))?;
+            for key in config.all.keys() {
+                settings.insert(key.clone(), config.text(key)?);
+            }
         }
-        provider.text("name")
+        Ok(AuthProvider { name: provider.text("name")?, config: settings })
     });
     Ok(User {
         client_certificate: fields.text("client-certificate")?,
@@ -251,6 +259,7 @@ fn user(fields: &Fields<'_>) -> Result<User, Wrong> {
         password: fields.text("password")?,
         auth_provider: provider.transpose()?,
         exec: fields.inner("exec")?.as_ref().map(exec).transpose()?,
+        extensions: fields.extensions()?,
         origin: None,
     })
 }
@@ -279,6 +288,11 @@ fn exec(fields: &Fields<'_>) -> Result<Exec, Wrong> {
 }
 
 fn context(fields: &Fields<'_>) -> Result<Context, Wrong> {
-    fields.extensions()?;
-    Ok(Context { cluster: fields.text("cluster")?, user: fields.text("user")?, namespace: fields.text("namespace")?, origin: None })
+    Ok(Context {
+        cluster: fields.text("cluster")?,
+        user: fields.text("user")?,
+        namespace: fields.text("namespace")?,
+        extensions: fields.extensions()?,
+        origin: None,
+    })
 }

@@ -47,9 +47,21 @@ impl Files {
     /// # Errors
     /// A file that cannot be read or understood, whichever it is; that there is none at all.
     pub fn load(&self) -> Result<Kubeconfig, Error> {
+        self.merged(|path| Source::File(path))
+    }
+
+    /// As [`Files::load`], to be shown: paths are as they are written.
+    ///
+    /// # Errors
+    /// As [`Files::load`].
+    pub fn load_shown(&self) -> Result<Kubeconfig, Error> {
+        self.merged(|path| Source::Shown(path))
+    }
+
+    fn merged(&self, source: fn(&Path) -> Source<'_>) -> Result<Kubeconfig, Error> {
         let mut all: Option<Kubeconfig> = None;
         for path in &self.paths {
-            let Some(one) = self.read(path)? else { continue };
+            let Some(one) = self.read(path, source)? else { continue };
             match &mut all {
                 Some(all) => all.merge(one),
                 None => all = Some(one),
@@ -66,15 +78,34 @@ impl Files {
     /// # Errors
     /// A file that is there and cannot be read or understood.
     pub fn load_any(&self) -> Result<Kubeconfig, Error> {
-        match (Self { explicit: false, ..self.clone() }).load() {
-            Err(Error::None { .. }) => Ok(Kubeconfig::default()),
-            other => other,
-        }
+        or_empty(self.optional().load())
     }
 
-    fn read(&self, path: &Path) -> Result<Option<Kubeconfig>, Error> {
+    /// As [`Files::load_shown`], nothing where there is no file.
+    ///
+    /// # Errors
+    /// As [`Files::load_any`].
+    pub fn load_any_shown(&self) -> Result<Kubeconfig, Error> {
+        or_empty(self.optional().load_shown())
+    }
+
+    fn optional(&self) -> Self {
+        Self { explicit: false, ..self.clone() }
+    }
+
+    /// Whether one file was named on the command line.
+    pub fn is_explicit(&self) -> bool {
+        self.explicit
+    }
+
+    /// All files, first one strongest.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.paths.iter().map(PathBuf::as_path)
+    }
+
+    fn read(&self, path: &Path, source: fn(&Path) -> Source<'_>) -> Result<Option<Kubeconfig>, Error> {
         match bytes(path) {
-            Ok(bytes) => Kubeconfig::read(&bytes, Source::File(path)).map(Some),
+            Ok(bytes) => Kubeconfig::read(&bytes, source(path)).map(Some),
             Err(e) if e.kind() == ErrorKind::NotFound && !self.explicit => Ok(None),
             Err(cause) => Err(Error::Read { file: path.display().to_string(), cause }),
         }
@@ -92,8 +123,18 @@ impl Files {
     }
 }
 
+fn or_empty(loaded: Result<Kubeconfig, Error>) -> Result<Kubeconfig, Error> {
+    match loaded {
+        Err(Error::None { .. }) => Ok(Kubeconfig::default()),
+        other => other,
+    }
+}
+
 /// All of a file, up to what is looked at: a device or a pipe does not fill the memory.
-pub(crate) fn bytes(path: &Path) -> io::Result<Vec<u8>> {
+///
+/// # Errors
+/// What the system says.
+pub fn bytes(path: &Path) -> io::Result<Vec<u8>> {
     let mut all = Vec::new();
     File::open(path)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut all)?;
     Ok(all)

@@ -1,6 +1,7 @@
 //! What a kubeconfig says: the fields of client-go's `clientcmd/api`, an empty text being the same as none.
 
 mod decode;
+mod encode;
 mod files;
 mod nearest;
 mod paths;
@@ -10,10 +11,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
 use serde_json::Value;
 
-pub use files::Files;
-pub(crate) use files::bytes;
+pub use files::{Files, bytes};
 pub(crate) use nearest::list as nearest;
 pub use paths::clean;
 
@@ -30,65 +31,111 @@ pub struct Kubeconfig {
     pub contexts: BTreeMap<String, Context>,
     /// Name of the context that counts where none is named.
     pub current_context: String,
+    /// What kubectl kept here once.
+    pub preferences: Preferences,
+    /// What other programs keep here, by name.
+    pub extensions: Extensions,
     /// Everything that is used has to stand in it: it comes from somebody who must not read files or run programs here.
     pub inline: bool,
 }
 
+/// What other programs keep in a kubeconfig, by name.
+pub type Extensions = BTreeMap<String, Value>;
+
+/// What kubectl kept in a kubeconfig once.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct Preferences {
+    /// Whether to print in colours.
+    #[serde(skip_serializing_if = "encode::nothing")]
+    pub colors: bool,
+    /// What other programs keep here, by name.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::extensions")]
+    pub extensions: Extensions,
+}
+
 /// Where an API server is and how it is known.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct Cluster {
     /// URL of the API server.
     pub server: String,
     /// Name its certificate has to have, where it is not the server's.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub tls_server_name: String,
     /// Take any certificate.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub insecure_skip_tls_verify: bool,
     /// Authorities of its certificate: a PEM file.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub certificate_authority: String,
     /// Authorities of its certificate: PEM.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::bytes")]
     pub certificate_authority_data: Vec<u8>,
     /// URL of the proxy to it.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub proxy_url: String,
     /// Whether answers are to come uncompressed.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub disable_compression: bool,
     /// What other programs keep here, by name.
-    pub extensions: BTreeMap<String, Value>,
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::extensions")]
+    pub extensions: Extensions,
     /// The file it was read from, if any.
+    #[serde(skip)]
     pub origin: Option<PathBuf>,
 }
 
 /// Who somebody is to an API server.
-#[derive(Clone, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq, Serialize)]
+#[serde(rename_all = "kebab-case")]
 pub struct User {
     /// A PEM file.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub client_certificate: String,
     /// PEM.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::bytes")]
     pub client_certificate_data: Vec<u8>,
     /// A PEM file.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub client_key: String,
     /// PEM.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::bytes")]
     pub client_key_data: Vec<u8>,
     /// Bearer token.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub token: String,
     /// A file with a bearer token, read again and again; counts more than `token`.
+    #[serde(rename = "tokenFile", skip_serializing_if = "encode::nothing")]
     pub token_file: String,
     /// User to act as.
+    #[serde(rename = "as", skip_serializing_if = "encode::nothing")]
     pub act_as: String,
     /// Uid to act as.
+    #[serde(rename = "as-uid", skip_serializing_if = "encode::nothing")]
     pub act_as_uid: String,
     /// Groups to act as.
+    #[serde(rename = "as-groups", skip_serializing_if = "encode::nothing")]
     pub act_as_groups: Vec<String>,
     /// Further attributes to act with.
+    #[serde(rename = "as-user-extra", skip_serializing_if = "encode::nothing")]
     pub act_as_user_extra: BTreeMap<String, Vec<String>>,
     /// Name for basic authentication.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub username: String,
     /// Password for basic authentication.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub password: String,
-    /// Name of an authentication provider: the kind of plugin that Kubernetes gave up.
-    pub auth_provider: Option<String>,
+    /// An authentication provider: the kind of plugin that Kubernetes gave up.
+    #[serde(skip_serializing_if = "encode::nothing")]
+    pub auth_provider: Option<AuthProvider>,
     /// A credential plugin.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub exec: Option<Exec>,
+    /// What other programs keep here, by name.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::extensions")]
+    pub extensions: Extensions,
     /// The file it was read from, if any.
+    #[serde(skip)]
     pub origin: Option<PathBuf>,
 }
 
@@ -100,6 +147,16 @@ impl fmt::Debug for User {
 }
 
 impl Cluster {
+    /// The proxy to it, if it names one.
+    ///
+    /// # Errors
+    /// Why its `proxy-url` cannot be used.
+    pub fn proxy(&self) -> Result<Option<crate::connect::Proxy>, Error> {
+        let proxy = (!self.proxy_url.is_empty()).then(|| crate::connect::proxy_url(&self.proxy_url)).transpose();
+        let hint = "for example http://proxy.example.net:3128".to_owned();
+        proxy.map_err(|what| Error::Entry { entry: "proxy-url".to_owned(), what, hint })
+    }
+
     /// The field that reads something outside of the kubeconfig, if one does.
     pub fn outside(&self) -> Option<&'static str> {
         (!self.certificate_authority.is_empty()).then_some("certificate-authority")
@@ -120,35 +177,56 @@ impl User {
     }
 }
 
+/// A kind of plugin that Kubernetes gave up.
+#[derive(Clone, Default, Eq, PartialEq, Serialize)]
+pub struct AuthProvider {
+    /// Its name.
+    pub name: String,
+    /// Its settings, secrets among them.
+    #[serde(serialize_with = "encode::or_null")]
+    pub config: BTreeMap<String, String>,
+}
+
 /// A program that prints credentials.
-#[derive(Clone, Debug, Default, Eq, Hash, PartialEq)]
+#[derive(Clone, Debug, Default, Eq, Hash, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Exec {
     /// The program: a path, or a name to look up in `PATH`.
     pub command: String,
     /// Its arguments.
+    #[serde(serialize_with = "encode::or_null")]
     pub args: Vec<String>,
     /// What is set in its environment, in this order.
+    #[serde(serialize_with = "encode::variables")]
     pub env: Vec<(String, String)>,
     /// Version of the protocol, with its group.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub api_version: String,
     /// What to tell people who lack the program.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub install_hint: String,
     /// Whether it is told about the cluster.
     pub provide_cluster_info: bool,
     /// `Never`, `IfAvailable` or `Always`.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub interactive_mode: String,
 }
 
 /// A cluster and a user.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Context {
     /// Name of the cluster.
     pub cluster: String,
     /// Name of the user.
     pub user: String,
     /// Namespace where none is named.
+    #[serde(skip_serializing_if = "encode::nothing")]
     pub namespace: String,
+    /// What other programs keep here, by name.
+    #[serde(skip_serializing_if = "encode::nothing", serialize_with = "encode::extensions")]
+    pub extensions: Extensions,
     /// The file it was read from, if any.
+    #[serde(skip)]
     pub origin: Option<PathBuf>,
 }
 
@@ -157,6 +235,8 @@ pub struct Context {
 pub enum Source<'a> {
     /// A file of the user's: it may name other files, beside itself, and programs.
     File(&'a Path),
+    /// The same, to be shown: paths stay as they are written.
+    Shown(&'a Path),
     /// A secret, by how to call it: who may write it must not read our files or run programs here, so everything
     /// that is used has to stand in it.
     Secret(&'a str),
@@ -166,7 +246,7 @@ impl Source<'_> {
     /// How to call it.
     fn name(&self) -> String {
         match self {
-            Self::File(path) => path.display().to_string(),
+            Self::File(path) | Self::Shown(path) => path.display().to_string(),
             Self::Secret(name) => (*name).to_owned(),
         }
     }
@@ -189,7 +269,7 @@ impl Kubeconfig {
             users: [(name.to_owned(), user)].into(),
             contexts: [(name.to_owned(), context)].into(),
             current_context: name.to_owned(),
-            inline: false,
+            ..Self::default()
         }
     }
 
@@ -203,6 +283,9 @@ impl Kubeconfig {
         fill(&mut self.clusters, weaker.clusters);
         fill(&mut self.users, weaker.users);
         fill(&mut self.contexts, weaker.contexts);
+        fill(&mut self.extensions, weaker.extensions);
+        fill(&mut self.preferences.extensions, weaker.preferences.extensions);
+        self.preferences.colors |= weaker.preferences.colors;
         if self.current_context.is_empty() {
             self.current_context = weaker.current_context;
         }

@@ -155,7 +155,7 @@ fn every_field_is_read() {
         act_as_user_extra: [("k".to_owned(), vec!["v".to_owned()])].into(),
         username: "nn".into(),
         password: "p".into(),
-        auth_provider: Some("gcp".into()),
+        auth_provider: Some(AuthProvider { name: "gcp".into(), config: BTreeMap::new() }),
         exec: Some(Exec {
             command: "x".into(),
             args: vec!["a".into()],
@@ -165,10 +165,14 @@ fn every_field_is_read() {
             provide_cluster_info: true,
             interactive_mode: "IfAvailable".into(),
         }),
+        extensions: BTreeMap::new(),
         origin: origin.clone(),
     };
     assert!(config.users["u"] == user);
-    assert_eq!(config.contexts["k"], Context { cluster: "c".into(), user: "u".into(), namespace: "ns".into(), origin });
+    assert_eq!(
+        config.contexts["k"],
+        Context { cluster: "c".into(), user: "u".into(), namespace: "ns".into(), extensions: BTreeMap::new(), origin }
+    );
 }
 
 proptest::proptest! {

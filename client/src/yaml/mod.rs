@@ -6,6 +6,7 @@
 mod parse;
 mod resolve;
 mod text;
+mod write;
 
 use std::rc::Rc;
 
@@ -13,6 +14,7 @@ pub use parse::{Document, MAX_BYTES, parse};
 pub use resolve::Scalar;
 pub(crate) use resolve::base64;
 pub use text::{Encoding, decode};
+pub use write::to_yaml;
 
 /// Why a text is not YAML that kubectl would read. Says nothing of the text's contents, which may be secret.
 #[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]

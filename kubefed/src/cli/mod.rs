@@ -22,7 +22,10 @@ pub use crate::up::UpArgs;
 pub use access::AccessArgs;
 pub use certs::{CertsArgs, CertsCheckArgs, CertsCommand, CertsRenewArgs};
 pub use completion::CompletionArgs;
-pub use config::{ConfigArgs, ConfigCommand, GetContextsArgs, SetClusterArgs, SetContextArgs, SetCredentialsArgs};
+pub use config::{
+    CheckArgs, ConfigArgs, ConfigCommand, ExportArgs, GetContextsArgs, ImportArgs, LintArgs, PruneArgs, SetClusterArgs, SetContextArgs,
+    SetCredentialsArgs, SplitArgs, ViewArgs, ViewFormat,
+};
 pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
@@ -42,7 +45,8 @@ pub use version::VersionArgs;
     infer_long_args = false,
     arg_required_else_help = true,
     max_term_width = 120,
-    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon, 64 the command line is wrong.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon; config\n\
+                  lint and check: something was found, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {
@@ -129,5 +133,10 @@ mod tests {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }
+        let config = command.find_subcommand_mut("config").unwrap();
+        // Without the flags of every command, which stand in the others.
+        let helps = config.get_subcommands().map(|sub| sub.clone().term_width(100).render_long_help().to_string());
+        let own: Vec<String> = helps.map(|help| help.split("\nGlobal Options:").next().unwrap_or_default().to_owned()).collect();
+        insta::assert_snapshot!("help_config_commands", own.join("\n----\n"));
     }
 }

@@ -64,11 +64,7 @@ impl From<Format> for NamedFormat {
 /// # Errors
 /// A sentence saying what is accepted.
 pub(super) fn boolean(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("\"{text}\" is neither true nor false")),
-    }
+    federation_client::config::truth(text).ok_or_else(|| format!("\"{text}\" is neither true nor false"))
 }
 
 /// A duration, or a bare number of seconds: kubectl's `--request-timeout` takes both.

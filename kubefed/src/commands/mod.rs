@@ -41,7 +41,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Certs(args) => return certs::run(session, &args.command).await,
         Command::Up(args) => crate::up::run(session, &args).await,
-        Command::Config(args) => config::run(session, &args.command),
+        Command::Config(args) => return config::run(session, &args.command).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args.command).await,
         Command::Token(args) => token::run(session, &args.command).await,
         Command::Version(args) => version::run(session, &args).await,

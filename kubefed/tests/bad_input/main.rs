@@ -5,6 +5,8 @@
 
 mod apiserver;
 mod config;
+mod config_beyond;
+mod config_health;
 mod credentials;
 mod deinit;
 mod etcd;

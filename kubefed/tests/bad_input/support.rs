@@ -69,6 +69,11 @@ impl Place {
         self.run(env!("CARGO_BIN_EXE_fcp"), &[], args)
     }
 
+    /// Runs a line of a shell in which `$kubefed` is the program.
+    pub(crate) fn shell(&self, line: &str) -> Said {
+        self.run("sh", &[("kubefed", env!("CARGO_BIN_EXE_kubefed"))], &["-c", line])
+    }
+
     fn run(&self, program: &str, environment: &[(&str, &str)], args: &[&str]) -> Said {
         let begun = Instant::now();
         let (out, err) = (self.path("stdout"), self.path("stderr"));

@@ -25,7 +25,7 @@ const ANEW: &str = "run kubefed init again with its flags: it knows the names an
 
 pub(super) async fn run(session: &Session, host: &Connection, federation: &Federation, args: &CertsRenewArgs) -> Result<(), Failure> {
     let printer = &session.printer;
-    let config = Config::load(session.files())?;
+    let config = Config::load(session.files(), "certs renew")?;
     let found = earlier(host, federation, Some(&config.merged)).await?.certs;
     let serving = host.get_typed::<Secret>(&federation.namespace, &federation.apiserver_credentials()).await?;
     let (Some(serving), Some(server)) = (serving, &found.server) else {

@@ -1,7 +1,15 @@
 //! `kubefed config`: kubeconfig files shown and changed, as kubectl does it.
 
+mod check;
+mod expiry;
+mod export;
+mod import;
+mod lint;
 mod list;
 mod patch;
+mod prune;
+mod undo;
+mod view;
 
 use std::path::Path;
 
@@ -9,21 +17,39 @@ use federation_client::config::{Config, ContextPatch, List};
 
 use super::Session;
 use crate::cli::{ConfigCommand, SetContextArgs};
-use crate::error::Failure;
+use crate::error::{EXIT_OK, Failure};
 
-/// Carries out a command on kubeconfig files.
+/// Exit code of `lint` that found something, and of `check` where a context does not work.
+const EXIT_FOUND: u8 = 3;
+
+/// Carries out a command on kubeconfig files and answers with the exit code.
 ///
 /// # Errors
 /// Files that cannot be read, understood or written, and what kubectl refuses too.
-pub(super) fn run(session: &Session, command: &ConfigCommand) -> Result<(), Failure> {
-    let config = Config::load(session.files())?;
+pub(super) async fn run(session: &Session, command: &ConfigCommand) -> Result<u8, Failure> {
+    // These look at files that cannot be understood, too.
+    match command {
+        ConfigCommand::Undo => return undo::run(session).map(|()| EXIT_OK),
+        ConfigCommand::Lint(args) => return lint::run(session, args),
+        _ => {}
+    }
+    let config = Config::load(session.files(), &told(command))?;
+    match command {
+        ConfigCommand::Check(args) => Box::pin(check::run(session, &config, args)).await,
+        ConfigCommand::Prune(args) => Box::pin(prune::run(session, &config, args)).await.map(|()| EXIT_OK),
+        command => on_files(session, &config, command).map(|()| EXIT_OK),
+    }
+}
+
+/// What needs nothing but files.
+fn on_files(session: &Session, config: &Config, command: &ConfigCommand) -> Result<(), Failure> {
     let say = |line: String| {
         session.printer.data(&line);
         Ok(())
     };
     match command {
         ConfigCommand::CurrentContext => say(config.current_context()?.to_owned()),
-        ConfigCommand::GetContexts(args) => list::contexts(session, &config, args),
+        ConfigCommand::GetContexts(args) => list::contexts(session, config, args),
         ConfigCommand::GetClusters => list::names(session, &config.names(List::Clusters)),
         ConfigCommand::GetUsers => list::names(session, &config.names(List::Users)),
         ConfigCommand::UseContext(args) => {
@@ -46,6 +72,14 @@ pub(super) fn run(session: &Session, command: &ConfigCommand) -> Result<(), Fail
         }
         ConfigCommand::DeleteCluster(args) => say(deleted(List::Clusters, &args.name, &config.delete(List::Clusters, &args.name)?)),
         ConfigCommand::DeleteUser(args) => say(deleted(List::Users, &args.name, &config.delete(List::Users, &args.name)?)),
+        ConfigCommand::Set(args) => {
+            config.set_property(&args.property, &args.value, args.set_raw_bytes.unwrap_or_default())?;
+            say(format!("Property {:?} set.", args.property))
+        }
+        ConfigCommand::Unset(args) => {
+            config.unset_property(&args.property)?;
+            say(format!("Property {:?} unset.", args.property))
+        }
         ConfigCommand::SetCluster(args) => {
             let patch = patch::cluster(args)?;
             config.set(List::Clusters, &args.name, &|fields| patch.apply(fields))?;
@@ -57,11 +91,44 @@ pub(super) fn run(session: &Session, command: &ConfigCommand) -> Result<(), Fail
             say(format!("User {:?} set.", args.name))
         }
         ConfigCommand::SetContext(args) => {
-            let name = context_name(&config, args)?;
+            let name = context_name(config, args)?;
             let patch = ContextPatch { cluster: args.cluster.clone(), user: args.user.clone(), namespace: args.namespace.clone() };
             let was_there = config.set(List::Contexts, name, &|fields| patch.apply(fields))?;
             say(format!("Context {name:?} {}.", if was_there { "modified" } else { "created" }))
         }
+        ConfigCommand::View(args) => view::run(session, args),
+        ConfigCommand::Export(args) => export::export(session, args),
+        ConfigCommand::Split(args) => export::split(session, args),
+        ConfigCommand::Import(args) => import::run(session, config, args),
+        ConfigCommand::Undo | ConfigCommand::Lint(_) | ConfigCommand::Check(_) | ConfigCommand::Prune(_) => Ok(()),
+    }
+}
+
+/// A command as `undo` tells it, without anything secret.
+fn told(command: &ConfigCommand) -> String {
+    match command {
+        ConfigCommand::UseContext(args) => format!("use-context {}", args.name),
+        ConfigCommand::RenameContext(args) => format!("rename-context {} {}", args.old, args.new),
+        ConfigCommand::DeleteContext(args) => format!("delete-context {}", args.name),
+        ConfigCommand::DeleteCluster(args) => format!("delete-cluster {}", args.name),
+        ConfigCommand::DeleteUser(args) => format!("delete-user {}", args.name),
+        ConfigCommand::Set(args) => format!("set {}", args.property),
+        ConfigCommand::Unset(args) => format!("unset {}", args.property),
+        ConfigCommand::SetCluster(args) => format!("set-cluster {}", args.name),
+        ConfigCommand::SetCredentials(args) => format!("set-credentials {}", args.name),
+        ConfigCommand::SetContext(args) => format!("set-context {}", args.name.as_deref().unwrap_or("--current")),
+        ConfigCommand::Import(args) => format!("import {}", args.file.display()),
+        ConfigCommand::Prune(_) => "prune".to_owned(),
+        ConfigCommand::Check(_)
+        | ConfigCommand::Lint(_)
+        | ConfigCommand::CurrentContext
+        | ConfigCommand::GetClusters
+        | ConfigCommand::GetContexts(_)
+        | ConfigCommand::GetUsers
+        | ConfigCommand::Export(_)
+        | ConfigCommand::Split(_)
+        | ConfigCommand::View(_)
+        | ConfigCommand::Undo => String::new(),
     }
 }
 

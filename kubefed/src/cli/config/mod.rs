@@ -1,6 +1,9 @@
 //! `kubefed config`: kubectl's commands, flags and words. Flags that exist for every command have the same id here, and
 //! what is typed counts for both; only the help differs.
 
+mod beyond;
+mod view;
+
 use std::ffi::OsString;
 use std::path::PathBuf;
 
@@ -9,10 +12,13 @@ use clap::{ArgAction, Args, Subcommand, ValueEnum};
 
 use super::values::boolean;
 
+pub use beyond::{CheckArgs, ExportArgs, ImportArgs, LintArgs, PruneArgs, SplitArgs};
+pub use view::{ViewArgs, ViewFormat};
+
 /// Show and change kubeconfig files.
 ///
-/// Everything of kubectl config, with the same names, flags and answers. Comments, the order and fields that nobody
-/// knows stay as they are.
+/// Everything of kubectl config, with the same names, flags and answers, and more: undo, import, export, split, lint,
+/// check and prune. Comments, the order and fields that nobody knows stay as they are.
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
 pub struct ConfigArgs {
@@ -24,6 +30,9 @@ pub struct ConfigArgs {
 /// The commands of `kubefed config`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
+    /// Ask the API servers of contexts whether they answer, who you are to them, and for how long
+    #[command(after_help = beyond::CHECK)]
+    Check(CheckArgs),
     /// Print the name of the current context
     CurrentContext,
     /// Delete a cluster entry from the kubeconfig
@@ -32,23 +41,72 @@ pub enum ConfigCommand {
     DeleteContext(NameArgs),
     /// Delete a user entry from the kubeconfig
     DeleteUser(NameArgs),
+    /// Print contexts as a kubeconfig of their own, with everything they use in it
+    Export(ExportArgs),
     /// List the cluster entries
     GetClusters,
     /// List the contexts
     GetContexts(GetContextsArgs),
     /// List the user entries
     GetUsers,
+    /// Take the contexts of another kubeconfig in; what collides gets another name
+    Import(ImportArgs),
+    /// Look for what is wrong, or soon will be, and say how to mend it
+    #[command(after_help = beyond::LINT)]
+    Lint(LintArgs),
+    /// Delete the contexts whose API servers do not answer, with their clusters and users
+    Prune(PruneArgs),
     /// Give a context another name
     RenameContext(RenameContextArgs),
+    /// Set one value by its path
+    #[command(after_help = PATHS)]
+    Set(SetArgs),
     /// Make or change a cluster entry
     SetCluster(Box<SetClusterArgs>),
     /// Make or change a context
     SetContext(SetContextArgs),
     /// Make or change a user entry
     SetCredentials(Box<SetCredentialsArgs>),
+    /// Write every context into a kubeconfig of its own
+    Split(SplitArgs),
+    /// Take the last change back; a second time, do it again
+    Undo,
+    /// Take one value, or an entry, away by its path
+    #[command(after_help = PATHS)]
+    Unset(UnsetArgs),
     /// Make a context the current one
     #[command(visible_alias = "use")]
     UseContext(NameArgs),
+    /// Print the kubeconfig files merged, without secrets
+    View(ViewArgs),
+}
+
+const PATHS: &str = "\
+Paths are those of kubectl: current-context, users.NAME.token, contexts.NAME.namespace, clusters.NAME.server, and so on.
+A name may contain dots; where it contains the name of a field it goes into quotes: 'users[\"my.token\"].username'.
+Besides kubectl's paths: the fields' own names (users.NAME.as), what is in exec and auth-provider (users.NAME.exec.command,
+users.NAME.exec.env.VARIABLE), and lists, whose values are separated by commas (users.NAME.as-groups a,b).";
+
+/// Set one value by its path.
+#[derive(Args, Debug)]
+pub struct SetArgs {
+    /// Path of the value
+    #[arg(value_name = "PROPERTY")]
+    pub property: String,
+    /// The value; base64 for the fields that end in -data
+    #[arg(value_name = "VALUE", allow_hyphen_values = true)]
+    pub value: String,
+    /// Take VALUE for the bytes themselves, not for base64
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
+    pub set_raw_bytes: Option<bool>,
+}
+
+/// Take one value away by its path.
+#[derive(Args, Debug)]
+pub struct UnsetArgs {
+    /// Path of the value, of an entry or of a list
+    #[arg(value_name = "PROPERTY")]
+    pub property: String,
 }
 
 /// One entry.
