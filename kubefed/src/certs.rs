@@ -84,12 +84,14 @@ pub fn ensure(wanted: &Wanted<'_>, found: Found, now: SystemTime) -> Result<Issu
         Some(ca) => usable_authority(ca, now)?,
         None => authority(wanted.federation, now)?,
     };
-    let check = Checker::new(&ca, now + RENEW_BEFORE)?;
-    let server = match found.server.filter(|p| check.server(p, wanted)) {
+    // Good is what is good now, and for a while longer.
+    let checks = [Checker::new(&ca, now)?, Checker::new(&ca, now + RENEW_BEFORE)?];
+    let server = match found.server.filter(|p| checks.iter().all(|check| check.server(p, wanted))) {
         Some(pair) => pair,
         None => server(&ca, wanted, now)?,
     };
-    let client = |found: Option<Pair>, name: &str, groups: &[&str]| match found.filter(|p| check.client(p, name)) {
+    let client = |found: Option<Pair>, name: &str, groups: &[&str]| match found.filter(|p| checks.iter().all(|check| check.client(p, name)))
+    {
         Some(pair) => Ok(pair),
         None => client(&ca, name, groups, now),
     };
@@ -203,6 +205,22 @@ impl Checker {
         let (Some(cert), Ok(verifier)) = (self.leaf(pair), verifier) else { return false };
         verifier.verify_client_cert(&cert, &[], self.at).is_ok() && common_name(&cert).as_deref() == Some(name)
     }
+}
+
+/// Whether a certificate is an administrator's.
+pub fn is_administrator(cert: &str) -> bool {
+    CertificateDer::from_pem_slice(cert.as_bytes()).is_ok_and(|der| common_name(&der).as_deref() == Some(ADMIN))
+}
+
+/// Whether a serving certificate is the authority's, has its key and is valid at a time.
+pub fn serves(ca: &Pair, server: &Pair, at: SystemTime) -> bool {
+    let (Ok(check), Ok((names, ips))) = (Checker::new(ca, at), answers_to(&server.cert)) else { return false };
+    check.server(server, &Wanted { federation: "", names: &names, ips: &ips })
+}
+
+/// Whether a client certificate of this common name is the authority's, has its key and is valid at a time.
+pub fn identifies(ca: &Pair, client: &Pair, name: &str, at: SystemTime) -> bool {
+    Checker::new(ca, at).is_ok_and(|check| check.client(client, name))
 }
 
 /// Names and addresses a serving certificate is for.

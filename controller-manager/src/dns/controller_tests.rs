@@ -315,6 +315,8 @@ async fn issue7_a_batch_is_in_the_trace_of_what_led_to_it() {
     // Two that come together: a part of the one, and linked to the other. Of a third nobody said what it is.
     for (name, uid) in [("nginx", "7f9c"), ("web", "a1b2")] {
         f.dns.identify(&key(name), uid, "1850");
+        // The write of its status, which is our own.
+        f.dns.identify(&key(name), uid, "1851");
     }
     for name in ["nginx", "web", "nameless"] {
         f.dns.publish(key(name), vec![site("gondor", "minas", "192.0.2.2", Worth::Serving)]);

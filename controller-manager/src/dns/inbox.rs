@@ -69,10 +69,14 @@ impl DnsHandle {
         });
     }
 
-    /// The Service has this uid, by which its Events are found, and with the resourceVersion acted upon its traces.
+    /// The Service has this uid, by which its Events are found, and with the resourceVersion acted upon its traces. The
+    /// first version since news were taken counts: later ones are our own writes of its status.
     pub fn identify(&self, service: &ServiceKey, uid: &str, resource_version: &str) {
         let mut news = self.news.lock().unwrap_or_else(PoisonError::into_inner);
-        news.objects.insert(service.clone(), Object { uid: uid.to_owned(), resource_version: resource_version.to_owned() });
+        let told = news.objects.entry(service.clone()).or_default();
+        if told.uid != uid {
+            *told = Object { uid: uid.to_owned(), resource_version: resource_version.to_owned() };
+        }
     }
 
     /// The Service was deleted, or is no longer of type `LoadBalancer`: its names shall go.

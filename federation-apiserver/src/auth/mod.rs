@@ -15,6 +15,8 @@ pub const AUTHENTICATED: &str = "system:authenticated";
 pub const UNAUTHENTICATED: &str = "system:unauthenticated";
 /// Name of a user who gave no credentials.
 pub const ANONYMOUS: &str = "system:anonymous";
+/// The API server itself.
+const APISERVER: &str = "system:apiserver";
 /// Group that may do everything, whatever the roles say.
 pub const MASTERS: &str = "system:masters";
 
@@ -35,10 +37,10 @@ impl UserInfo {
         self.groups.iter().any(|g| g == group)
     }
 
-    /// The federation's own components. Service accounts are other people's programs.
+    /// The federation's own components. Other names with `system:`, of nodes, bootstrap tokens and service accounts, are
+    /// other people's programs.
     pub fn of_the_system(&self) -> bool {
-        let system = self.name.starts_with("system:") && self.name != ANONYMOUS && !self.name.starts_with("system:serviceaccount:");
-        system || self.name == CONTROLLER_MANAGER_USER
+        [APISERVER, CONTROLLER_MANAGER_USER].contains(&self.name.as_str())
     }
 }
 

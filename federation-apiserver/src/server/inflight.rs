@@ -151,7 +151,9 @@ mod tests {
         let mut held: Vec<_> = std::iter::from_fn(|| take("eve").ok()).collect();
         assert_eq!(held.len(), 8, "half of them");
         held.extend(std::iter::from_fn(|| take("mallory").ok()));
-        held.extend(std::iter::from_fn(|| take("system:serviceaccount:shire:pod").ok()));
+        for other in ["system:serviceaccount:shire:pod", "system:bootstrap:abcdef", "system:node:x", "system:anonymous"] {
+            held.extend(std::iter::from_fn(|| take(other).ok()));
+        }
         assert_eq!(held.len(), 14, "an eighth is left");
         for own in [CONTROLLER_MANAGER_USER, "system:apiserver"] {
             held.push(take(own).unwrap());

@@ -207,7 +207,7 @@ pub struct ServiceArgs {
     #[arg(long, value_name = "ANNOTATIONS", default_value = "", hide_default_value = true)]
     pub api_server_service_annotations: String,
     /// Name or address, and port, of what stands in front of the API servers: a load balancer, a virtual address, a
-    /// DNS name. It goes into certificate and kubeconfigs
+    /// DNS name; port 443 if none is given. It goes into certificate and kubeconfigs
     #[arg(long, value_name = "HOST[:PORT]", default_value = "", hide_default_value = true)]
     pub control_plane_endpoint: String,
     /// More names and addresses for its certificate

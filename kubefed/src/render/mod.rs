@@ -15,4 +15,4 @@ pub mod kube_dns;
 pub mod member;
 pub mod names;
 pub mod object;
-mod pods;
+pub mod pods;

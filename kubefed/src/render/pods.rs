@@ -76,7 +76,40 @@ pub(super) fn resources(cpu: &str, memory: &str, memory_limit: &str, asked: &Siz
     let mut limits = BTreeMap::from([("memory".to_owned(), quantity(memory_limit))]);
     requests.extend(asked.requests.clone());
     limits.extend(asked.limits.clone());
+    // A default gives way to what was asked for.
+    for (resource, limit) in &mut limits {
+        let Some(request) = requests.get_mut(resource) else { continue };
+        if amount(&request.0) > amount(&limit.0) {
+            if asked.limits.contains_key(resource) { request.clone_from(limit) } else { limit.clone_from(request) }
+        }
+    }
     ResourceRequirements { requests: Some(requests), limits: Some(limits), claims: None }
+}
+
+/// Decimal and binary units of quantities with what they stand for, and `m` for a thousandth.
+const UNITS: [(&str, f64); 14] = [
+    ("", 1.0),
+    ("m", 1e-3),
+    ("k", 1e3),
+    ("M", 1e6),
+    ("G", 1e9),
+    ("T", 1e12),
+    ("P", 1e15),
+    ("E", 1e18),
+    ("Ki", 1024.0),
+    ("Mi", 1_048_576.0),
+    ("Gi", 1_073_741_824.0),
+    ("Ti", 1_099_511_627_776.0),
+    ("Pi", 1_125_899_906_842_624.0),
+    ("Ei", 1_152_921_504_606_846_976.0),
+];
+
+/// A positive Kubernetes quantity: a decimal number and a unit.
+pub fn amount(text: &str) -> Option<f64> {
+    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let (_, factor) = UNITS.iter().find(|(known, _)| *known == unit)?;
+    number.parse::<f64>().ok().filter(|n| *n > 0.0).map(|n| n * factor)
 }
 
 /// A GET of `path` on the port called `port`.

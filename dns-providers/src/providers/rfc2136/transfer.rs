@@ -15,6 +15,8 @@ pub(super) enum Broken {
     Begin,
     #[error("a transfer ends with another serial than it began with")]
     End,
+    #[error("a zone has no name server, so it is not all of it")]
+    Empty,
     #[error("changes do not fit the zone as it was")]
     Misfit,
     #[error("a zone has more than {MAX_RECORDS} records")]
@@ -30,6 +32,8 @@ pub(super) struct Transfer {
     to: u32,
     step: Step,
     records: usize,
+    /// A name server was among them, which every zone has (RFC 1034 4.2.1).
+    served: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -54,7 +58,7 @@ impl Transfer {
     }
 
     fn of(view: View, is_since: bool) -> Self {
-        Transfer { view, is_since, to: 0, step: Step::First, records: 0 }
+        Transfer { view, is_since, to: 0, step: Step::First, records: 0, served: false }
     }
 
     /// Takes the next record in. Whether it was the last.
@@ -64,6 +68,7 @@ impl Transfer {
             return Err(Broken::TooLarge);
         }
         let serial = if let RData::SOA(soa) = &record.data { Some(soa.serial) } else { None };
+        self.served |= matches!(record.data, RData::NS(_));
         self.step = match (self.step, serial) {
             (Step::First, Some(serial)) => self.begin(serial)?,
             (Step::First, None) => return Err(Broken::Begin),
@@ -111,6 +116,7 @@ impl Transfer {
     fn whole_record(&mut self, record: Record, serial: Option<u32>) -> Result<Step, Broken> {
         match serial {
             None => self.view.add(record),
+            Some(serial) if serial == self.to && !self.served => return Err(Broken::Empty),
             Some(serial) if serial == self.to => return Ok(Step::Done),
             Some(_) => return Err(Broken::End),
         }
@@ -131,7 +137,7 @@ fn is_later(serial: u32, than: u32) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use hickory_proto::rr::rdata::{A, SOA};
+    use hickory_proto::rr::rdata::{A, NS, SOA};
     use hickory_proto::rr::{Name, RecordType};
 
     use super::*;
@@ -146,6 +152,11 @@ mod tests {
         Record::from_rdata(Name::from_ascii(at).unwrap(), 60, RData::A(A::new(192, 0, 2, ip)))
     }
 
+    fn ns() -> Record {
+        let name = Name::from_ascii("example.com.").unwrap();
+        Record::from_rdata(name.clone(), 60, RData::NS(NS(name)))
+    }
+
     fn run(mut transfer: Transfer, records: Vec<Record>) -> Result<Option<View>, Broken> {
         let count = records.len();
         for (nth, record) in records.into_iter().enumerate() {
@@ -158,7 +169,7 @@ mod tests {
     }
 
     fn zone(serial: u32, records: &[(&str, u8)]) -> View {
-        let mut all = vec![soa(serial)];
+        let mut all = vec![soa(serial), ns()];
         all.extend(records.iter().map(|(at, ip)| a(at, *ip)));
         all.push(soa(serial));
         run(Transfer::whole(), all).unwrap().unwrap()
@@ -172,6 +183,10 @@ mod tests {
         assert_eq!(run(Transfer::whole(), vec![soa(7), a("w.example.com.", 1)]), Ok(None), "a cut transfer is none");
         assert_eq!(run(Transfer::whole(), vec![a("w.example.com.", 1)]), Err(Broken::Begin));
         assert_eq!(run(Transfer::whole(), vec![soa(7), a("w.example.com.", 1), soa(8)]), Err(Broken::End));
+        for empty in [vec![soa(7), soa(7)], vec![soa(7), a("w.example.com.", 1), soa(7)]] {
+            assert_eq!(run(Transfer::whole(), empty), Err(Broken::Empty), "no zone is without a name server");
+        }
+        assert_eq!(run(Transfer::since(view), vec![soa(8), soa(8)]), Err(Broken::Empty));
     }
 
     #[test]
@@ -191,7 +206,7 @@ mod tests {
         let before = || zone(7, &[("w.example.com.", 1)]);
         assert_eq!(run(Transfer::since(before()), vec![soa(7)]), Ok(Some(before())));
         assert_eq!(run(Transfer::since(before()), vec![soa(6)]), Err(Broken::Misfit), "a zone of before");
-        let whole = vec![soa(9), a("v.example.com.", 2), soa(9)];
+        let whole = vec![soa(9), ns(), a("v.example.com.", 2), soa(9)];
         assert_eq!(run(Transfer::since(before()), whole), Ok(Some(zone(9, &[("v.example.com.", 2)]))));
     }
 }

@@ -98,10 +98,10 @@ pub(crate) fn expired(secret: &Value, now: Timestamp) -> bool {
     !text.is_empty() && text.parse::<Timestamp>().map_or(true, |at| at <= now)
 }
 
-/// A text in a secret; empty when there is none.
+/// A text in a secret; empty when there is none. What is no text is one that nothing accepts.
 fn data(secret: &Value, key: &str) -> String {
     let decoded = STANDARD.decode(secret["data"][key].as_str().unwrap_or_default());
-    decoded.ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    decoded.map_or_else(|_| char::REPLACEMENT_CHARACTER.to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 #[cfg(test)]
@@ -161,5 +161,13 @@ mod tests {
         ] {
             assert_eq!(ask(&secret(&[(key, value)])), Err(why), "{key} {value:?}");
         }
+    }
+
+    #[test]
+    fn a_time_that_is_no_text_has_passed() {
+        for bad in [STANDARD.encode([0xff]), "no base64".to_owned()] {
+            assert!(expired(&json!({"data": {"expiration": bad}}), now()), "{bad}");
+        }
+        assert!(!expired(&json!({"data": {}}), now()));
     }
 }

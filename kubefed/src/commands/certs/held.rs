@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use federation_api::keys::{CLUSTER_NAME, SECRET_CA, SECRET_TOKEN};
+use federation_api::keys::{CLUSTER_NAME, DEFAULT_SYSTEM_NAMESPACE, SECRET_CA, SECRET_TOKEN};
 use federation_client::{Kubeconfig, Source, User};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -42,6 +42,8 @@ pub(super) enum Term {
 pub(super) enum Mend {
     /// `kubefed certs renew`.
     Renew,
+    /// `kubefed init` with its flags.
+    Init,
     /// `kubefed init` with new files.
     Etcd,
     /// `kubefed join` of the cluster.
@@ -98,11 +100,17 @@ impl Held {
     }
 
     /// What makes it new.
-    pub(super) fn mend(&self, federation: &str, host: &str) -> String {
+    pub(super) fn mend(&self, federation: &Federation, host: &str) -> String {
+        let Federation { name: federation, namespace } = federation;
+        let mut at = format!("--host-cluster-context={host}");
+        if namespace != DEFAULT_SYSTEM_NAMESPACE {
+            at = format!("{at} --federation-system-namespace={namespace}");
+        }
         match &self.mend {
-            Mend::Renew => format!("kubefed certs renew {federation} --host-cluster-context={host}"),
-            Mend::Etcd => format!("kubefed init {federation} --host-cluster-context={host} again, with the new files for etcd"),
-            Mend::Join(cluster) => format!("kubefed join {cluster} --host-cluster-context={host} --context={federation}"),
+            Mend::Renew => format!("kubefed certs renew {federation} {at}"),
+            Mend::Init => format!("kubefed init {federation} {at} again, with its other flags"),
+            Mend::Etcd => format!("kubefed init {federation} {at} again, with the new files for etcd"),
+            Mend::Join(cluster) => format!("kubefed join {cluster} {at} --context={federation}"),
             Mend::Authority => {
                 format!(
                     "while it is good nothing; after that, delete its secret and run kubefed init {federation} and join each cluster again"
@@ -111,12 +119,16 @@ impl Held {
         }
     }
 
-    /// It for programs.
-    pub(super) fn value(&self, now: Timestamp, within: Duration, federation: &str, host: &str) -> Value {
-        let why = match &self.term {
+    /// Why it cannot be used, where it cannot.
+    pub(super) fn reason(&self) -> Option<&str> {
+        match &self.term {
             Term::Unreadable(why) => Some(why),
             Term::Between(..) | Term::Endless => None,
-        };
+        }
+    }
+
+    /// It for programs.
+    pub(super) fn value(&self, now: Timestamp, within: Duration, federation: &Federation, host: &str) -> Value {
         let state = self.state(now, within);
         json!({
             "name": self.name,
@@ -124,7 +136,7 @@ impl Held {
             "notAfter": self.end().map(|end| end.to_string()),
             "secondsLeft": self.end().map(|end| end.duration_since(now).as_secs()),
             "state": state.word(),
-            "reason": why,
+            "reason": self.reason(),
             "mend": (state != State::Good).then(|| self.mend(federation, host)),
         })
     }
@@ -153,7 +165,7 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
             add("apiserver", bytes(SERVER_CERT).map_or_else(|| missing(SERVER_CERT), certificates), Mend::Renew);
             for (key, what) in [("etcd-ca.crt", "etcd's authority"), ("etcd-client.crt", "etcd client")] {
                 if let Some(pem) = bytes(key) {
-                    add(what, certificates(pem), Mend::Etcd);
+                    add(what, if key == "etcd-ca.crt" { authorities(pem) } else { certificates(pem) }, Mend::Etcd);
                 }
             }
         } else if name == federation.controller_manager_kubeconfig() {
@@ -161,7 +173,7 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
         } else if let Some(cluster) = secret.annotations().get(CLUSTER_NAME) {
             let mend = || Mend::Join(cluster.clone());
             if let Some(pem) = bytes(SECRET_CA) {
-                add(&format!("{cluster}'s authority"), certificates(pem), mend());
+                add(&format!("{cluster}'s authority"), authorities(pem), mend());
             }
             let credentials = match (bytes(KUBECONFIG), bytes(SECRET_TOKEN)) {
                 (Some(text), _) => kubeconfig(text),
@@ -169,6 +181,14 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
                 (None, None) => missing(SECRET_TOKEN),
             };
             add(&format!("{cluster}'s credentials"), credentials, mend());
+        }
+    }
+    for (what, name) in
+        [("apiserver", federation.apiserver_credentials()), ("controller-manager", federation.controller_manager_kubeconfig())]
+    {
+        if !secrets.iter().any(|secret| secret.name_any() == name) {
+            let term = Term::Unreadable("the secret is missing".to_owned());
+            all.push(Held { name: what.to_owned(), place: format!("secret {}/{name}", federation.namespace), term, mend: Mend::Init });
         }
     }
     all
@@ -187,6 +207,15 @@ fn missing(key: &str) -> Term {
 
 /// The term of certificates that are only good together.
 pub(super) fn certificates(pem: &[u8]) -> Term {
+    terms(pem, |one, other| (one.0.max(other.0), one.1.min(other.1)))
+}
+
+/// The term of authorities, of which any one is enough.
+fn authorities(pem: &[u8]) -> Term {
+    terms(pem, |one, other| (one.0.min(other.0), one.1.max(other.1)))
+}
+
+fn terms(pem: &[u8], together: impl Fn((i64, i64), (i64, i64)) -> (i64, i64)) -> Term {
     let mut both: Option<(i64, i64)> = None;
     for der in CertificateDer::pem_slice_iter(pem) {
         let validity = der.map_err(|e| e.to_string()).and_then(|der| match x509_parser::parse_x509_certificate(&der) {
@@ -194,10 +223,7 @@ pub(super) fn certificates(pem: &[u8]) -> Term {
             Err(e) => Err(e.to_string()),
         });
         match validity {
-            Ok((begin, end)) => {
-                let (first, last) = both.unwrap_or((begin, end));
-                both = Some((first.max(begin), last.min(end)));
-            }
+            Ok(term) => both = Some(both.map_or(term, |before| together(before, term))),
             Err(why) => return Term::Unreadable(why),
         }
     }

@@ -14,9 +14,10 @@ use super::held::{Term, certificates};
 use crate::certs::{self, Found, Issued, Wanted};
 use crate::cli::CertsRenewArgs;
 use crate::commands::Session;
-use crate::commands::init::{credentials::earlier, ready};
+use crate::commands::init::{credentials::earlier, is_ours, ready};
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
+use crate::render::credentials::CA_CERT;
 use crate::render::names::{CONTROLLER_MANAGER_MODULE, Federation, MANAGER};
 use crate::render::{controller_manager, credentials};
 use crate::wait::until;
@@ -32,11 +33,24 @@ pub(super) async fn run(session: &Session, host: &Connection, federation: &Feder
         let name = federation.apiserver_credentials();
         return Err(Failure::new(format!("secret {}/{name} has no certificate of the API server", federation.namespace)).hint(ANEW));
     };
+    let believed = serving.data.as_ref().and_then(|data| data.get(CA_CERT)).map(|pem| pem.0.as_slice());
+    let ca = found.ca.as_ref().filter(|ca| believed == Some(ca.cert.as_bytes())).ok_or_else(|| {
+        let (name, ca) = (federation.apiserver_credentials(), federation.ca());
+        Failure::new(format!("the API server believes another authority than that of secret {ca}, by its secret {name}"))
+            .hint("run kubefed init again with its flags: it brings both to one authority")
+    })?;
     let (names, ips) = certs::answers_to(&server.cert).map_err(|failure| failure.hint(ANEW))?;
     let wanted = Wanted { federation: &federation.name, names: &names, ips: &ips };
     let kept = if args.all { Found { ca: found.ca.clone(), ..Found::default() } } else { found.clone() };
     let issued = certs::ensure(&wanted, kept, SystemTime::now())?;
-    let user = found.admin.is_some().then_some(federation.name.as_str());
+    let ours = is_ours(&config.merged, &federation.name, &ca.cert);
+    let user = found.admin.as_ref().filter(|admin| ours && certs::is_administrator(&admin.cert)).map(|_| federation.name.as_str());
+    if user.is_none() && config.merged.users.contains_key(&federation.name) {
+        let name = &federation.name;
+        printer.note(&format!(
+            "User \"{name}\" of the kubeconfig is left alone: it is not the administrator of this federation by a certificate."
+        ));
+    }
     // What will be written at the end is tried before anything is changed.
     if let Some(user) = user {
         writable(&config.merged, user)?;

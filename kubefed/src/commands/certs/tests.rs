@@ -114,9 +114,11 @@ impl Host {
         self.realm.member("rivendell").unwrap()
     }
 
-    /// The administrator's entry gets a certificate.
-    fn administrator(&self, pair: &Pair) {
-        let mut config = self.kubeconfig();
+    /// The administrator's entry gets a certificate, and its cluster the authority.
+    fn administrator(&self, issued: &Issued) {
+        let (pair, mut config) = (&issued.admin, self.kubeconfig());
+        let cluster = config["clusters"].as_array_mut().unwrap().iter_mut().find(|cluster| cluster["name"] == FEDERATION).unwrap();
+        cluster["cluster"]["certificate-authority-data"] = json!(STANDARD.encode(&issued.ca.cert));
         let user = config["users"].as_array_mut().unwrap().iter_mut().find(|user| user["name"] == FEDERATION).unwrap();
         user["user"]["client-certificate-data"] = json!(STANDARD.encode(&pair.cert));
         user["user"]["client-key-data"] = json!(STANDARD.encode(&pair.key));
@@ -178,7 +180,7 @@ async fn issue11_what_ends_soon_is_told_and_renewed() {
     let mut all = secrets(&old);
     all.push(member(&token(&json!({"exp": 1_700_000_000}))));
     let host = Host::start(&all).await;
-    host.administrator(&old.admin);
+    host.administrator(&old);
     let (code, table, warnings) = host.kubefed(&["certs", "check", FEDERATION]).await;
     assert_eq!(code, Ok(3));
     insta::assert_snapshot!(format!("{}\n{warnings}", without_times(&table)));
@@ -234,7 +236,7 @@ async fn issue11_nothing_is_renewed_where_it_cannot_be() {
     told += &format!("{:#?}\n", failure(&["certs", "check", "mordor"]).await);
     told += &format!("{:#?}\n", failure(&["certs", "renew"]).await);
     // A lock of somebody else on the kubeconfig: nothing is changed anywhere.
-    host.administrator(&issued.admin);
+    host.administrator(&issued);
     let lock = format!("{}.lock", host.realm.kubeconfig.display());
     std::fs::write(&lock, "").unwrap();
     let before = host.data(federation().apiserver_credentials()).await;
@@ -246,4 +248,42 @@ async fn issue11_nothing_is_renewed_where_it_cannot_be() {
     apply(&host.host(), "", "v1", "Secret", "secrets", &serde_json::to_value(torn).unwrap()).await.unwrap();
     told += &format!("{:#?}\n", failure(&["certs", "renew", FEDERATION]).await);
     insta::assert_snapshot!(told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue11_what_is_another_federations_is_neither_listed_nor_renewed() {
+    let (here, elsewhere) = (issued(LEAF_VALIDITY - DAY), issued(LEAF_VALIDITY - DAY));
+    let host = Host::start(&secrets(&here)).await;
+    host.administrator(&elsewhere);
+    let before = host.kubeconfig();
+    let (code, table, _) = host.kubefed(&["certs", "check", FEDERATION]).await;
+    assert!(code == Ok(3) && !table.contains("administrator"), "{table}");
+    let (code, said, steps) = tokio::select! {
+        done = host.kubefed(&["certs", "renew", FEDERATION]) => done,
+        () = host.carries_out() => unreachable!(),
+    };
+    assert!(code == Ok(0) && steps.contains("is left alone") && !said.contains("administrator"), "{said}{steps}");
+    assert_eq!(host.kubeconfig(), before);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue11_what_nobody_accepts_is_not_good_whatever_its_dates() {
+    let (here, elsewhere) = (issued(Duration::ZERO), issued(Duration::ZERO));
+    let mixed = Issued { server: Pair { cert: here.server.cert.clone(), key: elsewhere.server.key.clone() }, ..issued(Duration::ZERO) };
+    let mut all = secrets(&Issued { ca: here.ca.clone(), ..mixed });
+    all.remove(2);
+    let host = Host::start(&all).await;
+    let (code, table, warnings) = host.kubefed(&["certs", "check", FEDERATION]).await;
+    assert_eq!(code, Ok(3));
+    insta::assert_snapshot!(format!("{}\n{warnings}", without_times(&table)));
+    // The API server believes another authority than the one that would sign.
+    let torn = secret(
+        federation().apiserver_credentials(),
+        &[("ca.crt", &elsewhere.ca.cert), ("server.crt", &elsewhere.server.cert), ("server.key", &elsewhere.server.key)],
+    );
+    apply(&host.host(), "", "v1", "Secret", "secrets", &serde_json::to_value(torn).unwrap()).await.unwrap();
+    let before = host.data(federation().apiserver_credentials()).await;
+    let failure = host.kubefed(&["certs", "renew", FEDERATION, "--all"]).await.0.unwrap_err();
+    assert!(failure.message.contains("believes another authority"), "{failure:?}");
+    assert_eq!(host.data(federation().apiserver_credentials()).await, before);
 }

@@ -1,6 +1,6 @@
 //! `init`: names and addresses that clients know the API servers by, beside those of their Service.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use federation_api::names::is_rfc1123_subdomain;
 
@@ -47,8 +47,13 @@ pub(super) fn endpoint(text: &str) -> Result<Option<Endpoint>, Failure> {
 pub(super) fn extra(all: &[String]) -> Result<Names, Failure> {
     let mut names = Names::default();
     for text in all {
-        // RFC 6125 6.4.3: a wildcard stands for the leftmost label.
-        if !is_host(text.strip_prefix("*.").unwrap_or(text)) && text.parse::<IpAddr>().is_err() {
+        // RFC 6125 6.4.3: a wildcard stands for the leftmost label; clients want two behind it.
+        let wildcard = text.strip_prefix("*.");
+        let fits = wildcard.map_or_else(
+            || is_host(text) || text.parse::<IpAddr>().is_ok(),
+            |rest| rest.contains('.') && is_host(rest) && rest.parse::<IpAddr>().is_err(),
+        );
+        if !fits {
             return Err(Failure::usage(format!("invalid --apiserver-cert-extra-sans: \"{text}\" is neither a name nor an address"))
                 .hint("for example --apiserver-cert-extra-sans=fed.example.com,10.0.0.5"));
         }
@@ -59,7 +64,8 @@ pub(super) fn extra(all: &[String]) -> Result<Names, Failure> {
 
 /// An IPv4 address or a name in DNS; one of digits alone is none.
 fn is_host(text: &str) -> bool {
-    text.parse::<IpAddr>().is_ok() || (is_rfc1123_subdomain(text) && !text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
+    let name = || is_rfc1123_subdomain(text) && text.split('.').all(|label| label.len() <= 63);
+    text.parse::<Ipv4Addr>().is_ok() || (name() && !text.bytes().all(|b| b.is_ascii_digit() || b == b'.'))
 }
 
 #[cfg(test)]

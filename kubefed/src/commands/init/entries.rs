@@ -30,11 +30,15 @@ pub(super) fn entries(federation: &str, url: &str, c: &Credentials) -> Vec<Entry
 
 /// The entries by name, before anything of them is known: enough to try whether they can be written.
 pub(super) fn sketch(plane: &ControlPlane) -> Vec<Entry> {
+    entries(&plane.federation.name, "https://unknown", &blank(plane))
+}
+
+/// Credentials of which nothing is known yet.
+pub(super) fn blank(plane: &ControlPlane) -> Credentials {
     let csv = Some("token,admin,uid".to_owned());
     let (token_csv, basic_csv) = (csv.clone().filter(|_| plane.token_auth), csv.filter(|_| plane.basic_auth));
     let none = || Pair { cert: String::new(), key: String::new() };
-    let credentials = Credentials { ca: none(), server: none(), controller_manager: none(), admin: none(), token_csv, basic_csv };
-    entries(&plane.federation.name, "https://unknown", &credentials)
+    Credentials { ca: none(), server: none(), controller_manager: none(), admin: none(), token_csv, basic_csv }
 }
 
 /// Name of the user entry with a password.
@@ -42,9 +46,13 @@ pub fn basic_auth_user(federation: &str) -> String {
     format!("{federation}-basic-auth")
 }
 
+/// Whether the entries of this name are of the federation with this authority, and not of another of the same name.
+pub fn is_ours(local: &Kubeconfig, federation: &str, ca: &str) -> bool {
+    local.clusters.get(federation).is_some_and(|cluster| cluster.certificate_authority_data == ca.as_bytes())
+}
+
 /// The server an entry of our name points to, when it is not this federation's.
 pub(super) fn foreign_server(local: &Kubeconfig, federation: &str, c: &Credentials, url: &str) -> Option<String> {
     let cluster = local.clusters.get(federation)?;
-    let ours = cluster.certificate_authority_data == c.ca.cert.as_bytes();
-    (!ours && !cluster.server.is_empty() && cluster.server != url).then(|| cluster.server.clone())
+    (!is_ours(local, federation, &c.ca.cert) && !cluster.server.is_empty() && cluster.server != url).then(|| cluster.server.clone())
 }

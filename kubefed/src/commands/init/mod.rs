@@ -3,10 +3,11 @@
 mod address;
 mod certified;
 pub mod credentials;
+mod data;
 mod entries;
 mod etcd;
 
-pub use entries::basic_auth_user;
+pub use entries::{basic_auth_user, is_ours};
 mod pods;
 pub(super) mod ready;
 pub mod resolve;
@@ -19,8 +20,8 @@ use crate::commands::Session;
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::render::config::{Addresses, ControlPlane, Exposure, Storage};
-use crate::render::host;
 use crate::render::object::Object;
+use crate::render::{apiserver, host};
 
 /// Sets a control plane up, or brings one to what the flags say.
 ///
@@ -38,6 +39,7 @@ pub async fn run(session: &Session, args: &InitArgs) -> Result<(), Failure> {
     let local = files.load_any()?;
     federation_client::edit::can_put(files.to_write(), &entries::sketch(&plane))?;
     let federation = &plane.federation;
+    data::stays(&host, &plane, &apiserver::deployment(&plane, &entries::blank(&plane), &Addresses::default())).await?;
 
     printer.begin(&format!("Creating a namespace {} for federation system components", federation.namespace));
     printer.end(session.namespace(&host, &host::namespace(federation), patience).await?.progress());

@@ -10,12 +10,11 @@ use crate::cli::PodArgs;
 use crate::error::Failure;
 use crate::render::args::{InvalidPair, parse_pairs};
 use crate::render::config::{Pods, Sizes};
+use crate::render::pods;
 
 const EFFECTS: [&str; 3] = ["NoSchedule", "PreferNoSchedule", "NoExecute"];
 /// Resources a container of ours has a use for.
 const RESOURCES: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
-/// Decimal and binary units of quantities, and `m` for a thousandth.
-const UNITS: [&str; 14] = ["", "m", "k", "M", "G", "T", "P", "E", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"];
 
 /// Where pods run and what marks them.
 ///
@@ -55,7 +54,7 @@ pub(super) fn sizes(component: &str, requests: &str, limits: &str) -> Result<Siz
                 return Err(Failure::usage(format!("invalid {flag}: \"{resource}\" is no resource of a container"))
                     .hint(format!("there are {}", RESOURCES.join(", "))));
             }
-            if !is_quantity(&amount) {
+            if pods::amount(&amount).is_none() {
                 return Err(Failure::usage(format!("invalid {flag}: \"{amount}\" is no amount of {resource}"))
                     .hint("for example cpu=500m,memory=1Gi"));
             }
@@ -63,7 +62,14 @@ pub(super) fn sizes(component: &str, requests: &str, limits: &str) -> Result<Siz
         }
         Ok(all)
     };
-    Ok(Sizes { requests: read("requests", requests)?, limits: read("limits", limits)? })
+    let sizes = Sizes { requests: read("requests", requests)?, limits: read("limits", limits)? };
+    for (resource, limit) in &sizes.limits {
+        if sizes.requests.get(resource).is_some_and(|request| pods::amount(&request.0) > pods::amount(&limit.0)) {
+            return Err(Failure::usage(format!("--{component}-requests has more {resource} than --{component}-limits"))
+                .hint("nobody gets more than the limit: raise it, or ask for less"));
+        }
+    }
+    Ok(sizes)
 }
 
 /// `key=value` pairs that are annotations.
@@ -122,11 +128,4 @@ fn toleration(text: &str) -> Result<Toleration, Failure> {
         effect,
         toleration_seconds: None,
     })
-}
-
-/// A positive Kubernetes quantity: a decimal number and a unit.
-pub(super) fn is_quantity(text: &str) -> bool {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    number.parse::<f64>().is_ok_and(|n| n > 0.0) && UNITS.contains(&unit)
 }

@@ -17,6 +17,7 @@ use crate::render::args::{Overrides, parse_overrides};
 use crate::render::config::{Claim, ControlPlane, Dns, Exposure, Storage};
 use crate::render::controller_manager::POD;
 use crate::render::names::Federation;
+use crate::render::pods::amount;
 
 /// Longest name of a Kubernetes Service; the federation's name is a part of ours.
 const SERVICE_NAME_MAX: usize = 63;
@@ -61,7 +62,7 @@ pub fn resolve(args: &InitArgs) -> Result<ControlPlane, Failure> {
             Some(name.to_owned())
         }
     };
-    let (dns, storage) = (dns(&args.dns)?, storage(&args.etcd)?);
+    let (dns, storage) = (dns(&args.dns)?, storage(&args.etcd, &federation)?);
     several(args, &dns, &storage, &controller_manager_overrides)?;
     Ok(ControlPlane {
         federation,
@@ -193,7 +194,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     })
 }
 
-fn storage(args: &EtcdArgs) -> Result<Storage, Failure> {
+fn storage(args: &EtcdArgs, federation: &Federation) -> Result<Storage, Failure> {
     let embedded = args.storage == StorageKind::Embedded;
     let elsewhere = external(args)?;
     if !args.etcd_pvc.is_empty() && (elsewhere.is_some() || !args.etcd_persistent_storage) {
@@ -207,7 +208,7 @@ fn storage(args: &EtcdArgs) -> Result<Storage, Failure> {
         }
         (None, _) => {}
     }
-    let claim = if args.etcd_persistent_storage { Some(claim(args)?) } else { None };
+    let claim = if args.etcd_persistent_storage { Some(claim(args, federation)?) } else { None };
     if embedded {
         return match args.etcd_run_as_user {
             Some(_) => Err(Failure::usage("--etcd-run-as-user is given, but there is no etcd: --storage is embedded")
@@ -223,16 +224,20 @@ fn storage(args: &EtcdArgs) -> Result<Storage, Failure> {
     Ok(Storage::Pod { image: args.etcd_image.clone(), claim, user })
 }
 
-fn claim(args: &EtcdArgs) -> Result<Claim, Failure> {
+fn claim(args: &EtcdArgs, federation: &Federation) -> Result<Claim, Failure> {
     match args.etcd_pvc.as_str() {
         "" => {}
+        name if name == federation.etcd_claim() => {
+            return Err(Failure::usage(format!("invalid --etcd-pvc: \"{name}\" is what init calls the claim it makes itself"))
+                .hint("leave --etcd-pvc out, and the claim is used as it is"));
+        }
         name if names::is_rfc1123_subdomain(name) => return Ok(Claim::Existing(name.to_owned())),
         name => {
             return Err(Failure::usage(format!("invalid --etcd-pvc: \"{name}\" is not a name"))
                 .hint("kubectl get pvc in the namespace of the control plane lists them"));
         }
     }
-    if args.etcd_pv_capacity.ends_with('m') || !pods::is_quantity(&args.etcd_pv_capacity) {
+    if args.etcd_pv_capacity.ends_with('m') || amount(&args.etcd_pv_capacity).is_none() {
         return Err(
             Failure::usage(format!("invalid --etcd-pv-capacity: \"{}\" is not a size", args.etcd_pv_capacity)).hint("for example 10Gi")
         );

@@ -112,7 +112,7 @@ async fn certify(session: &Session, at: &Connection, args: &IssueArgs, request: 
     }));
     let object: CertificateSigningRequest = object.map_err(|e| Failure::new(e.to_string()))?;
     let made = requests.create(&PostParams::default(), &object).await.map_err(|e| at.failed("asking for a certificate", &e))?;
-    let signed = signed(session, at, &requests, &made.name_any(), args.timeout).await;
+    let signed = signed(session, at, &requests, &made, args.timeout).await;
     let same = Preconditions { uid: made.meta().uid.clone(), resource_version: None };
     let gone = requests.delete(&made.name_any(), &DeleteParams { preconditions: Some(same), ..DeleteParams::default() }).await;
     if let Err(e) = federation_client::if_there(gone) {
@@ -125,16 +125,23 @@ async fn signed(
     session: &Session,
     at: &Connection,
     requests: &Api<CertificateSigningRequest>,
-    name: &str,
+    made: &CertificateSigningRequest,
     limit: Duration,
 ) -> Result<Vec<u8>, Failure> {
+    let name = &made.name_any();
     let condition = json!({"type": "Approved", "status": "True", "reason": "Issued", "message": "Approved by kubefed kubeconfig issue."});
-    let approval = Patch::Merge(json!({"status": {"conditions": [condition]}}));
+    // Only what was just made: somebody may have put another request in its place.
+    let version = json!({"uid": made.uid(), "resourceVersion": made.resource_version()});
+    let approval = Patch::Merge(json!({"metadata": version, "status": {"conditions": [condition]}}));
     let params = PatchParams { field_manager: Some(MANAGER.to_owned()), ..PatchParams::default() };
     requests.patch_approval(name, &params, &approval).await.map_err(|e| at.failed("approving the request", &e))?;
     let patience = Patience { limit, pause: PAUSE.min(limit) };
     until(&session.printer, "the certificate", patience, async || {
         let request = requests.get(name).await.map_err(|e| at.failed("reading the request", &e))?;
+        if request.uid() != made.uid() {
+            return Err(Failure::new(format!("request {name} was replaced by another while it was signed"))
+                .hint("no kubeconfig was made; find out who may delete and create certificatesigningrequests, then repeat the command"));
+        }
         let status = request.status.unwrap_or_default();
         if let Some(certificate) = status.certificate {
             return Ok(Look::Done(certificate.0));
