@@ -53,7 +53,7 @@ async fn wrong_credentials_and_missing_rights() {
         "--api-server-service-type=NodePort",
         "--api-server-advertise-address=127.0.0.1",
         "--api-server-port=31000",
-        "--timeout=1s",
+        "--timeout=30s",
     ];
     let mut all = String::new();
     let mut try_both = |token: &str| {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::{DnsName, Error, Ini};
 
-use super::NAME;
 use super::key::Key;
+use super::name::NAME;
 use super::tls::Tls;
 
 /// The keys there are.

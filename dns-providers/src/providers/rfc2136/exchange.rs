@@ -11,8 +11,8 @@ use tokio::time::timeout;
 
 use crate::Error;
 
-use super::NAME;
 use super::config::Config;
+use super::name::NAME;
 use super::signature::Chain;
 use super::tls::Tls;
 

@@ -12,7 +12,7 @@ use hickory_proto::rr::{Name, TSigner};
 
 use crate::{DnsName, Error, Ini};
 
-use super::NAME;
+use super::name::NAME;
 use super::value::wire;
 
 /// Seconds the clocks of server and federation may differ (RFC 8945 10).

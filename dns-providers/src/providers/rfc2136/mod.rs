@@ -6,6 +6,7 @@ mod driver;
 mod exchange;
 mod key;
 mod mark;
+mod name;
 mod plan;
 mod session;
 mod signature;
@@ -25,12 +26,10 @@ use crate::{Change, Data, DnsName, Error, Held, Provider, RecordSet, Rejected, Z
 pub use config::Config;
 pub use driver::Driver;
 use mark::Mark;
+pub use name::NAME;
 use session::Session;
 use value::{Set, Value};
 use view::View;
-
-/// The name the provider is registered under.
-pub const NAME: &str = "rfc2136";
 
 /// A server's zones for one federation.
 pub struct Rfc2136 {

@@ -10,9 +10,9 @@ use tokio::time::timeout;
 use crate::batch::NameChanges;
 use crate::{DnsName, Error, Rejected};
 
-use super::NAME;
 use super::config::Config;
 use super::exchange::{Connection, Failure};
+use super::name::NAME;
 use super::plan::{self, Step};
 use super::transfer::Transfer;
 use super::value::wire;

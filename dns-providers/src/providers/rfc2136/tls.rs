@@ -12,7 +12,7 @@ use tokio_rustls::client::TlsStream;
 
 use crate::{Error, Ini};
 
-use super::NAME;
+use super::name::NAME;
 
 /// How the server's certificate is checked.
 pub(super) struct Tls {
