@@ -10,7 +10,18 @@ use crate::audit::audited;
 use crate::subject::{self, Subject};
 
 /// Tasks that are made again; the death of any other ends the server.
-const RESTARTED: [&str; 7] = ["certificates", "credentials", "damage", "metrics", "namespaces", "rbac", "storage-compaction"];
+const RESTARTED: [&str; 10] = [
+    "bootstrap-tokens",
+    "certificate-requests",
+    "certificates",
+    "credentials",
+    "damage",
+    "metrics",
+    "namespaces",
+    "old-certificate-requests",
+    "rbac",
+    "storage-compaction",
+];
 /// Ends in good order when its work is done.
 const DONE: &str = "bootstrap";
 /// Loaded machines are slow.
@@ -34,7 +45,7 @@ async fn issue7_the_death_of_each_task_is_seen() {
     let mut names = Vec::new();
     let mut nth = 0;
     loop {
-        let server = subject::ready(Config::in_memory(Profile::Federation)).await;
+        let server = subject::ready(Config { bootstrap_tokens: true, ..Config::in_memory(Profile::Federation) }).await;
         let listening = server.listen().await.unwrap();
         let serving = tokio::spawn(listening.serve(std::future::pending()));
         until("the listener is a task", async || server.tasks().names().contains(&"listener")).await;
@@ -44,12 +55,15 @@ async fn issue7_the_death_of_each_task_is_seen() {
                 names,
                 [
                     DONE,
+                    "bootstrap-tokens",
+                    "certificate-requests",
                     "certificates",
                     "credentials",
                     "damage",
                     "listener",
                     "metrics",
                     "namespaces",
+                    "old-certificate-requests",
                     "rbac",
                     "storage-compaction",
                     "storage-feed",
