@@ -10,7 +10,7 @@ mod world;
 
 use std::time::Instant;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use kit::process::eventually;
 use world::{PATIENCE, World};
 
@@ -71,13 +71,16 @@ fn the_tutorial_runs_on_real_clusters() {
     step("the same init and join again change nothing");
     repeat_changes_nothing(&world, &init).unwrap();
 
+    step("every certificate is made anew");
+    certificates_are_renewed(&world).unwrap();
+
     step("leave");
     world.kubectl("fellowship", "delete namespace shire --timeout=120s").unwrap();
     world.resolves(GLOBAL, &[]).unwrap();
     leave(&world, "fellowship").unwrap();
     nothing_is_left(&world, &before).unwrap();
 
-    step("again with LoadBalancer and without a claim");
+    step("again with LoadBalancer, two controller managers and without a claim");
     a_load_balancer_and_no_claim(&world).unwrap();
     leave(&world, "entmoot").unwrap();
     nothing_is_left(&world, &before).unwrap();
@@ -152,6 +155,34 @@ fn repeat_changes_nothing(world: &World, init: &str) -> Result<()> {
     Ok(())
 }
 
+/// Administrator and controller manager go on with new certificates of the same authority.
+fn certificates_are_renewed(world: &World) -> Result<()> {
+    let check = "certs check fellowship --host-cluster-context=rivendell";
+    world.kubefed(check)?;
+    let credentials =
+        || world.kubectl("rivendell", "get secret -n federation-system fellowship-federation-apiserver-credentials -o jsonpath={.data}");
+    let before = credentials()?;
+    world.kubefed("certs renew fellowship --host-cluster-context=rivendell --all")?;
+    ensure!(credentials()? != before, "the API server's certificate is the old one");
+    world.kubefed(check)?;
+    world.kubectl("fellowship", "scale -n shire deployment/web --replicas=10")?;
+    world.kubectl("fellowship", "wait -n shire deployment/web --for=jsonpath={.status.readyReplicas}=10 --timeout=120s")?;
+    Ok(())
+}
+
+/// A ConfigMap of the federation with this verse is in both members.
+fn song(world: &World, verse: &str) -> Result<()> {
+    world.kubectl("entmoot", &format!("create configmap song-{verse} --from-literal=verse={verse} -n fangorn"))?;
+    for member in ["gondor", "rohan"] {
+        eventually("the song", PATIENCE, || {
+            let sung = world.kubectl(member, &format!("get configmap song-{verse} -n fangorn -o jsonpath={{.data.verse}}"))?;
+            ensure!(sung == verse, "{sung:?}");
+            Ok(())
+        })?;
+    }
+    Ok(())
+}
+
 fn leave(world: &World, federation: &str) -> Result<()> {
     for member in ["gondor", "rohan"] {
         world.kubefed(&format!("unjoin {member} --host-cluster-context=rivendell --context={federation}"))?;
@@ -186,21 +217,21 @@ fn a_load_balancer_and_no_claim(world: &World) -> Result<()> {
     let conf = world.dir.join("coredns-provider.conf");
     world.kubefed(&format!(
         "init entmoot --host-cluster-context=rivendell --dns-provider=coredns --dns-zone-name=example.com. --dns-provider-config={} \
-         --etcd-persistent-storage=false --image=docker.io/kubefed/fcp:dev --etcd-image=docker.io/kit/etcd:1",
+         --etcd-persistent-storage=false --controller-manager-replicas=2 --image=docker.io/kubefed/fcp:dev --etcd-image=docker.io/kit/etcd:1",
         conf.display()
     ))?;
     for member in ["gondor", "rohan"] {
         world.kubefed(&format!("join {member} --host-cluster-context=rivendell --context=entmoot"))?;
     }
     world.kubectl("entmoot", "create namespace fangorn")?;
-    world.kubectl("entmoot", "create configmap song --from-literal=verse=one -n fangorn")?;
-    for member in ["gondor", "rohan"] {
-        eventually("the song", PATIENCE, || {
-            let verse = world.kubectl(member, "get configmap song -n fangorn -o jsonpath={.data.verse}")?;
-            ensure!(verse == "one", "{verse:?}");
-            Ok(())
-        })?;
-    }
+    song(world, "one")?;
+    // The pod that leads is stopped, as by a drain; it gives its lease back.
+    let holder = world.kubectl("entmoot", "get lease -n kube-system federation-controller-manager -o jsonpath={.spec.holderIdentity}")?;
+    let (leader, _) = holder.split_once('_').context("a holder is the pod's name and something that is its own")?;
+    world.kubectl("rivendell", &format!("delete pod -n federation-system {leader} --wait=false"))?;
+    let stopped = Instant::now();
+    song(world, "two")?;
+    println!("the other controller manager had taken over after {:.1} s", stopped.elapsed().as_secs_f64());
     world.kubectl("entmoot", "delete namespace fangorn --timeout=120s")?;
     Ok(())
 }
