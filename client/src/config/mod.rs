@@ -96,7 +96,7 @@ impl Config {
         edit::update(path, changes, &self.journal)
     }
 
-    /// Takes entries in as [`import`] decided, into the file where new entries go, which it returns.
+    /// Takes entries in as [`import()`] decided, into the file where new entries go, which it returns.
     ///
     /// # Errors
     /// A name that was taken since; otherwise as [`Config::set`].
