@@ -98,7 +98,8 @@ async fn issue8_bounds_move_with_the_load_and_its_status_is_that_of_all() {
     };
     bed.federation.until(&copy, |h| h.is_some_and(|h| summed(&h["status"]))).await;
 
-    // A restart begins where it was.
+    // A restart begins where it was. There are the namespace, the Deployment and its autoscaler.
+    bed.until_recorded(3).await;
     bed.stop().await;
     let writes = (bed.gondor.writes(), bed.rohan.writes());
     bed.run();

@@ -373,6 +373,19 @@ impl Bed {
         handle.await.unwrap().unwrap();
     }
 
+    /// Waits until the records of so many objects say that both members answered what was last decided: what was not
+    /// answered before a stop is written again after it.
+    pub(crate) async fn until_recorded(&self, objects: usize) {
+        let answered = |record: &Value| {
+            ["gondor", "rohan"].iter().all(|cluster| {
+                let told = &record["spec"]["clusters"][cluster];
+                told["state"] == "Applied" && told["applied"] == told["desired"]
+            })
+        };
+        let recorded = |all: &Value| all["items"].as_array().unwrap().iter().filter(|record| answered(record)).count();
+        self.federation.until(RECORDS, |all| all.is_some_and(|all| recorded(all) == objects)).await;
+    }
+
     /// Waits until a Cluster has the condition `True`.
     pub(crate) async fn until_cluster(&self, name: &str, condition: &str) -> Duration {
         let has = |cluster: &Value| {

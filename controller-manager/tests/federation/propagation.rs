@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::bed::{Bed, CLUSTERS, DEPLOYMENTS, MAPS, RECORDS, SOON, config_map, deployment};
 
@@ -139,10 +139,7 @@ async fn a_restart_writes_nothing() {
         member.until_there(&format!("{DEPLOYMENTS}/web")).await;
         member.until(MAPS, |list| list.is_some_and(|l| l["items"].as_array().unwrap().len() == 50)).await;
     }
-    // What was written and not answered yet at the end is written again.
-    let clusters = |record: &Value| ["gondor", "rohan"].iter().all(|c| record["spec"]["clusters"][c]["state"] == "Applied");
-    let recorded = |all: &Value| all["items"].as_array().unwrap().iter().filter(|record| clusters(record)).count();
-    bed.federation.until(RECORDS, |all| all.is_some_and(|all| recorded(all) == 52)).await;
+    bed.until_recorded(52).await;
     bed.stop().await;
     // Meanwhile the members' own controllers write: each copy has another version now, and nothing of ours changed.
     for member in [&bed.gondor, &bed.rohan] {
