@@ -24,6 +24,14 @@ impl Proxy {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// The URL without the name and the password that may be in it.
+    pub fn bare_url(&self) -> String {
+        let (scheme, rest) = self.url.split_once("://").unwrap_or(("http", &self.url));
+        let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+        let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+        format!("{scheme}://{host}{path}")
+    }
 }
 
 /// Reads `proxy-url` of a cluster entry.
@@ -206,5 +214,16 @@ mod tests {
         assert_eq!(parse("SOCKS5://[::1]:9").unwrap().uri.to_string(), "socks5://[::1]:9/");
         assert_eq!(parse("socks5h://x").unwrap_err(), "unsupported scheme \"socks5h\", must be http, https, or socks5");
         assert_eq!(parse("127.0.0.1:9").unwrap_err(), "could not parse: 127.0.0.1:9");
+    }
+
+    #[test]
+    fn issue10_a_proxy_can_be_named_without_its_password() {
+        for (whole, bare) in [
+            ("http://me:se@cret@proxy:3128/a@b", "http://proxy:3128/a@b"),
+            ("socks5://me@[::1]:9", "socks5://[::1]:9"),
+            ("https://proxy/", "https://proxy/"),
+        ] {
+            assert_eq!(parse(whole).unwrap().bare_url(), bare);
+        }
     }
 }

@@ -35,7 +35,8 @@ pub(super) fn kubeconfig(access: &Access, endpoint: Option<&str>, namespace: Opt
         cluster["tls-server-name"] = server_name.as_str().into();
     }
     if let Some(proxy) = &access.proxy {
-        cluster["proxy-url"] = proxy.url().into();
+        // A name and a password there are the issuer's own.
+        cluster["proxy-url"] = proxy.bare_url().into();
     }
     let mut context = json!({"cluster": cluster_name, "user": name});
     if let Some(namespace) = namespace {

@@ -53,6 +53,12 @@ pub(super) async fn run(session: &Session, args: &IssueArgs) -> Result<(), Failu
     let holder = Holder { user: &args.name, groups: &args.groups, certificate: &certificate, key: &key, until: end };
     let config = document::kubeconfig(&access, args.endpoint.as_deref(), args.namespace.as_deref(), &holder);
     let text = document::text(&config, &holder)?;
+    if access.proxy.as_ref().is_some_and(|proxy| proxy.bare_url() != proxy.url()) {
+        session.printer.warn("the proxy's name and password of your own entry are left out: whoever uses the kubeconfig adds his");
+    }
+    if access.insecure {
+        session.printer.warn("the server's certificate is not checked by this kubeconfig, as by your own entry: give it an authority");
+    }
     try_out(session, &text, &args.name).await;
     output.write(&session.printer, &text)?;
     session.printer.note(&format!("Issued for {}.", document::told(&holder)));
