@@ -88,6 +88,11 @@ async fn wrong_credentials_and_missing_rights() {
         let said = place.kubefed(init);
         assert!(said.complaint(1).contains("error: listing pods: ") && said.err.contains(done), "{}", said.err);
     }
+    // Another storage would begin without the data there is.
+    let elsewhere: Vec<&str> = init.iter().copied().chain(["--storage=embedded"]).collect();
+    all.push_str(&hide(&place.kubefed(&elsewhere).complaint(1), port));
+    let missing: Vec<&str> = init.iter().copied().filter(|arg| !arg.starts_with("--etcd-persistent")).chain(["--etcd-pvc=disk"]).collect();
+    all.push_str(&hide(&place.kubefed(&missing).complaint(1), port));
     everybody(NOBODY);
     all.push_str(&hide(&place.kubefed(join).complaint(1), port));
     insta::assert_snapshot!(all);
