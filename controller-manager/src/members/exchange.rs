@@ -21,7 +21,7 @@ use crate::{kinds::ObjectKey, propagation::observed::Seen};
 const REPORTS: usize = 16;
 /// Longest wait for one answer of a member.
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// Why a namespace is left alone for now.
+/// Why a namespace is left alone until more is known of it.
 pub(super) const UNSEEN: &str = "whether others use the namespace cannot be seen";
 
 /// One job's talk with the member.
