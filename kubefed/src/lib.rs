@@ -22,6 +22,7 @@ pub mod cli;
 pub mod commands;
 pub mod connection;
 pub mod error;
+mod expiry;
 mod jsonpath;
 pub mod printer;
 pub mod render;

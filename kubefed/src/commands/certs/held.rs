@@ -2,17 +2,14 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use federation_api::keys::{CLUSTER_NAME, DEFAULT_SYSTEM_NAMESPACE, SECRET_CA, SECRET_TOKEN};
 use federation_client::{Kubeconfig, Source, User};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
-use rustls::pki_types::CertificateDer;
-use rustls::pki_types::pem::PemObject as _;
 use serde_json::{Value, json};
 
+use crate::expiry::{self, Period};
 use crate::render::credentials::{CA_CERT, KUBECONFIG, SERVER_CERT};
 use crate::render::names::Federation;
 
@@ -207,32 +204,23 @@ fn missing(key: &str) -> Term {
 
 /// The term of certificates that are only good together.
 pub(super) fn certificates(pem: &[u8]) -> Term {
-    terms(pem, |one, other| (one.0.max(other.0), one.1.min(other.1)))
+    terms(pem, |one, other| Period { begin: one.begin.max(other.begin), end: one.end.min(other.end) })
 }
 
 /// The term of authorities, of which any one is enough.
 fn authorities(pem: &[u8]) -> Term {
-    terms(pem, |one, other| (one.0.min(other.0), one.1.max(other.1)))
+    terms(pem, |one, other| Period { begin: one.begin.min(other.begin), end: one.end.max(other.end) })
 }
 
-fn terms(pem: &[u8], together: impl Fn((i64, i64), (i64, i64)) -> (i64, i64)) -> Term {
-    let mut both: Option<(i64, i64)> = None;
-    for der in CertificateDer::pem_slice_iter(pem) {
-        let validity = der.map_err(|e| e.to_string()).and_then(|der| match x509_parser::parse_x509_certificate(&der) {
-            Ok((_, cert)) => Ok((cert.validity().not_before.timestamp(), cert.validity().not_after.timestamp())),
-            Err(e) => Err(e.to_string()),
-        });
-        match validity {
-            Ok(term) => both = Some(both.map_or(term, |before| together(before, term))),
-            Err(why) => return Term::Unreadable(why),
-        }
+fn terms(pem: &[u8], together: impl Fn(Period, Period) -> Period) -> Term {
+    match expiry::certificates(pem) {
+        Ok(periods) => periods.into_iter().reduce(together).map_or(Term::Endless, term),
+        Err(why) => Term::Unreadable(why.to_string()),
     }
-    let Some((begin, end)) = both else { return Term::Unreadable("it has no certificate".to_owned()) };
-    match (Timestamp::from_second(begin), Timestamp::from_second(end)) {
-        (Ok(begin), Ok(end)) => Term::Between(begin, end),
-        // RFC 5280 4.1.2.5: the year 9999 is for what has no end.
-        _ => Term::Endless,
-    }
+}
+
+fn term(Period { begin, end }: Period) -> Term {
+    if end == Timestamp::MAX { Term::Endless } else { Term::Between(begin, end) }
 }
 
 fn kubeconfig(text: &[u8]) -> Term {
@@ -247,13 +235,7 @@ fn kubeconfig(text: &[u8]) -> Term {
     }
 }
 
-/// The term of a bearer token: a JSON Web Token says it (RFC 7519 4.1.4), others have none.
+/// The term of a bearer token; of one that says none there is no end.
 fn token_term(token: &str) -> Term {
-    let claims = token.trim().split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
-    let claims: Option<Value> = claims.and_then(|json| serde_json::from_slice(&json).ok());
-    let seconds = |claim: &str| claims.as_ref()?[claim].as_i64().and_then(|seconds| Timestamp::from_second(seconds).ok());
-    match seconds("exp") {
-        Some(end) => Term::Between(seconds("nbf").unwrap_or(Timestamp::UNIX_EPOCH), end),
-        None => Term::Endless,
-    }
+    expiry::token(token).map_or(Term::Endless, term)
 }

@@ -15,11 +15,12 @@ use kube::client::Body;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::{EXIT_FOUND, expiry};
+use super::EXIT_FOUND;
 use crate::cli::CheckArgs;
 use crate::commands::Session;
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
+use crate::expiry;
 
 /// API servers that are asked at the same time.
 const AT_ONCE: usize = 8;
@@ -137,9 +138,9 @@ async fn one(all: &Kubeconfig, name: &str, target: &Target, timeout: Duration) -
 fn end(user: &federation_client::User) -> Option<Timestamp> {
     let read = |path: &str, data: &[u8]| if path.is_empty() { Some(data.to_vec()) } else { bytes(Path::new(path)).ok() };
     let certificate = read(&user.client_certificate, &user.client_certificate_data);
-    let certificate = certificate.and_then(|pem| expiry::certificates(&pem).ok()?.first().copied());
+    let certificate = certificate.and_then(|pem| expiry::certificates(&pem).ok()?.first().map(|period| period.end));
     let token = read(&user.token_file, user.token.as_bytes());
-    certificate.or_else(|| token.and_then(|token| expiry::token(&String::from_utf8_lossy(&token))))
+    certificate.or_else(|| token.and_then(|token| Some(expiry::token(&String::from_utf8_lossy(&token))?.end)))
 }
 
 /// Asks one after the other and notes what is known by then.

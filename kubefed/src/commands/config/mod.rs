@@ -1,7 +1,6 @@
 //! `kubefed config`: kubeconfig files shown and changed, as kubectl does it.
 
 mod check;
-mod expiry;
 mod export;
 mod import;
 mod lint;

@@ -18,6 +18,7 @@ use crate::cli::IssueArgs;
 use crate::commands::Session;
 use crate::connection::Connection;
 use crate::error::Failure;
+use crate::expiry;
 use crate::render::names::MANAGER;
 use crate::request::Request;
 use crate::wait::{Look, Patience, spell, until};
@@ -166,10 +167,9 @@ async fn signed(
 
 /// When a certificate ends.
 fn end(pem: &[u8]) -> Result<Timestamp, Failure> {
-    let unreadable = || Failure::new("the API server signed what cannot be read as a certificate");
-    let block = x509_parser::pem::parse_x509_pem(pem).map_err(|_| unreadable())?.1;
-    let seconds = block.parse_x509().map_err(|_| unreadable())?.validity().not_after.timestamp();
-    Timestamp::from_second(seconds).map_err(|_| unreadable())
+    let periods = expiry::certificates(pem).ok();
+    let first = periods.and_then(|periods| periods.first().copied());
+    first.map(|period| period.end).ok_or_else(|| Failure::new("the API server signed what cannot be read as a certificate"))
 }
 
 /// Whether the new kubeconfig works from here, which is worth a warning only: its holder may be elsewhere.

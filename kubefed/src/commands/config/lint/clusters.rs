@@ -8,7 +8,7 @@ use federation_client::kubeconfig::bytes;
 
 use super::contexts::is_used;
 use super::{Findings, Severity, entry, unset, word};
-use crate::commands::config::expiry;
+use crate::expiry;
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {
     for (name, cluster) in &config.merged.clusters {
@@ -53,8 +53,8 @@ fn one(name: &str, cluster: &Cluster, used: bool, findings: &mut Findings) {
         Err(e) => findings.add(bad, &at, format!("certificate-authority: {}: {e}", cluster.certificate_authority), mend),
         Ok(Err(why)) => findings.add(bad, &at, format!("its certificate authority cannot be used: {why}"), mend),
         // One that is good is enough.
-        Ok(Ok(ends)) => {
-            if let Some(end) = ends.into_iter().max() {
+        Ok(Ok(periods)) => {
+            if let Some(end) = periods.into_iter().map(|period| period.end).max() {
                 findings.end(end, &at, "its certificate authority", &mend);
             }
         }

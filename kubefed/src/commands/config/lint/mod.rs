@@ -53,7 +53,7 @@ impl Findings {
 
     /// Something that has ended, or will within the time that is asked for.
     fn end(&mut self, end: Timestamp, at: &str, what: &str, mend: &str) {
-        let days = super::expiry::days(end, self.now);
+        let days = crate::expiry::days(end, self.now);
         if end <= self.now {
             self.add(Severity::Error, at, format!("{what} expired at {end}"), mend);
         } else if end.duration_since(self.now).unsigned_abs() <= self.within {

@@ -10,7 +10,7 @@ use federation_client::{Exec, User};
 use super::contexts::is_used;
 use super::files::readable;
 use super::{Findings, Severity, entry, unset, word};
-use crate::commands::config::expiry;
+use crate::expiry;
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {
     for (name, user) in &config.merged.users {
@@ -108,9 +108,9 @@ impl Look<'_> {
         let Some(certificate) = certificate else { return };
         match expiry::certificates(&certificate) {
             Err(why) => self.add(format!("its client certificate cannot be used: {why}"), mend),
-            Ok(ends) => {
-                if let Some(end) = ends.first() {
-                    self.findings.end(*end, &self.at, "its client certificate", &mend);
+            Ok(periods) => {
+                if let Some(period) = periods.first() {
+                    self.findings.end(period.end, &self.at, "its client certificate", &mend);
                 }
                 if let Some(Err(why)) = key.map(|key| federation_client::connect::pair(&certificate, &key)) {
                     self.add(format!("its {why}"), mend);
@@ -121,13 +121,13 @@ impl Look<'_> {
 
     fn token(&mut self, user: &User) {
         let file = self.contents("tokenFile", &user.token_file, &[], true);
-        if let Some(end) = file.and_then(|bytes| expiry::token(&String::from_utf8_lossy(&bytes))) {
+        if let Some(period) = file.and_then(|bytes| expiry::token(&String::from_utf8_lossy(&bytes))) {
             let mend = self.set("--token=TOKEN");
-            self.findings.end(end, &self.at, "the token in its tokenFile", &mend);
+            self.findings.end(period.end, &self.at, "the token in its tokenFile", &mend);
         }
-        if let Some(end) = expiry::token(&user.token).filter(|_| user.token_file.is_empty()) {
+        if let Some(period) = expiry::token(&user.token).filter(|_| user.token_file.is_empty()) {
             let mend = self.set("--token=TOKEN");
-            self.findings.end(end, &self.at, "its token", &mend);
+            self.findings.end(period.end, &self.at, "its token", &mend);
         }
     }
 

@@ -9,9 +9,16 @@ use serde_json::Value;
 
 const DAY: i64 = 24 * 3600;
 
+/// From when to when something is good; [`Timestamp::MAX`] where it has no end.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(crate) struct Period {
+    pub(crate) begin: Timestamp,
+    pub(crate) end: Timestamp,
+}
+
 /// Why a text has no certificates.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Unusable {
+pub(crate) enum Unusable {
     #[error("it has no certificate in PEM")]
     None,
     #[error("it is no PEM: {0}")]
@@ -20,33 +27,37 @@ pub(super) enum Unusable {
     Certificate(String),
 }
 
-/// The ends of the certificates in PEM, in their order.
+/// The periods of the certificates in PEM, in their order. Those that end in the year 9999 have no end (RFC 5280 4.1.2.5).
 ///
 /// # Errors
 /// That there is none, or what cannot be read.
-pub(super) fn certificates(pem: &[u8]) -> Result<Vec<Timestamp>, Unusable> {
-    let mut ends = Vec::new();
+pub(crate) fn certificates(pem: &[u8]) -> Result<Vec<Period>, Unusable> {
+    let mut periods = Vec::new();
     for der in CertificateDer::pem_slice_iter(pem) {
         let der = der.map_err(Unusable::Pem)?;
         let (_, certificate) = x509_parser::parse_x509_certificate(&der).map_err(|e| Unusable::Certificate(e.to_string()))?;
-        let end = certificate.validity().not_after.timestamp();
-        ends.push(Timestamp::from_second(end).unwrap_or(if end < 0 { Timestamp::MIN } else { Timestamp::MAX }));
+        let at = |second: i64| Timestamp::from_second(second).unwrap_or(if second < 0 { Timestamp::MIN } else { Timestamp::MAX });
+        let validity = certificate.validity();
+        periods.push(Period { begin: at(validity.not_before.timestamp()), end: at(validity.not_after.timestamp()) });
     }
-    if ends.is_empty() { Err(Unusable::None) } else { Ok(ends) }
+    if periods.is_empty() { Err(Unusable::None) } else { Ok(periods) }
 }
 
-/// The end of a JSON web token that says one (RFC 7519, `exp`); its signature is not looked at.
-pub(super) fn token(text: &str) -> Option<Timestamp> {
+/// The period of a JSON web token that says its end (RFC 7519, `nbf` and `exp`); its signature is not looked at.
+pub(crate) fn token(text: &str) -> Option<Period> {
     let mut parts = text.trim().split('.');
     let (_, claims, _) = (parts.next()?, parts.next()?, parts.next()?);
     let claims: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims.trim_end_matches('=')).ok()?).ok()?;
-    let end = claims.get("exp")?;
-    let seconds = end.as_i64().or_else(|| end.as_f64().and_then(|seconds| i64::try_from(seconds as i128).ok()))?;
-    Timestamp::from_second(seconds).ok()
+    let at = |claim: &str| {
+        let told = claims.get(claim)?;
+        let seconds = told.as_i64().or_else(|| told.as_f64().and_then(|seconds| i64::try_from(seconds as i128).ok()))?;
+        Timestamp::from_second(seconds).ok()
+    };
+    Some(Period { begin: at("nbf").unwrap_or(Timestamp::UNIX_EPOCH), end: at("exp")? })
 }
 
 /// Whole days from now to an end; negative after it.
-pub(super) fn days(end: Timestamp, now: Timestamp) -> i64 {
+pub(crate) fn days(end: Timestamp, now: Timestamp) -> i64 {
     (end.as_second() - now.as_second()).div_euclid(DAY)
 }
 
@@ -57,8 +68,8 @@ mod tests {
     #[test]
     fn tokens_and_certificates_say_when_they_end() {
         let jwt = |claims: &str| format!("e30.{}.x", URL_SAFE_NO_PAD.encode(claims));
-        assert_eq!(token(&jwt(r#"{"exp":1800000000}"#)).map(Timestamp::as_second), Some(1_800_000_000));
-        assert_eq!(token(&jwt(r#"{"exp":1800000000.5}"#)).map(Timestamp::as_second), Some(1_800_000_000));
+        assert_eq!(token(&jwt(r#"{"exp":1800000000}"#)).map(|period| period.end.as_second()), Some(1_800_000_000));
+        assert_eq!(token(&jwt(r#"{"exp":1800000000.5}"#)).map(|period| period.end.as_second()), Some(1_800_000_000));
         for none in ["opaque", "a.b.c", &jwt("{}"), &jwt(r#"{"exp":"soon"}"#), &jwt(r#"{"exp":1e300}"#)] {
             assert_eq!(token(none), None, "{none}");
         }
