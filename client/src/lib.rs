@@ -22,6 +22,7 @@ pub mod connect;
 pub mod edit;
 mod error;
 pub mod kubeconfig;
+mod redact;
 pub mod yaml;
 
 pub use absent::if_there;

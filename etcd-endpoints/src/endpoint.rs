@@ -1,12 +1,16 @@
 //! One endpoint and whether it answers.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use etcd_client::Client;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use super::{PROBE, failure};
+use super::failure;
+
+/// How long an endpoint may take to tell its status.
+pub const PROBE: Duration = Duration::from_millis(700);
 
 /// Is told the URL of an endpoint and whether it answers.
 pub type Observer = Arc<dyn Fn(&str, bool) + Send + Sync>;

@@ -30,13 +30,12 @@ use daemon::supervise::Supervisor;
 use etcd_client::{Client, ConnectOptions, Error};
 use tokio::time::{Instant, timeout, timeout_at};
 
-pub use endpoint::{Endpoint, Observer};
+pub use endpoint::{Endpoint, Observer, PROBE};
 pub use failure::{Failure, Reach};
 
 /// How often an endpoint that is in use is asked for its status.
 pub const PROBE_EVERY: Duration = Duration::from_millis(300);
-/// How long it may take to tell it.
-pub const PROBE: Duration = Duration::from_millis(700);
+
 /// How often the others are asked.
 const PROBE_OTHERS: Duration = Duration::from_secs(1);
 /// How long one may take that did not answer when it was last asked, where no better one is left.

@@ -1,17 +1,22 @@
 //! No file imports, over others, itself: who reads a file reads what it uses first, and there is an end to that.
 //!
-//! An import is a `use` of an item of the same crate, followed through re-exports to the file that has it. That a module
-//! declares its children is none, nor is what it re-exports, nor what tests use.
+//! An import is a `use` of an item of the same crate, or the item's path written out where it is used (`crate::a::b()`,
+//! `super::b()`, `child::b()`), followed through re-exports to the file that has it. That a module declares its children
+//! is none, nor is what it re-exports and does not use itself, nor what tests use.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::path::{Path, PathBuf};
+
+mod source;
+
+use source::{members, root, shown, words};
 
 type Name = Vec<String>;
 
 /// One `use` of one item.
 struct Use {
-    public: bool,
+    /// It is there for others, and this file does not use it.
+    passed_on: bool,
     path: Name,
     /// What it is called here.
     called: String,
@@ -20,35 +25,25 @@ struct Use {
 struct Module {
     file: PathBuf,
     uses: Vec<Use>,
+    /// Paths that are written out.
+    written: Vec<Name>,
 }
 
 struct Crate(BTreeMap<Name, Module>);
 
 #[test]
 fn no_files_import_each_other_in_a_circle() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("a workspace");
+    let root = root();
     let mut found = Vec::new();
-    for name in members(root) {
+    for name in members(&root) {
         let read = Crate::read(&root.join(&name).join("src"));
         assert!(!read.0.is_empty(), "{name} has no sources");
         for circle in read.circles() {
-            let files: Vec<String> = circle.iter().map(|module| shown(root, &read.0[module].file)).collect();
+            let files: Vec<String> = circle.iter().map(|module| shown(&root, &read.0[module].file)).collect();
             found.push(files.join(" -> "));
         }
     }
     assert!(found.is_empty(), "files that import each other in a circle:\n  {}", found.join("\n  "));
-}
-
-/// Folders of the crates.
-fn members(root: &Path) -> Vec<String> {
-    let manifest = fs::read_to_string(root.join("Cargo.toml")).expect("a manifest");
-    let (_, list) = manifest.split_once("members = [").expect("a workspace has members");
-    let (list, _) = list.split_once(']').expect("a list ends");
-    list.split(',').map(|name| name.trim().trim_matches('"').to_owned()).filter(|name| !name.is_empty()).collect()
-}
-
-fn shown(root: &Path, file: &Path) -> String {
-    file.strip_prefix(root).unwrap_or(file).display().to_string()
 }
 
 impl Crate {
@@ -64,8 +59,10 @@ impl Crate {
     /// The modules that are imported by each.
     fn edges(&self) -> BTreeMap<&Name, BTreeSet<&Name>> {
         let imported = |(name, module): (&'_ Name, &'_ Module)| -> BTreeSet<Name> {
-            let uses = module.uses.iter().filter(|one| !one.public);
-            uses.filter_map(|one| self.absolute(name, &one.path)).map(|path| self.holder(&path, 0)).collect()
+            let uses = module.uses.iter().filter(|one| !one.passed_on);
+            let used = uses.filter_map(|one| self.absolute(name, &one.path));
+            let written = module.written.iter().filter_map(|path| self.written(name, module, path));
+            used.chain(written).map(|path| self.holder(&path, 0)).collect()
         };
         let known = |name: &Name| self.0.get_key_value(name).map(|(name, _)| name);
         let all = self.0.iter().map(|(name, module)| {
@@ -94,6 +91,16 @@ impl Crate {
         }
         base.extend(rest.iter().cloned());
         Some(base)
+    }
+
+    /// As [`Crate::absolute`], of a path in code: it may begin with what a `use` of the file brings.
+    fn written(&self, from: &Name, module: &Module, path: &[String]) -> Option<Name> {
+        self.absolute(from, path).or_else(|| {
+            let brought = module.uses.iter().find(|one| one.called == path[0])?;
+            let mut there = self.absolute(from, &brought.path)?;
+            there.extend(path[1..].iter().cloned());
+            Some(there)
+        })
     }
 
     /// The module that has an item, followed through re-exports.
@@ -161,9 +168,8 @@ fn joined(name: &[String], child: &str) -> Name {
 
 /// Reads a module and its children, which are in `folder`.
 fn module(file: PathBuf, name: Name, folder: &Path, into: &mut BTreeMap<Name, Module>) {
-    let text = fs::read_to_string(&file).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
-    let tokens = without_tests(&tokens(&text));
-    let mut uses = Vec::new();
+    let tokens = words(&file);
+    let (mut uses, mut written) = (Vec::new(), Vec::new());
     let mut at = 0;
     while at < tokens.len() {
         match tokens[at].as_str() {
@@ -177,19 +183,42 @@ fn module(file: PathBuf, name: Name, folder: &Path, into: &mut BTreeMap<Name, Mo
                 at += 3;
             }
             "use" => {
-                let public = at > 0 && (tokens[at - 1] == "pub" || tokens[at - 1] == ")");
+                let passed_on = at > 0 && (tokens[at - 1] == "pub" || tokens[at - 1] == ")");
                 let length = tokens[at..].iter().position(|t| t == ";").unwrap_or(tokens.len() - at);
-                tree(&mut tokens[at + 1..at + length].iter().map(String::as_str).peekable(), &[], public, &mut uses);
+                tree(&mut tokens[at + 1..at + length].iter().map(String::as_str).peekable(), &[], passed_on, &mut uses);
                 at += length;
             }
-            _ => at += 1,
+            // `pub(in crate::a)` says who may use, and uses nothing.
+            "in" if at > 1 && tokens[at - 1] == "(" && tokens[at - 2] == "pub" => at += 1 + path(&tokens[at + 1..]),
+            _ => {
+                let length = path(&tokens[at..]);
+                if length > 0 && (at == 0 || tokens[at - 1] != ".") {
+                    written.push(tokens[at..at + length].iter().step_by(2).cloned().collect());
+                }
+                at += length.max(1);
+            }
         }
     }
-    into.insert(name, Module { file, uses });
+    // A word alone may be what a `use` brought, and is of no account else.
+    for one in &mut uses {
+        one.passed_on &= !written.iter().any(|path: &Name| path[0] == one.called);
+    }
+    written.retain(|path| path.len() > 1);
+    into.insert(name, Module { file, uses, written });
+}
+
+/// How many tokens the path has that begins here.
+fn path(tokens: &[String]) -> usize {
+    let word = |at: usize| tokens.get(at).is_some_and(|t| t.starts_with(|c: char| c.is_alphabetic() || c == '_'));
+    let mut length = usize::from(word(0));
+    while length > 0 && tokens.get(length).is_some_and(|t| t == "::") && word(length + 1) {
+        length += 2;
+    }
+    length
 }
 
 /// One branch of a `use` and what follows it within the same braces.
-fn tree<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>, before: &[String], public: bool, into: &mut Vec<Use>) {
+fn tree<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>, before: &[String], passed_on: bool, into: &mut Vec<Use>) {
     let mut path = before.to_vec();
     let mut called = None;
     let mut whole = true;
@@ -199,7 +228,7 @@ fn tree<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>, bef
                 path.pop();
             }
             let last = path.last().cloned().unwrap_or_default();
-            into.push(Use { public, path: path.clone(), called: called.take().unwrap_or(last) });
+            into.push(Use { passed_on, path: path.clone(), called: called.take().unwrap_or(last) });
         }
         (*path, *whole) = (before.to_vec(), true);
     };
@@ -227,109 +256,14 @@ fn tree<'a>(tokens: &mut std::iter::Peekable<impl Iterator<Item = &'a str>>, bef
     }
     put(&mut path, &mut called, &mut whole);
     for (path, inside) in braces {
-        tree(&mut inside.into_iter().peekable(), &path, public, into);
+        tree(&mut inside.into_iter().peekable(), &path, passed_on, into);
     }
-}
-
-/// Leaves out modules that are there for tests only.
-fn without_tests(tokens: &[String]) -> Vec<String> {
-    let mark = ["#", "[", "cfg", "(", "test", ")", "]"];
-    let mut out = Vec::with_capacity(tokens.len());
-    let mut at = 0;
-    while at < tokens.len() {
-        if !tokens[at..].iter().zip(mark).all(|(token, mark)| token == mark) || tokens.len() - at < mark.len() {
-            out.push(tokens[at].clone());
-            at += 1;
-            continue;
-        }
-        // The item the mark is of, up to its end.
-        at += mark.len();
-        let mut depth = 0;
-        while at < tokens.len() {
-            let token = tokens[at].as_str();
-            at += 1;
-            match token {
-                "{" => depth += 1,
-                "}" if depth == 1 => break,
-                "}" => depth -= 1,
-                ";" if depth == 0 => break,
-                _ => {}
-            }
-        }
-    }
-    out
-}
-
-/// Words and signs, without comments and what is quoted.
-fn tokens(text: &str) -> Vec<String> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(first) = rest.chars().next() {
-        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        let length = if rest.starts_with("//") {
-            rest.find('\n').unwrap_or(rest.len())
-        } else if rest.starts_with("/*") {
-            rest.find("*/").map_or(rest.len(), |end| end + 2)
-        } else if let Some(length) = raw(rest) {
-            length
-        } else if first == '"' {
-            quoted(rest)
-        } else if let Some(length) = character(rest) {
-            length
-        } else if word > 0 {
-            out.push(rest[..word].to_owned());
-            word
-        } else if rest.starts_with("::") {
-            out.push("::".to_owned());
-            2
-        } else {
-            if !first.is_whitespace() {
-                out.push(first.to_string());
-            }
-            first.len_utf8()
-        };
-        rest = &rest[length..];
-    }
-    out
-}
-
-/// The length of a raw string that begins here.
-fn raw(text: &str) -> Option<usize> {
-    let after = text.strip_prefix("br").or_else(|| text.strip_prefix('r'))?;
-    let hashes = after.len() - after.trim_start_matches('#').len();
-    let inside = after[hashes..].strip_prefix('"')?;
-    let end = format!("\"{}", "#".repeat(hashes));
-    Some(text.len() - inside.len() + inside.find(&end)? + end.len())
-}
-
-fn quoted(text: &str) -> usize {
-    let mut escaped = false;
-    let end = text.char_indices().skip(1).find(|(_, c)| {
-        let ends = *c == '"' && !escaped;
-        escaped = *c == '\\' && !escaped;
-        ends
-    });
-    end.map_or(text.len(), |(at, _)| at + 1)
-}
-
-/// The length of a character literal that begins here; a lifetime is none.
-fn character(text: &str) -> Option<usize> {
-    let inside = text.strip_prefix('\'')?;
-    let first = inside.chars().next()?;
-    if first == '\\' {
-        return Some(2 + 1 + inside[2..].find('\'')? + 1);
-    }
-    inside[first.len_utf8()..].starts_with('\'').then(|| 2 + first.len_utf8())
 }
 
 #[test]
 fn circles_are_found_through_reexports_and_not_in_tests() {
     let dir = tempfile::tempdir().expect("a folder");
-    let put = |name: &str, text: &str| {
-        let file = dir.path().join(name);
-        fs::create_dir_all(file.parent().expect("a folder")).expect("made");
-        fs::write(file, text).expect("written");
-    };
+    let put = |name: &str, text: &str| put(dir.path(), name, text);
     put("lib.rs", "mod a; mod b; mod c; mod d; pub use b::inner::Thing as It;");
     // Over a re-export and a child, in braces, and under another name.
     put("a.rs", "use crate::{c, It}; // use crate::d;\n const S: &str = \"use crate::d;\"; const C: char = '\"';");
@@ -340,4 +274,36 @@ fn circles_are_found_through_reexports_and_not_in_tests() {
     put("d.rs", "use crate::c::c; use r#\"crate::d\"#;");
     let circles = Crate::read(dir.path()).circles();
     assert_eq!(circles, [[vec!["a".to_owned()], vec!["b".to_owned(), "inner".to_owned()]]]);
+}
+
+#[test]
+fn circles_are_found_through_paths_that_are_written_out() {
+    let circles = |files: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().expect("a folder");
+        files.iter().for_each(|(name, text)| put(dir.path(), name, text));
+        let of = |names: Name| names.join("::");
+        Crate::read(dir.path()).circles().into_iter().map(|circle| circle.into_iter().map(of).collect()).collect::<Vec<Vec<String>>>()
+    };
+    let lib = ("lib.rs", "pub mod a; mod b; mod d;");
+    let a = ("a.rs", "fn f() { crate::b::c::g::<u8>(&x) }");
+    let b = ("b.rs", "pub(in crate::a) mod c; pub(crate) use c::g; use super::a as first;");
+    let back = |text: &'static str| circles(&[lib, a, b, ("b/c.rs", text), ("d.rs", "pub use crate::a::f; fn d() { b::x(); }")]);
+    let ab = vec![vec!["a".to_owned(), "b::c".to_owned()]];
+    assert_eq!(back("fn g() { super::super::a::f() }"), ab);
+    assert_eq!(back("use crate::a; fn g() { a::f() }"), ab);
+    // By what another module passes on.
+    assert_eq!(back("fn g() { crate::d::f() }"), ab);
+    // Another crate's, a comment's, and who may use it.
+    assert!(back("// crate::a::f()\npub(in crate::a) fn g() { rand::a::f(); tokio::spawn(1) }").is_empty());
+    // What is passed on and used as well is an import.
+    let d = |text: &'static str| circles(&[("lib.rs", "mod d;"), ("d.rs", text), ("d/e.rs", "pub struct E; fn e() { super::d() }")]);
+    assert_eq!(d("mod e; pub use e::E; pub fn d() -> E { E }"), [["d", "d::e"]]);
+    assert_eq!(d("mod e; pub fn d() { e::E; }"), [["d", "d::e"]]);
+    assert!(d("mod e; pub use e::{E, e}; pub fn d() { x.e() }").is_empty());
+}
+
+fn put(dir: &Path, name: &str, text: &str) {
+    let file = dir.join(name);
+    std::fs::create_dir_all(file.parent().expect("a folder")).expect("made");
+    std::fs::write(file, text).expect("written");
 }

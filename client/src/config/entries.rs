@@ -5,12 +5,24 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use super::{List, paths};
+use super::list::List;
+use super::paths;
 use crate::kubeconfig::{Source, clean};
 use crate::{Error, Files, Kubeconfig, edit};
 
 /// The fields of an entry.
 pub type Fields = Map<String, Value>;
+
+/// The fields that say something: what is false or empty is as if it were not there, as to kubectl.
+pub(super) fn meant(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let says = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        _ => true,
+    };
+    fields.iter().filter(|(_, value)| says(value)).collect()
+}
 
 /// The entries of a kubeconfig, or of several.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -6,8 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::List;
 use super::entries::{Entries, Fields, reference};
+use super::list::List;
 use crate::Error;
 use crate::kubeconfig::{bytes, nearest};
 

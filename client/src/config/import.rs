@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::entries::{Entries, Fields, reference};
-use super::{List, meant};
+use super::entries::{Entries, Fields, meant, reference};
+use super::list::List;
 use crate::Error;
 
 /// What becomes of one entry.

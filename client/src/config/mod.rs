@@ -6,6 +6,7 @@ mod entries;
 mod export;
 mod fields;
 mod import;
+mod list;
 mod paths;
 mod properties;
 mod property;
@@ -20,6 +21,7 @@ pub use difference::differences;
 pub use entries::{Entries, Fields};
 pub use export::{Export, export};
 pub use import::{Coming, import};
+pub use list::List;
 
 pub use fields::{ClusterPatch, ContextPatch, ExecPatch, Pairs, Pem, UserPatch};
 
@@ -29,43 +31,10 @@ pub use view::{View, view};
 
 pub use crate::kubeconfig::clean;
 
+use self::entries::meant;
 use crate::edit::undo::Journal;
 use crate::edit::{self, Change, Entry};
 use crate::{Context, Error, Files, Kubeconfig};
-
-/// The lists of a kubeconfig.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum List {
-    /// Its clusters.
-    Clusters,
-    /// Its users.
-    Users,
-    /// Its contexts.
-    Contexts,
-}
-
-impl List {
-    /// All of them.
-    pub const ALL: [Self; 3] = [Self::Clusters, Self::Users, Self::Contexts];
-
-    /// The list's key in a file.
-    pub fn key(self) -> &'static str {
-        match self {
-            Self::Clusters => "clusters",
-            Self::Users => "users",
-            Self::Contexts => "contexts",
-        }
-    }
-
-    /// The key of one entry's fields, which is also the word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Clusters => "cluster",
-            Self::Users => "user",
-            Self::Contexts => "context",
-        }
-    }
-}
 
 /// What is done to the fields of an entry.
 pub type Patch<'a> = &'a dyn Fn(&mut Map<String, Value>);
@@ -268,17 +237,6 @@ impl Config {
             name => Ok(name),
         }
     }
-}
-
-/// The fields that say something: what is false or empty is as if it were not there, as to kubectl.
-fn meant(fields: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let says = |value: &Value| match value {
-        Value::Null | Value::Bool(false) => false,
-        Value::String(text) => !text.is_empty(),
-        Value::Array(items) => !items.is_empty(),
-        _ => true,
-    };
-    fields.iter().filter(|(_, value)| says(value)).collect()
 }
 
 fn put(list: List, name: &str, fields: Map<String, Value>) -> Change {

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Value, json};
 
-use super::List;
+use super::list::List;
 use super::schema::{self, Field, Kind};
 use crate::Error;
 use crate::kubeconfig::nearest;

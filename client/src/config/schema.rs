@@ -1,8 +1,8 @@
 //! The fields of a kubeconfig's entries (client-go's `clientcmd/api/v1`), for paths that name one and for entries with
 //! fields that nobody knows.
 
-use super::List;
 use super::entries::Fields;
+use super::list::List;
 
 /// What a field holds.
 #[derive(Clone, Copy, Debug, PartialEq)]

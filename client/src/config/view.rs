@@ -6,7 +6,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use super::paths::base;
-use crate::kubeconfig::{bytes, nearest, validate};
+use crate::kubeconfig::{bytes, nearest};
+use crate::redact::without_secret;
 use crate::{Error, Files, Kubeconfig};
 
 /// What stands for certificates and keys; it is base64 too.
@@ -147,7 +148,7 @@ fn redact(config: &mut Kubeconfig) {
     for cluster in config.clusters.values_mut() {
         data(&mut cluster.certificate_authority_data);
         for url in [&mut cluster.server, &mut cluster.proxy_url] {
-            *url = validate::without_secret(url);
+            *url = without_secret(url);
         }
     }
     for user in config.users.values_mut() {

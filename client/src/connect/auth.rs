@@ -9,7 +9,8 @@ use http::HeaderValue;
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
-use super::{Login, exec};
+use super::access::Login;
+use super::exec;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 

@@ -1,5 +1,6 @@
 //! From a context, and what the command line changes about it, to a client: by client-go's rules.
 
+mod access;
 mod auth;
 mod exec;
 mod identity;
@@ -8,13 +9,14 @@ mod server;
 mod transport;
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use kube::Client;
 
+pub use access::{Access, Timeouts};
 pub(crate) use proxy::parse as proxy_url;
 pub use proxy::{Environment, Proxy};
 
+use self::access::{Impersonate, Login};
 use crate::Error;
 use crate::kubeconfig::{Cluster, Kubeconfig, User, validate};
 
@@ -58,73 +60,11 @@ pub fn pair(certificate: &[u8], key: &[u8]) -> Result<(), Error> {
     })
 }
 
-/// How long a client waits.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub struct Timeouts {
-    /// For a connection, its proxy's and TLS's part included.
-    pub connect: Duration,
-    /// For the next byte of an answer; none: for ever.
-    pub read: Option<Duration>,
-}
-
-impl Default for Timeouts {
-    fn default() -> Self {
-        Self { connect: Duration::from_secs(30), read: None }
-    }
-}
-
 impl Target {
     /// The context of this name and nothing else.
     pub fn context(name: Option<&str>) -> Self {
         Self { context: name.filter(|n| !n.is_empty()).map(str::to_owned), ..Self::default() }
     }
-}
-
-/// Everything a client is made of, checked.
-#[derive(Clone)]
-pub struct Access {
-    /// Name of the context, the current one resolved.
-    pub context: String,
-    /// Namespace where none is named.
-    pub namespace: String,
-    /// URL of the API server.
-    pub server: http::Uri,
-    /// Authorities of its certificate, PEM; none: the system's.
-    pub authorities: Option<Vec<u8>>,
-    /// Name its certificate has to have, where it is not the server's.
-    pub tls_server_name: Option<String>,
-    /// Take any certificate.
-    pub insecure: bool,
-    /// The proxy the cluster entry names.
-    pub proxy: Option<Proxy>,
-    /// The file `authorities` are read from again, in a pod.
-    authorities_file: Option<PathBuf>,
-    /// The proxy to use, the environment's if the entry names none.
-    route: Option<Proxy>,
-    identity: Option<(Vec<u8>, Vec<u8>)>,
-    login: Login,
-    impersonate: Impersonate,
-    timeouts: Timeouts,
-}
-
-/// How requests say who they come from.
-#[derive(Clone)]
-enum Login {
-    /// Not at all, or by certificate alone.
-    None,
-    Token(String),
-    /// A file with a token, and the token to use while it cannot be read.
-    TokenFile(PathBuf, Option<String>),
-    Basic(String, String),
-    Exec(Box<exec::Call>),
-}
-
-#[derive(Clone, Default)]
-struct Impersonate {
-    user: String,
-    uid: String,
-    groups: Vec<String>,
-    extra: std::collections::BTreeMap<String, Vec<String>>,
 }
 
 impl Access {

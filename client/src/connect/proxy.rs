@@ -6,7 +6,7 @@ use http::Uri;
 use ipnet::IpNet;
 use percent_encoding::percent_decode_str;
 
-use crate::kubeconfig::validate::without_secret;
+use crate::redact::without_secret;
 
 /// A proxy.
 #[derive(Clone, Debug, PartialEq)]

@@ -3,7 +3,7 @@
 use http::Uri;
 use percent_encoding::percent_decode_str;
 
-use crate::kubeconfig::validate::without_secret;
+use crate::redact::without_secret;
 
 /// A server and the name and password that stood in its URL.
 pub(super) struct Server {

@@ -25,9 +25,10 @@ use rustls::sign::CertifiedKey;
 use tokio::net::TcpStream;
 use tower::{Service, ServiceExt as _};
 
+use super::access::{Access, Login};
 use super::auth::Authorizer;
 use super::identity::{identity, provider};
-use super::{Access, Login, Proxy};
+use super::proxy::Proxy;
 use crate::Error;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;

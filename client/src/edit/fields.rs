@@ -3,14 +3,15 @@
 
 use serde_json::{Map, Value};
 
+use super::change::{Change, Entry, find};
+use super::emit;
 use super::splice::{before, column, content_end, line_end, line_start, plain};
-use super::{Change, Entry, emit};
 use crate::yaml::{Document, Kind, Layout, Node};
 
 /// The text with the entry's fields changed; none where it is not there yet, or its layout leaves no way.
 pub(super) fn apply(text: &str, document: &Document, change: &Change) -> Option<String> {
     let Change::Put(entry) = change else { return None };
-    let item = super::find(document.root.as_ref(), entry.list, &entry.name)?;
+    let item = find(document.root.as_ref(), entry.list, &entry.name)?;
     let mut edits = edits(text, document, item, entry)?;
     // From the end, so that the places before stay where they are.
     edits.sort_by_key(|edit| std::cmp::Reverse(edit.0));

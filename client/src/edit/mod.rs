@@ -1,6 +1,7 @@
 //! Changing a kubeconfig file: the text is changed where our entries stand and nowhere else, what comes out is read
 //! again and compared before the file is touched, and the file is replaced in one step under kubectl's lock.
 
+mod change;
 mod emit;
 mod fields;
 mod lock;
@@ -12,99 +13,15 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+pub use self::change::{Change, Entry};
 pub use self::replace::create;
 use self::undo::Journal;
 
+use self::change::{find, items};
 use self::lock::Lock;
 use crate::Error;
-use crate::kubeconfig::{Kubeconfig, Preferences, Source};
+use crate::kubeconfig::{Kubeconfig, Source};
 use crate::yaml::{self, Document, Kind, Layout, Node};
-
-/// One named entry of a kubeconfig.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Entry {
-    /// `clusters`, `users` or `contexts`.
-    pub list: &'static str,
-    /// Its name.
-    pub name: String,
-    /// What it says; it replaces what was there.
-    pub value: Value,
-}
-
-impl Entry {
-    /// The key the value stands under: `cluster`, `user` or `context`.
-    fn key(&self) -> &'static str {
-        match self.list {
-            "clusters" => "cluster",
-            "users" => "user",
-            _ => "context",
-        }
-    }
-}
-
-/// One change.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Change {
-    /// Puts an entry in, or in the place of the one of its name.
-    Put(Entry),
-    /// Takes an entry out; `current-context` goes if it names it.
-    Remove {
-        /// `clusters`, `users` or `contexts`.
-        list: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// Takes an entry out and nothing else: `current-context` may name what is gone.
-    Delete {
-        /// `clusters`, `users` or `contexts`.
-        list: &'static str,
-        /// Its name.
-        name: String,
-    },
-    /// Gives an entry another name.
-    Rename {
-        /// `clusters`, `users` or `contexts`.
-        list: &'static str,
-        /// Its name.
-        old: String,
-        /// Its name from now on, which no other entry has.
-        new: String,
-    },
-    /// Sets `current-context`, or empties it.
-    Current(String),
-    /// Sets `preferences`.
-    Preferences(Preferences),
-}
-
-impl Change {
-    /// The list or field that is changed.
-    fn place(&self) -> &'static str {
-        match self {
-            Self::Put(entry) => entry.list,
-            Self::Remove { list, .. } | Self::Delete { list, .. } | Self::Rename { list, .. } => list,
-            Self::Current(_) => "current-context",
-            Self::Preferences(_) => "preferences",
-        }
-    }
-
-    /// The names of the entries that are changed.
-    fn names(&self) -> Vec<&str> {
-        match self {
-            Self::Put(Entry { name, .. }) | Self::Remove { name, .. } | Self::Delete { name, .. } => vec![name],
-            Self::Rename { old, new, .. } => vec![old, new],
-            Self::Current(_) | Self::Preferences(_) => Vec::new(),
-        }
-    }
-
-    /// The value a field gets.
-    fn value(&self) -> Option<Value> {
-        match self {
-            Self::Current(name) => Some(Value::String(name.clone())),
-            Self::Preferences(preferences) => serde_json::to_value(preferences).ok(),
-            _ => None,
-        }
-    }
-}
 
 /// Puts entries in, replacing those of the same name. `current-context` stays. Returns whether the file changed.
 ///
@@ -264,17 +181,6 @@ fn said(mut fields: Value) -> Value {
         fields.retain(|_, value| !value.is_null());
     }
     fields
-}
-
-fn items<'a>(root: Option<&'a Node>, list: &str) -> &'a [Node] {
-    match root.and_then(|r| r.get(list)).map(|l| &*l.target().kind) {
-        Some(Kind::Sequence(items, _)) => items,
-        _ => &[],
-    }
-}
-
-fn find<'a>(root: Option<&'a Node>, list: &str, name: &str) -> Option<&'a Node> {
-    items(root, list).iter().find(|item| item.name().as_deref() == Some(name))
 }
 
 /// Whether a change did what it should and nothing else: every other entry is there with its values, in the same

@@ -2,7 +2,8 @@
 
 use serde_json::{Value, json};
 
-use super::{Change, Entry, emit};
+use super::change::{Change, Entry, find};
+use super::emit;
 use crate::yaml::{self, Document, Kind, Layout, Node};
 
 /// The text with one change made; none where its layout leaves no way.
@@ -135,7 +136,7 @@ fn remove(text: &str, document: &Document, root: &Node, list: &str, name: &str) 
 }
 
 fn rename(root: &Node, list: &str, old: &str, new: &str) -> Option<Edit> {
-    let item = super::find(Some(root), list, old)?;
+    let item = find(Some(root), list, old)?;
     let Kind::Mapping(pairs, layout) = &*item.kind else { return None };
     let (_, name) = pairs.iter().rev().find(|(key, _)| is(key, "name"))?;
     (plain(name) && name.end > name.start).then(|| (name.start, name.end, emit::beside(&new.into(), *layout)))

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
+use crate::kubeconfig::Preferences;
 
 /// Other people's entries, whatever they look like.
 const MINE: &str = "# mine, and dear to me\napiVersion: v1\nkind: Config\nclusters: # where\n- name: gondor # the white city\n  cluster:\n    \

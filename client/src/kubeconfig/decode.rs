@@ -9,7 +9,17 @@ use super::{AuthProvider, Cluster, Context, Exec, Extensions, Kubeconfig, Prefer
 use crate::Error;
 use crate::yaml::{self, Kind, Node, Scalar, Wrong, base64};
 
-pub(super) fn read(bytes: &[u8], source: Source<'_>) -> Result<Kubeconfig, Error> {
+impl Kubeconfig {
+    /// Reads one kubeconfig. Paths in it are made relative to its file's directory.
+    ///
+    /// # Errors
+    /// What kubectl would not read either, by line, entry and field.
+    pub fn read(bytes: &[u8], source: Source<'_>) -> Result<Self, Error> {
+        read(bytes, source)
+    }
+}
+
+fn read(bytes: &[u8], source: Source<'_>) -> Result<Kubeconfig, Error> {
     let say = |wrong: Wrong, hint: &str| Error::Content { file: source.name(), line: wrong.line, what: wrong.what, hint: hint.to_owned() };
     const MEND: &str = "mend the file; kubectl config view reads the same format";
     let (text, _) = yaml::decode(bytes).map_err(|e| say(e, MEND))?;

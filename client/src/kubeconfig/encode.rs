@@ -1,4 +1,4 @@
-//! A kubeconfig as client-go writes it: the fields of `clientcmd/api/v1` in their order, without those that are empty.
+//! How client-go writes the fields of a kubeconfig.
 
 use std::collections::BTreeMap;
 
@@ -8,29 +8,8 @@ use serde::ser::SerializeMap as _;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Extensions, Kubeconfig};
-
-impl Serialize for Kubeconfig {
-    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let mut all = to.serialize_map(None)?;
-        all.serialize_entry("kind", "Config")?;
-        all.serialize_entry("apiVersion", "v1")?;
-        if !nothing(&self.preferences) {
-            all.serialize_entry("preferences", &self.preferences)?;
-        }
-        all.serialize_entry("clusters", &Named("cluster", &self.clusters))?;
-        all.serialize_entry("users", &Named("user", &self.users))?;
-        all.serialize_entry("contexts", &Named("context", &self.contexts))?;
-        all.serialize_entry("current-context", &self.current_context)?;
-        if !nothing(&self.extensions) {
-            all.serialize_entry("extensions", &Named("extension", &self.extensions))?;
-        }
-        all.end()
-    }
-}
-
 /// Entries by name as a list; nothing where there are none.
-struct Named<'a, T>(&'static str, &'a BTreeMap<String, T>);
+pub(super) struct Named<'a, T>(pub(super) &'static str, pub(super) &'a BTreeMap<String, T>);
 
 impl<T: Serialize> Serialize for Named<'_, T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -58,7 +37,7 @@ pub(super) fn bytes<S: Serializer>(value: &[u8], to: S) -> Result<S::Ok, S::Erro
     to.serialize_str(&BASE64.encode(value))
 }
 
-pub(super) fn extensions<S: Serializer>(all: &Extensions, to: S) -> Result<S::Ok, S::Error> {
+pub(super) fn extensions<S: Serializer>(all: &BTreeMap<String, Value>, to: S) -> Result<S::Ok, S::Error> {
     Named::<Value>("extension", all).serialize(to)
 }
 

@@ -1,6 +1,10 @@
 use std::path::Path;
 
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
 use super::*;
+use crate::Error;
 
 fn read(text: impl AsRef<[u8]>) -> Result<Kubeconfig, Error> {
     Kubeconfig::read(text.as_ref(), Source::File(Path::new("config")))

@@ -1,6 +1,7 @@
 //! Whether what a context uses can be used: kubectl's checks, in kubectl's sentences. Entries nobody uses may be unfinished.
 
 use super::{Cluster, Exec, User};
+use crate::redact::without_secret;
 
 /// What is wrong with a cluster entry.
 pub(crate) fn cluster(name: &str, cluster: &Cluster) -> Vec<String> {
@@ -96,15 +97,6 @@ fn both(what: &str, path: &str, data: &[u8], name: &str, wrong: &mut Vec<String>
 fn readable(what: &str, path: &str, name: &str, wrong: &mut Vec<String>) {
     if let Err(e) = std::fs::File::open(path) {
         wrong.push(format!("unable to read {what} {path} for {name} due to {e}"));
-    }
-}
-
-/// A URL without its user information.
-pub(crate) fn without_secret(url: &str) -> String {
-    match (url.split_once("://"), url.rfind('@')) {
-        (Some((scheme, _)), Some(at)) => format!("{scheme}://…{}", &url[at..]),
-        (None, Some(at)) => format!("…{}", &url[at..]),
-        _ => url.to_owned(),
     }
 }
 

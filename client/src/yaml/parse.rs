@@ -5,7 +5,9 @@ use std::rc::Rc;
 
 use granit_parser::{Event, Options, Parser, ScalarStyle, Span, StructureStyle};
 
-use super::{Kind, Layout, Node, Style, Wrong};
+use super::node::{Kind, Layout, Node};
+use super::resolve::{Scalar, Style};
+use super::wrong::Wrong;
 
 /// Longest text that is looked at, in bytes.
 pub const MAX_BYTES: usize = 16 << 20;
@@ -242,7 +244,7 @@ fn check_finite(node: &Node) -> Result<(), Wrong> {
         Kind::Mapping(..) => node.entries().into_iter().try_for_each(|(_, value)| check_finite(value)),
         // Larger things that an alias stands for are looked at where they stand.
         Kind::Alias(_) | Kind::Scalar(..) => match node.scalar()? {
-            Some(super::Scalar::Float(value)) if !value.is_finite() => Err(Wrong::new(node.line, "this number has no finite value")),
+            Some(Scalar::Float(value)) if !value.is_finite() => Err(Wrong::new(node.line, "this number has no finite value")),
             _ => Ok(()),
         },
     }

@@ -4,7 +4,14 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 
-use super::Style;
+/// How a scalar was written.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub enum Style {
+    /// Without quotes: its words may mean a number, a truth value or nothing.
+    Plain,
+    /// Quoted, literal or folded: text.
+    Text,
+}
 
 /// A typed scalar.
 #[derive(Clone, Debug, PartialEq)]

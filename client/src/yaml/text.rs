@@ -1,6 +1,6 @@
 //! From bytes to text: UTF-8, or UTF-16 by its byte order mark.
 
-use super::Wrong;
+use super::wrong::Wrong;
 
 /// How the bytes of a text are written.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]

@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Scalar, Style, resolve};
+use super::resolve::{self, Scalar, Style};
 
 /// Columns after which a text is broken at a blank.
 const WIDTH: usize = 80;

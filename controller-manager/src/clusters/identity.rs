@@ -9,7 +9,7 @@ use std::{
 
 use federation_api::keys;
 
-use super::{Joined, health::Finding};
+use super::{health::Finding, joined::Joined};
 
 /// Who all the members are. Cheap to clone.
 #[derive(Clone, Debug, Default)]

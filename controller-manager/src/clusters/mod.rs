@@ -1,19 +1,12 @@
 //! Clusters of the federation: follows joins, changes and departures, and runs one monitor for each member.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, time::Duration};
 
 use daemon::supervise::Supervisor;
-use federation_api::{
-    cluster::{ClusterSpec, ClusterStatus},
-    keys,
-};
+use federation_api::keys;
 use kube::{
     Api,
-    api::{DynamicObject, ObjectMeta},
+    api::DynamicObject,
     core::{ApiResource, GroupVersionKind},
 };
 use tokio::{
@@ -23,38 +16,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    config::Monitor,
-    events::Events,
     follow::{Change, Head, Source},
-    members::{MemberConnector, Members},
-    propagation::intake::{Intake, Mailbox},
+    propagation::intake::Intake,
 };
 
 pub(crate) mod health;
 pub(crate) mod identity;
+mod joined;
 mod monitor;
+mod needs;
 pub(crate) mod rights;
 #[cfg(test)]
 mod tests;
 pub(crate) mod topology;
 
-/// What the cluster controller needs.
-#[derive(Clone)]
-pub(crate) struct Clusters {
-    pub(crate) federation: kube::Client,
-    pub(crate) name: Arc<str>,
-    pub(crate) connector: Arc<dyn MemberConnector>,
-    pub(crate) monitor: Monitor,
-    /// Between two comparisons of what is known of a member with what is there.
-    pub(crate) comparison: Duration,
-    pub(crate) members: Members,
-    pub(crate) mailbox: Mailbox,
-    pub(crate) events: Events,
-    /// Who the members are.
-    pub(crate) identities: identity::Identities,
-    /// Kinds whose controllers are on.
-    pub(crate) enabled: crate::kinds::PerKind<bool>,
-}
+pub(crate) use joined::Joined;
+pub(crate) use needs::Clusters;
 
 /// URL path of all Clusters.
 const CLUSTERS: &str = "/apis/federation/v1beta1/clusters";
@@ -63,54 +40,9 @@ const RETRY: Duration = Duration::from_secs(1);
 /// For one such question.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
-/// A Cluster as last seen.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Joined {
-    pub(crate) name: String,
-    pub(crate) uid: String,
-    /// When it was created, RFC 3339.
-    pub(crate) created: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    pub(crate) annotations: BTreeMap<String, String>,
-    pub(crate) spec: ClusterSpec,
-    pub(crate) status: ClusterStatus,
-}
-
 /// How kube addresses Clusters.
 pub(crate) fn resource() -> ApiResource {
     ApiResource::from_gvk_with_plural(&GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "Cluster"), "clusters")
-}
-
-impl Joined {
-    /// What is known of a Cluster that cannot be read: that it is there.
-    fn unreadable(metadata: ObjectMeta) -> Self {
-        Self {
-            created: created(&metadata),
-            name: metadata.name.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
-            labels: metadata.labels.unwrap_or_default(),
-            annotations: metadata.annotations.unwrap_or_default(),
-            ..Self::default()
-        }
-    }
-
-    fn from_object(object: DynamicObject) -> Result<Self, serde_json::Error> {
-        let DynamicObject { metadata, mut data, .. } = object;
-        let mut part = |name: &str| data.get_mut(name).map(serde_json::Value::take).filter(|v| !v.is_null());
-        Ok(Self {
-            created: created(&metadata),
-            name: metadata.name.unwrap_or_default(),
-            uid: metadata.uid.unwrap_or_default(),
-            labels: metadata.labels.unwrap_or_default(),
-            annotations: metadata.annotations.unwrap_or_default(),
-            spec: part("spec").map_or_else(|| Ok(ClusterSpec::default()), serde_json::from_value)?,
-            status: part("status").map_or_else(|| Ok(ClusterStatus::default()), serde_json::from_value)?,
-        })
-    }
-}
-
-fn created(metadata: &ObjectMeta) -> String {
-    metadata.creation_timestamp.as_ref().map(|time| crate::time::seconds(time.0)).unwrap_or_default()
 }
 
 struct Running {

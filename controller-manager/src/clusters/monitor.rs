@@ -16,9 +16,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Clusters, Joined,
     health::{Answer, Change, Finding, Verdict, probe},
     identity::noted,
+    joined::Joined,
+    needs::Clusters,
 };
 use crate::{
     events::{About, Event},

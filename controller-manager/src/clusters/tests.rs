@@ -1,14 +1,24 @@
 //! When a Cluster counts as gone.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU8, Ordering},
+};
 
 use async_trait::async_trait;
+use federation_api::cluster::ClusterSpec;
 use http::{Method, Request, Response};
 use kube::client::Body;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::{Connection, members::connect::ConnectError};
+use crate::{
+    Connection,
+    config::Monitor,
+    events::Events,
+    members::{MemberConnector, Members, connect::ConnectError},
+    propagation::intake::Mailbox,
+};
 
 struct Nowhere;
 

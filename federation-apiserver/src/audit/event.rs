@@ -12,7 +12,7 @@ use machinery::codec::{self, MediaType};
 use machinery::schema::Types;
 use serde_json::{Map, Value, json};
 
-use super::Audit;
+use super::log::Audit;
 use super::policy::{Level, Stage, Verdict};
 use super::sink::Sink;
 use crate::auth::{Attributes, UserInfo};

@@ -1,11 +1,9 @@
 //! The audit log: who did what, when, and what came of it, as `Event`s of `audit.k8s.io/v1`.
 
 mod event;
+mod log;
 mod policy;
 mod sink;
-
-use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 use http::request::Parts;
@@ -14,39 +12,14 @@ pub use policy::{Level, Policy, Stage, Verdict};
 pub use sink::Destination;
 
 use crate::auth::{Attributes, UserInfo};
-use crate::error::ConfigError;
-use daemon::supervise::Supervisor;
 pub(crate) use event::Record;
-use sink::Sink;
+pub(crate) use log::Audit;
+pub use log::AuditConfig;
 
 /// Header of a request's id; taken from the client where it gives one, and returned.
 pub const AUDIT_ID: &str = "audit-id";
 /// Longest id that is taken from a client.
 const LONGEST_ID: usize = 64;
-
-/// What is recorded and where.
-#[derive(Clone, Debug)]
-pub struct AuditConfig {
-    /// The rules.
-    pub policy: Policy,
-    /// The file.
-    pub to: Destination,
-}
-
-/// Records requests.
-pub(crate) struct Audit {
-    policy: Policy,
-    sink: Arc<Sink>,
-    /// How long the reading of a body may take.
-    patience: Duration,
-}
-
-impl Audit {
-    /// Opens the file; the writer is a task. `patience` is the longest a body may take to be read.
-    pub(crate) fn open(config: &AuditConfig, patience: Duration, tasks: &Supervisor) -> Result<Self, ConfigError> {
-        Ok(Self { policy: config.policy.clone(), sink: Arc::new(Sink::open(config.to.clone(), tasks)?), patience })
-    }
-}
 
 /// Begins the record of a request of `user`, who sent it, where the policy wants one.
 pub(crate) fn begin(

@@ -6,21 +6,19 @@
 
 mod cell;
 pub mod check;
+mod file;
 #[cfg(test)]
 mod power_tests;
+mod quiet;
 pub mod restore;
 mod tables;
 mod writer;
 
-use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fs;
-use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc as sync_mpsc;
-use std::sync::{Arc, Once};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -29,61 +27,21 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
 use redb::Database;
-use thiserror::Error;
 use tokio::sync::{Semaphore, oneshot, watch};
 
+pub use self::file::{FILE, FORMAT, OpenError};
+use self::file::{guarded, private};
+use self::quiet::quietly;
 use self::tables::{Reader, Setup};
 use self::writer::{Op, Request};
 use super::{Backend, Event, Expect, Page, StorageError, Unchanged, Versioned};
 
-/// Name of the file in the data directory.
-pub const FILE: &str = "federation.redb";
-/// Version of the tables in the file. Files of newer versions are refused.
-pub const FORMAT: u64 = 2;
 /// Memory the engine may use for pages; the watch cache holds the objects, so little is needed.
 const CACHE_BYTES: usize = 8 << 20;
 /// Writes that may wait at once; more wait outside, holding no memory here.
 const QUEUE: usize = 1024;
 /// Changes a watch reads at once.
 const BATCH: usize = 256;
-
-/// Why a data directory cannot be used.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum OpenError {
-    /// The directory or file cannot be made, read or written. Check owner, mode and space.
-    #[error("the data directory {} cannot be used: {source}", path.display())]
-    NotWritable {
-        /// Directory or file.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process has it open. Stop that one or choose another directory.
-    #[error("{} is in use by another process", path.display())]
-    Locked {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The file is damaged or not ours. Restore a copy or choose another directory.
-    #[error("{} is corrupt or no federation database: {why}", path.display())]
-    Corrupt {
-        /// The file.
-        path: PathBuf,
-        /// What was found.
-        why: String,
-    },
-    /// The file was written by a newer program. Use that one.
-    #[error("{} has format {found}, this program knows formats up to {known}", path.display())]
-    Newer {
-        /// The file.
-        path: PathBuf,
-        /// Format of the file.
-        found: u64,
-        /// Newest format known here.
-        known: u64,
-    },
-}
 
 /// The embedded backend.
 pub struct Embedded {
@@ -181,50 +139,6 @@ impl Drop for Embedded {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-/// A new file that only its owner may read: what is stored may be secret.
-fn private(path: &Path) -> io::Result<fs::File> {
-    fs::File::options().read(true).write(true).create_new(true).mode(0o600).open(path)
-}
-
-thread_local! {
-    /// Whether a panic of this thread is about a file and will be told as an error.
-    static READING: Cell<bool> = const { Cell::new(false) };
-}
-
-/// Runs something of the engine that may panic over what it cannot have written; `Err` is that it did.
-fn quietly<T>(read: impl FnOnce() -> T) -> std::thread::Result<T> {
-    static HOOK: Once = Once::new();
-    HOOK.call_once(|| {
-        let tell = take_hook();
-        set_hook(Box::new(move |panic| {
-            if !READING.get() {
-                tell(panic)
-            }
-        }));
-    });
-    let within = READING.replace(true);
-    let done = catch_unwind(AssertUnwindSafe(read));
-    READING.set(within);
-    done
-}
-
-/// What the engine cannot have written it reports or, now and then, panics over.
-fn guarded<T>(path: &Path, open: impl FnOnce() -> Result<T, redb::Error>) -> Result<T, OpenError> {
-    let opened = quietly(open);
-    opened.unwrap_or_else(|_| Err(redb::Error::Corrupted("the engine cannot read it".into()))).map_err(|e| explain(path, e))
-}
-
-fn explain(path: &Path, error: redb::Error) -> OpenError {
-    let path = path.to_owned();
-    match error {
-        redb::Error::DatabaseAlreadyOpen | redb::Error::LockProtocolMismatch => OpenError::Locked { path },
-        redb::Error::Io(source) if !matches!(source.kind(), ErrorKind::InvalidData | ErrorKind::UnexpectedEof) => {
-            OpenError::NotWritable { path, source }
-        }
-        other => OpenError::Corrupt { path, why: other.to_string() },
     }
 }
 

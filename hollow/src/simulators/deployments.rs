@@ -10,7 +10,7 @@ use serde_json::json;
 const START: Duration = Duration::from_millis(100);
 
 pub(super) async fn run(client: Client) {
-    super::for_each(Api::<Deployment>::all(client.clone()), |deployment| ready(client.clone(), deployment)).await;
+    super::objects::for_each(Api::<Deployment>::all(client.clone()), |deployment| ready(client.clone(), deployment)).await;
 }
 
 async fn ready(client: Client, deployment: Deployment) -> kube::Result<()> {
@@ -27,5 +27,5 @@ async fn ready(client: Client, deployment: Deployment) -> kube::Result<()> {
         "readyReplicas": wanted, "availableReplicas": wanted,
         "conditions": [{"type": "Available", "status": "True", "reason": "MinimumReplicasAvailable", "message": "simulated"}],
     });
-    super::set_status(&api, &deployment.name_any(), &serde_json::to_value(&status).unwrap_or_default(), wished).await
+    super::objects::set_status(&api, &deployment.name_any(), &serde_json::to_value(&status).unwrap_or_default(), wished).await
 }

@@ -9,8 +9,8 @@ use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
 pub(super) async fn run(client: Client) {
-    let services = super::for_each(Api::<Service>::all(client.clone()), |service| publish(client.clone(), service));
-    let deployments = super::for_each(Api::<Deployment>::all(client.clone()), |deployment| {
+    let services = super::objects::for_each(Api::<Service>::all(client.clone()), |service| publish(client.clone(), service));
+    let deployments = super::objects::for_each(Api::<Deployment>::all(client.clone()), |deployment| {
         let client = client.clone();
         async move {
             let api = Api::<Service>::namespaced(client.clone(), &deployment.namespace().unwrap_or_default());

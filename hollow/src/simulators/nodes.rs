@@ -7,7 +7,7 @@ use serde_json::json;
 
 use federation_api::keys::{REGION_LABEL, ZONE_LABEL};
 
-use super::Appearance;
+use super::member::Appearance;
 
 pub(super) async fn run(client: Client, name: &str, appearance: &Appearance) {
     let api = Api::<Node>::all(client);

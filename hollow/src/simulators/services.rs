@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 pub(super) async fn run(client: Client, network: [u8; 3]) {
     let mut given: HashMap<(String, String), Ipv4Addr> = HashMap::new();
-    super::for_each(Api::<Service>::all(client.clone()), |service| {
+    super::objects::for_each(Api::<Service>::all(client.clone()), |service| {
         let key = (service.namespace().unwrap_or_default(), service.name_any());
         let next = u8::try_from(given.len() % 253 + 1).unwrap_or(1);
         let [a, b, c] = network;
@@ -27,5 +27,5 @@ async fn balance(client: Client, service: Service, address: Ipv4Addr) -> kube::R
     }
     let api = Api::<Service>::namespaced(client, &service.namespace().unwrap_or_default());
     let status = json!({"loadBalancer": {"ingress": [{"ip": address.to_string()}]}});
-    super::set_status(&api, &service.name_any(), &Value::Null, status).await
+    super::objects::set_status(&api, &service.name_any(), &Value::Null, status).await
 }

@@ -8,10 +8,10 @@ use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, ResourceExt};
 use serde_json::json;
 
-use super::Identity;
+use super::member::Identity;
 
 pub(super) async fn run(client: Client, identity: &Identity) {
-    super::for_each(Api::<Secret>::all(client.clone()), |secret| fill(client.clone(), identity, secret)).await;
+    super::objects::for_each(Api::<Secret>::all(client.clone()), |secret| fill(client.clone(), identity, secret)).await;
 }
 
 async fn fill(client: Client, identity: &Identity, secret: Secret) -> kube::Result<()> {

@@ -11,6 +11,7 @@ mod join;
 mod kubeconfig;
 mod token;
 mod unjoin;
+mod up;
 mod values;
 mod version;
 
@@ -18,7 +19,6 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-pub use crate::up::UpArgs;
 pub use access::AccessArgs;
 pub use certs::{CertsArgs, CertsCheckArgs, CertsCommand, CertsRenewArgs};
 pub use completion::CompletionArgs;
@@ -33,6 +33,7 @@ pub use join::JoinArgs;
 pub use kubeconfig::{IssueArgs, KubeconfigArgs, KubeconfigCommand};
 pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenDeleteArgs, TokenListArgs};
 pub use unjoin::UnjoinArgs;
+pub use up::UpArgs;
 pub use values::{DryRun, Format, NamedFormat};
 pub use version::VersionArgs;
 

@@ -11,9 +11,10 @@ use kube::ResourceExt;
 use kube::api::ListParams;
 use kube::core::ApiResource;
 
+use super::Session;
 use super::init::resolve::federation;
 use super::leaving::{is_account_token, is_of, remove_namespace, shorten};
-use super::{Session, one_name};
+use super::names::one_name;
 use crate::cli::DeinitArgs;
 use crate::connection::Connection;
 use crate::error::Failure;

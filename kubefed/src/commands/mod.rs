@@ -8,6 +8,8 @@ pub mod init;
 pub mod join;
 mod kubeconfig;
 mod leaving;
+mod names;
+mod run;
 mod session;
 mod token;
 pub mod unjoin;
@@ -18,6 +20,7 @@ mod tests;
 #[cfg(test)]
 mod v1_tests;
 
+pub use run::{Run, Running};
 pub use session::Session;
 
 use clap::CommandFactory;
@@ -40,7 +43,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Unjoin(args) => return unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Certs(args) => return certs::run(session, &args.command).await,
-        Command::Up(args) => crate::up::run(session, &args).await,
+        Command::Up(args) => crate::up::run(session, &args, boxed).await,
         Command::Config(args) => return config::run(session, &args.command).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args.command).await,
         Command::Token(args) => token::run(session, &args.command).await,
@@ -55,6 +58,11 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         }
     };
     done.map(|()| EXIT_OK)
+}
+
+/// [`run`] as a value, for who has to carry out commands and is one of them.
+pub fn boxed(session: &Session, command: Command) -> Running<'_> {
+    Box::pin(run(session, command))
 }
 
 fn options(session: &Session) {
@@ -72,16 +80,4 @@ fn completion(session: &Session, args: &CompletionArgs) {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "kubefed", &mut script);
     session.printer.raw(&String::from_utf8_lossy(&script));
-}
-
-/// The one name a command takes.
-///
-/// # Errors
-/// v1's sentence about any other number of names.
-fn one_name<'a>(command: &str, names: &'a [String]) -> Result<&'a str, Failure> {
-    match names {
-        [name] => Ok(name),
-        _ => Err(Failure::usage(format!("exactly one NAME is required, got {}", names.len()))
-            .hint(format!("See 'kubefed {command} -h' for help and examples."))),
-    }
 }

@@ -21,7 +21,7 @@ const SOON: Duration = Duration::from_secs(60);
 async fn realm(members: &[&str]) -> (tempfile::TempDir, Realm) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
-    let realm = Realm::start(dir.path()).await.unwrap();
+    let realm = Realm::start(dir.path(), crate::commands::boxed).await.unwrap();
     for member in members {
         realm.join(member).await.unwrap();
     }
@@ -94,14 +94,14 @@ async fn a_federation_in_a_directory_is_started_again_and_not_twice() {
     let (dir, first) = realm(&["gondor"]).await;
     propagated(&first, "keep", &["gondor"]).await;
     let kubeconfig = std::fs::read(&first.kubeconfig).unwrap();
-    let twice = Realm::start(dir.path()).await.err().expect("the directory is in use");
+    let twice = Realm::start(dir.path(), crate::commands::boxed).await.err().expect("the directory is in use");
     assert!(format!("{twice:#}").contains("is in use by another process"), "{twice:#}");
     assert_eq!(std::fs::read(&first.kubeconfig).unwrap(), kubeconfig);
     assert_eq!(first.command(&["join", "gondor"]).await, Ok(0), "the first goes on, with the tokens it has");
     let token = first.token("gondor").unwrap();
     first.stop().await;
 
-    let again = eventually("the store is let go", async || Realm::start(dir.path()).await.ok()).await;
+    let again = eventually("the store is let go", async || Realm::start(dir.path(), crate::commands::boxed).await.ok()).await;
     assert_eq!(again.token("gondor").unwrap(), token);
     again.join("gondor").await.unwrap();
     assert!(maps(again.federation.clone()).get("keep").await.is_ok());

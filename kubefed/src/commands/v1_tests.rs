@@ -10,7 +10,7 @@ use crate::up::realm::{FEDERATION, Realm};
 async fn realm() -> (tempfile::TempDir, Realm) {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let dir = tempfile::tempdir().unwrap();
-    let realm = Realm::start(dir.path()).await.unwrap();
+    let realm = Realm::start(dir.path(), crate::commands::boxed).await.unwrap();
     (dir, realm)
 }
 

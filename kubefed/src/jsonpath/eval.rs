@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{Compare, Node, Operand, Step, Wrong};
+use super::node::{Compare, Node, Operand, Step, Wrong};
 
 pub(super) fn text(nodes: &[Node], root: &Value, here: &Value) -> Result<String, Wrong> {
     let mut all = String::new();

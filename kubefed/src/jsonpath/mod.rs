@@ -4,86 +4,17 @@
 //! an error.
 
 mod eval;
+mod node;
 mod parse;
 
 pub(crate) use eval::go_json;
+use node::Node;
+pub(crate) use node::Wrong;
 use serde_json::Value;
 
 /// A template that was understood.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Template(Vec<Node>);
-
-/// A part of a template.
-#[derive(Debug, PartialEq)]
-enum Node {
-    Text(String),
-    /// A number or a truth value.
-    Value(Value),
-    Path(Vec<Step>),
-    /// For each value of a path.
-    Range(Vec<Step>, Vec<Node>),
-}
-
-/// One step of a path.
-#[derive(Debug, PartialEq)]
-enum Step {
-    /// `$`: back to the whole.
-    Root,
-    Field(String),
-    Wildcard,
-    /// `..`: everything below.
-    Below,
-    /// `[start:end:step]`; the ends as they were given.
-    Slice(Option<i64>, Option<i64>, Option<i64>),
-    /// `[1]`.
-    Index(i64),
-    /// `[a,b]`: the values of the first, then those of the second.
-    Union(Vec<Step>),
-    /// `[?(…)]`: items for which it holds.
-    Filter(Operand, Compare, Operand),
-    /// `[?(@.x)]`: items that have it.
-    Has(Vec<Step>),
-}
-
-/// One side of a comparison.
-#[derive(Debug, PartialEq)]
-enum Operand {
-    Path(Vec<Step>),
-    Value(Value),
-}
-
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-enum Compare {
-    Equal,
-    Unequal,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-}
-
-/// Why a template cannot be understood, or not be filled in.
-#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
-pub(crate) enum Wrong {
-    /// The template.
-    #[error("parsing jsonpath {0}: {1}")]
-    Template(String, &'static str),
-    /// An index no list has.
-    #[error("array index out of bounds: index {0}, length {1}")]
-    Bounds(i64, usize),
-    /// A slice that begins behind its end.
-    #[error("starting index {0} is greater than ending index {1}")]
-    Order(i64, i64),
-    /// A slice that goes backwards or not at all.
-    #[error("step must be > 0")]
-    Stride,
-    /// An index of what has none.
-    #[error("{0} is not array or slice")]
-    NoList(&'static str),
-    /// Values of different kinds.
-    #[error("incompatible types for comparison")]
-    Types,
-}
 
 impl Template {
     /// Understands a template.

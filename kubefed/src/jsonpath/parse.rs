@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{Compare, Node, Operand, Step};
+use super::node::{Compare, Node, Operand, Step};
 
 /// Longest template, in bytes.
 const MAX_BYTES: usize = 1 << 16;

@@ -6,42 +6,20 @@ pub(crate) mod realm;
 mod story;
 
 use std::future::pending;
-use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
 use daemon::signals::Signals;
 
-use crate::commands::Session;
+use crate::cli::UpArgs;
+use crate::commands::{Run, Session};
 use crate::error::Failure;
 use realm::Realm;
 
-/// Run a federation with hollow members in this process, to try things out.
-#[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  \
-    # Keep a federation running; use another terminal with the printed KUBECONFIG\n  \
-    kubefed up\n\n  \
-    # Watch what a federation does, in less than a minute\n  \
-    kubefed up --story\n\n\
-    Ctrl-C or SIGTERM ends it. Exit codes: 0 ended in good order, 1 something could not be started or a step of the\n\
-    story did not come true, 70 a part of it died")]
-pub struct UpArgs {
-    /// Tell the story: join, place, resolve, cut off, mend, leave; then end
-    #[arg(long)]
-    pub story: bool,
-    /// After the story, keep running
-    #[arg(long, requires = "story")]
-    pub keep: bool,
-    /// Keep objects and the kubeconfig in this directory; a temporary one otherwise
-    #[arg(long, value_name = "DIR")]
-    pub data_dir: Option<PathBuf>,
-}
-
-/// Runs the command.
+/// Runs the command; `commands` carries out what its members are joined with.
 ///
 /// # Errors
 /// What could not be started, the step of the story that did not come true, or the part that died.
-pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
+pub async fn run(session: &Session, args: &UpArgs, commands: Run) -> Result<(), Failure> {
     let start = Instant::now();
     let mut signals = Signals::listen()?;
     let temporary;
@@ -55,7 +33,7 @@ pub async fn run(session: &Session, args: &UpArgs) -> Result<(), Failure> {
     };
     session.printer.begin("Starting a federation, its host and three hollow members");
     let realm = tokio::select! {
-        realm = Realm::start(&dir) => realm.map_err(failed)?,
+        realm = Realm::start(&dir, commands) => realm.map_err(failed)?,
         () = signals.received() => return early(args),
     };
     session.printer.end("done");
@@ -132,7 +110,7 @@ mod tests {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         for part in ["controller-manager", "api-server", "simulator"] {
             let dir = tempfile::tempdir().unwrap();
-            let realm = Realm::start(dir.path()).await.unwrap();
+            let realm = Realm::start(dir.path(), crate::commands::boxed).await.unwrap();
             realm.fault(part);
             let ended = whole(&realm, pending(), pending::<Result<(), Failure>>());
             let failure = tokio::time::timeout(Duration::from_secs(60), ended).await.expect("it is seen").unwrap_err();

@@ -16,7 +16,7 @@ use kube::api::{ApiResource, DynamicObject, Patch, PatchParams};
 use serde_json::{Value, json};
 
 use crate::cli::Cli;
-use crate::commands::{self, Session};
+use crate::commands::{Run, Session};
 use crate::error::Failure;
 use crate::printer::Printer;
 
@@ -54,13 +54,15 @@ pub(crate) struct Realm {
     /// Contexts of the federation, the host and the members.
     pub(crate) kubeconfig: PathBuf,
     sites: Vec<Site>,
+    /// Carries out commands of ours.
+    commands: Run,
     /// Own everything that runs.
     tasks: Supervisor,
 }
 
 impl Realm {
     /// Starts everything; nobody has joined yet.
-    pub(crate) async fn start(dir: &Path) -> Result<Self> {
+    pub(crate) async fn start(dir: &Path, commands: Run) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let tasks = Supervisor::default();
         let mut sites = vec![site(dir, FEDERATION, Profile::Federation, &tasks).await?];
@@ -91,7 +93,7 @@ impl Realm {
             // It may come back only when it was asked to, which the supervisor knows.
             Err::<Done, _>("it ended".to_owned())
         });
-        Ok(Self { federation, dns, kubeconfig, sites, tasks })
+        Ok(Self { federation, dns, kubeconfig, sites, commands, tasks })
     }
 
     fn site(&self, name: &str) -> Result<&Site> {
@@ -174,7 +176,7 @@ impl Realm {
         let line = ["kubefed"].into_iter().chain(words.iter().copied()).chain([kubeconfig.as_str(), &host, &context]);
         let cli = Cli::try_parse_from(line).map_err(|e| Failure::usage(e.to_string()))?;
         let session = Session { printer, global: cli.global };
-        Box::pin(commands::run(&session, cli.command)).await
+        (self.commands)(&session, cli.command).await
     }
 
     /// The first part that died, when there is one: the controller manager, an API server or a simulator.

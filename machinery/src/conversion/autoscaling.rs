@@ -8,8 +8,8 @@ mod tests;
 use serde_json::{Map, Value, json};
 
 use self::fields::{BEHAVIOR, CONDITION, METRIC, METRIC_STATUS};
-use super::Conversion;
 use super::carried::{read, read_list, text, texts};
+use super::way::Conversion;
 
 pub(super) static V1: Conversion = Conversion { stored: "v2", to_stored: to_v2, from_stored: from_v2 };
 

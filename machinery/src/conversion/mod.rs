@@ -15,19 +15,12 @@
 
 mod autoscaling;
 mod carried;
+mod way;
 
 use serde_json::Value;
 
+use self::way::Conversion;
 use crate::schema::Gvk;
-
-/// The way between a version and the one that is stored. Neither direction fails: what cannot be understood of what a
-/// version carries for the other says nothing.
-struct Conversion {
-    /// The version that is stored.
-    stored: &'static str,
-    to_stored: fn(&mut Value),
-    from_stored: fn(&mut Value),
-}
 
 fn conversion(gvk: &Gvk) -> Option<&'static Conversion> {
     match (gvk.group.as_str(), gvk.version.as_str(), gvk.kind.as_str()) {

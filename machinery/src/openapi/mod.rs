@@ -6,6 +6,7 @@
 mod gnostic;
 mod paths;
 mod schemas;
+mod served;
 #[cfg(test)]
 mod tests;
 
@@ -13,36 +14,7 @@ use serde_json::{Map, Value, json};
 
 use crate::schema::{Gvk, Types};
 use schemas::{Dialect, Schemas};
-
-/// A resource to describe.
-#[derive(Clone, Debug)]
-pub struct Served<'a> {
-    /// API group; empty for the core group.
-    pub group: &'a str,
-    /// API version.
-    pub version: &'a str,
-    /// Kind.
-    pub kind: &'a str,
-    /// Plural name in paths.
-    pub plural: &'a str,
-    /// Whether objects live in namespaces.
-    pub namespaced: bool,
-    /// Verbs of the main resource, as in discovery.
-    pub verbs: Vec<&'a str>,
-    /// Subresources.
-    pub subresources: Vec<ServedSubresource<'a>>,
-}
-
-/// A subresource to describe.
-#[derive(Clone, Debug)]
-pub struct ServedSubresource<'a> {
-    /// Last part of the path, such as `status`.
-    pub name: &'a str,
-    /// What it takes and gives.
-    pub kind: Gvk,
-    /// Verbs, as in discovery.
-    pub verbs: Vec<&'a str>,
-}
+pub use served::{Served, ServedSubresource};
 
 /// Shared types every document describes.
 const SHARED: &[&str] = &["DeleteOptions", "Status", "Patch", "WatchEvent", "APIResourceList", "APIGroup"];

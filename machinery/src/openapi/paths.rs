@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::schemas::Schemas;
-use super::{Dialect, Served};
+use super::schemas::{Dialect, Schemas};
+use super::served::Served;
 use crate::schema::Gvk;
 
 const META: &str = "io.k8s.apimachinery.pkg.apis.meta.v1.";

@@ -3,40 +3,20 @@
 //! `$deleteFromPrimitiveList/…`) say what a merge alone cannot.
 
 mod list;
+mod place;
 #[cfg(test)]
 mod tests;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 
-use crate::schema::{Shape, TypeId, Types};
+use self::place::{
+    DELETE_PRIMITIVES, ELEMENT_ORDER, Fault, MAX_WORK, Object, PATCH, Place, RETAIN_KEYS, is_directive, weight, without_directives,
+};
+use crate::schema::{TypeId, Types};
 use crate::status::ApiError;
-
-const PATCH: &str = "$patch";
-const RETAIN_KEYS: &str = "$retainKeys";
-const ELEMENT_ORDER: &str = "$setElementOrder/";
-const DELETE_PRIMITIVES: &str = "$deleteFromPrimitiveList/";
-
-/// Values that may be looked at or copied for one patch, together. A patch may name an item of a list as often as it likes,
-/// and each time costs as much as the lists inside that item are long.
-const MAX_WORK: usize = 10_000_000;
-
-/// Bytes of text that cost as much as one value.
-const TEXT: usize = 64;
-
-type Object = Map<String, Value>;
-
-/// Why a patch cannot be applied.
-enum Fault {
-    /// The patch breaks the rules of the format.
-    Malformed(String),
-    /// The patch does not fit the document.
-    Misfit(String),
-    /// The patch asks for too much.
-    TooMuch,
-}
 
 /// Applies a strategic merge patch to a document of type `id` and returns the new document.
 ///
@@ -62,56 +42,7 @@ pub fn apply(types: &Types, id: TypeId, document: &Value, patch: &Value) -> Resu
     })
 }
 
-/// A place in the schema; inside what the schema does not know, `id` is `None`.
-#[derive(Clone, Copy)]
-struct Place<'a> {
-    types: &'a Types,
-    id: Option<TypeId>,
-    /// What the patch has cost so far.
-    spent: &'a Cell<usize>,
-}
-
-/// What the schema says of one field of an object.
-struct Below<'a> {
-    place: Place<'a>,
-    /// Lists are merged, not replaced.
-    merge: bool,
-    /// Key that tells items of a merged list apart; `None` for lists of scalars.
-    key: Option<&'a str>,
-}
-
-impl<'a> Place<'a> {
-    fn shape(&self) -> Option<&'a Shape> {
-        self.id.map(|id| &self.types.get(id).shape)
-    }
-
-    fn below(&self, name: &str) -> Below<'a> {
-        let at = |id| Self { id, ..*self };
-        match self.shape() {
-            Some(Shape::Object(fields)) => match fields.get(name) {
-                Some(f) => Below { place: at(Some(f.type_id)), merge: f.patch_merge, key: f.patch_key.as_deref() },
-                None => Below { place: at(None), merge: false, key: None },
-            },
-            Some(Shape::Map { values, .. }) => Below { place: at(Some(*values)), merge: false, key: None },
-            _ => Below { place: at(None), merge: false, key: None },
-        }
-    }
-
-    /// The place of the items of a list.
-    fn items(&self) -> Self {
-        let id = match self.shape() {
-            Some(Shape::List { items, .. }) => Some(*items),
-            _ => None,
-        };
-        Self { id, ..*self }
-    }
-
-    /// Counts what looking at so many values costs.
-    fn spend(&self, values: usize) -> Result<(), Fault> {
-        self.spent.set(self.spent.get().saturating_add(values));
-        if self.spent.get() <= MAX_WORK { Ok(()) } else { Err(Fault::TooMuch) }
-    }
-
+impl Place<'_> {
     fn merge_object(&self, mut original: Object, mut patch: Object) -> Result<Object, Fault> {
         if let Some(directive) = patch.remove(PATCH) {
             return match directive.as_str() {
@@ -190,21 +121,6 @@ impl<'a> Place<'a> {
     }
 }
 
-/// How many values there are in one, and in its text.
-fn weight(value: &Value) -> usize {
-    1 + match value {
-        Value::String(text) => text.len() / TEXT,
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(map) => map.iter().map(|(key, value)| key.len() / TEXT + weight(value)).sum(),
-        _ => 0,
-    }
-}
-
-/// Whether a key says how to merge its object, other than by `$patch`.
-fn is_directive(key: &str) -> bool {
-    key == RETAIN_KEYS || key.starts_with(DELETE_PRIMITIVES) || key.starts_with(ELEMENT_ORDER)
-}
-
 /// `$retainKeys`: everything else leaves the object. What the patch sets must be among them.
 fn retain_keys(original: &mut Object, patch: &Object, keys: &Value) -> Result<(), Fault> {
     let Value::Array(keys) = keys else { return Err(Fault::Malformed(format!("{RETAIN_KEYS} must be a list"))) };
@@ -215,21 +131,4 @@ fn retain_keys(original: &mut Object, patch: &Object, keys: &Value) -> Result<()
     }
     original.retain(|key, _| kept(key));
     Ok(())
-}
-
-/// A patch value as it is put where there is nothing yet: nulls and directives say nothing there.
-/// `None` when the value itself is a directive.
-fn without_directives(value: Value) -> Option<Value> {
-    match value {
-        Value::Object(map) if map.contains_key(PATCH) => None,
-        Value::Object(map) => {
-            let keep = |(key, value): (String, Value)| {
-                let said = !value.is_null() && !is_directive(&key);
-                if said { Some((key, without_directives(value)?)) } else { None }
-            };
-            Some(Value::Object(map.into_iter().filter_map(keep).collect()))
-        }
-        Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
-        other => Some(other),
-    }
 }

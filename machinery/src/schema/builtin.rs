@@ -73,9 +73,16 @@ static TYPES: LazyLock<Arc<Types>> = LazyLock::new(|| {
     Arc::new(types.expect("the committed tables are checked by this module's tests"))
 });
 
-/// The built-in kinds and our own.
-pub(super) fn types() -> &'static Arc<Types> {
-    &TYPES
+impl Types {
+    /// The built-in kinds and our own, compiled on first use.
+    pub fn builtin() -> &'static Self {
+        &TYPES
+    }
+
+    /// The same, for an owner that may get other types one day.
+    pub fn shared() -> Arc<Self> {
+        Arc::clone(&TYPES)
+    }
 }
 
 /// Compiles tables; an error names the line that refers to an unknown type.
@@ -187,7 +194,7 @@ mod tests {
 
     #[test]
     fn tables_compile_and_hold_the_kinds_we_serve() {
-        let types = types();
+        let types = Types::builtin();
         for (group, version, kind) in [
             ("", "v1", "Namespace"),
             ("apps", "v1", "Deployment"),
@@ -203,7 +210,7 @@ mod tests {
 
     #[test]
     fn list_keys_patch_keys_and_numbers_are_upstream_s() {
-        let types = types();
+        let types = Types::builtin();
         let container = types.fields(types.named("io.k8s.api.core.v1.Container").unwrap()).unwrap();
         let ports = container.get("ports").unwrap();
         let Shape::List { merge, .. } = &types.get(ports.type_id).shape else { panic!("ports is a list") };
@@ -216,7 +223,7 @@ mod tests {
 
     #[test]
     fn every_fact_names_a_field_and_is_json() {
-        let types = types();
+        let types = Types::builtin();
         for (owner, name, default) in FACTS {
             let fields = types.fields(types.named(owner).unwrap_or_else(|| panic!("{owner}"))).unwrap();
             let field = fields.get(name).unwrap_or_else(|| panic!("{owner}.{name}"));

@@ -26,7 +26,7 @@ pub fn cluster_selector(annotation: Option<&str>) -> Result<LabelSelector, Selec
         // v1 read the names of the fields without regard to case.
         let item: Value = map.iter().map(|(k, v)| (k.to_ascii_lowercase(), v.clone())).collect::<serde_json::Map<_, _>>().into();
         let operator = item.get("operator").and_then(Value::as_str).unwrap_or_default();
-        requirement(&item, operator_of(operator).ok_or_else(|| bad(&format!("\"{operator}\" is not an operator")))?)
+        Requirement::from_object(&item, operator_of(operator).ok_or_else(|| bad(&format!("\"{operator}\" is not an operator")))?)
     };
     items.iter().map(one).collect::<Result<Vec<_>, _>>().map(LabelSelector::new)
 }
@@ -43,18 +43,4 @@ fn operator_of(text: &str) -> Option<Operator> {
         "lt" | "Lt" | "<" => Operator::LessThan,
         _ => return None,
     })
-}
-
-/// Reads `key` and `values` of a requirement written as an object.
-pub(super) fn requirement(item: &Value, operator: Operator) -> Result<Requirement, SelectorError> {
-    let bad = |what: &str| SelectorError(format!("label selector requirement: {what}"));
-    let key = item.get("key").and_then(Value::as_str).ok_or_else(|| bad("key is missing"))?;
-    let values = match item.get("values") {
-        None | Some(Value::Null) => Vec::new(),
-        Some(Value::Array(values)) => {
-            values.iter().map(|v| v.as_str().map(str::to_owned).ok_or_else(|| bad("values must be strings"))).collect::<Result<_, _>>()?
-        }
-        Some(_) => return Err(bad("values must be a list")),
-    };
-    Requirement::new(key, operator, values)
 }

@@ -75,7 +75,7 @@ impl LabelSelector {
                         Some(other) => return Err(bad(&format!("\"{other}\" is not a valid label selector operator"))),
                         None => return Err(bad("each of matchExpressions needs an operator")),
                     };
-                    out.push(super::cluster::requirement(e, operator)?);
+                    out.push(Requirement::from_object(e, operator)?);
                 }
             }
             Some(_) => return Err(bad("matchExpressions must be a list")),

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::SelectorError;
 
 /// One requirement on one label.
@@ -60,6 +62,21 @@ impl Requirement {
         values.sort_unstable();
         values.dedup();
         Ok(Self { key, operator, values })
+    }
+
+    /// Reads `key` and `values` of a requirement that is written as an object.
+    pub(super) fn from_object(item: &Value, operator: Operator) -> Result<Self, SelectorError> {
+        let bad = |what: &str| SelectorError(format!("label selector requirement: {what}"));
+        let key = item.get("key").and_then(Value::as_str).ok_or_else(|| bad("key is missing"))?;
+        let values = match item.get("values") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Array(values)) => values
+                .iter()
+                .map(|v| v.as_str().map(str::to_owned).ok_or_else(|| bad("values must be strings")))
+                .collect::<Result<_, _>>()?,
+            Some(_) => return Err(bad("values must be a list")),
+        };
+        Self::new(key, operator, values)
     }
 
     /// The label's key.

@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Cells, Columns};
+use super::cells::Cells;
+use super::column::{Column, Columns};
 
 /// What each row of a table carries besides its cells (`includeObject` of the request).
 #[derive(Clone, Copy, Debug, Default, Eq, Hash, PartialEq)]
@@ -106,8 +107,7 @@ impl Shown<'_> {
 /// event: without `columns` they are left out.
 #[must_use]
 pub fn open_table(columns: Option<&Columns>, meta: ListMeta<'_>) -> String {
-    let definition =
-        |c: &super::Column| json!({"name": c.name, "type": c.kind, "format": c.format, "description": "", "priority": c.priority});
+    let definition = |c: &Column| json!({"name": c.name, "type": c.kind, "format": c.format, "description": "", "priority": c.priority});
     let definitions = columns.map_or(Value::Null, |columns| columns.iter().map(definition).collect());
     let metadata = meta.to_value();
     format!("{{\"kind\":\"Table\",\"apiVersion\":\"meta.k8s.io/v1\",\"metadata\":{metadata},\"columnDefinitions\":{definitions},\"rows\":[")

@@ -15,37 +15,15 @@ use crate::process::{Running, eventually, output};
 use crate::{network, programs};
 
 mod files;
+mod held;
+
+pub use held::{Held, Site};
 
 /// Folder of its etcd, as `boot.sh` names it.
 const STORE: &str = "etcd.data";
 const BOOT: &str = include_str!("../data/boot.sh");
 /// A machine is up after 6 s on two idle cores; three at once on a busy host take a minute.
 const START: Duration = Duration::from_secs(180);
-
-/// Where a machine pretends to stand.
-#[derive(Clone, Debug)]
-pub struct Site {
-    /// Label `topology.kubernetes.io/region` of its node.
-    pub region: String,
-    /// Label `topology.kubernetes.io/zone` of its node.
-    pub zone: String,
-}
-
-impl Site {
-    /// A zone in a region.
-    pub fn new(region: &str, zone: &str) -> Self {
-        Self { region: region.into(), zone: zone.into() }
-    }
-}
-
-/// A machine by its folder, whoever holds it.
-#[derive(Clone, Debug)]
-pub struct Held {
-    name: String,
-    index: u8,
-    dir: PathBuf,
-    programs: PathBuf,
-}
 
 /// A machine this process holds: it ends when this is dropped.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{DnsName, Error, Ini};
 
-use super::NAME;
+use super::name::NAME;
 
 /// The keys there are.
 pub(super) const KEYS: &[&str] = &["etcd-endpoints", "etcd-ca-file", "etcd-cert-file", "etcd-key-file", "zones", "coredns-endpoints"];

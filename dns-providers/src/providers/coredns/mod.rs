@@ -2,6 +2,7 @@
 
 mod config;
 mod driver;
+mod name;
 mod plan;
 mod skydns;
 
@@ -19,11 +20,9 @@ use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Tls};
 pub use driver::Driver;
+pub use name::NAME;
 use plan::{MAX_OPS, Present};
 use skydns::Record;
-
-/// The name the provider is registered under.
-pub const NAME: &str = "coredns";
 
 /// How far one request to etcd may go. Transactions are guarded by what was read, and planned anew when the guards do not
 /// hold, so they may be sent twice; a member may lose what it passed on to a leader that died.

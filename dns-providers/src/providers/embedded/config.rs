@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::{DnsName, Error, Ini};
 
-use super::NAME;
+use super::name::NAME;
 
 const KEYS: &[&str] = &["listen", "zones", "nameservers", "ttl", "snapshot", "rate-limit"];
 

@@ -3,6 +3,7 @@
 
 mod config;
 mod driver;
+mod name;
 mod rate;
 mod server;
 mod snapshot;
@@ -22,11 +23,9 @@ use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
 
 pub use config::{Config, Nameserver};
 pub use driver::Driver;
+pub use name::NAME;
 use snapshot::{Snapshot, ZoneSnapshot};
 use zone::{Frame, ZoneData};
-
-/// The name the provider is registered under.
-pub const NAME: &str = "embedded";
 
 /// The server and its zones. It stops answering when dropped.
 pub struct Embedded {

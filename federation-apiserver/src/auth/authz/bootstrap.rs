@@ -4,12 +4,9 @@
 use serde_json::{Value, json};
 
 use super::cover::{TooMuch, divided, missing};
-use super::object::{RbacKind, Role, read};
+use super::object::{AUTO_UPDATE, RbacKind, Role, read};
 use super::rule::Rule;
 use super::{aggregate, roles};
-
-/// Annotation of Kubernetes' own: `"false"` on a bootstrap object keeps it as it is.
-pub const AUTO_UPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 
 /// One write that is due.
 #[derive(Clone, Debug, PartialEq)]

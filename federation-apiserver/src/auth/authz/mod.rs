@@ -3,6 +3,7 @@
 pub mod aggregate;
 pub mod bootstrap;
 pub mod cover;
+mod decision;
 pub mod escalation;
 pub mod feed;
 mod forbidden;
@@ -19,6 +20,7 @@ use std::sync::Arc;
 
 use machinery::status::ApiError;
 
+pub use decision::Decision;
 pub use forbidden::forbidden;
 pub use rbac::{Change, Rbac};
 
@@ -47,15 +49,6 @@ impl FromStr for Mode {
             other => Err(format!("unknown authorization mode `{other}`, known are RBAC, AlwaysAllow and AlwaysDeny")),
         }
     }
-}
-
-/// The answer of the authorizer.
-#[derive(Clone, Debug, Default, Eq, PartialEq)]
-pub struct Decision {
-    /// Whether the request may go on.
-    pub allowed: bool,
-    /// Which binding allowed it, or what went wrong; may be empty.
-    pub reason: String,
 }
 
 /// The authorizers of the server, asked in order; the first that allows wins.

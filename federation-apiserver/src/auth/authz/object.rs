@@ -7,6 +7,8 @@ use serde_json::Value;
 
 use super::rule::Rule;
 
+/// Annotation of Kubernetes' own: `"false"` on a bootstrap object keeps it as it is.
+pub const AUTO_UPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 /// API group of the four resources.
 pub const GROUP: &str = "rbac.authorization.k8s.io";
 

@@ -5,7 +5,7 @@ use federation_api::keys::CONTROLLER_MANAGER_USER;
 use federation_api::kinds::{self, Access, Kind};
 use serde_json::{Value, json};
 
-use super::object::GROUP as RBAC;
+use super::object::{AUTO_UPDATE, GROUP as RBAC};
 use super::rule::Rule;
 use crate::auth::{AUTHENTICATED, MASTERS, UNAUTHENTICATED};
 
@@ -88,7 +88,7 @@ fn object(kind: &str, name: &str, rest: Value) -> Value {
         "kind": kind,
         "metadata": {
             "name": name,
-            "annotations": {super::bootstrap::AUTO_UPDATE: "true"},
+            "annotations": {AUTO_UPDATE: "true"},
             "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
         },
     });

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::Decision;
+use super::decision::Decision;
 use super::rule::{Rule, distinct};
 use crate::auth::{Attributes, UserInfo};
 

@@ -2,6 +2,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::bootstrap::{self, Write};
+use super::object::AUTO_UPDATE;
 use super::object::RbacKind::{self, ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use super::*;
 
@@ -271,7 +272,7 @@ fn bootstrap_completes_what_was_taken_out_and_leaves_what_was_added() {
     roles[basic]["rules"] = json!([extra]);
     roles[basic]["metadata"]["resourceVersion"] = "7".into();
     roles[discovery]["rules"] = json!([]);
-    roles[discovery]["metadata"]["annotations"][bootstrap::AUTO_UPDATE] = "false".into();
+    roles[discovery]["metadata"]["annotations"][AUTO_UPDATE] = "false".into();
     roles[view]["aggregationRule"]["clusterRoleSelectors"][0] = json!({"matchLabels": {"mine": "yes"}});
     let admin = find(&mut bindings, "cluster-admin");
     bindings[admin]["subjects"] = json!([a_user("root")]);

@@ -45,7 +45,7 @@ impl Cells {
     /// Reads a cell and checks it.
     pub(super) fn read<'a>(self, key: &str, revision: u64, guard: &'a AccessGuard<'_, Option<&'static [u8]>>) -> Content<'a> {
         // The engine panics over a byte that says neither that there is something nor that there is not.
-        match super::quietly(|| guard.value()) {
+        match super::quiet::quietly(|| guard.value()) {
             Ok(stored) => self.decode(key, revision, stored),
             Err(_) => Content::Damaged(&[]),
         }

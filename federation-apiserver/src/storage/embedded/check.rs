@@ -13,8 +13,8 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::cell::Content;
+use super::file::{FILE, FORMAT, OpenError, guarded, private};
 use super::tables::{self, DATA, EXPIRY, LOG, META, META_COMPACTED, META_DIGESTS, META_FORMAT, META_REVISION};
-use super::{FILE, FORMAT, OpenError, guarded, private};
 use crate::names::Names;
 use crate::storage::ROOT;
 use crate::storage::object::Object;

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use redb::Database;
 
 use super::check::{CheckError, Report, beside, failed, open, open_file, remove_left, swap, walk};
+use super::file::{FILE, OpenError, guarded, private};
 use super::tables::{self, META, META_CLUSTER, META_COMPACTED, META_REVISION};
-use super::{FILE, OpenError, guarded, private};
 
 /// How far the revisions go on behind all that were ever told, as with `etcdutl snapshot restore --bump-revision`.
 const AHEAD: u64 = 1_000_000_000;

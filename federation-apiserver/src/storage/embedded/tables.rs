@@ -7,6 +7,8 @@ use bytes::Bytes;
 use redb::{AccessGuard, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError};
 
 use super::cell::{Cells, Content};
+use super::file::FORMAT;
+use super::quiet::quietly;
 use crate::storage::{Event, Page, StorageError, Versioned};
 
 /// Numbers about the whole database, see the `META_` names.
@@ -63,15 +65,15 @@ pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
             let tx = db.begin_write()?;
             {
                 let mut meta = tx.open_table(META)?;
-                meta.insert(META_FORMAT, u128::from(super::FORMAT))?;
+                meta.insert(META_FORMAT, u128::from(FORMAT))?;
                 meta.insert(META_DIGESTS, u128::from(setup.revision))?;
             }
             tx.commit()?;
-            return Ok(Setup { format: super::FORMAT, ..setup });
+            return Ok(Setup { format: FORMAT, ..setup });
         }
         Some(setup) => {
             // Of a newer format nothing is known.
-            if setup.format == super::FORMAT {
+            if setup.format == FORMAT {
                 check_newest(db, &setup)?;
             }
             return Ok(setup);
@@ -79,7 +81,7 @@ pub(super) fn set_up(db: &Database) -> Result<Setup, redb::Error> {
         None => {}
     }
     let tx = db.begin_write()?;
-    let setup = Setup { format: super::FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: FIRST };
+    let setup = Setup { format: FORMAT, cluster_id: uuid::Uuid::new_v4().as_u128(), revision: FIRST };
     {
         let mut meta = tx.open_table(META)?;
         meta.insert(META_DIGESTS, u128::from(setup.revision))?;
@@ -103,7 +105,7 @@ pub(super) fn look(db: &Database) -> Result<Option<Setup>, redb::Error> {
         meta => meta?,
     };
     let format = u64::try_from(number(&meta, META_FORMAT)?).unwrap_or(u64::MAX);
-    if format != super::FORMAT && format != BEFORE_DIGESTS {
+    if format != FORMAT && format != BEFORE_DIGESTS {
         // Not ours to read any further.
         return Ok(Some(Setup { format, cluster_id: 0, revision: 0 }));
     }
@@ -132,7 +134,7 @@ fn check_newest(db: &Database, setup: &Setup) -> Result<(), redb::Error> {
 
 /// A key as a table has it; `None` when it is no text any more, over which the engine panics.
 pub(super) fn text(guard: &AccessGuard<'_, &'static str>) -> Option<String> {
-    super::quietly(|| guard.value().to_owned()).ok()
+    quietly(|| guard.value().to_owned()).ok()
 }
 
 pub(super) fn number(meta: &impl ReadableTable<&'static str, u128>, name: &str) -> Result<u128, redb::Error> {

@@ -9,8 +9,9 @@ mod tests;
 
 use k8s_openapi::api::core::v1::Secret;
 
+use super::Session;
 use super::init::resolve::federation;
-use super::{Session, one_name};
+use super::names::one_name;
 use crate::cli::{CertsCommand, HostArgs};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};

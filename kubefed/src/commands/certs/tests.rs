@@ -102,7 +102,7 @@ impl Host {
     async fn start(secrets: &[Secret]) -> Self {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let dir = tempfile::tempdir().unwrap();
-        let realm = Realm::start(dir.path()).await.unwrap();
+        let realm = Realm::start(dir.path(), crate::commands::boxed).await.unwrap();
         for secret in secrets {
             let value = serde_json::to_value(secret).unwrap();
             apply(&realm.member("rivendell").unwrap(), "", "v1", "Secret", "secrets", &value).await.unwrap();

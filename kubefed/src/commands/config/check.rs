@@ -15,11 +15,10 @@ use kube::client::Body;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::EXIT_FOUND;
 use crate::cli::CheckArgs;
 use crate::commands::Session;
 use crate::connection::Connection;
-use crate::error::{EXIT_OK, Failure};
+use crate::error::{EXIT_FOUND, EXIT_OK, Failure};
 use crate::expiry;
 
 /// API servers that are asked at the same time.

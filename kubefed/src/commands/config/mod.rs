@@ -18,9 +18,6 @@ use super::Session;
 use crate::cli::{ConfigCommand, SetContextArgs};
 use crate::error::{EXIT_OK, Failure};
 
-/// Exit code of `lint` that found something, and of `check` where a context does not work.
-const EXIT_FOUND: u8 = 3;
-
 /// Carries out a command on kubeconfig files and answers with the exit code.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use super::etcd::external;
 use super::{certified, pods};
 use crate::cli::{DnsArgs, EtcdArgs, InitArgs, ServiceArgs};
-use crate::commands::one_name;
+use crate::commands::names::one_name;
 use crate::error::Failure;
 use crate::render::args::{Overrides, parse_overrides};
 use crate::render::config::{Claim, ControlPlane, Dns, Exposure, Storage};

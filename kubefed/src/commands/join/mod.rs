@@ -3,6 +3,7 @@
 pub mod dns;
 mod proof;
 mod ready;
+mod token;
 
 use federation_api::cluster::ClusterSpec;
 use federation_api::names;
@@ -12,7 +13,8 @@ use kube::ResourceExt;
 use kube::api::DynamicObject;
 
 use crate::cli::{DryRun, JoinArgs, NamedFormat};
-use crate::commands::{Session, identity, one_name};
+use crate::commands::names::one_name;
+use crate::commands::{Session, identity};
 use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::render::access::Access;
@@ -20,7 +22,6 @@ use crate::render::federated;
 use crate::render::member::Member;
 use crate::render::names::Federation;
 use crate::render::object::Object;
-use crate::wait::{Look, Patience, until};
 
 /// Checks every name and reports the cluster's.
 fn check(args: &JoinArgs) -> Result<&str, Failure> {
@@ -89,7 +90,7 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     printer.begin(&format!("Making an account for federation {} in {name}", member.federation.name));
     let namespace = session.namespace(&cluster, &member.namespace(), patience).await?;
     let made = namespace.max(cluster.apply_all(&member.objects()).await?);
-    let token = account_token(session, &cluster, &member, patience).await?;
+    let token = token::account_token(session, &cluster, &member, patience).await?;
     printer.end(made.progress());
 
     printer.begin(&format!("Trying its credentials at {}", access.server));
@@ -150,30 +151,6 @@ fn same_cluster(args: &JoinArgs, existing: &DynamicObject, uid: &str, context: &
         ))),
         _ => Ok(()),
     }
-}
-
-/// What the member fills into the secret of the account's token.
-struct Token {
-    token: Vec<u8>,
-    /// The member's own idea of the authority of its serving certificate.
-    ca: Option<Vec<u8>>,
-}
-
-/// Waits until the member has filled in the account's token.
-async fn account_token(session: &Session, cluster: &Connection, member: &Member, patience: Patience) -> Result<Token, Failure> {
-    let (namespace, name) = (member.federation.namespace.as_str(), member.token_secret());
-    until(&session.printer, "the account's token", patience, async || {
-        let data = cluster.get_typed::<Secret>(namespace, &name).await?.and_then(|s| s.data).unwrap_or_default();
-        let value = |key: &str| data.get(key).map(|v| v.0.clone()).filter(|v| !v.is_empty());
-        Ok(match value("token") {
-            Some(token) => Look::Done(Token { token, ca: value("ca.crt") }),
-            None => Look::missing(
-                format!("secret {namespace}/{name} of context {} has no token", cluster.context),
-                "kube-controller-manager of that cluster fills it in: check that it runs",
-            ),
-        })
-    })
-    .await
 }
 
 /// After `--secret-name` named another secret, the one before is of no use.

@@ -7,7 +7,7 @@ use federation_client::Target;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Error as KubeError, ResourceExt};
 
-use super::Token;
+use super::token::Token;
 use crate::commands::Session;
 use crate::commands::identity::ANCHOR;
 use crate::connection::Connection;

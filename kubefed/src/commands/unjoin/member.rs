@@ -8,8 +8,8 @@ use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use serde_json::json;
 
-use super::objects::{Left, Way};
-use super::{Fate, managed, objects};
+use super::fate::{Fate, managed};
+use super::objects::{self, Left, Way};
 use crate::commands::join::dns;
 use crate::commands::leaving::{is_of, remove_namespace};
 use crate::commands::session::Installed;

@@ -1,18 +1,21 @@
 //! `kubefed unjoin`.
 
+mod fate;
 mod member;
 mod objects;
 
-use federation_api::{cluster::ClusterSpec, keys, names};
+use federation_api::{cluster::ClusterSpec, names};
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 
+pub use self::fate::Fate;
 use crate::cli::UnjoinArgs;
 use crate::commands::leaving::{is_account_token, is_of};
+use crate::commands::names::one_name;
 use crate::commands::session::Installed;
-use crate::commands::{Session, identity, one_name};
+use crate::commands::{Session, identity};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
 use crate::printer::Printer;
@@ -22,17 +25,6 @@ use crate::wait::{Look, until};
 
 /// Exit code when the cluster left the federation and something of the federation remains in it, listed as warnings.
 pub const EXIT_REMAINS: u8 = 3;
-
-/// What becomes of the federation's objects in a leaving member.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub enum Fate {
-    /// They stay, marked as the federation's.
-    Orphan,
-    /// They are deleted.
-    Delete,
-    /// They stay, and the marks go.
-    Handover,
-}
 
 /// Takes a cluster out of its federation and answers with the exit code: 0, or [`EXIT_REMAINS`].
 ///
@@ -214,11 +206,6 @@ async fn host_secret(
             Ok(ours.into_iter().find(|s| is_of(s, federation, Some(name)) && !is_account_token(s)))
         }
     }
-}
-
-/// Label selector of everything the federation put into a member.
-fn managed(federation: &str) -> String {
-    format!("{}={federation}", keys::MANAGED_BY)
 }
 
 #[cfg(test)]

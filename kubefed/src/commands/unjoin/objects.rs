@@ -7,7 +7,7 @@ use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::{ApiResource, GroupVersionKind};
 use serde_json::json;
 
-use super::{Fate, managed};
+use super::fate::{Fate, managed};
 use crate::commands::Session;
 use crate::commands::leaving::{contents, shorten};
 use crate::connection::Connection;

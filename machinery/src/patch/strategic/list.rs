@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{Below, Fault, Object, PATCH};
+use super::place::{Below, DELETE_PRIMITIVES, ELEMENT_ORDER, Fault, Object, PATCH, weight, without_directives};
 use crate::clip;
 use crate::patch::fields::{ByValue, MAX_SHOWN};
 use crate::patch::json::same;
@@ -13,7 +13,7 @@ use crate::patch::json::same;
 impl Below<'_> {
     /// Merges two lists: items with the same key are merged, others are added; scalars are united.
     pub(super) fn merge_list(&self, original: Vec<Value>, patch: Vec<Value>) -> Result<Vec<Value>, Fault> {
-        self.place.spend(original.iter().chain(&patch).map(super::weight).sum())?;
+        self.place.spend(original.iter().chain(&patch).map(weight).sum())?;
         let Some(key) = self.key else { return merge_scalars(&original, &patch) };
         let mut changes = Vec::new();
         let mut gone = Vec::new();
@@ -42,7 +42,7 @@ impl Below<'_> {
             if let Some(found) = at.get(&ByValue(wanted)).map(|at| &mut merged[*at]) {
                 *found = self.place.items().merge_object(object(found.take())?, object(change.clone())?)?.into();
             } else {
-                let new = super::without_directives(change.clone()).unwrap_or_default();
+                let new = without_directives(change.clone()).unwrap_or_default();
                 if new.get(key).is_some() {
                     at.insert(ByValue(wanted), merged.len());
                 }
@@ -75,7 +75,7 @@ fn merge_scalars(original: &[Value], patch: &[Value]) -> Result<Vec<Value>, Faul
 
 /// `$deleteFromPrimitiveList/name`: takes scalars out of a list.
 pub(super) fn delete_primitives(original: &mut Object, name: &str, gone: &Value) -> Result<(), Fault> {
-    let Value::Array(gone) = gone else { return Err(Fault::Malformed(format!("{}{name} must be a list", super::DELETE_PRIMITIVES))) };
+    let Value::Array(gone) = gone else { return Err(Fault::Malformed(format!("{}{name} must be a list", DELETE_PRIMITIVES))) };
     if let Some(Value::Array(items)) = original.get_mut(name) {
         let gone: BTreeSet<ByValue<'_>> = gone.iter().map(ByValue).collect();
         items.retain(|item| !gone.contains(&ByValue(item)));
@@ -99,11 +99,7 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], key: Option<&str>) -
             }
         }
         if !found {
-            return Err(Fault::Malformed(format!(
-                "the order of the list in the patch does not match {}: {}",
-                super::ELEMENT_ORDER,
-                shown(id)
-            )));
+            return Err(Fault::Malformed(format!("the order of the list in the patch does not match {}: {}", ELEMENT_ORDER, shown(id))));
         }
     }
     Ok(())

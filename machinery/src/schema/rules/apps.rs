@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::checks::{items, not_negative, not_supported, text};
 use super::pod::{Restart, template};
-use super::{core, items, not_negative, not_supported, selector, text};
+use super::{core, selector};
 use crate::status::FieldError;
 
 /// Rules of a Deployment.

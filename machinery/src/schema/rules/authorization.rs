@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{items, text};
+use super::checks::{items, text};
 use crate::status::FieldError;
 
 /// A review asks about exactly one thing and, where it asks for others, names somebody.

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{items, one_of, text};
+use super::checks::{items, one_of, text};
 use crate::schema::metadata;
 use crate::status::FieldError;
 

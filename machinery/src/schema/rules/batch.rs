@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use super::checks::{immutable, not_negative, one_of, text};
 use super::pod::{Restart, template};
-use super::{immutable, not_negative, one_of, selector, text};
+use super::selector;
 use crate::status::FieldError;
 
 /// Gives a Job the selector and pod labels that name it by its uid; what the caller set by hand stays

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{duplicate, items, not_supported, text};
+use super::checks::{duplicate, items, not_supported, text};
 use crate::schema::metadata;
 use crate::status::FieldError;
 

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::not_negative;
+use super::checks::not_negative;
 use crate::status::FieldError;
 
 /// Rules of a Lease.

@@ -4,7 +4,8 @@ use std::cmp::Ordering;
 
 use serde_json::Value;
 
-use super::{immutable, items, not_supported, one_of, selector, text};
+use super::checks::{immutable, items, not_supported, one_of, text};
+use super::selector;
 use crate::schema::{metadata, quantity};
 use crate::status::{FieldError, FieldErrorKind};
 

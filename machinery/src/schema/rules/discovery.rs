@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use super::{duplicate, items, not_supported, text};
+use super::checks::{duplicate, items, not_supported, text};
 use crate::schema::metadata;
 use crate::status::{FieldError, FieldErrorKind};
 

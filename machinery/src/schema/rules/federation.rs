@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{items, text};
+use super::checks::{items, text};
 use crate::schema::metadata;
 use crate::status::FieldError;
 

@@ -4,7 +4,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{items, one_of, pod, port_number, selector, text};
+use super::checks::{items, one_of, port_number, text};
+use super::{pod, selector};
 use crate::schema::metadata;
 use crate::status::FieldError;
 

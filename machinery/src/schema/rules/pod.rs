@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::{duplicate, items, not_negative, not_supported, one_of, port_number, text};
+use super::checks::{duplicate, items, not_negative, not_supported, one_of, port_number, text};
 use crate::schema::metadata;
 use crate::status::FieldError;
 

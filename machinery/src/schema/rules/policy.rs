@@ -3,7 +3,8 @@
 use serde_json::Value;
 
 use super::apps::percentage;
-use super::{not_negative, one_of, selector};
+use super::checks::{not_negative, one_of};
+use super::selector;
 use crate::status::FieldError;
 
 /// Rules of a PodDisruptionBudget.

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{immutable, items, not_supported, selector, text};
+use super::checks::{immutable, items, not_supported, text};
+use super::selector;
 use crate::schema::metadata;
 use crate::status::FieldError;
 

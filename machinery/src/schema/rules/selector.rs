@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{items, text};
+use super::checks::{items, text};
 use crate::schema::metadata;
 use crate::status::{FieldError, FieldErrorKind};
 

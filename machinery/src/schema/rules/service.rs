@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::{duplicate, items, not_supported, one_of, pod, port_number, text};
+use super::checks::{duplicate, items, not_supported, one_of, port_number, text};
+use super::pod;
 use crate::schema::metadata;
 use crate::status::FieldError;
 

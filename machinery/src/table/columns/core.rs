@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::cell::{NONE, UNKNOWN, UNSET, count, first_and_more, int, joined, labels, list, load_balancer, plain, text, text_or};
-use super::super::cells::since;
-use super::{AGE, Cell, Column, Columns, NAME, column, wide};
+use super::super::column::{Cell, Column, Columns, since};
+use super::common::{AGE, NAME, column, wide};
 
 pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     let service = || {

@@ -4,7 +4,8 @@ use serde_json::Value;
 
 use super::super::age::human_duration;
 use super::super::cell::{NONE, UNKNOWN, condition, int, joined, labels, list, load_balancer, plain, text, text_or};
-use super::{AGE, CREATED_AT, Column, Columns, NAME, column, number, wide};
+use super::super::column::{Column, Columns};
+use super::common::{AGE, CREATED_AT, NAME, column, number, wide};
 
 pub(super) fn columns(group: &str, kind: &str) -> Option<Columns> {
     Some(match (group, kind) {

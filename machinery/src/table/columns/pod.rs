@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::super::cell::{NONE, condition, int, list, text, text_or};
-use super::super::cells::since;
-use super::{AGE, Columns, NAME, column, wide};
+use super::super::column::{Columns, since};
+use super::common::{AGE, NAME, column, wide};
 
 pub(super) fn columns() -> Columns {
     vec![

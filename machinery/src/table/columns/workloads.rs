@@ -6,8 +6,9 @@ use super::super::age::{between, human_duration};
 use super::super::cell::{
     NONE, UNKNOWN, UNSET, condition, containers, count, first_and_more, int, joined, labels, list, plain, selector, text, text_or,
 };
-use super::super::cells::since;
-use super::{AGE, Cell, Column, Columns, NAME, column, number, pod, wide};
+use super::super::column::{Cell, Column, Columns, since};
+use super::common::{AGE, NAME, column, number, wide};
+use super::pod;
 
 const TEMPLATE: &str = "/spec/template/spec";
 

@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::{Held, Site};
+use super::held::{Held, Site};
 use crate::kubeconfig::{self, Context, Login};
 use crate::process::output;
 

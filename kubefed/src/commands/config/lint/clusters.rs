@@ -7,7 +7,7 @@ use federation_client::config::{Config, List};
 use federation_client::kubeconfig::bytes;
 
 use super::contexts::is_used;
-use super::{Findings, Severity, entry, unset, word};
+use super::finding::{Findings, Severity, entry, unset, word};
 use crate::expiry;
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {

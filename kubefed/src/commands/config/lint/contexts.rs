@@ -2,7 +2,7 @@
 
 use federation_client::config::{Config, List};
 
-use super::{Findings, Severity, entry, word};
+use super::finding::{Findings, Severity, entry, word};
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {
     let all = &config.merged;

@@ -9,7 +9,7 @@ use federation_client::Files;
 use federation_client::config::{Entries, Fields, List, unknown_fields};
 use federation_client::kubeconfig::bytes;
 
-use super::{Findings, Severity, entry, word};
+use super::finding::{Findings, Severity, entry, word};
 use crate::error::Failure;
 
 /// Entries of earlier files, and which those are.

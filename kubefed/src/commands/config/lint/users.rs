@@ -9,7 +9,7 @@ use federation_client::{Exec, User};
 
 use super::contexts::is_used;
 use super::files::readable;
-use super::{Findings, Severity, entry, unset, word};
+use super::finding::{Findings, Severity, entry, unset, word};
 use crate::expiry;
 
 pub(super) fn look(config: &Config, findings: &mut Findings) {

@@ -1,0 +1,70 @@
+//! Everything a client is made of.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::exec;
+use super::proxy::Proxy;
+
+/// How long a client waits.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub struct Timeouts {
+    /// For a connection, its proxy's and TLS's part included.
+    pub connect: Duration,
+    /// For the next byte of an answer; none: for ever.
+    pub read: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self { connect: Duration::from_secs(30), read: None }
+    }
+}
+
+/// Everything a client is made of, checked.
+#[derive(Clone)]
+pub struct Access {
+    /// Name of the context, the current one resolved.
+    pub context: String,
+    /// Namespace where none is named.
+    pub namespace: String,
+    /// URL of the API server.
+    pub server: http::Uri,
+    /// Authorities of its certificate, PEM; none: the system's.
+    pub authorities: Option<Vec<u8>>,
+    /// Name its certificate has to have, where it is not the server's.
+    pub tls_server_name: Option<String>,
+    /// Take any certificate.
+    pub insecure: bool,
+    /// The proxy the cluster entry names.
+    pub proxy: Option<Proxy>,
+    /// The file `authorities` are read from again, in a pod.
+    pub(super) authorities_file: Option<PathBuf>,
+    /// The proxy to use, the environment's if the entry names none.
+    pub(super) route: Option<Proxy>,
+    pub(super) identity: Option<(Vec<u8>, Vec<u8>)>,
+    pub(super) login: Login,
+    pub(super) impersonate: Impersonate,
+    pub(super) timeouts: Timeouts,
+}
+
+/// How requests say who they come from.
+#[derive(Clone)]
+pub(super) enum Login {
+    /// Not at all, or by certificate alone.
+    None,
+    Token(String),
+    /// A file with a token, and the token to use while it cannot be read.
+    TokenFile(PathBuf, Option<String>),
+    Basic(String, String),
+    Exec(Box<exec::Call>),
+}
+
+#[derive(Clone, Default)]
+pub(super) struct Impersonate {
+    pub(super) user: String,
+    pub(super) uid: String,
+    pub(super) groups: Vec<String>,
+    pub(super) extra: BTreeMap<String, Vec<String>>,
+}
