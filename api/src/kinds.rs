@@ -21,6 +21,8 @@ pub enum Family {
     /// The same object in each cluster, bound to storage there: a copy that is not wanted any more stays, and its status
     /// says whether all are bound.
     Claim,
+    /// The same object in each cluster, which starts Jobs there by that cluster's clock.
+    Schedule,
 }
 
 /// Who may do what with a kind in a namespace, by Kubernetes' roles `view`, `edit` and `admin`.
@@ -202,7 +204,7 @@ impl Kind {
 
     /// Whether the status of copies is looked at, rather than their metadata alone.
     pub const fn reports(&self) -> bool {
-        !self.counters.is_empty() || matches!(self.family, Family::Claim)
+        !self.counters.is_empty() || matches!(self.family, Family::Claim | Family::Schedule)
     }
 
     /// `apiVersion` of the kind.
@@ -272,7 +274,7 @@ pub const KINDS: &[Kind] = &[
         "readyReplicas",
         "availableReplicas",
     ]),
-    kind("batch", "CronJob", "cronjobs", "cronjob").short(&["cj"]).workload(),
+    Kind { family: Family::Schedule, ..kind("batch", "CronJob", "cronjobs", "cronjob") }.short(&["cj"]).workload(),
     kind("networking.k8s.io", "NetworkPolicy", "networkpolicies", "networkpolicy").short(&["netpol"]).with_generations(),
     Kind { family: Family::Claim, ..kind("", "PersistentVolumeClaim", "persistentvolumeclaims", "persistentvolumeclaim") }
         .short(&["pvc"])

@@ -12,7 +12,7 @@ use super::{
     entry::{ClusterSide, Key, Tracked},
     intake::Write,
     observed::Workload,
-    scaler,
+    runs, scaler,
 };
 use crate::kinds::{Family, Kind};
 
@@ -67,6 +67,9 @@ impl Brain {
         if key.kind().family == Family::Claim {
             let seen = |cluster: &ClusterName| self.clusters.get(&**cluster)?.seen.get(key).filter(|s| s.source_uid == live.uid);
             status = claims::merge(live.copies.keys().map(|cluster| seen(cluster)?.workload.as_ref()?.claim.as_deref()));
+        }
+        if key.kind().family == Family::Schedule {
+            status = runs::merge(workloads.iter().filter_map(|w| w.runs.as_deref()), current);
         }
         if key.kind().family == Family::Autoscaler {
             scaler::merge(&mut status, workloads.iter().filter_map(|w| w.scaler.as_deref()), &object.data["spec"]["metrics"]);

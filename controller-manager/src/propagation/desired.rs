@@ -74,7 +74,7 @@ pub(crate) fn member_object(key: &ObjectKey, object: &DynamicObject, federation:
             Family::Replicated => {
                 spec.insert("replicas".into(), split.unwrap_or_default().replicas.into());
             }
-            Family::Plain | Family::Claim => {}
+            Family::Plain | Family::Claim | Family::Schedule => {}
         }
     }
     let mut body = Value::Object(body);

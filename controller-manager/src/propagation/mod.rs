@@ -33,6 +33,7 @@ mod reconcile;
 pub(crate) mod records;
 #[cfg(test)]
 mod rescue_tests;
+mod runs;
 #[cfg(test)]
 mod safety_tests;
 mod scaler;

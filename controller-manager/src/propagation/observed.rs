@@ -9,6 +9,7 @@ use super::{
     claims::Bound,
     compact::{Digest, Uid, Version},
     conditions::Condition,
+    runs::Runs,
     scaler::Scaler,
 };
 use crate::kinds::{Family, Kind};
@@ -68,6 +69,8 @@ pub(crate) struct Workload {
     pub(crate) scaler: Option<Box<Scaler>>,
     /// What a claim is bound to.
     pub(crate) claim: Option<Box<Bound>>,
+    /// What a CronJob runs and ran.
+    pub(crate) runs: Option<Box<Runs>>,
 }
 
 impl Seen {
@@ -166,6 +169,7 @@ impl Workload {
             },
             scaler: (kind.family == Family::Autoscaler).then(|| Box::new(Scaler::read(data))),
             claim: (kind.family == Family::Claim).then(|| Box::new(Bound::read(&data["status"]))),
+            runs: (kind.family == Family::Schedule).then(|| Box::new(Runs::read(&data["status"]))),
         }
     }
 }

@@ -54,6 +54,39 @@ async fn issue8_what_is_the_same_everywhere_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn issue8_the_status_of_a_cron_job_tells_of_all_its_copies() {
+    let bed = Bed::start().await;
+    bed.namespace().await;
+    let collection = "/apis/batch/v1/namespaces/demo/cronjobs";
+    let cron = json!({
+        "apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "night"},
+        "spec": {"schedule": "0 4 * * *", "jobTemplate": {"spec": {"template": template("Never")}}},
+    });
+    bed.federation.create(collection, cron).await;
+    let path = format!("{collection}/night");
+    let job = |name: &str| json!({"apiVersion": "batch/v1", "kind": "Job", "namespace": "demo", "name": name, "uid": name});
+    for (member, name, hour) in [(&bed.gondor, "night-1", 4), (&bed.rohan, "night-2", 5)] {
+        member.until_there(&path).await;
+        let status = json!({"active": [job(name)], "lastScheduleTime": format!("2026-01-01T0{hour}:00:00Z")});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    }
+    let names = |s: &Value| -> Vec<String> {
+        let all = s["active"].as_array().into_iter().flatten();
+        let mut names: Vec<String> = all.filter_map(|job| job["name"].as_str().map(str::to_owned)).collect();
+        names.sort();
+        names
+    };
+    let both = |s: &Value| names(s) == ["night-1", "night-2"] && s["lastScheduleTime"] == "2026-01-01T05:00:00Z";
+    bed.federation.until(&path, |c| c.is_some_and(|c| both(&c["status"]))).await;
+    for (member, ended) in [(&bed.gondor, "2026-01-01T04:10:00Z"), (&bed.rohan, "2026-01-01T05:10:00Z")] {
+        let status = json!({"active": null, "lastSuccessfulTime": ended});
+        member.merge(&format!("{path}/status"), json!({"status": status})).await;
+    }
+    let done = |s: &Value| s["active"].is_null() && s["lastSuccessfulTime"] == "2026-01-01T05:10:00Z";
+    bed.federation.until(&path, |c| c.is_some_and(|c| done(&c["status"]))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn issue8_budgets_and_accounts_follow() {
     let bed = Bed::start().await;
     bed.namespace().await;
