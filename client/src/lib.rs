@@ -23,6 +23,7 @@ pub mod edit;
 mod error;
 pub mod kubeconfig;
 mod redact;
+mod trouble;
 pub mod yaml;
 
 pub use absent::if_there;
@@ -30,3 +31,4 @@ pub use config::Config;
 pub use connect::{Access, Environment, Target};
 pub use error::Error;
 pub use kubeconfig::{AuthProvider, Cluster, Context, Exec, Files, Kubeconfig, Source, User};
+pub use trouble::Trouble;

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::Election,
-    members::request::{Call, JSON},
+    members::request::{Call, JSON, RequestError},
     time::micros,
 };
 
@@ -50,7 +50,7 @@ impl Elector {
                     stands_by(true);
                 }
                 Err(error) => {
-                    tracing::warn!(error, "the lease cannot be got");
+                    tracing::warn!(%error, "the lease cannot be got");
                     stands_by(false);
                 }
             }
@@ -70,7 +70,7 @@ impl Elector {
                     continue;
                 }
                 Ok(Ok(false)) => bail!("another controller manager took the lease {NAMESPACE}/{LEASE}"),
-                Ok(Err(problem)) => problem,
+                Ok(Err(problem)) => problem.to_string(),
                 Err(_) => "no answer".to_owned(),
             };
             if renewed.elapsed() >= self.settings.renew_deadline {
@@ -85,31 +85,31 @@ impl Elector {
         let _ = self.exchange(true).await;
     }
 
-    async fn attempt(&mut self) -> Result<bool, String> {
+    async fn attempt(&mut self) -> Result<bool, RequestError> {
         self.exchange(false).await
     }
 
-    async fn exchange(&mut self, resign: bool) -> Result<bool, String> {
+    async fn exchange(&mut self, resign: bool) -> Result<bool, RequestError> {
         let collection = format!("/apis/coordination.k8s.io/v1/namespaces/{NAMESPACE}/leases");
         let path = format!("{collection}/{LEASE}");
-        let reply = Call::get(&path).send(&self.client, self.settings.renew_deadline).await.map_err(|e| e.to_string())?;
+        let reply = Call::get(&path).send(&self.client, self.settings.renew_deadline).await?;
         let (method, target, current) = match reply.status {
-            StatusCode::OK => (Method::PUT, &path, serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?),
+            StatusCode::OK => (Method::PUT, &path, serde_json::from_slice(&reply.body)?),
             _ if reply.is_not_found() => (Method::POST, &collection, Value::Null),
-            _ => return Err(reply.message()),
+            _ => return Err(reply.into()),
         };
         let version = current["metadata"]["resourceVersion"].as_str().unwrap_or_default().to_owned();
         if self.seen.as_ref().is_none_or(|(seen, _)| *seen != version) {
             self.seen = Some((version, Instant::now()));
         }
         let since = self.seen.as_ref().map_or(Duration::ZERO, |(_, at)| at.elapsed());
-        let Some(lease) = claim(&current, &self.settings, since, Timestamp::now(), resign) else { return Ok(false) };
+        let Some(lease) = claim(&current, &self.settings, since, crate::time::now(), resign) else { return Ok(false) };
         let call = Call { method, path: target, content_type: JSON, body: lease.to_string().into() };
-        let reply = call.send(&self.client, self.settings.renew_deadline).await.map_err(|e| e.to_string())?;
+        let reply = call.send(&self.client, self.settings.renew_deadline).await?;
         match reply.status {
             StatusCode::OK | StatusCode::CREATED => Ok(true),
             StatusCode::CONFLICT => Ok(false),
-            _ => Err(reply.message()),
+            _ => Err(reply.into()),
         }
     }
 }

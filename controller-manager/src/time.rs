@@ -11,6 +11,13 @@ const TOLERATED: SignedDuration = SignedDuration::from_secs(30);
 /// Longest wait for the server's time.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
+/// The machine's time of day, to be written into objects. Whether something is due is asked of a [`Clock`], or of tokio's
+/// `Instant`, which tests can pause.
+#[expect(clippy::disallowed_methods, reason = "the one place that asks the machine")]
+pub(crate) fn now() -> Timestamp {
+    Timestamp::now()
+}
+
 /// The time of day at one moment, and how long ago that was: setting the machine's clock does not change it.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
@@ -44,7 +51,7 @@ impl Clock {
             jiff::fmt::rfc2822::parse(date).ok().map(|date| date.timestamp())
         };
         let server = tokio::time::timeout(TIMEOUT, asked).await.ok().flatten();
-        Self::checked(Timestamp::now(), server)
+        Self::checked(now(), server)
     }
 
     /// The time now.

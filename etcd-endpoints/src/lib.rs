@@ -19,6 +19,7 @@
 
 mod endpoint;
 mod failure;
+mod refusal;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -32,6 +33,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 pub use endpoint::{Endpoint, Observer, PROBE};
 pub use failure::{Failure, Reach};
+pub use refusal::Refusal;
 
 /// How often an endpoint that is in use is asked for its status.
 pub const PROBE_EVERY: Duration = Duration::from_millis(300);

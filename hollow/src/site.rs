@@ -6,6 +6,7 @@ use std::time::Duration;
 use daemon::supervise::{Done, Supervisor};
 use federation_apiserver::auth::UserInfo;
 use federation_apiserver::config::{StorageConfig, TlsConfig};
+use federation_apiserver::storage::Unready;
 use federation_apiserver::{Config, Profile, Server};
 use kube::Client;
 use thiserror::Error;
@@ -46,7 +47,7 @@ pub enum Error {
         /// Name of the site.
         site: String,
         /// What it waits for.
-        why: String,
+        why: Unready,
     },
     /// No loopback port can be had for the cable.
     #[error("{site} has no cable: {source}")]

@@ -1,7 +1,7 @@
 //! One API server: reads, server-side apply and deletes, each bounded and with errors people understand.
 
 use federation_api::keys;
-use federation_client::{Access, Environment, Kubeconfig, Target};
+use federation_client::{Access, Environment, Kubeconfig, Target, Trouble};
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, Preconditions, PropagationPolicy};
 use kube::core::ApiResource;
 use kube::{Client, Error as KubeError, ResourceExt};
@@ -231,16 +231,14 @@ fn explain(context: &str, server: &str, error: &KubeError) -> Failure {
     let cause = chain(error);
     let host = server.split("://").last().unwrap_or(server);
     let again = format!("check that the API server of context {context} runs and can be reached from here, then repeat the command");
-    let lower = cause.to_lowercase();
-    if lower.contains("connection refused") {
-        Failure::new(format!("The connection to the server {host} was refused - did you specify the right host or port?")).hint(again)
-    } else if lower.contains("certificate") || lower.contains("tls") {
-        Failure::new(format!("no secure connection to the server {host}: {cause}"))
-            .hint(format!("check certificate-authority-data and the server's address in context {context}"))
-    } else if lower.contains("timed out") || lower.contains("deadline") || lower.contains("timeout") {
-        Failure::new(format!("the server {host} did not answer: {cause}")).hint(again)
-    } else {
-        Failure::new(format!("cannot talk to the server {host}: {cause}")).hint(again)
+    match Trouble::of(error) {
+        Trouble::Refused => {
+            Failure::new(format!("The connection to the server {host} was refused - did you specify the right host or port?")).hint(again)
+        }
+        trouble if trouble.is_tls() => Failure::new(format!("no secure connection to the server {host}: {cause}"))
+            .hint(format!("check certificate-authority-data and the server's address in context {context}")),
+        Trouble::Timeout => Failure::new(format!("the server {host} did not answer: {cause}")).hint(again),
+        _ => Failure::new(format!("cannot talk to the server {host}: {cause}")).hint(again),
     }
 }
 
@@ -256,6 +254,22 @@ mod tests {
         let f = explain("gondor", "https://gondor:6443", &KubeError::Api(status.boxed()));
         assert_eq!(f.message, "Error from server (Forbidden): secrets is forbidden");
         assert!(f.hint.unwrap().contains("the user of context gondor lacks this right"));
+    }
+
+    #[test]
+    fn issue8_what_is_advised_follows_from_the_error_and_not_from_its_words() {
+        use std::io;
+        let told = |error: io::Error| {
+            let failure = explain("gondor", "https://gondor:6443", &KubeError::Service(Box::new(error)));
+            (failure.message.split(':').next().unwrap_or_default().to_owned(), failure.hint.unwrap_or_default())
+        };
+        let untrusted = rustls::Error::InvalidCertificate(rustls::CertificateError::UnknownIssuer);
+        let (message, hint) = told(io::Error::new(io::ErrorKind::InvalidData, untrusted));
+        assert_eq!(message, "no secure connection to the server gondor");
+        assert!(hint.starts_with("check certificate-authority-data"), "{hint}");
+        assert_eq!(told(io::ErrorKind::TimedOut.into()).0, "the server gondor");
+        // Words that speak of another cause, as those of a proxy may.
+        assert_eq!(told(io::Error::other("certificate of a proxy, connection refused, timed out")).0, "cannot talk to the server gondor");
     }
 
     #[tokio::test]

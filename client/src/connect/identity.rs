@@ -5,14 +5,28 @@ use std::sync::Arc;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
 use rustls::sign::CertifiedKey;
 
+/// Why a certificate and a key make no identity.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdentityError {
+    #[error("{0}")]
+    Certificate(rustls::pki_types::pem::Error),
+    #[error("failed to find any PEM data in certificate input")]
+    NoCertificate,
+    #[error("no key in PEM: {0}")]
+    Key(rustls::pki_types::pem::Error),
+    #[error(transparent)]
+    Unusable(#[from] rustls::Error),
+}
+
 /// A certificate and its key, from PEM; what else is in the two is passed over.
-pub(super) fn identity(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, String> {
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(|e| e.to_string())?;
+pub(super) fn identity(chain: &[u8], key: &[u8]) -> Result<CertifiedKey, IdentityError> {
+    let chain: Vec<CertificateDer<'static>> =
+        CertificateDer::pem_slice_iter(chain).collect::<Result<_, _>>().map_err(IdentityError::Certificate)?;
     if chain.is_empty() {
-        return Err("failed to find any PEM data in certificate input".to_owned());
+        return Err(IdentityError::NoCertificate);
     }
-    let key = PrivateKeyDer::from_pem_slice(key).map_err(|e| format!("no key in PEM: {e}"))?;
-    CertifiedKey::from_der(chain, key, &provider()).map_err(|e| e.to_string())
+    let key = PrivateKeyDer::from_pem_slice(key).map_err(IdentityError::Key)?;
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
 }
 
 /// The process's crypto, or ours where none is installed yet.

@@ -52,10 +52,10 @@ pub struct Target {
 /// # Errors
 /// What is wrong with one of them, or with both.
 pub fn pair(certificate: &[u8], key: &[u8]) -> Result<(), Error> {
-    let matching = identity::identity(certificate, key).and_then(|identity| identity.keys_match().map_err(|e| e.to_string()));
-    matching.map_err(|what| Error::Entry {
+    let matching = identity::identity(certificate, key).and_then(|identity| Ok(identity.keys_match()?));
+    matching.map_err(|why| Error::Entry {
         entry: "client certificate and key".to_owned(),
-        what,
+        what: why.to_string(),
         hint: "name the certificate and the key that was made for it, both in PEM".to_owned(),
     })
 }
@@ -199,9 +199,9 @@ fn build(labels: Labels, cluster: &Cluster, user: &User, target: &Target, enviro
     let proxy = cluster.proxy().map_err(|why| entry_error(why.to_string(), "for example http://proxy.example.net:3128"))?;
     let route = match &proxy {
         Some(proxy) => Some(proxy.clone()),
-        None => environment.proxy_for(&at.uri).map_err(|what| Error::Entry {
+        None => environment.proxy_for(&at.uri).map_err(|why| Error::Entry {
             entry: labels.cluster.clone(),
-            what,
+            what: why.to_string(),
             hint: "mend or unset the variable".to_owned(),
         })?,
     };

@@ -34,27 +34,47 @@ impl Proxy {
     }
 }
 
+/// Why a proxy cannot be used, in client-go's words where it has some.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum ProxyError {
+    /// No URL; shown without what is secret.
+    #[error("could not parse: {0}")]
+    Unparsable(String),
+    /// A scheme that no proxy has.
+    #[error("unsupported scheme \"{0}\", must be http, https, or socks5")]
+    Scheme(String),
+    /// What a variable of the environment says.
+    #[error("{variable} of the environment: {why}")]
+    Variable {
+        /// Its name.
+        variable: &'static str,
+        /// What is wrong with it.
+        why: Box<Self>,
+    },
+}
+
 /// Reads `proxy-url` of a cluster entry.
 ///
 /// # Errors
-/// What is wrong with it, in client-go's words where it has some.
-pub(crate) fn parse(url: &str) -> Result<Proxy, String> {
+/// What is wrong with it.
+pub(crate) fn parse(url: &str) -> Result<Proxy, ProxyError> {
+    let unparsable = || ProxyError::Unparsable(without_secret(url));
     let Some((scheme, rest)) = url.split_once("://") else {
-        return Err(format!("could not parse: {}", without_secret(url)));
+        return Err(unparsable());
     };
     let scheme = scheme.to_ascii_lowercase();
     let port = match scheme.as_str() {
         "http" => 80,
         "https" => 443,
         "socks5" => 1080,
-        _ => return Err(format!("unsupported scheme \"{scheme}\", must be http, https, or socks5")),
+        _ => return Err(ProxyError::Scheme(scheme)),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (info, host) = authority.rsplit_once('@').map_or((None, authority), |(info, host)| (Some(info), host));
     let with_port = if has_port(host) { host.to_owned() } else { format!("{}:{port}", host.trim_end_matches(':')) };
-    let uri: Uri = format!("{scheme}://{with_port}/").parse().map_err(|_| format!("could not parse: {}", without_secret(url)))?;
+    let uri: Uri = format!("{scheme}://{with_port}/").parse().map_err(|_| unparsable())?;
     if uri.host().is_none_or(|h| h.is_empty() || h == "[]") || uri.port_u16().is_none() {
-        return Err(format!("could not parse: {}", without_secret(url)));
+        return Err(unparsable());
     }
     let decode = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
     let login = info.map(|i| i.split_once(':').map_or((decode(i), String::new()), |(n, p)| (decode(n), decode(p))));
@@ -96,8 +116,8 @@ impl Environment {
     ///
     /// # Errors
     /// A variable that names no proxy.
-    pub(super) fn proxy_for(&self, server: &Uri) -> Result<Option<Proxy>, String> {
-        let (name, text, port) = match server.scheme_str() {
+    pub(super) fn proxy_for(&self, server: &Uri) -> Result<Option<Proxy>, ProxyError> {
+        let (variable, text, port) = match server.scheme_str() {
             Some("https") => ("HTTPS_PROXY", &self.https_proxy, 443),
             _ => ("HTTP_PROXY", &self.http_proxy, 80),
         };
@@ -106,7 +126,7 @@ impl Environment {
         }
         // Without a scheme it is http.
         let parsed = if text.contains("://") { parse(text) } else { parse(&format!("http://{text}")) };
-        parsed.map(Some).map_err(|why| format!("{name} of the environment: {why}"))
+        parsed.map(Some).map_err(|why| ProxyError::Variable { variable, why: Box::new(why) })
     }
 
     /// Whether a server is reached by a proxy at all: not if it is this machine, nor if `NO_PROXY` has it.
@@ -202,7 +222,7 @@ mod tests {
         assert_eq!(proxy("http://gondor").login, Some(("me".into(), "p@ss".into())));
         for bad in ["ftp://x", ":x:", "http://", "http://x:port"] {
             let environment = Environment { https_proxy: bad.into(), ..Environment::default() };
-            let said = environment.proxy_for(&"https://gondor".parse().unwrap()).unwrap_err();
+            let said = environment.proxy_for(&"https://gondor".parse().unwrap()).unwrap_err().to_string();
             assert!(said.starts_with("HTTPS_PROXY of the environment"), "{bad}: {said}");
         }
     }
@@ -212,8 +232,8 @@ mod tests {
         assert_eq!(parse("http://proxy").unwrap().uri.to_string(), "http://proxy:80/");
         assert_eq!(parse("https://proxy/").unwrap().uri.to_string(), "https://proxy:443/");
         assert_eq!(parse("SOCKS5://[::1]:9").unwrap().uri.to_string(), "socks5://[::1]:9/");
-        assert_eq!(parse("socks5h://x").unwrap_err(), "unsupported scheme \"socks5h\", must be http, https, or socks5");
-        assert_eq!(parse("127.0.0.1:9").unwrap_err(), "could not parse: 127.0.0.1:9");
+        assert_eq!(parse("socks5h://x").unwrap_err().to_string(), "unsupported scheme \"socks5h\", must be http, https, or socks5");
+        assert_eq!(parse("127.0.0.1:9").unwrap_err().to_string(), "could not parse: 127.0.0.1:9");
     }
 
     #[test]

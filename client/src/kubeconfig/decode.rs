@@ -26,7 +26,7 @@ fn read(bytes: &[u8], source: Source<'_>) -> Result<Kubeconfig, Error> {
     let document = yaml::parse(&text).map_err(|e| say(e, MEND))?;
     let mut config = match &document.root {
         Some(root) => whole(root).map_err(|e| {
-            let hint = if e.what.ends_with(QUOTE) { "put the value in quotes, as kubectl needs it too" } else { MEND };
+            let hint = if e.unquoted { "put the value in quotes, as kubectl needs it too" } else { MEND };
             say(e, hint)
         })?,
         None => Kubeconfig::default(),
@@ -71,9 +71,6 @@ fn settle(config: &mut Kubeconfig, path: &Path) {
         }
     }
 }
-
-/// End of the message about a value that quotes would mend.
-const QUOTE: &str = "where a text belongs";
 
 /// A mapping that is being taken apart: where it is, for messages, and its fields.
 struct Fields<'a> {
@@ -159,7 +156,10 @@ fn text(path: &str, node: &Node) -> Result<String, Wrong> {
     match node.scalar()? {
         Some(Scalar::Text(text)) => Ok(text.into_owned()),
         Some(Scalar::Null) => Ok(String::new()),
-        Some(_) => Err(Wrong::new(node.line, format!("{path} is {} {QUOTE}", kind(node)))),
+        Some(_) => {
+            let wrong = Wrong::new(node.line, format!("{path} is {} where a text belongs", kind(node)));
+            Err(Wrong { unquoted: true, ..wrong })
+        }
         None => Err(Wrong::new(node.line, format!("{path} is {}, it must be a text", kind(node)))),
     }
 }

@@ -147,7 +147,7 @@ impl Cluster {
     pub fn proxy(&self) -> Result<Option<Proxy>, Error> {
         let proxy = (!self.proxy_url.is_empty()).then(|| proxy_url(&self.proxy_url)).transpose();
         let hint = "for example http://proxy.example.net:3128".to_owned();
-        proxy.map_err(|what| Error::Entry { entry: "proxy-url".to_owned(), what, hint })
+        proxy.map_err(|why| Error::Entry { entry: "proxy-url".to_owned(), what: why.to_string(), hint })
     }
 
     /// The field that reads something outside of the kubeconfig, if one does.

@@ -120,7 +120,9 @@ impl Node {
     pub fn scalar(&self) -> Result<Option<Scalar<'_>>, Wrong> {
         let node = self.target();
         match &*node.kind {
-            Kind::Scalar(text, style) => resolve(node.tag.as_deref(), text, *style).map(Some).map_err(|what| Wrong::new(node.line, what)),
+            Kind::Scalar(text, style) => {
+                resolve(node.tag.as_deref(), text, *style).map(Some).map_err(|why| Wrong::new(node.line, why.to_string()))
+            }
             _ => Ok(None),
         }
     }

@@ -28,10 +28,19 @@ pub enum Scalar<'a> {
     Text(Cow<'a, str>),
 }
 
+/// A tag that its scalar does not fit.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum TagError {
+    #[error("!!binary is not valid base64")]
+    Binary,
+    #[error("this is no !!{0}")]
+    Other(String),
+}
+
 const NAMESPACE: &str = "tag:yaml.org,2002:";
 
 /// Types a scalar; an error is a tag that does not fit it.
-pub(super) fn resolve<'a>(tag: Option<&str>, text: &'a str, style: Style) -> Result<Scalar<'a>, String> {
+pub(super) fn resolve<'a>(tag: Option<&str>, text: &'a str, style: Style) -> Result<Scalar<'a>, TagError> {
     let as_text = || Scalar::Text(Cow::Borrowed(text));
     let core = match tag {
         None if style == Style::Text => return Ok(as_text()),
@@ -43,7 +52,7 @@ pub(super) fn resolve<'a>(tag: Option<&str>, text: &'a str, style: Style) -> Res
         // The tag of an application says nothing about a kubeconfig.
         None | Some("str") => return Ok(as_text()),
         Some("binary") => {
-            let bytes = base64(text).ok_or("!!binary is not valid base64")?;
+            let bytes = base64(text).ok_or(TagError::Binary)?;
             // What JSON then makes of bytes that are no text.
             return Ok(Scalar::Text(Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())));
         }
@@ -54,7 +63,7 @@ pub(super) fn resolve<'a>(tag: Option<&str>, text: &'a str, style: Style) -> Res
         Some("float") => matches!(found(), Scalar::Int(_) | Scalar::Float(_)),
         Some(_) => return Ok(as_text()),
     };
-    if fits { Ok(found()) } else { Err(format!("this is no !!{}", core.unwrap_or_default())) }
+    if fits { Ok(found()) } else { Err(TagError::Other(core.unwrap_or_default().to_owned())) }
 }
 
 fn implicit(text: &str) -> Scalar<'_> {

@@ -8,10 +8,12 @@ pub struct Wrong {
     pub line: usize,
     /// What is wrong there.
     pub what: String,
+    /// Whether quotes would mend it: the value is read as something else than the text it should be.
+    pub unquoted: bool,
 }
 
 impl Wrong {
     pub(crate) fn new(line: usize, what: impl Into<String>) -> Self {
-        Self { line, what: what.into() }
+        Self { line, what: what.into(), unquoted: false }
     }
 }

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use federation_api::cluster::ClusterCondition;
+use federation_client::Trouble;
 use http::StatusCode;
 use serde_json::Value;
 
 use crate::members::{
     Health,
     request::{Call, CallError, Reply},
-    trouble::Trouble,
+    trouble::{hint, reason},
 };
 
 /// A question only an account with rights is answered. Its uid tells which cluster this is.
@@ -43,7 +44,7 @@ impl Finding {
     }
 
     fn trouble(trouble: Trouble, error: &str) -> Self {
-        Self::offline(trouble.reason(), &format!("{error}; {}", trouble.hint()))
+        Self::offline(reason(trouble), &format!("{error}; {}", hint(trouble)))
     }
 }
 
@@ -64,14 +65,13 @@ impl From<Finding> for Answer {
 /// Asks a member at `server` for its health, and whether it lets the federation in: anybody may ask for the first.
 pub(crate) async fn probe(client: &kube::Client, server: &str, limit: Duration) -> Answer {
     let (health, identity) = tokio::join!(Call::get("/healthz").send(client, limit), Call::get(IDENTITY).send(client, limit));
-    let mut answer = judge(health, identity);
-    let unclear = answer.finding.health == Health::Offline && answer.finding.reason == Trouble::Other.reason();
-    if unclear && is_unknown_host(server, limit).await {
-        let Finding { reason, message, .. } = &mut answer.finding;
-        *reason = Trouble::UnknownHost.reason();
-        *message = message.replace(Trouble::Other.hint(), Trouble::UnknownHost.hint());
+    let unclear = [&health, &identity].into_iter().find_map(|asked| asked.as_ref().err().filter(|e| e.trouble() == Trouble::Other));
+    if let Some(error) = unclear
+        && is_unknown_host(server, limit).await
+    {
+        return Finding::trouble(Trouble::UnknownHost, &error.to_string()).into();
     }
-    answer
+    judge(health, identity)
 }
 
 /// Whether the host's name cannot be resolved, which an error on the way does not tell.
@@ -89,7 +89,7 @@ fn judge(health: Result<Reply, CallError>, identity: Result<Reply, CallError>) -
     let refused = matches!(health.status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN);
     if !health.status.is_success() && !refused {
         // v1 counts an error status as not reachable.
-        return Finding::offline(Trouble::Other.reason(), &format!("/healthz answered {}: {}", health.status, health.message())).into();
+        return Finding::offline(reason(Trouble::Other), &format!("/healthz answered {}: {}", health.status, health.message())).into();
     }
     if !refused && !std::str::from_utf8(&health.body).is_ok_and(|body| body.trim().eq_ignore_ascii_case("ok")) {
         return Finding::not_ready("ClusterNotReady", "/healthz responded without ok").into();
@@ -241,8 +241,8 @@ mod tests {
         let cut = |trouble| Err(CallError::Transport { trouble, message: "what happened".into() });
         for trouble in [Trouble::Refused, Trouble::NoRoute, Trouble::UnknownAuthority, Trouble::WrongName, Trouble::Expired] {
             let finding = judge(cut(trouble), reply(200, NAMESPACE)).finding;
-            assert_eq!((finding.health, finding.reason), (Health::Offline, trouble.reason()));
-            assert!(finding.message.contains("what happened; ") && finding.message.ends_with(trouble.hint()), "{}", finding.message);
+            assert_eq!((finding.health, finding.reason), (Health::Offline, reason(trouble)));
+            assert!(finding.message.contains("what happened; ") && finding.message.ends_with(hint(trouble)), "{}", finding.message);
         }
         assert_eq!(seen(reply(200, "ok"), Err(CallError::Timeout(Duration::from_secs(2)))), (Health::Offline, "Timeout"));
     }

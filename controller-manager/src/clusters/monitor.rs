@@ -10,7 +10,7 @@ use federation_api::{cluster::ClusterStatus, keys};
 use futures::FutureExt;
 use tokio::{
     sync::{mpsc, watch},
-    task::JoinSet,
+    task::{JoinError, JoinSet},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -63,12 +63,21 @@ struct Monitor {
     lost: Option<Instant>,
 }
 
+/// A part of what is done for a member that ended by itself.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PartEnded {
+    #[error("{0} came back")]
+    Back(String),
+    #[error("{0}")]
+    Panicked(#[source] JoinError),
+}
+
 /// Runs the monitor, the lane and the watches of one member until `stop`. They stand and fall together: what one of
 /// them knows is of no use without the others.
 ///
 /// # Errors
 /// Which of them ended by itself; all are to be started again.
-pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, stop: CancellationToken) -> Result<Done, String> {
+pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, stop: CancellationToken) -> Result<Done, PartEnded> {
     let first = joined.borrow().clone();
     let (session, receiver) = watch::channel(None);
     let mut tasks = JoinSet::new();
@@ -154,8 +163,8 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         // The sender of what was joined is gone only when the member left or all ends.
         () = monitor.watch() => Ok(Done),
         Some(ended) = tasks.join_next() => match ended {
-            Ok(name) => Err(format!("{name} came back")),
-            Err(error) => Err(error.to_string()),
+            Ok(name) => Err(PartEnded::Back(name)),
+            Err(error) => Err(PartEnded::Panicked(error)),
         },
     }
 }

@@ -165,7 +165,8 @@ impl DnsController {
             self.told.set(&*self.report, service, self.state.uid(service), "InvalidDNSName", problems);
             let kept = self.state.keeps(service).then(|| KEPT.to_owned());
             self.told.set(&*self.report, service, self.state.uid(service), "DNSNamesKept", kept);
-            let reason = |host: &String| format!("{host}: {}", failures.get(host).map_or("not resolved", String::as_str));
+            let reason =
+                |host: &String| format!("{host}: {}", failures.get(host).map_or_else(|| "not resolved".to_owned(), ToString::to_string));
             let message = (!unresolved.is_empty()).then(|| unresolved.iter().map(reason).collect::<Vec<_>>().join("; "));
             self.told.set(&*self.report, service, self.state.uid(service), "LoadBalancerNotResolved", message);
             if !unresolved.is_empty() && self.state.holds(service) && self.started.elapsed() < self.pace.unresolved {

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::records::{Addresses, ServiceKey, TTL, Tree, Worth};
 use super::report::Report;
-use super::resolve::Resolve;
+use super::resolve::{LookupError, Resolve};
 use super::{DnsController, DnsHandle, Pace};
 use crate::exported::{Exported, trace_of};
 use crate::services::aggregate::Site;
@@ -81,8 +81,8 @@ struct Resolver(Mutex<Option<IpAddr>>);
 
 #[async_trait]
 impl Resolve for Resolver {
-    async fn resolve(&self, _: &str) -> Result<Addresses, String> {
-        self.0.lock().unwrap().map(|ip| [ip].into_iter().collect()).ok_or_else(|| "no answer".to_owned())
+    async fn resolve(&self, _: &str) -> Result<Addresses, LookupError> {
+        self.0.lock().unwrap().map(|ip| [ip].into_iter().collect()).ok_or(LookupError::NoNameServers)
     }
 }
 

@@ -56,6 +56,11 @@ pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
     Opened::new(config, provider).await.map(Some)
 }
 
+/// A provider that answers no more though nobody stopped it, and why.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct ProviderEnded(String);
+
 impl Opened {
     /// Finds the configured zone in a provider that is open already.
     ///
@@ -83,9 +88,9 @@ impl Opened {
     }
 
     /// Ends with an error when the provider answers no more though nobody stopped it.
-    pub fn ended(&self) -> impl Future<Output = Result<Done, String>> + Send + use<> {
+    pub fn ended(&self) -> impl Future<Output = Result<Done, ProviderEnded>> + Send + use<> {
         let provider = self.provider.clone();
-        async move { Err(provider.ended().await) }
+        async move { Err(ProviderEnded(provider.ended().await)) }
     }
 
     /// The controller that publishes there.

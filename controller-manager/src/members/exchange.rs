@@ -2,6 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
+use federation_client::Trouble;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
 use machinery::discovery;
@@ -13,7 +14,6 @@ use super::{
     job::{Job, Outcome, Work},
     limiter::{Came, Like, Report},
     request::{Call, Endless, Reply},
-    trouble::Trouble,
 };
 use crate::{kinds::ObjectKey, propagation::observed::Seen};
 

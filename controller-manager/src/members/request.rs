@@ -3,11 +3,10 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use federation_client::Trouble;
 use http::{Method, Request, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use serde_json::Value;
-
-use super::trouble::Trouble;
 
 /// Bytes of the largest answer that is read: whoever sends more, by malice or mistake, does not fill our memory. Lists
 /// come in pages of some hundred objects.
@@ -42,6 +41,26 @@ impl CallError {
             Self::Timeout(_) => Trouble::Timeout,
             Self::Transport { trouble, .. } => *trouble,
         }
+    }
+}
+
+/// A request that did not come to what was wanted.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RequestError {
+    /// No answer.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// An answer that cannot be read.
+    #[error(transparent)]
+    Unreadable(#[from] serde_json::Error),
+    /// What the server says instead.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<Reply> for RequestError {
+    fn from(reply: Reply) -> Self {
+        Self::Refused(reply.message())
     }
 }
 

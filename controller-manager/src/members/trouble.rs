@@ -1,158 +1,46 @@
-//! Why a server was not reached: each cause has its own remedy, so each has its own name.
+//! What is said of a member that is not reached: each cause has its own remedy.
 
-use std::{error::Error, io};
+use federation_client::Trouble;
 
-use rustls::CertificateError;
-
-/// What kept a request from being answered.
-#[derive(Clone, Copy, Debug, Eq, PartialEq)]
-pub(crate) enum Trouble {
-    /// No answer in time.
-    Timeout,
-    /// Nothing listens at the address.
-    Refused,
-    /// The network knows no way there.
-    NoRoute,
-    /// The host's name has no address.
-    UnknownHost,
-    /// The certificate is signed by nobody we trust.
-    UnknownAuthority,
-    /// The certificate is for other names.
-    WrongName,
-    /// The certificate is not valid any more.
-    Expired,
-    /// The certificate is not valid yet.
-    NotYetValid,
-    /// The certificate is wrong in another way.
-    BadCertificate,
-    /// TLS failed otherwise.
-    Tls,
-    /// The connection ended before the answer did.
-    Broken,
-    /// Something else, which the message tells.
-    Other,
-}
-
-impl Trouble {
-    /// What an error and its causes come to.
-    pub(crate) fn of(error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        let mut found = Self::Other;
-        while let Some(error) = next {
-            match Self::of_one(error) {
-                Self::Other => {}
-                // A cause further down may say more, and a TLS error comes inside of an IO error.
-                Self::Broken => found = Self::Broken,
-                certain => return certain,
-            }
-            next = error.source();
-        }
-        found
-    }
-
-    fn of_one(error: &(dyn Error + 'static)) -> Self {
-        if let Some(tls) = error.downcast_ref::<rustls::Error>() {
-            return Self::of_tls(tls);
-        }
-        let Some(io) = error.downcast_ref::<io::Error>() else { return Self::Other };
-        // The error inside is no source of its own: its source is.
-        if let Some(inner) = io.get_ref() {
-            match Self::of(inner) {
-                Self::Other => {}
-                certain => return certain,
-            }
-        }
-        match io.kind() {
-            io::ErrorKind::TimedOut => Self::Timeout,
-            io::ErrorKind::ConnectionRefused => Self::Refused,
-            io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable | io::ErrorKind::NetworkDown => Self::NoRoute,
-            io::ErrorKind::ConnectionReset
-            | io::ErrorKind::ConnectionAborted
-            | io::ErrorKind::BrokenPipe
-            | io::ErrorKind::UnexpectedEof => Self::Broken,
-            _ => Self::Other,
-        }
-    }
-
-    fn of_tls(error: &rustls::Error) -> Self {
-        let rustls::Error::InvalidCertificate(certificate) = error else { return Self::Tls };
-        match certificate {
-            // Authorities of clusters have one name, mostly, and then only the signature tells them apart.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => Self::WrongName,
-            CertificateError::Expired | CertificateError::ExpiredContext { .. } => Self::Expired,
-            CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => Self::NotYetValid,
-            _ => Self::BadCertificate,
-        }
-    }
-
-    /// One word for conditions and Events.
-    pub(crate) fn reason(self) -> &'static str {
-        match self {
-            Self::Timeout => "Timeout",
-            Self::Refused => "ConnectionRefused",
-            Self::NoRoute => "NoRoute",
-            Self::UnknownHost => "UnknownHost",
-            Self::UnknownAuthority => "UnknownAuthority",
-            Self::WrongName => "CertificateNameMismatch",
-            Self::Expired => "CertificateExpired",
-            Self::NotYetValid => "CertificateNotYetValid",
-            Self::BadCertificate => "CertificateInvalid",
-            Self::Tls => "TLSFailed",
-            Self::Broken => "ConnectionBroken",
-            // v1's word for all of them.
-            Self::Other => "ClusterNotReachable",
-        }
-    }
-
-    /// What to look at.
-    pub(crate) fn hint(self) -> &'static str {
-        match self {
-            Self::Timeout => "check that packets from the controller manager reach it: firewalls, and whether it is overloaded",
-            Self::Refused => "check that its API server runs and that the address and port are right",
-            Self::NoRoute => "check the routes of the host cluster and that the address is reachable from its pods",
-            Self::UnknownHost => "check the host name, and the DNS that the controller manager's pod uses",
-            Self::UnknownAuthority => {
-                "its serving certificate is signed by another authority than ca.crt of its secret: after a change of authority join it \
-                 again with kubefed join; otherwise something else answers at the address"
-            }
-            Self::WrongName => {
-                "its serving certificate does not name the host of the address: use a name it has (kubefed join --cluster-server), or \
-                 tls-server-name in the kubeconfig it is joined with"
-            }
-            Self::Expired => "renew its serving certificate, and check the clocks of both clusters",
-            Self::NotYetValid => "check the clocks of both clusters",
-            Self::BadCertificate => "check its serving certificate",
-            Self::Tls => "check that the address is that of an API server with HTTPS, and proxies on the way",
-            Self::Broken => "check its API server, and load balancers and proxies on the way",
-            Self::Other => "check the address and the network between the host cluster and the member",
-        }
+/// One word for conditions and Events.
+pub(crate) fn reason(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Timeout => "Timeout",
+        Trouble::Refused => "ConnectionRefused",
+        Trouble::NoRoute => "NoRoute",
+        Trouble::UnknownHost => "UnknownHost",
+        Trouble::UnknownAuthority => "UnknownAuthority",
+        Trouble::WrongName => "CertificateNameMismatch",
+        Trouble::Expired => "CertificateExpired",
+        Trouble::NotYetValid => "CertificateNotYetValid",
+        Trouble::BadCertificate => "CertificateInvalid",
+        Trouble::Tls => "TLSFailed",
+        Trouble::Broken => "ConnectionBroken",
+        // v1's word for all of them.
+        _ => "ClusterNotReachable",
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn w2_each_cause_is_found_wherever_it_hides() {
-        let tls = |e: CertificateError| io::Error::other(io::Error::new(io::ErrorKind::InvalidData, rustls::Error::InvalidCertificate(e)));
-        for (error, want) in [
-            (tls(CertificateError::UnknownIssuer), Trouble::UnknownAuthority),
-            (tls(CertificateError::NotValidForName), Trouble::WrongName),
-            (tls(CertificateError::Expired), Trouble::Expired),
-            (tls(CertificateError::NotValidYet), Trouble::NotYetValid),
-            (tls(CertificateError::BadSignature), Trouble::UnknownAuthority),
-            (tls(CertificateError::Revoked), Trouble::BadCertificate),
-            (io::Error::other(rustls::Error::DecryptError), Trouble::Tls),
-            (io::ErrorKind::ConnectionRefused.into(), Trouble::Refused),
-            (io::ErrorKind::HostUnreachable.into(), Trouble::NoRoute),
-            (io::ErrorKind::NetworkUnreachable.into(), Trouble::NoRoute),
-            (io::ErrorKind::TimedOut.into(), Trouble::Timeout),
-            (io::ErrorKind::UnexpectedEof.into(), Trouble::Broken),
-            (io::Error::other("anything"), Trouble::Other),
-        ] {
-            assert_eq!(Trouble::of(&kube::Error::Service(Box::new(error))), want);
+/// What to look at.
+pub(crate) fn hint(trouble: Trouble) -> &'static str {
+    match trouble {
+        Trouble::Timeout => "check that packets from the controller manager reach it: firewalls, and whether it is overloaded",
+        Trouble::Refused => "check that its API server runs and that the address and port are right",
+        Trouble::NoRoute => "check the routes of the host cluster and that the address is reachable from its pods",
+        Trouble::UnknownHost => "check the host name, and the DNS that the controller manager's pod uses",
+        Trouble::UnknownAuthority => {
+            "its serving certificate is signed by another authority than ca.crt of its secret: after a change of authority join it \
+             again with kubefed join; otherwise something else answers at the address"
         }
+        Trouble::WrongName => {
+            "its serving certificate does not name the host of the address: use a name it has (kubefed join --cluster-server), or \
+             tls-server-name in the kubeconfig it is joined with"
+        }
+        Trouble::Expired => "renew its serving certificate, and check the clocks of both clusters",
+        Trouble::NotYetValid => "check the clocks of both clusters",
+        Trouble::BadCertificate => "check its serving certificate",
+        Trouble::Tls => "check that the address is that of an API server with HTTPS, and proxies on the way",
+        Trouble::Broken => "check its API server, and load balancers and proxies on the way",
+        _ => "check the address and the network between the host cluster and the member",
     }
 }

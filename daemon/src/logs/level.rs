@@ -11,7 +11,20 @@ use tracing_subscriber::filter::EnvFilter;
 /// Path of the endpoint.
 pub const PATH: &str = "/debug/flags/v";
 
-type Apply = Arc<dyn Fn(EnvFilter) -> Result<(), String> + Send + Sync>;
+/// Why the level stays as it is.
+#[derive(Debug, thiserror::Error)]
+enum LevelError {
+    #[error("empty; give a number, a level or target=level")]
+    Empty,
+    #[error("{0:?} is no level; known are error, warn, info, debug, trace and off")]
+    Unknown(String),
+    #[error(transparent)]
+    Filter(#[from] tracing_subscriber::filter::ParseError),
+    #[error(transparent)]
+    Log(#[from] tracing_subscriber::reload::Error),
+}
+
+type Apply = Arc<dyn Fn(EnvFilter) -> Result<(), LevelError> + Send + Sync>;
 
 /// Changes the filter of the process' log.
 #[derive(Clone)]
@@ -28,7 +41,7 @@ impl std::fmt::Debug for LogLevel {
 impl LogLevel {
     /// Over a handle of `tracing_subscriber::reload`.
     pub fn reloading<S: 'static>(handle: tracing_subscriber::reload::Handle<EnvFilter, S>) -> Self {
-        Self { apply: Arc::new(move |filter| handle.reload(filter).map_err(|e| e.to_string())) }
+        Self { apply: Arc::new(move |filter| Ok(handle.reload(filter)?)) }
     }
 
     /// Answers a request to [`PATH`]. The body is a number that means what it means to `-v`, a level,
@@ -89,9 +102,9 @@ pub(super) fn at_start(rust_log: Option<&str>, verbosity: u8) -> EnvFilter {
     set.and_then(|text| EnvFilter::try_new(text).ok()).unwrap_or_else(|| EnvFilter::new(of_verbosity(verbosity.into())))
 }
 
-fn filter(wanted: &str) -> Result<EnvFilter, String> {
+fn filter(wanted: &str) -> Result<EnvFilter, LevelError> {
     if wanted.is_empty() {
-        return Err("empty; give a number, a level or target=level".to_owned());
+        return Err(LevelError::Empty);
     }
     let directives = match wanted.parse::<u32>() {
         Ok(level) => of_verbosity(level),
@@ -100,9 +113,9 @@ fn filter(wanted: &str) -> Result<EnvFilter, String> {
     // A bare word that is no level would be taken for a target and silence everything else.
     let level = |word: &str| word.parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
     if let Some(bad) = directives.split(',').find(|d| !d.contains('=') && !level(d.trim())) {
-        return Err(format!("{bad:?} is no level; known are error, warn, info, debug, trace and off"));
+        return Err(LevelError::Unknown(bad.to_owned()));
     }
-    EnvFilter::try_new(directives).map_err(|e| e.to_string())
+    Ok(EnvFilter::try_new(directives)?)
 }
 
 fn text(status: StatusCode, body: String) -> Response<Bytes> {

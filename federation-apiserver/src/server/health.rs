@@ -7,15 +7,38 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use daemon::logs::Said;
-use daemon::supervise::Supervisor;
+use daemon::supervise::{Death, Supervisor};
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use http::{HeaderValue, Response, StatusCode};
 
+use crate::storage::{StorageError, Unready};
+
 /// A check that has not answered by then has failed: probes give up after a few seconds.
 pub const CHECK_TIMEOUT: Duration = Duration::from_secs(2);
 
-type Run = Arc<dyn Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync>;
+/// Why a check fails. What it says is for the server's log, not for who asks.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unhealthy {
+    /// Something is not there yet, or not any more.
+    #[error(transparent)]
+    Unready(#[from] Unready),
+    /// The store does not answer.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// Nothing can be written before a restart; why.
+    #[error("{0}")]
+    Unwritable(String),
+    /// A task is dead that the server cannot do without.
+    #[error(transparent)]
+    Dead(#[from] Death),
+    /// The check did not answer in time.
+    #[error("no answer within {0:?}")]
+    Silent(Duration),
+}
+
+type Run = Arc<dyn Fn() -> BoxFuture<'static, Result<(), Unhealthy>> + Send + Sync>;
 
 /// Which endpoints a check counts for.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -56,9 +79,9 @@ impl Default for Health {
 }
 
 impl Health {
-    /// Adds a check that answers at once. The message of a failure is for the server's log.
+    /// Adds a check that answers at once. Why it fails is for the server's log.
     #[must_use]
-    pub fn with(self, name: &str, scope: Scope, check: impl Fn() -> Result<(), String> + Send + Sync + 'static) -> Self {
+    pub fn with(self, name: &str, scope: Scope, check: impl Fn() -> Result<(), Unhealthy> + Send + Sync + 'static) -> Self {
         self.with_async(name, scope, move || std::future::ready(check()).boxed())
     }
 
@@ -68,7 +91,7 @@ impl Health {
         mut self,
         name: &str,
         scope: Scope,
-        check: impl Fn() -> BoxFuture<'static, Result<(), String>> + Send + Sync + 'static,
+        check: impl Fn() -> BoxFuture<'static, Result<(), Unhealthy>> + Send + Sync + 'static,
     ) -> Self {
         self.checks.push(Check { name: name.to_owned(), scope, run: Arc::new(check), said: Some(Arc::default()) });
         self
@@ -86,8 +109,8 @@ impl Health {
         let Some(tasks) = &self.tasks else { return all };
         let dead = tasks.dead();
         for name in tasks.names() {
-            let outcome = dead.iter().find(|death| death.task == name).map_or(Ok(()), |death| Err(death.to_string()));
-            let run: Run = Arc::new(move || std::future::ready(outcome.clone()).boxed());
+            let death = dead.iter().find(|death| death.task == name).cloned();
+            let run: Run = Arc::new(move || std::future::ready(death.clone().map_or(Ok(()), |death| Err(death.into()))).boxed());
             all.push(Check { name: format!("task-{name}"), scope: Scope::Live, run, said: None });
         }
         all
@@ -127,9 +150,9 @@ impl Health {
         Some(report(endpoint, verbose, &excluded, &left_out.collect::<Vec<_>>(), checks.iter().zip(results)))
     }
 
-    async fn run(&self, check: &Check) -> Result<(), String> {
+    async fn run(&self, check: &Check) -> Result<(), Unhealthy> {
         let result = tokio::time::timeout(self.timeout, (check.run)()).await;
-        let result = result.unwrap_or_else(|_| Err(format!("no answer within {:?}", self.timeout)));
+        let result = result.unwrap_or_else(|_| Err(Unhealthy::Silent(self.timeout)));
         match (&result, &check.said) {
             (Err(why), Some(said)) if said.changes("failed") => tracing::warn!(check = check.name, "health check failed: {why}"),
             (Ok(()), Some(said)) if said.recovers() => tracing::info!(check = check.name, "health check passes again"),
@@ -162,7 +185,7 @@ fn report<'a>(
     verbose: bool,
     unknown: &BTreeSet<String>,
     left_out: &[&str],
-    results: impl Iterator<Item = (&'a &'a Check, Result<(), String>)>,
+    results: impl Iterator<Item = (&'a &'a Check, Result<(), Unhealthy>)>,
 ) -> Response<Bytes> {
     let (mut out, mut failed) = (String::new(), false);
     for (check, result) in results {
@@ -209,7 +232,11 @@ mod tests {
     }
 
     fn broken() -> Health {
-        Health::default().with("storage", Scope::Ready, || Err("etcd is away".to_owned())).with("caches", Scope::Ready, || Ok(()))
+        Health::default().with("storage", Scope::Ready, || Err(Unhealthy::Unwritable("etcd is away".to_owned()))).with(
+            "caches",
+            Scope::Ready,
+            || Ok(()),
+        )
     }
 
     #[tokio::test]
@@ -244,7 +271,7 @@ mod tests {
         let failing = Arc::new(std::sync::atomic::AtomicBool::new(true));
         let seen = Arc::clone(&failing);
         let health = Health::default().with("storage", Scope::Ready, move || {
-            if seen.load(std::sync::atomic::Ordering::Relaxed) { Err("etcd is away".to_owned()) } else { Ok(()) }
+            if seen.load(std::sync::atomic::Ordering::Relaxed) { Err(Unhealthy::Unwritable("etcd is away".to_owned())) } else { Ok(()) }
         });
         let said = Lines::default();
         let to = said.clone();

@@ -41,12 +41,13 @@ use crate::handlers::Api;
 use crate::metrics;
 use crate::registry::Registry;
 use crate::storage::Backend;
+use crate::storage::Unready;
 use crate::storage::embedded::{Embedded, OpenError};
 use crate::storage::etcd::Etcd;
 use crate::storage::measured::Measured;
 use crate::storage::store::{Store, Tuning};
 use caller::Caller;
-use health::Health;
+use health::{Health, Unhealthy};
 use inflight::Inflight;
 use served::{Published, Served};
 use service::ApiService;
@@ -146,7 +147,7 @@ impl Server {
     ///
     /// # Errors
     /// What it still waits for after `limit`.
-    pub async fn wait_ready(&self, limit: Duration) -> Result<(), String> {
+    pub async fn wait_ready(&self, limit: Duration) -> Result<(), Unready> {
         let mut ready = self.ready.clone();
         let waiting = async {
             let _ = ready.wait_for(|r| *r).await;
@@ -156,7 +157,7 @@ impl Server {
         };
         match tokio::time::timeout(limit, waiting).await {
             Ok(()) => Ok(()),
-            Err(_) => Err(self.served.api.store.ready().err().unwrap_or_else(|| "namespaces and roles are not stored yet".into())),
+            Err(_) => Err(self.served.api.store.ready().err().unwrap_or(Unready::Bootstrap)),
         }
     }
 
@@ -276,16 +277,18 @@ fn data_dir_hint(error: &OpenError) -> &'static str {
 fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {
     let (written, stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(store), Arc::clone(authz));
     Health::default()
-        .with("storage-writer", health::Scope::Live, move || written.failure().map_or(Ok(()), Err))
+        .with("storage-writer", health::Scope::Live, move || written.failure().map_or(Ok(()), |why| Err(Unhealthy::Unwritable(why))))
         .with_async("storage", health::Scope::Ready, move || {
             let store = Arc::clone(&latest);
-            Box::pin(async move { store.latest().await.map(drop).map_err(|e| e.to_string()) })
+            Box::pin(async move { Ok(store.latest().await.map(drop)?) })
         })
-        .with("caches", health::Scope::Ready, move || stored.ready())
-        .with("authorization", health::Scope::Ready, move || {
-            if authz.rbac().synced() { Ok(()) } else { Err("roles and bindings are not loaded yet".into()) }
-        })
-        .with("bootstrap", health::Scope::Ready, move || {
-            if *ready.borrow() { Ok(()) } else { Err("namespaces and roles are not stored yet".into()) }
-        })
+        .with("caches", health::Scope::Ready, move || Ok(stored.ready()?))
+        .with(
+            "authorization",
+            health::Scope::Ready,
+            move || {
+                if authz.rbac().synced() { Ok(()) } else { Err(Unready::Authorization.into()) }
+            },
+        )
+        .with("bootstrap", health::Scope::Ready, move || if *ready.borrow() { Ok(()) } else { Err(Unready::Bootstrap.into()) })
 }

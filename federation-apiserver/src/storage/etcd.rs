@@ -15,13 +15,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use daemon::supervise::Supervisor;
 use etcd_client::{Certificate, ConnectOptions, Error, GetOptions, GetResponse, Identity, TlsOptions};
-use etcd_endpoints::{Endpoint, Endpoints, Failure};
+use etcd_endpoints::{Endpoint, Endpoints, Failure, Refusal};
 use futures::stream::BoxStream;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use thiserror::Error as ThisError;
 
-use self::client::{CALL, ClusterId, MESSAGE, Names, REPEATABLE, end_of, explain, is_large, kv, signed};
+use self::client::{CALL, ClusterId, MESSAGE, Names, REPEATABLE, end_of, explain, kv, signed};
 use self::once::{Once, Op};
 use self::revision::Revisions;
 use super::{Backend, Event, Expect, Page, ROOT, StorageError, Unchanged, Versioned};
@@ -223,7 +223,7 @@ impl Backend for Etcd {
 fn is_too_much(failure: &Failure) -> bool {
     match failure {
         Failure::Unanswered(_) => true,
-        Failure::Refused(Error::GRpcStatus(status)) => is_large(status.message()),
+        Failure::Refused(error) => Refusal::of(error) == Refusal::TooLarge,
         _ => false,
     }
 }

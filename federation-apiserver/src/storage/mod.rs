@@ -22,6 +22,7 @@ mod shared;
 mod sorted;
 pub mod store;
 mod token;
+mod unready;
 mod watching;
 
 use std::time::Duration;
@@ -31,6 +32,8 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use machinery::depth::TooDeep;
 use thiserror::Error;
+
+pub use self::unready::Unready;
 
 /// What all keys start with.
 pub const ROOT: &str = "/registry/";

@@ -17,6 +17,7 @@ pub use super::listing::{ListOptions, Listing};
 pub use super::resource::{Filter, ResourceStore};
 use super::shared::{Horizon, Progress, Shared};
 pub use super::shared::{ReadAt, Tuning};
+use super::unready::Unready;
 pub use super::watching::{WatchFrom, WatchOptions};
 use super::{Backend, StorageError};
 use crate::names::Names;
@@ -81,13 +82,13 @@ impl Store {
     }
 
     /// Whether the caches follow the backend; else what is wrong, for `/readyz`.
-    pub fn ready(&self) -> Result<(), String> {
+    pub fn ready(&self) -> Result<(), Unready> {
         if let Some(trouble) = &self.shared.progress.borrow().trouble {
-            return Err(trouble.to_string());
+            return Err(Unready::Trouble(Arc::clone(trouble)));
         }
         let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         match resources.iter().find(|r| !r.cache.loaded()) {
-            Some(r) => Err(format!("{} is not loaded yet", r.cache.prefix)),
+            Some(r) => Err(Unready::Loading(r.cache.prefix.clone())),
             None => Ok(()),
         }
     }

@@ -75,7 +75,7 @@ async fn lost_data_is_not_taken_for_deletions() {
     server.lose_data();
     server.start_again();
     soon(async {
-        while !store.ready().is_err_and(|why| why.contains("went back")) {
+        while !store.ready().is_err_and(|why| why.to_string().contains("went back")) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     })

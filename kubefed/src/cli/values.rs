@@ -59,12 +59,17 @@ impl From<Format> for NamedFormat {
     }
 }
 
+/// What is no truth value.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("\"{0}\" is neither true nor false")]
+pub(super) struct InvalidBoolean(String);
+
 /// Go's notation of truth.
 ///
 /// # Errors
-/// A sentence saying what is accepted.
-pub(super) fn boolean(text: &str) -> Result<bool, String> {
-    federation_client::config::truth(text).ok_or_else(|| format!("\"{text}\" is neither true nor false"))
+/// What is none.
+pub(super) fn boolean(text: &str) -> Result<bool, InvalidBoolean> {
+    federation_client::config::truth(text).ok_or_else(|| InvalidBoolean(text.to_owned()))
 }
 
 /// A duration, or a bare number of seconds: kubectl's `--request-timeout` takes both.

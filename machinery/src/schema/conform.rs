@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
             (Shape::String(kind), Value::String(s)) => match super::text::canonical(*kind, s) {
                 Ok(Some(canonical)) => *s = canonical,
                 Ok(None) => {}
-                Err(why) => self.wrong(&why),
+                Err(why) => self.wrong(&why.to_string()),
             },
             (Shape::List { items, .. }, Value::Array(list)) => {
                 let items = *items;

@@ -6,11 +6,22 @@ use jiff::Timestamp;
 
 use super::Text;
 
+/// The rule a text breaks, in Go's words.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(crate) enum Malformed {
+    /// No base64, wrong from this byte on where one is to blame.
+    #[error("illegal base64 data{}", .0.map(|at| format!(" at input byte {at}")).unwrap_or_default())]
+    Base64(Option<usize>),
+    /// No time.
+    #[error("parsing time {0:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse it")]
+    Time(String),
+}
+
 /// The canonical spelling when it differs from what was given, `None` when it does not.
 ///
 /// # Errors
-/// The rule the text breaks, in Go's words.
-pub(crate) fn canonical(kind: Text, text: &str) -> Result<Option<String>, String> {
+/// The rule the text breaks.
+pub(crate) fn canonical(kind: Text, text: &str) -> Result<Option<String>, Malformed> {
     match kind {
         Text::Plain => Ok(None),
         Text::Bytes => match STANDARD.decode(text) {
@@ -26,17 +37,15 @@ pub(crate) fn canonical(kind: Text, text: &str) -> Result<Option<String>, String
     }
 }
 
-fn illegal_base64(error: &base64::DecodeError) -> String {
-    let at = match error {
-        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => *at,
-        _ => return "illegal base64 data".into(),
-    };
-    format!("illegal base64 data at input byte {at}")
+fn illegal_base64(error: &base64::DecodeError) -> Malformed {
+    Malformed::Base64(match error {
+        base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol { offset: at, .. } => Some(*at),
+        _ => None,
+    })
 }
 
-fn time(text: &str, digits: u8) -> Result<Option<String>, String> {
-    let instant: Timestamp =
-        text.parse().map_err(|_| format!("parsing time {text:?} as \"2006-01-02T15:04:05Z07:00\": cannot parse it"))?;
+fn time(text: &str, digits: u8) -> Result<Option<String>, Malformed> {
+    let instant: Timestamp = text.parse().map_err(|_| Malformed::Time(text.to_owned()))?;
     let canonical = format_time(instant, digits);
     Ok((canonical != text).then_some(canonical))
 }

@@ -38,15 +38,20 @@ pub enum Mode {
     AlwaysDeny,
 }
 
-impl FromStr for Mode {
-    type Err = String;
+/// A mode that is none.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+#[error("unknown authorization mode `{0}`, known are RBAC, AlwaysAllow and AlwaysDeny")]
+pub struct UnknownMode(String);
 
-    fn from_str(s: &str) -> Result<Self, String> {
+impl FromStr for Mode {
+    type Err = UnknownMode;
+
+    fn from_str(s: &str) -> Result<Self, UnknownMode> {
         match s {
             "RBAC" => Ok(Self::Rbac),
             "AlwaysAllow" => Ok(Self::AlwaysAllow),
             "AlwaysDeny" => Ok(Self::AlwaysDeny),
-            other => Err(format!("unknown authorization mode `{other}`, known are RBAC, AlwaysAllow and AlwaysDeny")),
+            other => Err(UnknownMode(other.to_owned())),
         }
     }
 }

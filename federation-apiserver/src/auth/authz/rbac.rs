@@ -10,9 +10,9 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use super::aggregate;
-use super::object::{Binding, GROUP, RbacKind, Role, RoleRef, Subject, read};
+use super::object::{Binding, RbacKind, Role, RoleRef, Subject, read};
 use super::rule::Rule;
-use super::snapshot::{Grant, Index, Snapshot};
+use super::snapshot::{Grant, Index, Snapshot, Ungranted};
 
 /// News of roles and bindings, from a list or a watch.
 #[derive(Clone, Debug)]
@@ -253,13 +253,13 @@ fn index<'a>(bindings: impl Iterator<Item = &'a Binding>, namespace: &str, snaps
     out
 }
 
-fn grant_rules(role: &RoleRef, namespace: &str, snapshot: &Snapshot) -> Result<Arc<[Rule]>, String> {
+fn grant_rules(role: &RoleRef, namespace: &str, snapshot: &Snapshot) -> Result<Arc<[Rule]>, Ungranted> {
     if !matches!(role.kind.as_str(), "Role" | "ClusterRole") {
-        return Err(format!("unsupported role reference kind: {:?}", role.kind));
+        return Err(Ungranted::Kind(role.kind.clone()));
     }
     snapshot
         .role(&role.kind, &role.name, namespace)
-        .ok_or_else(|| format!("{}.{GROUP} {:?} not found", role.kind.to_lowercase(), role.name))
+        .ok_or_else(|| Ungranted::Missing { kind: role.kind.to_lowercase(), name: role.name.clone() })
 }
 
 fn source(binding: &Binding, namespace: &str) -> String {

@@ -4,14 +4,31 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::decision::Decision;
+use super::object::GROUP;
 use super::rule::{Rule, distinct};
 use crate::auth::{Attributes, UserInfo};
+
+/// Why a binding grants nothing, in kube-apiserver's words.
+#[derive(Clone, Debug, Eq, PartialEq, thiserror::Error)]
+pub(super) enum Ungranted {
+    /// It names something that is no role.
+    #[error("unsupported role reference kind: {0:?}")]
+    Kind(String),
+    /// Its role is not there.
+    #[error("{kind}.{GROUP} {name:?} not found")]
+    Missing {
+        /// Kind of the role, in small letters.
+        kind: String,
+        /// Its name.
+        name: String,
+    },
+}
 
 /// Rules one binding grants to its subjects.
 #[derive(Debug)]
 pub(super) struct Grant {
     /// Rules of the role; an error when it is missing.
-    pub rules: Result<Arc<[Rule]>, String>,
+    pub rules: Result<Arc<[Rule]>, Ungranted>,
     /// Which binding of which role, for reasons.
     pub source: String,
 }
@@ -69,21 +86,21 @@ impl Snapshot {
     }
 
     pub(super) fn decide(&self, user: &UserInfo, a: &Attributes) -> Decision {
-        let mut problems: Vec<&str> = Vec::new();
+        let mut problems: Vec<&Ungranted> = Vec::new();
         for (grant, subject) in self.grants(user, &a.namespace) {
             match &grant.rules {
                 Ok(rules) if rules.iter().any(|r| r.allows(a)) => {
                     return Decision { allowed: true, reason: format!("RBAC: allowed by {} to {subject}", grant.source) };
                 }
                 Ok(_) => {}
-                Err(problem) if problems.contains(&problem.as_str()) => {}
+                Err(problem) if problems.contains(&problem) => {}
                 Err(problem) => problems.push(problem),
             }
         }
         let reason = match problems.as_slice() {
             [] => String::new(),
             [one] => format!("RBAC: {one}"),
-            many => format!("RBAC: [{}]", many.join(", ")),
+            many => format!("RBAC: [{}]", many.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")),
         };
         Decision { allowed: false, reason }
     }

@@ -148,7 +148,7 @@ fn modes_are_asked_in_order_and_masters_never_refused() {
     let refused = modes(&[Mode::AlwaysDeny]).authorize(&bob, &any).unwrap_err();
     assert!(refused.message.ends_with("at the cluster scope: Everything is forbidden."), "{}", refused.message);
     assert_eq!("RBAC".parse(), Ok(Mode::Rbac));
-    assert!("Webhook".parse::<Mode>().unwrap_err().contains("`Webhook`"));
+    assert!("Webhook".parse::<Mode>().unwrap_err().to_string().contains("`Webhook`"));
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use etcd_client::{Error, KeyValue, KvClient, ResponseHeader};
-use etcd_endpoints::{Effort, Endpoint, Failure, Repeat};
+use etcd_endpoints::{Effort, Endpoint, Failure, Refusal, Repeat};
 
 use crate::storage::{ROOT, StorageError, Versioned};
 
@@ -79,19 +79,17 @@ pub(super) fn explain(failure: Failure, revision: u64) -> StorageError {
     }
 }
 
-/// gRPC's words for a message beyond the limit of who gets it, ours or etcd's.
-pub(super) fn is_large(message: &str) -> bool {
-    message.contains("message length too large") || message.contains("message larger than max")
-}
-
 /// What etcd's own answer is told as.
 pub(super) fn refused(error: &Error, revision: u64) -> StorageError {
-    let Error::GRpcStatus(status) = error else { return StorageError::Unavailable(format!("etcd: {error}")) };
-    match status.message() {
-        m if m.contains("has been compacted") => StorageError::Compacted { requested: revision, oldest: revision + 1 },
-        m if m.contains("future revision") => StorageError::Future { requested: revision, current: 0 },
-        m if m.contains("request is too large") || is_large(m) => StorageError::TooLarge(format!("etcd: {m}")),
-        m => StorageError::Unavailable(format!("etcd: {m}")),
+    let why = || match error {
+        Error::GRpcStatus(status) => format!("etcd: {}", status.message()),
+        other => format!("etcd: {other}"),
+    };
+    match Refusal::of(error) {
+        Refusal::Compacted => StorageError::Compacted { requested: revision, oldest: revision + 1 },
+        Refusal::Future => StorageError::Future { requested: revision, current: 0 },
+        Refusal::TooLarge => StorageError::TooLarge(why()),
+        _ => StorageError::Unavailable(why()),
     }
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use etcd_client::{Compare, CompareOp, KeyValue, PutOptions, Txn, TxnOp, TxnOpResponse};
-use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
+use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Refusal, Repeat};
 
 use super::client::{CALL, ClusterId, Names, WRITE, explain, kv, refused, signed, unsigned};
 use super::leases::Leases;
@@ -129,7 +129,7 @@ impl Once {
             let response = match self.endpoints.call(effort, attempt).await {
                 Ok(response) => response,
                 // One that ended early, as after a restored backup.
-                Err(Failure::Refused(error)) if !fresh && is_lease_missing(&error) => {
+                Err(Failure::Refused(error)) if !fresh && Refusal::of(&error) == Refusal::NoLease => {
                     fresh = true;
                     continue;
                 }
@@ -198,10 +198,6 @@ impl Mark {
 
 fn revision(kv: &KeyValue) -> u64 {
     unsigned(kv.mod_revision())
-}
-
-fn is_lease_missing(error: &etcd_client::Error) -> bool {
-    matches!(error, etcd_client::Error::GRpcStatus(status) if status.message().contains("lease not found"))
 }
 
 #[cfg(test)]
