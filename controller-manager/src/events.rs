@@ -125,7 +125,7 @@ async fn write(client: kube::Client, mut events: mpsc::Receiver<Event>) {
         }
         let Event { about, warning, reason, message } = event;
         let namespace = if about.namespace.is_empty() { "default" } else { &about.namespace };
-        let now = jiff::Timestamp::now();
+        let now = crate::time::now();
         let time = crate::time::seconds(now);
         let body = json!({
             "apiVersion": "v1", "kind": "Event",

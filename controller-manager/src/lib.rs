@@ -1,4 +1,34 @@
 //! The federation controller manager: watches the federation API and makes the member clusters follow.
+//!
+//! It runs as a program of its own ([`program`]), or within another process, over any two clients:
+//!
+//! ```no_run
+//! use federation_controller_manager::{Config, HostCredentials, run};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! # async fn example(federation: kube::Client, host: kube::Client) -> anyhow::Result<()> {
+//! let shutdown = CancellationToken::new();
+//! let config = Config { federation_name: "fellowship".into(), ..Config::default() };
+//! // Credentials of members are read from secrets in this namespace of the host cluster.
+//! let host = HostCredentials { client: host, namespace: "federation-system".into() };
+//! run(config, federation, host, shutdown.clone()).await
+//! # }
+//! ```
+//!
+//! What decides is pure, and can be asked alone:
+//!
+//! ```
+//! use std::collections::BTreeMap;
+//!
+//! use federation_api::preferences::ReplicaPreferences;
+//! use federation_controller_manager::planner::{ClusterState, plan};
+//!
+//! let wanted = ReplicaPreferences::parse(r#"{"clusters": {"gondor": {"weight": 2}, "rohan": {"weight": 1}}}"#)?;
+//! let clusters = ["gondor", "rohan"].map(|name| (name.to_owned(), ClusterState::default()));
+//! let shares = plan("shire/web", 9, &wanted, &BTreeMap::from(clusters));
+//! assert_eq!((shares["gondor"].replicas(), shares["rohan"].replicas()), (6, 3));
+//! # Ok::<(), serde_json::Error>(())
+//! ```
 
 use std::{ffi::OsString, io, process::ExitCode, sync::Arc};
 

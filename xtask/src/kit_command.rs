@@ -111,6 +111,7 @@ fn up(names: &[String]) -> Result<()> {
     say("the machines run until Ctrl-C; `cargo xtask kit down NAME` removes what one leaves");
     // Dropping the machines removes their cables and cgroups too; dying by the signal would not.
     ctrlc::set_handler(|| STOP.store(true, Ordering::Relaxed))?;
+    #[expect(clippy::disallowed_methods, reason = "machines die with the thread that started them, which has nothing else to do")]
     while !STOP.load(Ordering::Relaxed) && machines.iter_mut().any(|m| !m.ended()) {
         std::thread::sleep(Duration::from_millis(200));
     }

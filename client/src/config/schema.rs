@@ -39,7 +39,12 @@ pub(super) struct Field {
 }
 
 const fn field(name: &'static str, kind: Kind) -> Field {
-    Field { name, alias: name, kind }
+    renamed(name, name, kind)
+}
+
+/// A field that kubectl's paths call otherwise.
+const fn renamed(name: &'static str, alias: &'static str, kind: Kind) -> Field {
+    Field { name, alias, kind }
 }
 
 const CLUSTER: &[Field] = &[
@@ -60,10 +65,10 @@ const USER: &[Field] = &[
     field("client-key-data", Kind::Bytes),
     field("token", Kind::Text),
     field("tokenFile", Kind::Text),
-    Field { name: "as", alias: "act-as", kind: Kind::Text },
-    Field { name: "as-uid", alias: "act-as-uid", kind: Kind::Text },
-    Field { name: "as-groups", alias: "act-as-groups", kind: Kind::Texts },
-    Field { name: "as-user-extra", alias: "act-as-user-extra", kind: Kind::Lists },
+    renamed("as", "act-as", Kind::Text),
+    renamed("as-uid", "act-as-uid", Kind::Text),
+    renamed("as-groups", "act-as-groups", Kind::Texts),
+    renamed("as-user-extra", "act-as-user-extra", Kind::Lists),
     field("username", Kind::Text),
     field("password", Kind::Text),
     field("auth-provider", Kind::Fields(&[field("name", Kind::Text), field("config", Kind::Settings)])),

@@ -20,6 +20,7 @@ impl Lock {
     ///
     /// # Errors
     /// A lock that is not given up in time, with its age; a directory that cannot be written.
+    #[expect(clippy::disallowed_methods, reason = "a lock is waited for as the file is read and written, without a runtime")]
     pub(super) fn take(named: &Path, real: &Path) -> Result<Self, Error> {
         let mut names = vec![beside(named), beside(real)];
         names.sort();

@@ -26,7 +26,7 @@ impl Exchange {
             self.each(&path, |set| owners.extend(set["metadata"]["uid"].as_str().filter(|_| own(set)).map(str::to_owned))).await?;
         }
         let path = format!("/api/v1/namespaces/{}/pods?labelSelector={selector}", key.namespace);
-        let (mut counted, now) = (Pods::default(), jiff::Timestamp::now());
+        let (mut counted, now) = (Pods::default(), crate::time::now());
         self.each(&path, |pod| {
             if controller(pod).is_some_and(|uid| owners.iter().any(|o| o == uid)) {
                 counted.count(pod, now);

@@ -98,7 +98,7 @@ fn rescued(count: usize) -> Bench {
     let mut bench = Bench::start(vec![], None);
     let named = |n: usize| ObjectKey { name: format!("ring-{n}"), ..key() };
     let memory = |n: usize| {
-        let deleted = Some(crate::time::seconds(jiff::Timestamp::now()));
+        let deleted = Some(crate::time::seconds(crate::time::now()));
         (format!("u{n}"), PropagationRecordSpec { object: named(n).object_ref(), deleted, ..PropagationRecordSpec::default() })
     };
     bench.tell(Intake::Records((0..count).map(memory).collect()));
@@ -144,7 +144,7 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
 async fn what_is_rescued_stays_once_its_deletion_is_forgotten() {
     let mut bench = rescued(8);
     assert_eq!(judge(&mut bench), 0);
-    bench.brain.parts.clock = crate::time::Clock::showing(jiff::Timestamp::now() + jiff::SignedDuration::from_hours(200));
+    bench.brain.parts.clock = crate::time::Clock::showing(crate::time::now() + jiff::SignedDuration::from_hours(200));
     bench.brain.forget_deletions();
     bench.brain.clusters.get_mut("gondor").unwrap().consent = true;
     assert_eq!(judge(&mut bench), 0);

@@ -104,7 +104,7 @@ impl Bench {
             hold: std::time::Duration::from_secs(20),
             review: std::time::Duration::from_secs(10),
             scale_window: std::time::Duration::from_secs(120),
-            clock: crate::time::Clock::showing(jiff::Timestamp::now()),
+            clock: crate::time::Clock::showing(crate::time::now()),
             left_out: std::sync::Arc::new(["federation-system".to_owned()].into()),
             enabled,
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),

@@ -1,4 +1,5 @@
 //! One federation and its members in one process: real API servers in memory, the real controllers.
+#![expect(clippy::disallowed_methods, reason = "real servers take real time")]
 #![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
 
 mod autoscaling;

@@ -172,6 +172,7 @@ impl EtcdServer {
         self.dir = copy;
     }
 
+    #[expect(clippy::disallowed_methods, reason = "a process is waited for on the thread of its test")]
     fn wait(&self) {
         let deadline = Instant::now() + Duration::from_secs(60);
         while TcpStream::connect(("127.0.0.1", self.member.client)).is_err() {

@@ -261,6 +261,7 @@ impl Said {
 }
 
 /// Looks until it is so.
+#[expect(clippy::disallowed_methods, reason = "a process is waited for on the thread of its test")]
 pub(crate) fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + SOON;
     loop {

@@ -9,6 +9,7 @@
 //! 198.18.0.1 on bridge `kit0`, machine I is 198.18.0.(10+I), its pods 198.18.(100+I).0/24, its load
 //! balancers 198.18.(200+I).0/24, its services 198.19.I.0/24. What no machine answers for is dropped
 //! on the host, so no test talks to the outside.
+#![expect(clippy::disallowed_methods, reason = "machines die with the thread that started them, which waits for them")]
 
 mod apiserver;
 mod build;

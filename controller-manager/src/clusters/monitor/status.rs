@@ -71,7 +71,7 @@ impl Monitor {
 
     /// Writes the status when it changed, and the time of the last probe once in a while.
     pub(super) async fn write_status(&mut self) {
-        let now = crate::time::seconds(jiff::Timestamp::now());
+        let now = crate::time::seconds(crate::time::now());
         let finding = &self.verdict.finding;
         let mut conditions = conditions(finding, &self.status.conditions, &now);
         if let (Health::Ready, false) = (finding.health, self.lacks.is_empty()) {
