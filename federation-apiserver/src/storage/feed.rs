@@ -6,11 +6,12 @@ use std::time::Duration;
 use daemon::backoff::{Backoff, Policy};
 use daemon::supervise::Done;
 use futures::StreamExt;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::cache::Cache;
 use super::object::Object;
-use super::shared::{Horizon, Known, Progress};
+use super::pace::Pace;
+use super::shared::{Horizon, Known};
 use super::{Backend, Event, ROOT, StorageError};
 
 /// Objects read at once while loading.
@@ -24,10 +25,10 @@ const RETRY: Policy = Policy::doubling(Duration::from_millis(100), Duration::fro
 pub(super) async fn run(
     backend: Arc<dyn Backend>,
     registered: mpsc::UnboundedReceiver<Arc<Cache>>,
-    progress: watch::Sender<Progress>,
+    pace: Arc<Pace>,
     horizon: Arc<Horizon>,
 ) -> Done {
-    let mut feed = Feed { backend, registered, progress, caches: Vec::new(), pending: Vec::new(), horizon };
+    let mut feed = Feed { backend, registered, pace, caches: Vec::new(), pending: Vec::new(), horizon };
     let (mut retry, mut relist) = (Backoff::new(RETRY), false);
     loop {
         let before = feed.applied();
@@ -35,10 +36,10 @@ pub(super) async fn run(
         relist = matches!(error, StorageError::Compacted { .. });
         let trouble: Arc<str> = error.to_string().into();
         // Told once; while it lasts, readiness tells it.
-        if feed.progress.borrow().trouble.as_ref() != Some(&trouble) {
+        if feed.pace.trouble().as_ref() != Some(&trouble) {
             tracing::warn!(%error, "the caches lost the storage backend; trying again");
         }
-        feed.progress.send_modify(|p| p.trouble = Some(trouble));
+        feed.pace.turn(|p| p.trouble = Some(trouble));
         if feed.applied() > before {
             retry.succeeded();
         }
@@ -49,7 +50,7 @@ pub(super) async fn run(
 struct Feed {
     backend: Arc<dyn Backend>,
     registered: mpsc::UnboundedReceiver<Arc<Cache>>,
-    progress: watch::Sender<Progress>,
+    pace: Arc<Pace>,
     /// Sorted by prefix.
     caches: Vec<Arc<Cache>>,
     /// Events of a revision of which there may be more: one may change many keys (an expired lease),
@@ -60,7 +61,7 @@ struct Feed {
 
 impl Feed {
     fn applied(&self) -> u64 {
-        self.progress.borrow().applied
+        self.pace.applied()
     }
 
     /// Brings all caches to the backend's state and follows it; comes back with an error when it
@@ -99,7 +100,7 @@ impl Feed {
             *self.horizon.known() = Known::default();
         }
         let mut events = self.backend.watch(ROOT, start).await?.ready_chunks(BATCH);
-        self.progress.send_modify(|p| (p.applied, p.trouble) = (start, None));
+        self.pace.turn(|p| (p.applied, p.trouble) = (start, None));
         loop {
             tokio::select! {
                 cache = self.registered.recv() => {
@@ -107,7 +108,7 @@ impl Feed {
                     self.add(cache.clone());
                     let applied = self.applied();
                     cache.load(read(&*self.backend, &cache, applied).await?, applied, applied);
-                    self.progress.send_modify(|_| ());
+                    self.pace.turn(|_| ());
                 }
                 batch = events.next() => {
                     let batch = batch.ok_or_else(|| StorageError::Unavailable("the watch ended".into()))?;
@@ -169,7 +170,9 @@ impl Feed {
                 cache.apply(events);
             }
         }
-        self.progress.send_if_modified(|p| std::mem::replace(&mut p.applied, applied) != applied);
+        if applied != self.applied() {
+            self.pace.advance(applied);
+        }
         failed.map_or(Ok(()), Err)
     }
 }
@@ -220,21 +223,22 @@ mod tests {
             backend.put(&format!("/registry/maps/{name}"), value.into(), Expect::Absent, None).await.unwrap();
         }
         let cache = Arc::new(Cache::new("/registry/maps/".into(), (&[]).into(), Tuning::default()));
-        let (progress, seen) = watch::channel(Progress { applied: 3, trouble: None });
+        let pace = Arc::new(Pace::default());
+        pace.advance(3);
         cache.load(read(&*backend, &cache, 3).await.unwrap(), 0, 3);
         let (_sender, registered) = mpsc::unbounded_channel();
-        let mut feed = Feed { backend, registered, progress, caches: vec![cache.clone()], pending: Vec::new(), horizon: Arc::default() };
+        let mut feed = Feed { backend, registered, pace: pace.clone(), caches: vec![cache.clone()], pending: Vec::new(), horizon: Arc::default() };
         let there = |name| cache.get(name).unwrap().is_some();
         let gone = |name: &str| Ok(Event::Delete { key: format!("/registry/maps/{name}"), old: "{}".into(), revision: 5 });
         feed.apply(vec![Ok(Event::Progress(4)), gone("a")]).unwrap();
-        assert_eq!((there("a"), there("b"), seen.borrow().applied), (true, true, 4));
+        assert_eq!((there("a"), there("b"), pace.applied()), (true, true, 4));
         feed.apply(vec![gone("b")]).unwrap();
-        assert_eq!((there("a"), there("b"), seen.borrow().applied), (true, true, 4));
+        assert_eq!((there("a"), there("b"), pace.applied()), (true, true, 4));
         feed.apply(vec![Ok(Event::Progress(5))]).unwrap();
-        assert_eq!((there("a"), there("b"), seen.borrow().applied), (false, false, 5));
+        assert_eq!((there("a"), there("b"), pace.applied()), (false, false, 5));
         let new =
             |revision| Versioned { key: "/registry/maps/c".into(), value: r#"{"metadata":{"name":"c"}}"#.into(), revision, damaged: false };
         feed.apply(vec![Ok(Event::Put { new: new(6), old: None }), Ok(Event::Put { new: new(7), old: Some(Default::default()) })]).unwrap();
-        assert_eq!((cache.get("c").unwrap().map(|o| o.revision), seen.borrow().applied), (Some(6), 6));
+        assert_eq!((cache.get("c").unwrap().map(|o| o.revision), pace.applied()), (Some(6), 6));
     }
 }

@@ -16,6 +16,7 @@ pub mod listing;
 pub mod measured;
 mod members;
 pub mod object;
+mod pace;
 mod replay;
 pub mod resource;
 mod shared;

@@ -145,22 +145,15 @@ impl ResourceStore {
 
     /// Waits until the cache has reached a revision; answers how far it is.
     pub(super) async fn wait_for(&self, revision: u64) -> Result<u64, StorageError> {
-        let mut progress = self.shared.progress.clone();
-        let reached = async {
-            let state = progress.wait_for(|p| {
-                let loaded = self.cache.loaded();
-                (loaded && p.applied >= revision) || (!loaded && p.trouble.is_some())
-            });
-            let state = state.await.map_err(|_| StorageError::Unavailable("the store is closed".into()))?;
-            match &state.trouble {
-                Some(trouble) if !self.cache.loaded() => Err(StorageError::Unavailable(trouble.to_string())),
-                _ => Ok(state.applied),
-            }
-        };
+        let pace = &self.shared.pace;
+        let reached = pace.until(revision, |progress| match (self.cache.loaded(), &progress.trouble) {
+            (true, _) => (progress.applied >= revision).then_some(Ok(progress.applied)),
+            (false, trouble) => trouble.as_ref().map(|trouble| Err(StorageError::Unavailable(trouble.to_string()))),
+        });
         if let Ok(reached) = tokio::time::timeout(self.shared.tuning.wait, reached).await {
             return reached;
         }
-        let current = self.shared.progress.borrow().applied;
+        let current = pace.applied();
         match self.cache.loaded() {
             true => Err(StorageError::Future { requested: revision, current }),
             false => Err(StorageError::Unavailable(format!("{} is not loaded yet", self.cache.prefix))),
@@ -170,8 +163,9 @@ impl ResourceStore {
     /// Lets the cache see a write before it is answered, so that its author reads what he wrote.
     /// The write is done whatever comes of it.
     async fn settle(&self, revision: u64) {
-        let mut progress = self.shared.progress.clone();
-        let seen = progress.wait_for(|p| (p.applied >= revision && self.cache.loaded()) || p.trouble.is_some());
+        let seen = self.shared.pace.until(revision, |progress| {
+            ((progress.applied >= revision && self.cache.loaded()) || progress.trouble.is_some()).then_some(())
+        });
         let _ = tokio::time::timeout(self.shared.tuning.wait, seen).await;
     }
 }

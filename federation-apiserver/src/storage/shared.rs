@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::watch;
-
+use super::pace::Pace;
 use super::{Backend, StorageError};
 
 /// How old an answer may be: Kubernetes' resourceVersion semantics.
@@ -51,7 +50,7 @@ impl Default for Tuning {
 pub(super) struct Shared {
     pub(super) backend: Arc<dyn Backend>,
     pub(super) tuning: Tuning,
-    pub(super) progress: watch::Receiver<Progress>,
+    pub(super) pace: Arc<Pace>,
     pub(super) horizon: Arc<Horizon>,
 }
 
@@ -62,15 +61,6 @@ impl Shared {
         self.horizon.reached(revision);
         Ok(revision)
     }
-}
-
-/// How far the caches are.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Progress {
-    /// Every change up to here is in the caches.
-    pub(super) applied: u64,
-    /// Why they do not follow the backend at the moment.
-    pub(super) trouble: Option<Arc<str>>,
 }
 
 /// The newest that anybody here knows of the backend: one that does not know it is not the one it was.

@@ -8,14 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use daemon::supervise::{Supervisor, beating};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 
 use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
 use super::feed;
 pub use super::listing::{ListOptions, Listing};
 pub use super::resource::{Filter, ResourceStore};
-use super::shared::{Horizon, Progress, Shared};
+use super::pace::Pace;
+use super::shared::{Horizon, Shared};
 pub use super::shared::{ReadAt, Tuning};
 use super::unready::Unready;
 pub use super::watching::{WatchFrom, WatchOptions};
@@ -50,14 +51,13 @@ impl Store {
     pub fn supervised(backend: Arc<dyn Backend>, tuning: Tuning, tasks: Supervisor) -> Arc<Self> {
         // Unbounded: each resource that is served registers once.
         let (register, registered) = mpsc::unbounded_channel();
-        let (sender, progress) = watch::channel(Progress::default());
-        let horizon = Arc::<Horizon>::default();
-        let feeding = feed::run(backend.clone(), registered, sender, horizon.clone());
+        let (horizon, pace) = (Arc::<Horizon>::default(), Arc::<Pace>::default());
+        let feeding = feed::run(backend.clone(), registered, pace.clone(), horizon.clone());
         tasks.spawn_beating("storage-feed", HANGS, |heart| async move { beating(feeding, &heart).await });
         let compacted = backend.clone();
         tasks.restart("storage-compaction", move || feed::compact_regularly(compacted.clone(), tuning.history));
         Arc::new(Self {
-            shared: Arc::new(Shared { backend, tuning, progress, horizon }),
+            shared: Arc::new(Shared { backend, tuning, pace, horizon }),
             register,
             resources: Mutex::default(),
             _tasks: tasks,
@@ -83,8 +83,8 @@ impl Store {
 
     /// Whether the caches follow the backend; else what is wrong, for `/readyz`.
     pub fn ready(&self) -> Result<(), Unready> {
-        if let Some(trouble) = &self.shared.progress.borrow().trouble {
-            return Err(Unready::Trouble(Arc::clone(trouble)));
+        if let Some(trouble) = self.shared.pace.trouble() {
+            return Err(Unready::Trouble(trouble));
         }
         let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
         match resources.iter().find(|r| !r.cache.loaded()) {
@@ -105,7 +105,7 @@ impl Store {
 
     /// The newest revision the caches have reached.
     pub fn revision(&self) -> u64 {
-        self.shared.progress.borrow().applied
+        self.shared.pace.applied()
     }
 
     /// The backend's newest revision, linearizable.

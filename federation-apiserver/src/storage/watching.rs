@@ -12,9 +12,10 @@ use super::StorageError;
 use super::cache::Cache;
 use super::event::{Change, WatchEvent};
 use super::object::Object;
+use super::pace::Pace;
 use super::replay::Replay;
 use super::resource::{Filter, ResourceStore, prefix};
-use super::shared::{Progress, ReadAt};
+use super::shared::ReadAt;
 
 /// Where a watch begins.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -62,7 +63,7 @@ struct Watcher {
     /// Everything up to here has been looked at.
     seen: u64,
     changed: watch::Receiver<u64>,
-    progress: watch::Receiver<Progress>,
+    pace: Arc<Pace>,
     bookmarks: Option<Interval>,
     bookmark_due: bool,
 }
@@ -139,7 +140,7 @@ async fn watch(
         after,
         seen: after,
         changed,
-        progress: resource.shared.progress.clone(),
+        pace: resource.shared.pace.clone(),
         bookmarks: options.bookmarks.then(|| {
             let mut interval = interval_at(Instant::now() + every, every);
             interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -177,7 +178,7 @@ impl Watcher {
                 continue;
             }
             // Read in this order: what was applied before the ring was found empty has been seen.
-            let applied = self.progress.borrow().applied;
+            let applied = self.pace.applied();
             self.changed.mark_unchanged();
             if self.fill()? {
                 continue;
