@@ -84,6 +84,20 @@ pub const COPY_ANNOTATIONS: [&str; 2] = [SOURCE_UID, APPLIED];
 pub const DELETE_FROM_CLUSTERS: &str = "federation.kubernetes.io/delete-from-underlying-clusters";
 /// Finalizer on federated objects: while present, deletion leaves the member copies in place.
 pub const ORPHAN: &str = "orphan";
+/// Kubernetes' finalizer for the contrary of [`ORPHAN`]: an object has one of them at most. Nobody collects garbage in the
+/// federation, so it says only that copies go with the object.
+pub const FOREGROUND: &str = "foregroundDeletion";
+
+/// The federation's finalizers that an object lacks, of those it has.
+pub fn missing_finalizers<'a>(present: impl IntoIterator<Item = &'a str>) -> Vec<&'static str> {
+    let (mut from_clusters, mut orphan) = (false, false);
+    for finalizer in present {
+        from_clusters |= finalizer == DELETE_FROM_CLUSTERS;
+        orphan |= finalizer == ORPHAN || finalizer == FOREGROUND;
+    }
+    let missing = [(DELETE_FROM_CLUSTERS, from_clusters), (ORPHAN, orphan)];
+    missing.into_iter().filter(|(_, has)| !has).map(|(finalizer, _)| finalizer).collect()
+}
 
 /// Field manager of every write into a member.
 pub const FIELD_MANAGER: &str = "federation";

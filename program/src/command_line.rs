@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io::Write;
 
 use clap::Parser;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use crate::failure::{EXIT_FAILED, EXIT_OK, Failure};
 
@@ -38,9 +38,23 @@ fn instead(error: &clap::Error, help: &str) -> Instead {
 fn usage(error: &clap::Error, help: &str) -> Failure {
     let text = error.render().to_string();
     let first = text.split("\n\n").next().unwrap_or_default().trim().trim_start_matches("error: ");
-    let tips: Vec<&str> = text.lines().filter_map(|l| l.trim().strip_prefix("tip: ")).collect();
-    let failure = Failure::usage(first).hint(if tips.is_empty() { help.to_owned() } else { tips.join("; ") });
+    let failure = Failure::usage(first).hint(meant(error).unwrap_or_else(|| help.to_owned()));
     if error.kind() == ErrorKind::Io { Failure { code: EXIT_FAILED, ..failure } } else { failure }
+}
+
+/// What may have been meant. clap's other advice, how a flag is passed as a value, helps nobody who mistyped one.
+fn meant(error: &clap::Error) -> Option<String> {
+    let kinds =
+        [(ContextKind::SuggestedArg, "argument"), (ContextKind::SuggestedSubcommand, "subcommand"), (ContextKind::SuggestedValue, "value")];
+    kinds.into_iter().find_map(|(kind, what)| match error.get(kind)? {
+        ContextValue::String(one) => Some(format!("a similar {what} exists: '{one}'")),
+        ContextValue::Strings(all) => match all.as_slice() {
+            [] => None,
+            [one] => Some(format!("a similar {what} exists: '{one}'")),
+            all => Some(format!("some similar {what}s exist: '{}'", all.join("', '"))),
+        },
+        _ => None,
+    })
 }
 
 impl Instead {
@@ -71,6 +85,8 @@ mod tests {
         cert: Option<String>,
         #[arg(long)]
         key: Option<u8>,
+        /// What a mistyped flag could be taken for.
+        name: Option<String>,
     }
 
     fn said(args: &[&str]) -> (u8, String, String) {

@@ -125,6 +125,11 @@ impl Tracked {
         self.object.as_ref().map(Object::tree)
     }
 
+    /// Whether the object has those of our finalizers that it needs.
+    pub(crate) fn is_finalized(&self) -> bool {
+        self.object.as_ref().is_some_and(|object| object.is_finalized())
+    }
+
     /// resourceVersion of the object as last seen.
     pub(crate) fn version(&self) -> Option<Version> {
         self.object.as_ref().map(|object| object.version().clone())

@@ -21,6 +21,8 @@ pub(crate) struct Object {
     deleting: bool,
     delete_from_clusters: bool,
     orphan: bool,
+    /// It has all of our finalizers that it needs.
+    finalized: bool,
 }
 
 impl Object {
@@ -34,6 +36,7 @@ impl Object {
             deleting: object.metadata.deletion_timestamp.is_some(),
             delete_from_clusters: has(keys::DELETE_FROM_CLUSTERS),
             orphan: has(keys::ORPHAN),
+            finalized: keys::missing_finalizers(object.metadata.finalizers.iter().flatten().map(String::as_str)).is_empty(),
             text: serde_json::to_vec(&object).unwrap_or_else(|error| unreachable!("it was read from JSON: {error}")).into(),
             tree: None,
         }
@@ -52,6 +55,11 @@ impl Object {
     /// Whether it has our finalizer of this name.
     pub(crate) fn has_finalizer(&self, finalizer: &str) -> bool {
         (finalizer == keys::DELETE_FROM_CLUSTERS && self.delete_from_clusters) || (finalizer == keys::ORPHAN && self.orphan)
+    }
+
+    /// Whether it has those of our finalizers that it needs.
+    pub(crate) fn is_finalized(&self) -> bool {
+        self.finalized
     }
 
     /// Whether two versions mean the same to members: a status write of our own must not cost a new digest.

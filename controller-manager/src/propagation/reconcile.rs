@@ -138,7 +138,7 @@ impl Brain {
 
     /// Whether the object has our finalizers; if not, they are written.
     fn ensure_finalizers(&mut self, key: &Key, live: &mut Tracked) -> bool {
-        if live.has_finalizer(keys::DELETE_FROM_CLUSTERS) && live.has_finalizer(keys::ORPHAN) {
+        if live.is_finalized() {
             return true;
         }
         if live.writing.is_some() {
@@ -146,11 +146,8 @@ impl Brain {
         }
         let Some(object) = live.tree() else { return false };
         let mut finalizers = object.metadata.finalizers.clone().unwrap_or_default();
-        for ours in [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN] {
-            if !finalizers.iter().any(|f| f == ours) {
-                finalizers.push(ours.to_owned());
-            }
-        }
+        let missing = keys::missing_finalizers(finalizers.iter().map(String::as_str));
+        finalizers.extend(missing.into_iter().map(str::to_owned));
         live.writing = Some(Write::Finalizers);
         self.parts.writer.finalizers(key, &object, &finalizers, None);
         false

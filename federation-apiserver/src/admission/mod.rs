@@ -65,11 +65,8 @@ pub(crate) fn finalize(group: &str, plural: &str, object: &mut Value) {
         return;
     }
     let mut finalizers = metadata["finalizers"].as_array().cloned().unwrap_or_default();
-    for ours in [keys::DELETE_FROM_CLUSTERS, keys::ORPHAN] {
-        if !finalizers.iter().any(|finalizer| finalizer == ours) {
-            finalizers.push(ours.into());
-        }
-    }
+    let missing = keys::missing_finalizers(finalizers.iter().filter_map(Value::as_str));
+    finalizers.extend(missing.into_iter().map(Value::from));
     object["metadata"]["finalizers"] = finalizers.into();
 }
 
@@ -99,6 +96,9 @@ mod tests {
         let (own, theirs) = (keys::ORPHAN, "example.com/keep");
         let some = json!({"name": "ring", "namespace": "demo", "finalizers": [theirs, own]});
         assert_eq!(finalizers("configmaps", some), json!([theirs, own, keys::DELETE_FROM_CLUSTERS]));
+        // Whose copies are to go with it has no finalizer that keeps them.
+        let foreground = json!({"name": "ring", "namespace": "demo", "finalizers": [keys::FOREGROUND]});
+        assert_eq!(finalizers("configmaps", foreground), json!([keys::FOREGROUND, keys::DELETE_FROM_CLUSTERS]));
         // Nothing of these is propagated.
         for (resource, metadata) in [
             ("events", json!({"name": "ring", "namespace": "demo"})),

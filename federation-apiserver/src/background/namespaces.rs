@@ -4,6 +4,8 @@
 //! was deleted without asking for its dependents keeps its contents' copies in the members: the
 //! `orphan` finalizer of each object stays and is honoured by whoever owns it.
 
+mod conditions;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +17,8 @@ use machinery::status::ApiError;
 use serde_json::Value;
 use tokio::task::{Id, JoinSet};
 
-use crate::handlers::{self, Api, DeleteOptions};
+use self::conditions::Remaining;
+use crate::handlers::{self, Api, DeleteOptions, Write};
 use crate::registry::{Entry, KUBERNETES};
 use crate::storage::StorageError;
 use crate::storage::event::EventKind;
@@ -121,29 +124,49 @@ async fn step(api: &Api, name: &str, uid: &str) -> Result<Step, ApiError> {
     let Some(namespace) = dying(api, name, uid).await? else { return Ok(Step::Done) };
     let keeps = handlers::keeps_copies(&namespace.value()?);
     let wanted = if keeps { DeleteOptions::default() } else { DeleteOptions::background() };
-    let (mut left, mut failed) = (0, None);
+    let (mut remaining, mut failed) = (Remaining::default(), None);
     for (entry, objects) in contents(api, name).await? {
         for Content { name: object, uid } in objects {
             let wanted = uid.map_or_else(|| wanted.clone(), |uid| wanted.of_uid(&uid));
             match handlers::delete_object(&entry, Some(name), &object, &wanted).await {
                 Ok(handlers::Deleted::Gone(_) | handlers::Deleted::Unreadable) => {}
                 Err(e) if e.code == 404 => {}
+                Ok(handlers::Deleted::Pending(waiting)) => {
+                    remaining.add(&entry.resource);
+                    waiting.value().iter().for_each(|object| remaining.waits_for(object));
+                }
                 // 409: another object of that name by now; the next look finds it.
-                Ok(_) => left += 1,
-                Err(e) if e.code == 409 => left += 1,
+                Ok(handlers::Deleted::DryRun(_)) => remaining.add(&entry.resource),
+                Err(e) if e.code == 409 => remaining.add(&entry.resource),
                 // Whatever is wrong with one object, the others go.
                 Err(e) => {
-                    left += 1;
+                    remaining.add(&entry.resource);
+                    remaining.fails(&e.message);
                     failed.get_or_insert(e);
                 }
             }
         }
     }
+    tell(api, name, uid, &remaining).await?;
     if let Some(e) = failed {
         return Err(e);
     }
     // Something may have come while the rest was deleted.
-    if left > 0 || !contents(api, name).await?.is_empty() { Ok(Step::Waiting) } else { release(api, name, uid).await }
+    if remaining.is_empty() && contents(api, name).await?.is_empty() { release(api, name, uid).await } else { Ok(Step::Waiting) }
+}
+
+/// Says in the status what is left.
+async fn tell(api: &Api, name: &str, uid: &str, remaining: &Remaining) -> Result<(), ApiError> {
+    let Some(current) = dying(api, name, uid).await? else { return Ok(()) };
+    let mut namespace = current.value()?;
+    if !remaining.tell(&mut namespace, &Write::internal().now) {
+        return Ok(());
+    }
+    match api.registry.namespaces().store().update(None, name, &namespace, current.revision).await {
+        // The next look says it.
+        Ok(_) | Err(StorageError::Conflict { .. }) => Ok(()),
+        Err(e) => Err(e.into()),
+    }
 }
 
 /// An object in a namespace; without a uid when it cannot be read back.

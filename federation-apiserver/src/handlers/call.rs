@@ -93,6 +93,11 @@ impl Owned {
         ApiError::conflict(&self.entry.resource.group, &self.entry.resource.plural, &self.name, why)
     }
 
+    /// 400 for an object in another namespace than the one in the path.
+    pub(super) fn misplaced(&self, namespace: &str, wanted: &str) -> ApiError {
+        ApiError::bad_request(format!("the namespace of the object ({namespace}) does not match the namespace on the URL ({wanted})"))
+    }
+
     /// 400 for an object that is another than the one in the path.
     pub(super) fn misnamed(&self, name: &str) -> ApiError {
         let wanted = &self.name;

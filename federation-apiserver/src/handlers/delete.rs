@@ -75,15 +75,17 @@ impl DeleteOptions {
             }
         };
         let in_body = body["dryRun"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(other) = in_body.iter().find(|v| **v != "All") {
-            return invalid(FieldError::invalid("dryRun", other.clone(), "supported values: \"All\""));
+        if in_body.iter().any(|v| *v != "All") {
+            let rule = "supported values: \"All\"";
+            let kind = FieldErrorKind::NotSupported;
+            return invalid(FieldError { kind, ..FieldError::invalid("dryRun", body["dryRun"].clone(), rule) });
         }
         Ok(Self {
             uid: text(&body["preconditions"]["uid"]),
             resource_version: text(&body["preconditions"]["resourceVersion"]),
             orphan,
             cascade: orphan_dependents == Some(false),
-            dry_run: !in_body.is_empty() || prepare::dry_run(query)?,
+            dry_run: !in_body.is_empty() || prepare::dry_run(query, "DeleteOptions")?,
         })
     }
 
@@ -184,15 +186,16 @@ pub(crate) async fn delete_object(entry: &Entry, namespace: Option<&str>, name: 
     Err(ApiError::not_found(&resource.group, &resource.plural, name))
 }
 
-/// Of Kubernetes' garbage collector, for objects that go after those that depend on them.
-const FOREGROUND: &str = "foregroundDeletion";
-
 /// The object as it is while it is being deleted. Pure.
 fn marked(old: &Value, wanted: &DeleteOptions, now: &str) -> Value {
     let mut new = old.clone();
     if let Some(finalizers) = new["metadata"].get_mut("finalizers").and_then(Value::as_array_mut) {
         // Nobody collects garbage here, who would take it off.
-        finalizers.retain(|f| f != FOREGROUND && (f != keys::ORPHAN || wanted.orphan != Some(false)));
+        finalizers.retain(|f| f != keys::FOREGROUND && (f != keys::ORPHAN || wanted.orphan != Some(false)));
+        let has = |ours: &str| finalizers.iter().any(|f| f == ours);
+        if wanted.orphan == Some(true) && has(keys::DELETE_FROM_CLUSTERS) && !has(keys::ORPHAN) {
+            finalizers.push(keys::ORPHAN.into());
+        }
         if finalizers.is_empty()
             && let Some(meta) = new["metadata"].as_object_mut()
         {
@@ -278,6 +281,15 @@ mod tests {
             assert_eq!(new["metadata"]["deletionTimestamp"], "2026-01-01T00:00:00Z");
             assert_eq!(new["metadata"]["generation"], 2);
         }
+    }
+
+    #[test]
+    fn issue8_who_asks_for_copies_to_stay_keeps_them() {
+        let old = json!({"kind": "ConfigMap", "metadata": {"finalizers": [keys::FOREGROUND, keys::DELETE_FROM_CLUSTERS]}});
+        let left = |wanted: &DeleteOptions| marked(&old, wanted, "now")["metadata"]["finalizers"].take();
+        let orphan = DeleteOptions { orphan: Some(true), ..DeleteOptions::default() };
+        assert_eq!(left(&orphan), json!([keys::DELETE_FROM_CLUSTERS, keys::ORPHAN]));
+        assert_eq!(left(&DeleteOptions::default()), json!([keys::DELETE_FROM_CLUSTERS]));
     }
 
     #[test]

@@ -33,8 +33,17 @@ impl Patch {
         let new = self.applied(&about.entry, old)?;
         let decoded = codec::conform_patched(&about.entry.types, &about.entry.gvk, new, self.validation).map_err(unfit)?;
         let mut new = decoded.value;
-        if new["metadata"]["name"] != old["metadata"]["name"] || new["metadata"]["namespace"] != old["metadata"]["namespace"] {
-            return Err(about.misnamed(new["metadata"]["name"].as_str().unwrap_or_default()));
+        let name = new["metadata"]["name"].as_str().unwrap_or_default();
+        if old["metadata"]["name"] != name {
+            return Err(about.misnamed(name));
+        }
+        // A namespace that is not said is the one of the request.
+        let namespace = &old["metadata"]["namespace"];
+        match new["metadata"]["namespace"].as_str().filter(|said| !said.is_empty()) {
+            Some(said) if *namespace != said => return Err(about.misplaced(said, namespace.as_str().unwrap_or_default())),
+            Some(_) => {}
+            None if namespace.is_null() => {}
+            None => new["metadata"]["namespace"] = namespace.clone(),
         }
         let uid = &old["metadata"]["uid"];
         if new["metadata"]["uid"].is_null() {

@@ -3,10 +3,11 @@
 
 use machinery::patch::apply::{self, Writer};
 use machinery::schema;
-use machinery::status::{ApiError, FieldError};
-use serde_json::{Map, Value};
+use machinery::status::{ApiError, FieldError, FieldErrorKind};
+use serde_json::{Map, Value, json};
 
 use super::call::Call;
+use crate::auth::Verb;
 use crate::http::query::Query;
 use crate::registry::Entry;
 use crate::registry::resource::{self, Subresource};
@@ -29,10 +30,10 @@ impl Write {
         let named = call.query.get("fieldManager");
         if named.is_some_and(|m| m.len() > 128 || !m.chars().all(|c| !c.is_control())) {
             let e = FieldError::invalid("fieldManager", named.unwrap_or_default(), "must be at most 128 printable characters");
-            return Err(ApiError::invalid("meta.k8s.io", "PatchOptions", "", &[e]));
+            return Err(ApiError::invalid("meta.k8s.io", options_of(&call.info.verb), "", &[e]));
         }
         let manager = named.unwrap_or_else(|| agent.split(['/', ' ']).next().unwrap_or_default()).to_owned();
-        Ok(Self { manager, dry_run: dry_run(call.query)?, now: now() })
+        Ok(Self { manager, dry_run: dry_run(call.query, options_of(&call.info.verb))?, now: now() })
     }
 
     /// Of the server itself.
@@ -47,15 +48,23 @@ pub(crate) fn now() -> String {
     jiff::Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
 }
 
-/// `dryRun=All`, the only value there is.
-pub(super) fn dry_run(query: &Query) -> Result<bool, ApiError> {
-    match query.all("dryRun").find(|v| *v != "All") {
-        None => Ok(query.get("dryRun").is_some()),
-        Some(other) => {
-            let e = FieldError::invalid("dryRun", other, "supported values: \"All\"");
-            Err(ApiError::invalid("meta.k8s.io", "CreateOptions", "", &[e]))
-        }
+/// The kind of a write's options, as errors name it.
+fn options_of(verb: &Verb) -> &'static str {
+    match verb {
+        Verb::Create => "CreateOptions",
+        Verb::Update => "UpdateOptions",
+        _ => "PatchOptions",
     }
+}
+
+/// `dryRun=All`, the only value there is; an error is one of the `options`.
+pub(super) fn dry_run(query: &Query, options: &str) -> Result<bool, ApiError> {
+    let said: Vec<&str> = query.all("dryRun").collect();
+    if said.iter().all(|value| *value == "All") {
+        return Ok(!said.is_empty());
+    }
+    let e = FieldError { kind: FieldErrorKind::NotSupported, ..FieldError::invalid("dryRun", json!(said), "supported values: \"All\"") };
+    Err(ApiError::invalid("meta.k8s.io", options, "", &[e]))
 }
 
 /// What an update ends in.
@@ -69,8 +78,9 @@ pub(crate) enum Change {
     Remove(Value),
 }
 
-/// Metadata the server owns; what clients say about it on creation is dropped.
-const SERVER_OWNED: [&str; 6] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink", "generation"];
+/// Metadata the server owns; what clients say about it on creation is dropped. A generation that is not counted is theirs, as
+/// in kube-apiserver.
+const SERVER_OWNED: [&str; 5] = ["uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "selfLink"];
 
 /// The metadata of an object, made when missing.
 pub(super) fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiError> {

@@ -227,7 +227,8 @@ mod tests {
         pace.advance(3);
         cache.load(read(&*backend, &cache, 3).await.unwrap(), 0, 3);
         let (_sender, registered) = mpsc::unbounded_channel();
-        let mut feed = Feed { backend, registered, pace: pace.clone(), caches: vec![cache.clone()], pending: Vec::new(), horizon: Arc::default() };
+        let mut feed =
+            Feed { backend, registered, pace: pace.clone(), caches: vec![cache.clone()], pending: Vec::new(), horizon: Arc::default() };
         let there = |name| cache.get(name).unwrap().is_some();
         let gone = |name: &str| Ok(Event::Delete { key: format!("/registry/maps/{name}"), old: "{}".into(), revision: 5 });
         feed.apply(vec![Ok(Event::Progress(4)), gone("a")]).unwrap();

@@ -125,7 +125,8 @@ mod tests {
         for wanted in [5, 7, 7, 9] {
             waiting.push(pace.until(wanted, settled(wanted)).boxed_local());
         }
-        let woken = |waiting: &mut [LocalBoxFuture<'_, u64>]| -> Vec<Option<u64>> { waiting.iter_mut().map(|w| w.now_or_never()).collect() };
+        let woken =
+            |waiting: &mut [LocalBoxFuture<'_, u64>]| -> Vec<Option<u64>> { waiting.iter_mut().map(|w| w.now_or_never()).collect() };
         assert_eq!((woken(&mut waiting), asked.take()), (vec![None; 4], 4));
         pace.advance(4);
         assert_eq!((woken(&mut waiting), asked.take()), (vec![None; 4], 0));

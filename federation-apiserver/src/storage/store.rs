@@ -14,8 +14,8 @@ use super::cache::Cache;
 pub use super::event::{EventKind, WatchEvent};
 use super::feed;
 pub use super::listing::{ListOptions, Listing};
-pub use super::resource::{Filter, ResourceStore};
 use super::pace::Pace;
+pub use super::resource::{Filter, ResourceStore};
 use super::shared::{Horizon, Shared};
 pub use super::shared::{ReadAt, Tuning};
 use super::unready::Unready;
@@ -56,12 +56,7 @@ impl Store {
         tasks.spawn_beating("storage-feed", HANGS, |heart| async move { beating(feeding, &heart).await });
         let compacted = backend.clone();
         tasks.restart("storage-compaction", move || feed::compact_regularly(compacted.clone(), tuning.history));
-        Arc::new(Self {
-            shared: Arc::new(Shared { backend, tuning, pace, horizon }),
-            register,
-            resources: Mutex::default(),
-            _tasks: tasks,
-        })
+        Arc::new(Self { shared: Arc::new(Shared { backend, tuning, pace, horizon }), register, resources: Mutex::default(), _tasks: tasks })
     }
 
     /// The part of one resource. `prefix` is its key prefix, `/registry/<group>/<resource>/` (without group for

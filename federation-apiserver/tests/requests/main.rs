@@ -13,6 +13,7 @@ mod failures;
 mod hostile;
 mod namespaces;
 mod objects;
+mod odd;
 mod patches;
 mod permissions;
 mod property;

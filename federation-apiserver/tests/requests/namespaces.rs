@@ -45,7 +45,16 @@ async fn a_deleted_namespace_is_emptied_first() {
     let refused = s.expect(403, "POST", &maps, json!({"metadata": {"name": "late"}})).await;
     assert_eq!(refused["details"]["causes"][0]["reason"], "NamespaceTerminating");
     assert!(gone(&s, &format!("{maps}/quick")).await);
-    s.expect(200, "GET", &path, Value::Null).await;
+    let held = loop {
+        let namespace = s.expect(200, "GET", &path, Value::Null).await;
+        let conditions = namespace["status"]["conditions"].as_array().cloned().unwrap_or_default();
+        if let Some(held) = conditions.iter().find(|c| c["type"] == "NamespaceFinalizersRemaining") {
+            break held.clone();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    };
+    assert_eq!((&held["status"], &held["reason"]), (&json!("True"), &json!("SomeFinalizersRemain")));
+    assert_eq!(held["message"], "finalizers that are waited for: example.com/wait (of 1)");
     s.expect(200, "PATCH", &format!("{maps}/slow"), json!({"metadata": {"finalizers": null}})).await;
     assert!(gone(&s, &path).await);
 }
@@ -88,6 +97,8 @@ async fn finalize_takes_finalizers_off() {
     s.expect(201, "POST", &format!("{path}/configmaps"), json!({"metadata": {"name": "stuck", "finalizers": ["example.com/wait"]}})).await;
     let mut dying = s.expect(200, "DELETE", &path, Value::Null).await;
     dying["spec"]["finalizers"] = json!([]);
+    // Its conditions may have changed since.
+    dying["metadata"].as_object_mut().unwrap().remove("resourceVersion");
     s.expect(200, "PUT", &format!("{path}/finalize"), dying).await;
     assert!(gone(&s, &path).await);
 }

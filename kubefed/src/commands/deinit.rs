@@ -2,13 +2,14 @@
 
 use std::path::PathBuf;
 
+use federation_api::keys::CLUSTER_NAME;
 use federation_client::edit;
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::api::core::v1::{Namespace, PersistentVolumeClaim, Pod, Secret, Service, ServiceAccount};
 use k8s_openapi::api::policy::v1::PodDisruptionBudget;
 use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use kube::ResourceExt;
-use kube::api::ListParams;
+use kube::api::{DynamicObject, ListParams};
 use kube::core::ApiResource;
 
 use super::Session;
@@ -35,6 +36,8 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
     let installed = host.get_typed::<Deployment>(&federation.namespace, &federation.apiserver()).await?.is_some();
     if installed && !args.force {
         nobody_is_joined(session, &federation).await?;
+    } else if !args.force {
+        nobody_is_known(&host, &federation).await?;
     }
     if !is_there(&host, &federation).await? {
         return Err(Failure::new(format!(
@@ -47,6 +50,10 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
     let files = Files::of(session, &federation, authority.as_ref())?;
 
     printer.begin(&format!("Removing federation {} from {}", federation.name, host.context));
+    if installed && !args.force {
+        // Left by unjoins that could not settle them. Once the workloads are gone, they would speak of clusters.
+        remove_members(&host, &federation).await?;
+    }
     let workloads = workloads(&federation);
     remove_all(&host, &federation, &workloads).await?;
     pods_are_gone(session, args, &host, &federation).await?;
@@ -55,7 +62,7 @@ pub async fn run(session: &Session, args: &DeinitArgs) -> Result<(), Failure> {
         rest.push(claim(&federation));
     }
     remove_all(&host, &federation, &rest).await?;
-    // Of clusters left behind by --force, and of those an unjoin could not settle: nobody else removes them now.
+    // Of clusters left behind by --force: nobody else removes them now.
     remove_members(&host, &federation).await?;
     printer.end("done");
 
@@ -140,11 +147,30 @@ async fn nobody_is_joined(session: &Session, federation: &Federation) -> Result<
         f.during("asking the federation for its clusters").hint("mend the control plane first, or go on without asking with --force")
     })?;
     let names: Vec<String> = clusters.iter().map(ResourceExt::name_any).collect();
+    match names.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::new(format!("federation \"{}\" still has clusters: {}", federation.name, shorten(&names)))
+            .hint(format!("kubefed unjoin {first} first, or leave them as they are with --force"))),
+    }
+}
+
+/// Of a federation without an API server to ask, as far as the host knows: it has the credentials of members.
+async fn nobody_is_known(host: &Connection, federation: &Federation) -> Result<(), Failure> {
+    let secrets = members(host, federation, &ApiResource::erase::<Secret>(&())).await?;
+    let cluster = |secret: &DynamicObject| secret.annotations().get(CLUSTER_NAME).cloned();
+    let mut names: Vec<String> = secrets.iter().filter_map(cluster).collect();
+    names.sort();
+    names.dedup();
     if names.is_empty() {
         return Ok(());
     }
-    Err(Failure::new(format!("federation \"{}\" still has clusters: {}", federation.name, shorten(&names)))
-        .hint(format!("kubefed unjoin {} first, or leave them as they are with --force", names[0])))
+    let what = format!(
+        "federation \"{}\" has no API server that could be asked for its clusters, and the host has credentials of {}",
+        federation.name,
+        shorten(&names)
+    );
+    Err(Failure::new(what)
+        .hint("bring the API server back with kubefed init and unjoin them first, or leave them as they are with --force"))
 }
 
 async fn remove_all(host: &Connection, federation: &Federation, all: &[Named]) -> Result<(), Failure> {
@@ -160,15 +186,20 @@ async fn remove_all(host: &Connection, federation: &Federation, all: &[Named]) -
 
 /// Credentials of members, and the right to read them.
 async fn remove_members(host: &Connection, federation: &Federation) -> Result<(), Failure> {
-    let is_member = |o: &kube::api::DynamicObject| o.annotations().contains_key(federation_api::keys::CLUSTER_NAME);
     let kinds = [ApiResource::erase::<RoleBinding>(&()), ApiResource::erase::<Role>(&()), ApiResource::erase::<Secret>(&())];
     for resource in kinds {
-        let labelled = host.list(&resource, Some(&federation.namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
-        for object in labelled.iter().filter(|o| is_of(o, &federation.name, None) && is_member(o) && !is_account_token(o)) {
-            host.delete(&resource, object).await?;
+        for object in members(host, federation, &resource).await? {
+            host.delete(&resource, &object).await?;
         }
     }
     Ok(())
+}
+
+/// What of a kind the host has for members.
+async fn members(host: &Connection, federation: &Federation, resource: &ApiResource) -> Result<Vec<DynamicObject>, Failure> {
+    let labelled = host.list(resource, Some(&federation.namespace), &format!("{MANAGED_BY_LABEL}={MANAGER}")).await?;
+    let ours = |o: &DynamicObject| is_of(o, &federation.name, None) && o.annotations().contains_key(CLUSTER_NAME) && !is_account_token(o);
+    Ok(labelled.into_iter().filter(ours).collect())
 }
 
 async fn pods_are_gone(session: &Session, args: &DeinitArgs, host: &Connection, federation: &Federation) -> Result<(), Failure> {

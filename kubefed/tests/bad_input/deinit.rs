@@ -41,6 +41,10 @@ async fn issue7_w5_deinit_tries_the_kubeconfig_files_of_the_federation_before_it
         let metadata = json!({"name": name, "annotations": {federation_api::keys::FEDERATION_NAME: "mordor"}});
         create(&admin, SECRETS, &json!({"metadata": metadata, "data": {"ca.crt": authority}})).await;
     }
+    // Of a cluster that is joined, or was: nobody can be asked.
+    let labels = json!({"app.kubernetes.io/managed-by": "kubefed"});
+    let annotations = json!({federation_api::keys::FEDERATION_NAME: "mordor", federation_api::keys::CLUSTER_NAME: "isengard"});
+    create(&admin, SECRETS, &json!({"metadata": {"name": "isengard", "labels": labels, "annotations": annotations}})).await;
     let found = async || {
         let mut codes = Vec::new();
         for name in LEFT {
@@ -50,6 +54,11 @@ async fn issue7_w5_deinit_tries_the_kubeconfig_files_of_the_federation_before_it
     };
     let files = format!("{foreign}:{ours}");
     let deinit = || place.kubefed_in(&[("KUBECONFIG", &files)], &["deinit", "mordor", "--host-cluster-context=rivendell"]);
+
+    let complaint = deinit().complaint(1);
+    assert!(complaint.contains("the host has credentials of isengard") && complaint.contains("with --force"), "{complaint}");
+    assert_eq!(found().await, [200, 200]);
+    assert_eq!(request(&admin, "DELETE", &format!("{SECRETS}/isengard"), &json!(null)).await.0, 200);
 
     // Somebody's editor has the file with the federation's entries, and does not let go.
     let lock = place.file(".kube/ours.lock", "");

@@ -22,6 +22,7 @@ fn every_program_tells_them_alike() {
     }
     for args in [
         &["join", "--use-credentials-kubeconfig"][..],
+        &["join", "--foo"],
         &["init", "--timeout=soon"],
         &["init", "--storage=file"],
         &["certs", "renwe", "fellowship"],

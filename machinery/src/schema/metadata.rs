@@ -186,6 +186,15 @@ pub fn validate_metadata(object: &Value, namespaced: bool, name_rule: NameRule) 
             Ok(()) => {}
         }
     }
+    let finalizers = meta.get("finalizers").and_then(Value::as_array);
+    let has = |name: &str| finalizers.is_some_and(|list| list.iter().any(|f| f == name));
+    if has("orphan") && has("foregroundDeletion") {
+        let why = "finalizer orphan and foregroundDeletion cannot be both set";
+        errors.push(FieldError::invalid("metadata.finalizers", meta["finalizers"].clone(), why));
+    }
+    if let Some(generation) = meta.get("generation").and_then(Value::as_i64).filter(|generation| *generation < 0) {
+        errors.push(FieldError::invalid("metadata.generation", generation, "must be greater than or equal to 0"));
+    }
     errors.extend(owners(meta.get("ownerReferences")));
     errors
 }
