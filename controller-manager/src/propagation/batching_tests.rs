@@ -26,7 +26,7 @@ async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() 
     bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     bench.brain.flush_records(false);
     let batch = bench.batches.try_recv().unwrap();
-    assert_eq!(batch["u"].spec.as_ref().unwrap().clusters["gondor"].state, State::Applied);
+    assert_eq!(batch[&"u".into()].record.as_ref().unwrap().clusters[0].1.state, State::Applied);
     bench.brain.flush_records(false);
     assert!(bench.batches.try_recv().is_err());
 }
@@ -44,7 +44,7 @@ async fn issue8_a_record_waits_no_longer_than_two_seconds_for_a_member() {
     let took = start.elapsed();
     assert!(took >= RECORD_WAIT && took <= RECORD_WAIT + 2 * RECORD_FLUSH, "{took:?}");
     assert_eq!(jobs.len(), 1, "the member was asked and has not answered");
-    let record = &batch["u"].spec.as_ref().unwrap().clusters["gondor"];
+    let record = &batch[&"u".into()].record.as_ref().unwrap().clusters[0].1;
     assert!(record.state == State::Pending && record.applied.is_empty() && !record.desired.is_empty(), "{record:?}");
     shutdown.cancel();
     running.await.unwrap();

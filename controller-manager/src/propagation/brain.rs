@@ -8,7 +8,6 @@ use std::{
     time::Duration,
 };
 
-use federation_api::record::PropagationRecordSpec;
 use tokio::{sync::mpsc, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +18,7 @@ use super::{
     entry::{ClusterSide, Entry, Key, Tracked},
     intake::Intake,
     ledger::Ledger,
+    record::Record,
     records::{self, Batch},
     writer::Writer,
 };
@@ -109,7 +109,7 @@ pub(crate) struct Brain {
     pub(super) failing: PerKind<Option<(Instant, bool)>>,
     /// What has to be read before the first decision.
     pub(super) listed: PerKind<bool>,
-    pub(super) records: Option<Vec<(String, PropagationRecordSpec)>>,
+    pub(super) records: Option<Vec<(Uid, Record)>>,
     pub(super) clusters_read: Option<Vec<String>>,
 }
 
@@ -252,11 +252,9 @@ impl Brain {
     }
 
     /// The key as all tables share it.
-    pub(super) fn intern(&self, key: ObjectKey) -> Key {
-        match self.entries.get_key_value(&key) {
-            Some((known, _)) => known.clone(),
-            None => Arc::new(key),
-        }
+    pub(super) fn intern(&self, key: impl Into<Key>) -> Key {
+        let key = key.into();
+        self.entries.get_key_value(&key).map_or(key, |(known, _)| known.clone())
     }
 
     /// The record of an object changed.
@@ -281,14 +279,15 @@ impl Brain {
             }
             // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
             let Some(tracked) = tracked.filter(|t| !t.revenant) else {
-                batch.insert(uid.to_string(), records::Entry { spec: self.ledger.record(&uid), version: None });
+                let record = self.ledger.record(&uid);
+                batch.insert(uid, records::Entry { record, version: None });
                 continue;
             };
-            let spec = tracked.record(&key);
-            let stored = std::mem::replace(&mut tracked.recorded, spec.is_some());
-            if spec.is_some() || stored {
+            let record = tracked.record(&key);
+            let stored = std::mem::replace(&mut tracked.recorded, record.is_some());
+            if record.is_some() || stored {
                 let version = tracked.object.as_ref().map(|object| object.version().clone());
-                batch.insert(uid.to_string(), records::Entry { spec, version });
+                batch.insert(uid, records::Entry { record, version });
             }
         }
         if !waiting.is_empty() {

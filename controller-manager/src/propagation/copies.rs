@@ -1,6 +1,6 @@
 //! The copies of one object, by cluster.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::sync::Arc;
 
 use federation_api::record::{ClusterRecord, State};
 use serde_json::Value;
@@ -91,9 +91,9 @@ impl Copies {
         self.0.iter().map(|(name, copy)| (name, copy))
     }
 
-    /// As they are stored.
-    pub(crate) fn records(&self) -> BTreeMap<String, ClusterRecord> {
-        self.iter().map(|(name, copy)| (name.to_string(), copy.record.stored())).collect()
+    /// What is recorded of them.
+    pub(crate) fn placed(&self) -> Box<[(ClusterName, Placed)]> {
+        self.iter().map(|(name, copy)| (name.clone(), copy.record.clone())).collect()
     }
 }
 

@@ -7,10 +7,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use federation_api::{
-    keys,
-    record::{PropagationRecordSpec, State},
-};
+use federation_api::{keys, record::State};
 use kube::api::DynamicObject;
 use tokio::{sync::mpsc, time::Instant};
 
@@ -23,6 +20,7 @@ use super::{
     desired::{Split, body, member_object},
     object::Object,
     observed::Seen,
+    record::Record,
 };
 use crate::{
     kinds::{KindId, ObjectKey, PerKind},
@@ -115,9 +113,8 @@ impl Tracked {
     }
 
     /// The record to store; nothing when no cluster has anything.
-    pub(crate) fn record(&self, key: &ObjectKey) -> Option<PropagationRecordSpec> {
-        let spec = || PropagationRecordSpec { object: key.object_ref(), clusters: self.copies.records(), deleted: None };
-        (!self.copies.is_empty()).then(spec)
+    pub(crate) fn record(&self, key: &Key) -> Option<Record> {
+        (!self.copies.is_empty()).then(|| Record { key: key.clone(), clusters: self.copies.placed(), deleted: None })
     }
 
     /// The object, if it exists.

@@ -91,14 +91,14 @@ fn expiry(job: &DynamicObject) -> Option<Timestamp> {
 mod tests {
     use federation_api::{
         keys,
-        record::{ClusterRecord, PropagationRecordSpec, State},
+        record::{ClusterRecord, State},
     };
     use serde_json::json;
 
     use super::{
         super::{
             intake::{Intake, Observed, Seeing},
-            safety_tests::{BOTH, Bench, object},
+            safety_tests::{BOTH, Bench, object, recorded},
         },
         *,
     };
@@ -121,8 +121,7 @@ mod tests {
         let mut bench = Bench::start_with(vec![], None, PerKind::new(|kind| kind == job()));
         bench.brain.parts.brake.allowed = 0;
         let record = ClusterRecord { applied: "d".into(), finished: Some(json!({})), state: State::Applied, ..ClusterRecord::default() };
-        let spec = PropagationRecordSpec { object: key().object_ref(), clusters: [("gondor".to_owned(), record)].into(), deleted: None };
-        bench.tell(Intake::Records(vec![("u".into(), spec)]));
+        bench.tell(Intake::Records(vec![("u".into(), recorded(key(), record))]));
         bench.tell(Intake::FederatedList {
             kind: job(),
             listing: Listing { objects: vec![quest(1, ttl)], unreadable: vec![], version: None, why: Why::First, bytes: 0 },

@@ -2,10 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use federation_api::{
-    keys,
-    record::{PropagationRecordSpec, State},
-};
+use federation_api::{keys, record::State};
 
 use super::{
     brain::{Brain, Timer},
@@ -13,9 +10,10 @@ use super::{
     copies::{ClusterName, Copy, Placed},
     entry::{Entry, Key, Tracked},
     reconcile::{HOLDS_CLAIMS, HOLDS_DATA, tell_undone},
+    record::Record,
     step::Removal,
 };
-use crate::kinds::{self, Family, NAMESPACE, ObjectKey};
+use crate::kinds::{Family, NAMESPACE};
 
 impl Brain {
     /// Takes the stored records of kinds whose objects are known: a record without an object is a tombstone. Those
@@ -23,21 +21,21 @@ impl Brain {
     pub(super) fn claim_records(&mut self) {
         let mut waiting = Vec::new();
         let Some(records) = self.records.take() else { return };
-        for (uid, spec) in records {
-            match kinds::kind_of(&spec.object).filter(|&kind| self.parts.enabled[kind]) {
-                Some(kind) if self.listed[kind] => self.take_record(kind, &Uid::from(&*uid), spec),
-                Some(_) => waiting.push((uid, spec)),
-                None => {}
+        for (uid, record) in records {
+            match record.key.kind {
+                kind if !self.parts.enabled[kind] => {}
+                kind if self.listed[kind] => self.take_record(&uid, record),
+                _ => waiting.push((uid, record)),
             }
         }
         self.records = Some(waiting);
     }
 
-    fn take_record(&mut self, kind: usize, uid: &Uid, spec: PropagationRecordSpec) {
-        let key = self.intern(ObjectKey { kind, namespace: spec.object.namespace, name: spec.object.name });
-        let named = |name: String| self.clusters.get_key_value(&*name).map_or_else(|| name.into(), |(name, _)| name.clone());
-        let copy = |record| Copy { record: Placed::from(record), ..Copy::default() };
-        let copies: Vec<(ClusterName, Copy)> = spec.clusters.into_iter().map(|(name, record)| (named(name), copy(record))).collect();
+    fn take_record(&mut self, uid: &Uid, stored: Record) {
+        let key = self.intern(stored.key);
+        let named = |name: ClusterName| self.clusters.get_key_value(&*name).map_or_else(|| name.clone(), |(name, _)| name.clone());
+        let copy = |record| Copy { record, ..Copy::default() };
+        let copies: Vec<(ClusterName, Copy)> = stored.clusters.into_iter().map(|(name, placed)| (named(name), copy(placed))).collect();
         let entry = self.entries.entry(key.clone()).or_default();
         if let Some(live) = entry.live.as_mut().filter(|l| l.uid == *uid) {
             live.recorded = true;
@@ -46,7 +44,7 @@ impl Brain {
             for (name, copy) in copies {
                 live.copies.or_insert(&name, copy);
             }
-        } else if let Some(at) = spec.deleted.and_then(|at| at.parse().ok()) {
+        } else if let Some(at) = stored.deleted {
             let forgotten = self.ledger.insert(uid, key.clone(), at);
             self.touch_all(forgotten);
             let back: Vec<ClusterName> = self

@@ -2,11 +2,10 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use federation_api::record::PropagationRecordSpec;
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
-use super::{compact::Uid, observed::Seen};
+use super::{compact::Uid, observed::Seen, record::Record};
 use crate::{
     clusters::rights::Lacks,
     follow::{Head, Listing, Why},
@@ -26,8 +25,8 @@ pub(crate) enum Intake {
     FederatedFailing { kind: KindId, reason: String },
     /// A federated kind can be watched again.
     FederatedWatching { kind: KindId },
-    /// All records, read once at the start; with their resourceVersions.
-    Records(Vec<(String, PropagationRecordSpec)>),
+    /// All records, read once at the start, by the uids of their objects.
+    Records(Vec<(Uid, Record)>),
     /// All Clusters were read once.
     ClustersListed(Vec<String>),
     /// A Cluster was joined, or its labels or annotations changed.

@@ -5,10 +5,9 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use federation_api::record::PropagationRecordSpec;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{compact::Uid, entry::Key};
+use super::{compact::Uid, entry::Key, record::Record};
 
 /// How long a deletion is remembered: members are seldom put back further.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);
@@ -43,10 +42,9 @@ impl Ledger {
     }
 
     /// What is stored of a deletion.
-    pub(crate) fn record(&self, uid: &Uid) -> Option<PropagationRecordSpec> {
+    pub(crate) fn record(&self, uid: &Uid) -> Option<Record> {
         let (key, at) = self.deleted.get(uid)?;
-        let deleted = Some(crate::time::seconds(*at));
-        Some(PropagationRecordSpec { object: key.object_ref(), deleted, ..PropagationRecordSpec::default() })
+        Some(Record { key: key.clone(), clusters: Box::default(), deleted: Some(*at) })
     }
 
     /// Forgets one deletion that is old enough.
@@ -75,7 +73,7 @@ mod tests {
         assert_eq!(ledger.insert(&"a".into(), key.clone(), at(0)), None);
         assert_eq!(ledger.insert(&"b".into(), key.clone(), at(2)), None);
         assert!(ledger.knows(&"a".into(), &key) && !ledger.knows(&"c".into(), &key));
-        assert_eq!(ledger.record(&"a".into()).unwrap().deleted.as_deref(), Some("1970-01-01T00:00:00Z"));
+        assert_eq!(ledger.record(&"a".into()).unwrap().stored().deleted.as_deref(), Some("1970-01-01T00:00:00Z"));
         assert_eq!(ledger.expire(at(168)), None);
         assert!(ledger.expire(at(169)).unwrap().0 == *"a");
         assert_eq!(ledger.expire(at(169)), None);

@@ -30,6 +30,7 @@ mod object;
 pub(crate) mod observed;
 mod outcome;
 mod reconcile;
+pub(crate) mod record;
 pub(crate) mod records;
 #[cfg(test)]
 mod rescue_tests;

@@ -2,7 +2,7 @@
 
 use std::{
     borrow::Cow,
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -15,17 +15,22 @@ use daemon::{
 use federation_api::{keys, record::PropagationRecordSpec};
 use futures::{StreamExt, stream};
 use http::{Method, StatusCode};
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::{
     compact::{Uid, Version},
+    copies::{ClusterName, Placed},
     intake::{Intake, Mailbox},
+    record::{Names, Record},
 };
-use crate::backoff::WRITE;
-use crate::members::request::{Call, JSON};
+use crate::{
+    backoff::WRITE,
+    follow::Head,
+    members::request::{Call, JSON},
+};
 
 /// URL path of all records.
 pub(super) const PATH: &str = "/apis/federation/v1beta1/propagationrecords";
@@ -36,28 +41,76 @@ const CONCURRENCY: usize = 16;
 const PAGE: usize = 1000;
 
 /// A batch: what to store by uid.
-pub(crate) type Batch = HashMap<String, Entry>;
+pub(crate) type Batch = HashMap<Uid, Entry>;
 
 /// What to store of one object.
 #[derive(Debug)]
 pub(crate) struct Entry {
     /// Nothing means delete.
-    pub(crate) spec: Option<PropagationRecordSpec>,
+    pub(crate) record: Option<Record>,
     /// resourceVersion of the federated object as acted upon, where it is known: with the uid it names the trace.
     pub(crate) version: Option<Version>,
 }
 
 impl Entry {
     /// The write as traces show it.
-    fn span(&self, uid: &str) -> tracing::Span {
+    fn span(&self, uid: &Uid) -> tracing::Span {
+        let uid = uid.to_string();
         let version = self.version.as_ref().map(ToString::to_string);
-        let what = if self.spec.is_some() { "store" } else { "delete" };
+        let what = if self.record.is_some() { "store" } else { "delete" };
         let span = tracing::info_span!(target: TARGET, "record", what, uid, resource_version = version, outcome = tracing::field::Empty);
         if let Some(version) = version {
-            follows(&span, uid, &version);
+            follows(&span, &uid, &version);
         }
         span
     }
+}
+
+/// An answer with all records, or a page of them. They are read one by one: a tree of all would be as large as all that
+/// is kept of all objects.
+#[derive(Deserialize)]
+struct Page<'a> {
+    #[serde(default)]
+    metadata: PageMeta,
+    #[serde(borrow)]
+    items: Vec<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct PageMeta {
+    #[serde(default, rename = "continue")]
+    token: String,
+}
+
+/// A record as the federation gives it.
+#[derive(Deserialize)]
+struct Stored {
+    #[serde(default)]
+    spec: PropagationRecordSpec,
+}
+
+/// Of a record, what can be read whatever its spec is.
+#[derive(Deserialize)]
+struct Headed {
+    metadata: Head,
+}
+
+/// A record as it is sent.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Sent {
+    api_version: &'static str,
+    kind: &'static str,
+    metadata: SentMeta,
+    spec: PropagationRecordSpec,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SentMeta {
+    name: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_version: Option<String>,
 }
 
 /// The stored records.
@@ -87,24 +140,25 @@ impl Records {
     }
 
     /// Reads all records.
-    pub(crate) async fn load(&self) -> Result<Vec<(String, PropagationRecordSpec)>, String> {
-        let (mut records, mut token) = (Vec::new(), String::new());
+    pub(crate) async fn load(&self) -> Result<Vec<(Uid, Record)>, String> {
+        let (mut records, mut token, mut names) = (Vec::new(), String::new(), Names::default());
         loop {
             let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::request::query_value(&token));
             let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
             if reply.status != StatusCode::OK {
                 return Err(reply.message());
             }
-            let mut list: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
-            for item in list["items"].as_array_mut().into_iter().flatten() {
-                let uid = item["metadata"]["name"].as_str().unwrap_or_default().to_owned();
-                self.remember(&uid, item);
-                match serde_json::from_value(item["spec"].take()) {
-                    Ok(spec) => records.push((uid, spec)),
-                    Err(error) => tracing::warn!(record = uid, %error, "a propagation record cannot be read and is left alone"),
+            let page: Page<'_> = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
+            for item in page.items {
+                let head = serde_json::from_str::<Headed>(item.get()).map_err(|e| e.to_string())?.metadata;
+                let uid = Uid::from(&*head.name);
+                self.remember(&uid, &head);
+                match serde_json::from_str::<Stored>(item.get()) {
+                    Ok(stored) => records.extend(Record::read(stored.spec, &mut names).map(|record| (uid, record))),
+                    Err(error) => tracing::warn!(record = %uid, %error, "a propagation record cannot be read and is left alone"),
                 }
             }
-            token = list["metadata"]["continue"].as_str().unwrap_or_default().to_owned();
+            token = page.metadata.token;
             if token.is_empty() {
                 return Ok(records);
             }
@@ -112,30 +166,35 @@ impl Records {
     }
 
     /// Stores one record, new or known.
-    pub(crate) async fn store(&self, uid: &str, spec: &PropagationRecordSpec) -> Result<(), String> {
+    pub(crate) async fn store(&self, uid: &Uid, record: &Record) -> Result<(), String> {
         let path = format!("{PATH}/{uid}");
-        let mut spec = Cow::Borrowed(spec);
+        let mut record = Cow::Borrowed(record);
         for _ in 0..5 {
-            let version = self.versions().get(&Uid::from(uid)).map(ToString::to_string);
-            let (method, target) = if version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
-            let metadata = json!({"name": uid, "resourceVersion": version});
-            let record = json!({"apiVersion": keys::API_VERSION, "kind": "PropagationRecord", "metadata": metadata, "spec": &*spec});
-            let call = Call { method, path: target, content_type: JSON, body: record.to_string().into() };
+            let resource_version = self.versions().get(uid).map(ToString::to_string);
+            let (method, target) = if resource_version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
+            let metadata = SentMeta { name: uid.to_string(), resource_version };
+            let sent = Sent { api_version: keys::API_VERSION, kind: "PropagationRecord", metadata, spec: record.stored() };
+            let body = serde_json::to_vec(&sent).map_err(|e| e.to_string())?;
+            let call = Call { method, path: target, content_type: JSON, body: body.into() };
             let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
             match reply.status {
                 StatusCode::OK | StatusCode::CREATED => {
-                    self.remember(uid, &serde_json::from_slice(&reply.body).unwrap_or_default());
+                    if let Ok(stored) = serde_json::from_slice::<Headed>(&reply.body) {
+                        self.remember(uid, &stored.metadata);
+                    }
                     return Ok(());
                 }
                 // Not as we remember it: look, and try again.
                 _ if reply.status == StatusCode::CONFLICT || reply.is_not_found() => {
                     let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
                     if reply.status == StatusCode::OK {
-                        let stored: Value = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
-                        self.remember(uid, &stored);
-                        self.keep_tombstones(uid, &stored["spec"], &mut spec);
+                        let head = serde_json::from_slice::<Headed>(&reply.body).map_err(|e| e.to_string())?.metadata;
+                        self.remember(uid, &head);
+                        if let Ok(stored) = serde_json::from_slice::<Stored>(&reply.body) {
+                            self.keep_tombstones(uid, stored.spec, &mut record);
+                        }
                     } else if reply.is_not_found() {
-                        self.versions().remove(&Uid::from(uid));
+                        self.versions().remove(uid);
                     } else {
                         return Err(reply.message());
                     }
@@ -148,31 +207,33 @@ impl Records {
 
     /// Somebody else wrote the record: whoever led before may have told of deletions that are not known here. They
     /// are neither overwritten nor left to be found at the next start.
-    fn keep_tombstones(&self, uid: &str, stored: &Value, ours: &mut Cow<'_, PropagationRecordSpec>) {
-        let Ok(stored) = PropagationRecordSpec::deserialize(stored) else { return };
-        let missing: BTreeMap<_, _> =
-            stored.clusters.into_iter().filter(|(name, record)| record.explicit && !ours.clusters.contains_key(name)).collect();
-        if missing.is_empty() || stored.object != ours.object {
+    fn keep_tombstones(&self, uid: &Uid, stored: PropagationRecordSpec, ours: &mut Cow<'_, Record>) {
+        let Some(stored) = Record::read(stored, &mut Names::default()).filter(|stored| stored.key == ours.key) else { return };
+        let known = |name: &ClusterName| ours.clusters.iter().any(|(ours, _)| ours == name);
+        let missing: Box<[(ClusterName, Placed)]> =
+            stored.clusters.into_iter().filter(|(name, placed)| placed.explicit && !known(name)).collect();
+        if missing.is_empty() {
             return;
         }
-        tracing::warn!(record = uid, clusters = ?missing.keys(), "a propagation record holds deletions of somebody else; they are kept");
+        let names: Vec<&ClusterName> = missing.iter().map(|(name, _)| name).collect();
+        tracing::warn!(record = %uid, clusters = ?names, "a propagation record holds deletions of somebody else; they are kept");
         let ours = ours.to_mut();
         ours.deleted = None;
-        ours.clusters.extend(missing.clone());
+        ours.clusters = ours.clusters.iter().chain(&missing).cloned().collect();
         if let Some(mailbox) = &self.mailbox {
-            let found = PropagationRecordSpec { object: ours.object.clone(), clusters: missing, deleted: None };
-            mailbox.send(Intake::Records(vec![(uid.to_owned(), found)]));
+            let found = Record { key: ours.key.clone(), clusters: missing, deleted: None };
+            mailbox.send(Intake::Records(vec![(uid.clone(), found)]));
         }
     }
 
-    fn remember(&self, uid: &str, record: &Value) {
-        if let Some(version) = record["metadata"]["resourceVersion"].as_str() {
-            self.versions().insert(uid.into(), version.into());
+    fn remember(&self, uid: &Uid, head: &Head) {
+        if !head.resource_version.is_empty() {
+            self.versions().insert(uid.clone(), Version::from(&*head.resource_version));
         }
     }
 
-    async fn delete(&self, uid: &str) -> Result<(), String> {
-        self.versions().remove(&Uid::from(uid));
+    async fn delete(&self, uid: &Uid) -> Result<(), String> {
+        self.versions().remove(uid);
         let path = format!("{PATH}/{uid}");
         let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: bytes::Bytes::new() };
         let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
@@ -196,8 +257,8 @@ impl Records {
                     let records = &self;
                     async move {
                         let span = entry.span(&uid);
-                        let result = match &entry.spec {
-                            Some(spec) => records.store(&uid, spec).instrument(span.clone()).await,
+                        let result = match &entry.record {
+                            Some(record) => records.store(&uid, record).instrument(span.clone()).await,
                             None => records.delete(&uid).instrument(span.clone()).await,
                         };
                         span.record(field::OUTCOME, result.as_ref().map_or_else(String::as_str, |()| "ok"));
@@ -209,7 +270,7 @@ impl Records {
                 .collect()
                 .await;
             if let Some((uid, _, error)) = failed.first() {
-                tracing::warn!(count = failed.len(), first = uid, %error, "propagation records could not be written and are tried again");
+                tracing::warn!(count = failed.len(), first = %uid, %error, "propagation records could not be written and are tried again");
                 if batches.is_closed() {
                     return Done;
                 }
@@ -224,10 +285,17 @@ impl Records {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use federation_api::record::{ClusterRecord, ObjectRef, State};
+    use serde_json::{Value, json};
 
     use super::*;
     use crate::exported::{Exported, trace_of};
+
+    fn record(spec: PropagationRecordSpec) -> Record {
+        Record::read(spec, &mut Names::default()).unwrap()
+    }
 
     #[tokio::test]
     async fn d38_a_tombstone_of_somebody_else_is_not_overwritten() {
@@ -259,11 +327,11 @@ mod tests {
         let (mailbox, mut inbox) = Mailbox::new();
         let records = Records::new(kube::Client::new(service, "default")).telling(mailbox);
         let ours = PropagationRecordSpec { object, clusters: [("rohan".to_owned(), ClusterRecord::default())].into(), deleted: None };
-        records.store("u", &ours).await.unwrap();
+        records.store(&"u".into(), &record(ours)).await.unwrap();
         let written = written.lock().unwrap();
         assert_eq!(written[0]["metadata"]["resourceVersion"], "7");
         assert_eq!(written[0]["spec"]["clusters"].as_object().unwrap().len(), 2);
-        assert!(matches!(inbox.try_recv(), Ok(Intake::Records(found)) if found[0].1.clusters["gondor"].explicit));
+        assert!(matches!(inbox.try_recv(), Ok(Intake::Records(found)) if &*found[0].1.clusters[0].0 == "gondor"));
     }
 
     #[tokio::test]
@@ -274,10 +342,10 @@ mod tests {
             std::future::ready(http::Response::builder().status(201).body(body).map_err(std::io::Error::other))
         });
         let object = ObjectRef { version: "v1".into(), resource: "configmaps".into(), name: "ring".into(), ..ObjectRef::default() };
-        let spec = Some(PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None });
+        let record = Some(record(PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None }));
         let (batches, due) = mpsc::unbounded_channel();
-        batches.send([("7f9c".to_owned(), Entry { spec, version: Some("1842".into()) })].into()).unwrap();
-        batches.send([("a1b2".to_owned(), Entry { spec: None, version: None })].into()).unwrap();
+        batches.send([("7f9c".into(), Entry { record, version: Some("1842".into()) })].into()).unwrap();
+        batches.send([("a1b2".into(), Entry { record: None, version: None })].into()).unwrap();
         drop(batches);
         Records::new(kube::Client::new(service, "default")).run(due).await;
         let mut seen = exported.named("record");
@@ -299,11 +367,11 @@ mod tests {
             std::future::ready(http::Response::builder().status(404).body(body).map_err(std::io::Error::other))
         });
         let records = Records::new(kube::Client::new(service, "default"));
-        records.remember("u", &json!({"metadata": {"resourceVersion": "7"}}));
+        records.remember(&"u".into(), &Head { resource_version: "7".into(), ..Head::default() });
         let object = ObjectRef { version: "v1".into(), resource: "configmaps".into(), name: "ring".into(), ..ObjectRef::default() };
-        let ours = PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None };
+        let ours = record(PropagationRecordSpec { object, clusters: BTreeMap::new(), deleted: None });
         for _ in 0..2 {
-            assert!(records.store("u", &ours).await.is_err());
+            assert!(records.store(&"u".into(), &ours).await.is_err());
         }
         assert_eq!(*asked.lock().unwrap(), [Method::PUT, Method::PUT]);
     }

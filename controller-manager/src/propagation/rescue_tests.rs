@@ -1,14 +1,16 @@
 //! What is not lost to deletions that were meant for something else: the brain alone, as in `safety_tests`.
 
-use federation_api::record::{ClusterRecord, PropagationRecordSpec, State};
+use federation_api::record::{ClusterRecord, State};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{
+    compact::Uid,
     entry::Tracked,
     intake::{Intake, Observed, Seeing, Write},
     observed::Seen,
-    safety_tests::{BOTH, Bench, MAP, key, object, ring, seen},
+    record::Record,
+    safety_tests::{BOTH, Bench, MAP, key, object, recorded, ring, seen},
 };
 use crate::{
     follow::{Listing, Why},
@@ -50,9 +52,7 @@ fn made_anew(grave: bool) -> Bench {
     let mut bench = Bench::start_with(vec![ring(1, true, false, &BOTH)], None, enabled);
     if grave {
         let tombstone = ClusterRecord { explicit: true, state: State::Deleting, applied: "d".into(), ..ClusterRecord::default() };
-        let clusters = [("gondor".to_owned(), tombstone)].into();
-        let record = PropagationRecordSpec { object: namespace_key().object_ref(), clusters, deleted: None };
-        bench.tell(Intake::Records(vec![("old".to_owned(), record)]));
+        bench.tell(Intake::Records(vec![("old".into(), recorded(namespace_key(), tombstone))]));
     }
     let metadata = json!({"name": "demo", "uid": "new", "resourceVersion": "3", "finalizers": BOTH});
     bench.tell(federated(NAMESPACE, vec![object(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata}))]));
@@ -98,8 +98,8 @@ fn rescued(count: usize) -> Bench {
     let mut bench = Bench::start(vec![], None);
     let named = |n: usize| ObjectKey { name: format!("ring-{n}"), ..key() };
     let memory = |n: usize| {
-        let deleted = Some(crate::time::seconds(crate::time::now()));
-        (format!("u{n}"), PropagationRecordSpec { object: named(n).object_ref(), deleted, ..PropagationRecordSpec::default() })
+        let deleted = Some(crate::time::now());
+        (Uid::from(&*format!("u{n}")), Record { key: named(n).into(), clusters: Box::default(), deleted })
     };
     bench.tell(Intake::Records((0..count).map(memory).collect()));
     bench.reach();
@@ -130,7 +130,7 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
         stored.extend(batch);
     }
     assert_eq!(stored.len(), 8);
-    assert!(stored.values().all(|r| r.spec.as_ref().is_some_and(|r| r.deleted.is_some() && r.clusters.is_empty())));
+    assert!(stored.values().all(|r| r.record.as_ref().is_some_and(|r| r.deleted.is_some() && r.clusters.is_empty())));
     // One loses its label, and is kept.
     let lost = ObjectKey { name: "ring-0".into(), ..key() };
     let observed = Observed::Gone { key: lost.clone(), uid: "m0".into(), version: Some(6) };
@@ -158,8 +158,8 @@ async fn copies_of_what_begins_to_stay_are_handed_over() {
     let token = ObjectKey { kind: SECRET, namespace: "demo".into(), name: "token".into() };
     let metadata = json!({"name": "token", "namespace": "demo", "uid": "s", "resourceVersion": "1", "finalizers": BOTH});
     let secret: Value = json!({"metadata": metadata, "type": "kubernetes.io/service-account-token"});
-    let clusters = [("gondor".to_owned(), ClusterRecord { applied: "d".into(), state: State::Applied, ..ClusterRecord::default() })].into();
-    bench.tell(Intake::Records(vec![("s".to_owned(), PropagationRecordSpec { object: token.object_ref(), clusters, deleted: None })]));
+    let placed = ClusterRecord { applied: "d".into(), state: State::Applied, ..ClusterRecord::default() };
+    bench.tell(Intake::Records(vec![("s".into(), recorded(token.clone(), placed))]));
     bench.tell(federated(SECRET, vec![object(secret)]));
     bench.reach();
     bench.tell(listed(SECRET, vec![(token.clone(), Seen { source_uid: "s".into(), ..seen() })]));
@@ -184,8 +184,7 @@ async fn what_is_in_a_namespace_that_was_left_out_later_is_let_go() {
     let mut bench = Bench::start(vec![in_it(ring(1, true, true, &BOTH[..1]))], None);
     let there = ObjectKey { namespace: "federation-system".into(), ..key() };
     let record = ClusterRecord { applied: "d".into(), state: State::Applied, ..ClusterRecord::default() };
-    let record = PropagationRecordSpec { object: there.object_ref(), clusters: [("gondor".to_owned(), record)].into(), deleted: None };
-    bench.tell(Intake::Records(vec![("u".to_owned(), record)]));
+    bench.tell(Intake::Records(vec![("u".into(), recorded(there.clone(), record))]));
     assert_eq!(live(&bench, &there).writing, Some(Write::Finalizers));
     bench.reach();
     bench.tell(listed(MAP, vec![(there.clone(), seen())]));
@@ -198,7 +197,7 @@ async fn what_is_in_a_namespace_that_was_left_out_later_is_let_go() {
     // Its copies stay, and its record goes.
     assert!(jobs(&mut bench).is_empty() && !bench.brain.entries.contains_key(&there));
     bench.brain.flush_records(true);
-    assert!(bench.batches.try_recv().unwrap()["u"].spec.is_none());
+    assert!(bench.batches.try_recv().unwrap()[&"u".into()].record.is_none());
     bench.brain.take(Intake::Session { cluster: "gondor".into(), epoch: None });
     bench.reach();
     bench.tell(listed(MAP, vec![(there, seen())]));

@@ -2,7 +2,7 @@
 
 use federation_api::{
     keys,
-    record::{ClusterRecord, PropagationRecordSpec, State},
+    record::{ClusterRecord, State},
 };
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
@@ -15,6 +15,7 @@ use super::{
     copies::Placed,
     intake::{Intake, Mailbox, Observed, Seeing},
     observed::Seen,
+    record::Record,
     records::{Batch, Records},
     writer::Writer,
 };
@@ -45,6 +46,11 @@ pub(super) fn seen() -> Seen {
 
 fn written(state: State, explicit: bool) -> ClusterRecord {
     ClusterRecord { applied: "d".into(), resource_version: "5".into(), state, explicit, ..ClusterRecord::default() }
+}
+
+/// A record of an object that says this of gondor.
+pub(super) fn recorded(key: ObjectKey, placed: ClusterRecord) -> Record {
+    Record { key: key.into(), clusters: [("gondor".into(), placed.into())].into(), deleted: None }
 }
 
 /// The federated object: selected everywhere, or nowhere; in deletion or not.
@@ -114,10 +120,7 @@ impl Bench {
         };
         let (lane, jobs) = mpsc::unbounded_channel();
         let mut bench = Self { brain: Brain::new(parts), jobs, batches };
-        let stored = record.map(|record| {
-            let clusters = [("gondor".to_owned(), record)].into();
-            ("u".to_owned(), PropagationRecordSpec { object: key().object_ref(), clusters, deleted: None })
-        });
+        let stored = record.map(|placed| ("u".into(), recorded(key(), placed)));
         bench.tell(federated(objects));
         bench.tell(Intake::Records(stored.into_iter().collect()));
         bench.tell(Intake::ClustersListed(vec!["gondor".into()]));
@@ -450,9 +453,7 @@ async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
     let enabled = PerKind::new(|kind| kind == MAP || kind == id("Secret"));
     let mut bench = Bench::start_with(vec![], None, enabled);
     let secret = ObjectKey { kind: id("Secret"), namespace: "demo".into(), name: "ring".into() };
-    let clusters = [("gondor".to_owned(), written(State::Deleting, true))].into();
-    let record = ("s".to_owned(), PropagationRecordSpec { object: secret.object_ref(), clusters, deleted: None });
-    bench.tell(Intake::Records(vec![record]));
+    bench.tell(Intake::Records(vec![("s".into(), recorded(secret, written(State::Deleting, true)))]));
     bench.brain.parts.hold = std::time::Duration::ZERO;
     bench.tell(Intake::FederatedFailing { kind: id("Secret"), reason: "recursion limit exceeded".into() });
     bench.brain.give_up(2);

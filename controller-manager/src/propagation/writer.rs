@@ -2,7 +2,6 @@
 
 use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
-use federation_api::record::PropagationRecordSpec;
 use futures::FutureExt;
 use http::{Method, StatusCode};
 use kube::api::DynamicObject;
@@ -14,6 +13,7 @@ use super::{
     compact::Uid,
     entry::Key,
     intake::{Intake, Mailbox, Write, WriteError},
+    record::Record,
     records::Records,
 };
 use crate::members::request::{Call, CallError, JSON, MERGE, Reply};
@@ -57,13 +57,13 @@ impl Writer {
 
     /// Replaces the finalizers of the object as it was seen. `tombstone` is stored before, so that what is
     /// still to be deleted in members that are away is never forgotten.
-    pub(crate) fn finalizers(&self, key: &Key, object: &DynamicObject, finalizers: &[String], tombstone: Option<PropagationRecordSpec>) {
+    pub(crate) fn finalizers(&self, key: &Key, object: &DynamicObject, finalizers: &[String], tombstone: Option<Record>) {
         let uid = object.metadata.uid.as_deref().unwrap_or_default();
         let patch = json!({"metadata": {"uid": uid, "resourceVersion": object.metadata.resource_version, "finalizers": finalizers}});
-        let (client, records, path, record_uid) = (self.client.clone(), self.records.clone(), key.path(), uid.to_owned());
-        self.spawn(key.clone(), &Uid::from(uid), Write::Finalizers, async move {
-            if let Some(spec) = tombstone {
-                records.store(&record_uid, &spec).await.map_err(|reason| WriteError { reason, stale: false, retry_after: None })?;
+        let (client, records, path, uid) = (self.client.clone(), self.records.clone(), key.path(), Uid::from(uid));
+        self.spawn(key.clone(), &uid.clone(), Write::Finalizers, async move {
+            if let Some(record) = tombstone {
+                records.store(&uid, &record).await.map_err(|reason| WriteError { reason, stale: false, retry_after: None })?;
             }
             patch_object(&client, &path, &patch).await
         });
