@@ -16,9 +16,10 @@ use tokio::time::Instant;
 
 use super::diff::Brake;
 use super::inbox::DnsHandle;
-use super::records::{ServiceKey, Tree};
+use super::records::Tree;
 use super::report::{Report, Told};
 use super::resolve::{Resolve, Resolved};
+use super::site::ServiceKey;
 use super::state::State;
 
 /// What is told of a Service that was deleted without its copies.

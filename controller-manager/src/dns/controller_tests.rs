@@ -1,79 +1,23 @@
 //! The controller over a provider that can be told to fail, and over the embedded server by real queries.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dns_providers::{Change, Data, DnsName, Error, Held, Kind, Provider, RecordSet, Rejected, Zone, embedded};
+use dns_providers::{Data, DnsName, Provider, RecordSet, embedded};
 use tokio_util::sync::CancellationToken;
 
-use super::records::{Addresses, ServiceKey, TTL, Tree, Worth};
+use super::memory::{Memory, zone};
+use super::records::{Addresses, TTL, Tree};
 use super::report::Report;
 use super::resolve::{LookupError, Resolve};
-use super::{DnsController, DnsHandle, Pace};
+use super::{DnsController, DnsHandle, Pace, ServiceKey, Site, Target, Worth};
 use crate::exported::{Exported, trace_of};
-use crate::services::aggregate::Site;
-use crate::services::ingress::Ingress;
 
 fn name(text: &str) -> DnsName {
     DnsName::parse(text).unwrap()
-}
-
-/// A provider in memory that can be away and refuses names with "bad" in them.
-#[derive(Debug, Default)]
-struct Memory {
-    sets: Mutex<BTreeMap<(DnsName, Kind), Held>>,
-    failing: AtomicUsize,
-    reads: AtomicUsize,
-    applies: AtomicUsize,
-}
-
-impl Memory {
-    fn away(&self) -> Result<(), Error> {
-        let count = |left: usize| left.checked_sub(1);
-        match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
-            Ok(_) => Err(Error::Unavailable { provider: "memory", at: "here".into(), message: "away".into() }),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn lines(&self) -> Vec<String> {
-        self.sets.lock().unwrap().values().map(|held| held.set.to_string()).collect()
-    }
-
-    fn put(&self, set: RecordSet, owned: bool) {
-        self.sets.lock().unwrap().insert((set.name.clone(), set.data.kind()), Held { set, owned });
-    }
-}
-
-#[async_trait]
-impl Provider for Memory {
-    fn name(&self) -> &'static str {
-        "memory"
-    }
-    async fn zones(&self) -> Result<Vec<Zone>, Error> {
-        Ok(vec![zone()])
-    }
-    async fn read(&self, _: &Zone, under: &DnsName) -> Result<Vec<Held>, Error> {
-        self.away()?;
-        self.reads.fetch_add(1, Ordering::SeqCst);
-        Ok(self.sets.lock().unwrap().values().filter(|held| held.set.name.is_within(under)).cloned().collect())
-    }
-    async fn apply(&self, _: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        self.away()?;
-        self.applies.fetch_add(1, Ordering::SeqCst);
-        let (bad, good): (Vec<&Change>, Vec<&Change>) = batch.iter().partition(|change| change.name().as_str().contains("bad"));
-        for change in good {
-            match change {
-                Change::Upsert(set) => self.put(set.clone(), true),
-                Change::Delete { name, kind } => drop(self.sets.lock().unwrap().remove(&(name.clone(), *kind))),
-            }
-        }
-        Ok(bad.into_iter().map(|change| Rejected { name: change.name().clone(), reason: "refused".into() }).collect())
-    }
 }
 
 /// Resolves every name to one address while it is switched on.
@@ -95,19 +39,13 @@ impl Report for Notices {
     }
 }
 
-fn zone() -> Zone {
-    Zone { name: name("example.com"), id: "0".into() }
-}
-
 fn key(name: &str) -> ServiceKey {
     ServiceKey { namespace: "demo".into(), name: name.into() }
 }
 
 fn site(region: &str, zone: &str, address: &str, worth: Worth) -> Site {
-    let ip = address.parse::<IpAddr>().is_ok();
-    let ingress =
-        Ingress { ip: if ip { address.to_owned() } else { String::new() }, hostname: if ip { String::new() } else { address.to_owned() } };
-    Site { region: region.into(), zones: vec![zone.into()], ingress: vec![ingress], worth }
+    let target = address.parse().map_or_else(|_| Target::Host(address.to_owned()), Target::Address);
+    Site { region: region.into(), zones: vec![zone.into()], targets: vec![target], worth }
 }
 
 struct Fixture {

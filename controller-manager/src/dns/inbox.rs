@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dns_providers::DnsName;
 use tokio::sync::Notify;
 
-use crate::services::aggregate::Site;
-
-use super::records::{ServiceKey, Tree};
+use super::records::Tree;
+use super::site::{ServiceKey, Site};
 
 /// News since they were last taken.
 #[derive(Debug, Default)]

@@ -6,9 +6,12 @@
 pub mod controller;
 pub mod diff;
 pub mod inbox;
+#[cfg(test)]
+pub(crate) mod memory;
 pub mod records;
 pub mod report;
 pub mod resolve;
+pub mod site;
 mod state;
 
 use std::net::SocketAddr;
@@ -22,7 +25,8 @@ use crate::Config;
 
 pub use controller::{DnsController, Pace};
 pub use inbox::DnsHandle;
-pub use records::{ServiceKey, TTL, Tree};
+pub use records::{TTL, Tree};
+pub use site::{ServiceKey, Site, Target, Worth};
 
 #[cfg(test)]
 #[path = "controller_tests.rs"]

@@ -8,27 +8,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use dns_providers::{Data, DnsName, RecordSet};
 
+use super::site::{ServiceKey, Worth};
+
 #[cfg(test)]
 #[path = "records_tests.rs"]
 mod tests;
 
 /// How long resolvers keep our answers, in seconds; v1's value.
 pub const TTL: u32 = 180;
-
-/// A Service of the federation.
-#[derive(Clone, Debug, Eq, Hash, Ord, PartialEq, PartialOrd)]
-pub struct ServiceKey {
-    /// Its namespace.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl std::fmt::Display for ServiceKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}/{}", self.namespace, self.name)
-    }
-}
 
 /// Addresses, the two families apart.
 #[derive(Clone, Debug, Default, Eq, PartialEq)]
@@ -65,18 +52,7 @@ impl FromIterator<IpAddr> for Addresses {
     }
 }
 
-/// How much the addresses of a place are worth. The best there is of a Service is published.
-#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub enum Worth {
-    /// The cluster is ready, and nothing answers behind the addresses.
-    Idle,
-    /// The cluster is away; something answered when it was last seen.
-    LastKnown,
-    /// The cluster is ready and something answers.
-    Serving,
-}
-
-/// A Service in one cluster.
+/// A Service in one cluster, its host names resolved.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Place {
     /// Region of the cluster; empty if unknown.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::events::{About, Event, Events};
 
-use super::records::ServiceKey;
+use super::site::ServiceKey;
 
 /// Takes notices about a Service.
 pub trait Report: Send + Sync + 'static {

@@ -7,12 +7,11 @@ use dns_providers::{Change, DnsName, Held, RecordSet, Rejected};
 
 use tokio::time::Instant;
 
-use crate::services::aggregate::Site;
-
 use super::diff::{Brake, HeldByName, diff, held_back};
 use super::inbox::{News, Object, Where};
-use super::records::{Addresses, Place, ServiceKey, Tree, desired};
+use super::records::{Addresses, Place, Tree, desired};
 use super::resolve::Resolved;
+use super::site::{ServiceKey, Site, Target};
 
 /// Unexplained deletions within this time count together.
 const BRAKE_WINDOW: Duration = Duration::from_secs(60);
@@ -115,8 +114,9 @@ impl State {
 
     /// Host names of load balancers of some Services.
     pub(super) fn hosts(&self, of: &BTreeSet<ServiceKey>) -> BTreeSet<String> {
-        let ingresses = of.iter().filter_map(|s| self.sites.get(s)).flatten().flat_map(|site| &site.ingress);
-        ingresses.filter(|i| i.ip.is_empty() && !i.hostname.is_empty()).map(|i| i.hostname.clone()).collect()
+        let targets = of.iter().filter_map(|s| self.sites.get(s)).flatten().flat_map(|site| &site.targets);
+        let host = |target: &Target| if let Target::Host(host) = target { Some(host.clone()) } else { None };
+        targets.filter_map(host).collect()
     }
 
     /// Replaces what the provider holds.
@@ -245,17 +245,16 @@ impl State {
 
 fn place(site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) -> Place {
     let mut addresses = Addresses::default();
-    for ingress in &site.ingress {
-        if let Ok(ip) = ingress.ip.parse() {
-            addresses.extend([ip]);
-        } else if !ingress.hostname.is_empty() {
-            match resolved.get(&ingress.hostname) {
+    for target in &site.targets {
+        match target {
+            Target::Address(ip) => addresses.extend([*ip]),
+            Target::Host(host) => match resolved.get(host) {
                 Some(known) => {
                     addresses.v4.extend(&known.v4);
                     addresses.v6.extend(&known.v6);
                 }
-                None => drop(unresolved.insert(ingress.hostname.clone())),
-            }
+                None => drop(unresolved.insert(host.clone())),
+            },
         }
     }
     Place { region: site.region.clone(), zones: site.zones.clone(), addresses, worth: site.worth }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::dns::records::Worth;
+use crate::dns::{Site, Target, Worth};
 
 use super::ingress::{ClusterIngress, Ingress, ServiceIngresses};
 
@@ -28,19 +28,6 @@ pub struct Seen {
     pub ingress: Vec<Ingress>,
     /// Whether at least one endpoint is ready.
     pub answers: bool,
-}
-
-/// The Service in one cluster, on its way to DNS.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Site {
-    /// Region of the cluster.
-    pub region: String,
-    /// Zones of the cluster.
-    pub zones: Vec<String>,
-    /// Addresses of the load balancer.
-    pub ingress: Vec<Ingress>,
-    /// What they are worth.
-    pub worth: Worth,
 }
 
 /// What follows for the federated Service.
@@ -83,7 +70,8 @@ pub fn aggregate(clusters: &BTreeMap<String, Cluster>, before: &ServiceIngresses
                 (false, true) => Worth::LastKnown,
                 (_, false) => Worth::Idle,
             };
-            out.sites.push(Site { region: cluster.region.clone(), zones: cluster.zones.clone(), ingress: seen.ingress, worth });
+            let targets: Vec<Target> = seen.ingress.iter().filter_map(Ingress::target).collect();
+            out.sites.push(Site { region: cluster.region.clone(), zones: cluster.zones.clone(), targets, worth });
         }
     }
     out.status.extend(status);
@@ -145,7 +133,7 @@ mod tests {
         let before = r#"{"items":[{"cluster":"unread","items":[{"ip":"192.0.2.1"}]},{"cluster":"read","items":[{"ip":"203.0.113.66"}]}]}"#;
         let out = run(&[("unread", cluster(true, None)), ("read", cluster(true, Some((&["192.0.2.2"], true))))], before);
         assert_eq!(out.sites.len(), 2);
-        assert!(out.sites.iter().all(|s| s.ingress != ingress(&["203.0.113.66"])), "what users write is not published");
+        assert!(out.sites.iter().all(|s| s.targets != [Target::Address([203, 0, 113, 66].into())]), "what users write is not published");
         assert_eq!(out.sites.iter().map(|s| s.worth).collect::<Vec<_>>(), [Worth::Serving, Worth::LastKnown]);
         assert_eq!(out.ingresses.of("unread").unwrap().items, Some(ingress(&["192.0.2.1"])));
     }

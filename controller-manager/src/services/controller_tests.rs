@@ -13,8 +13,9 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use dns_providers::{Change, Data, DnsName, Provider, RecordSet, Zone, embedded};
+use dns_providers::{Change, Data, DnsName, Provider, RecordSet};
 
+use crate::dns::memory::{Memory, zone};
 use crate::dns::resolve::System;
 use crate::dns::{DnsController, TTL, Tree};
 use crate::events::Events;
@@ -180,8 +181,7 @@ async fn until(what: &str, mut so: impl FnMut() -> bool) {
 struct Fixture {
     api: Api,
     members: Members,
-    dns: Arc<embedded::Embedded>,
-    zone: Zone,
+    dns: Arc<Memory>,
     stop: CancellationToken,
 }
 
@@ -191,31 +191,28 @@ impl Drop for Fixture {
     }
 }
 
-async fn start(api: Api) -> Fixture {
-    let suffix = DnsName::parse("example.com").unwrap();
-    let dns = Arc::new(embedded::Embedded::start(embedded::Config::new("127.0.0.1:0".parse().unwrap(), suffix.clone())).await.unwrap());
-    let zone = dns.zones().await.unwrap().remove(0);
-    again(api, Members::default(), dns, zone)
+fn start(api: Api) -> Fixture {
+    again(api, Members::default(), Arc::default())
 }
 
 /// As after a restart: the records are there, and nothing is remembered.
-fn again(api: Api, members: Members, dns: Arc<embedded::Embedded>, zone: Zone) -> Fixture {
-    let tree = Tree { federation: "f".into(), suffix: zone.name.clone(), ttl: TTL };
+fn again(api: Api, members: Members, dns: Arc<Memory>) -> Fixture {
+    let tree = Tree { federation: "f".into(), suffix: zone().name, ttl: TTL };
     let (events, _writer) = Events::new(api.client());
     let report = Arc::new(events);
-    let controller = DnsController::new(dns.clone(), zone.clone(), tree, Arc::new(System::default()), report);
+    let controller = DnsController::new(dns.clone(), zone(), tree, Arc::new(System::default()), report);
     let stop = CancellationToken::new();
     tokio::spawn(super::run(api.client(), members.clone(), Some(controller.handle()), stop.clone()));
     tokio::spawn(controller.run(stop.clone()));
-    Fixture { api, members, dns, zone, stop }
+    Fixture { api, members, dns, stop }
 }
 
 impl Fixture {
     async fn published(&self, what: &str, expected: &[&str]) {
         let mut last = Vec::new();
         for _ in 0..300 {
-            let held = self.dns.read(&self.zone, &self.zone.name).await.unwrap();
-            last = held.iter().map(|h| h.set.to_string().replace(".demo.f.svc", "").replace(".example.com.", "")).collect();
+            let lines = self.dns.lines();
+            last = lines.iter().map(|line| line.replace(".demo.f.svc", "").replace(".example.com.", "")).collect();
             last.sort();
             if last == expected {
                 return;
@@ -226,9 +223,9 @@ impl Fixture {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"]));
     let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(f.api.annotation(), "", "nothing is said before every joined member was read");
@@ -280,9 +277,9 @@ async fn members_addresses_reach_status_annotation_and_dns_and_follow() {
     f.published("deleted", &[]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_for_a_moment() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor", "rohan"]));
     let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     let rohan = join(&f.members, "rohan", "west", "192.0.2.2");
     let all = [
@@ -294,11 +291,11 @@ async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_f
     ];
     f.published("all levels", &all).await;
     // Whoever asks at any time gets an answer at every level.
-    let (dns, zone, stop) = (f.dns.clone(), f.zone.clone(), f.stop.clone());
+    let (dns, stop) = (f.dns.clone(), f.stop.clone());
     let asking = tokio::spawn(async move {
         let mut asked = 0_u64;
         while !stop.is_cancelled() {
-            let held = dns.read(&zone, &zone.name).await.unwrap();
+            let held = dns.lines();
             assert_eq!(held.len(), 5, "{held:?}");
             asked += 1;
             tokio::time::sleep(Duration::from_millis(1)).await;
@@ -340,9 +337,9 @@ async fn promise_1_neither_lost_members_nor_endpoints_that_vanish_empty_a_name_f
     assert!(asking.await.unwrap() > 10);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_annotation() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"]));
     let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     f.published("published", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
     until("status", || f.api.status() == json!([{"ip": "192.0.2.1"}])).await;
@@ -357,28 +354,28 @@ async fn a_service_that_is_no_load_balancer_any_more_loses_names_status_and_anno
     until("cleared", || f.api.status().is_null() && f.api.annotation().is_empty()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn leftovers_go_when_a_cluster_consents() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"]));
     let leftover = |i: u8| {
         let name = DnsName::parse(&format!("old{i}.demo.f.svc.example.com")).unwrap();
         Change::Upsert(RecordSet { name, ttl: 180, data: Data::A([[192, 0, 2, 9].into()].into()) })
     };
-    f.dns.apply(&f.zone, &(0..12).map(leftover).collect::<Vec<_>>()).await.unwrap();
+    f.dns.apply(&zone(), &(0..12).map(leftover).collect::<Vec<_>>()).await.unwrap();
     let _gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     until("status", || f.api.status() == json!([{"ip": "192.0.2.1"}])).await;
     tokio::time::sleep(Duration::from_millis(400)).await;
-    assert_eq!(f.dns.read(&f.zone, &f.zone.name).await.unwrap().len(), 15);
+    assert_eq!(f.dns.lines().len(), 15);
     f.members.modify("gondor", |m| drop(m.annotations.insert("federation.kubernetes.io/dns-deletion".into(), "allow".into())));
     f.published("no leftovers", &["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation() {
     let mut federated = service("LoadBalancer");
     let before = r#"{"items":[{"cluster":"gondor","items":[{"ip":"192.0.2.1"}]}]}"#;
     federated["metadata"]["annotations"] = json!({"federation.kubernetes.io/service-ingresses": before});
-    let f = start(Api::new(federated, &["gondor"])).await;
+    let f = start(Api::new(federated, &["gondor"]));
     let gondor = join(&f.members, "gondor", "south", "203.0.113.1");
     f.members.modify("gondor", |m| (m.health, m.services_synced, m.endpoints_synced) = (Health::Offline, false, false));
     gondor.services.take(&gone("nginx"));
@@ -386,9 +383,9 @@ async fn after_a_restart_a_member_that_is_away_keeps_its_names_by_the_annotation
     assert_eq!(f.api.annotation(), before);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_until_the_copies_go() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"]));
     let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     let names = ["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"];
     f.published("published", &names).await;
@@ -410,7 +407,7 @@ async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_unt
     f.stop.cancel();
     f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Offline, false));
     gondor.services.take(&gone("nginx"));
-    let f = again(f.api.clone(), f.members.clone(), f.dns.clone(), f.zone.clone());
+    let f = again(f.api.clone(), f.members.clone(), f.dns.clone());
     stays(&f, "restarted, the member was not read").await;
     gondor.services.take(&Told::Changed(member_service("192.0.2.1")));
     f.members.modify("gondor", |m| (m.health, m.services_synced) = (Health::Ready, true));
@@ -420,9 +417,9 @@ async fn a_service_deleted_without_its_copies_keeps_its_names_over_a_restart_unt
     f.published("the last copy went", &[]).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn d3_a_service_that_was_never_read_keeps_its_names() {
-    let f = start(Api::new(service("LoadBalancer"), &["gondor"])).await;
+    let f = start(Api::new(service("LoadBalancer"), &["gondor"]));
     let gondor = join(&f.members, "gondor", "south", "192.0.2.1");
     let names = ["nginx 180 A 192.0.2.1", "nginx.south 180 A 192.0.2.1", "nginx.south-1.south 180 A 192.0.2.1"];
     f.published("published", &names).await;
@@ -433,8 +430,8 @@ async fn d3_a_service_that_was_never_read_keeps_its_names() {
     gondor.services.take(&gone("nginx"));
     let old = DnsName::parse("old.demo.f.svc.example.com").unwrap();
     let leftover = Change::Upsert(RecordSet { name: old, ttl: 180, data: Data::A([[192, 0, 2, 9].into()].into()) });
-    f.dns.apply(&f.zone, &[leftover]).await.unwrap();
-    let f = again(f.api.clone(), f.members.clone(), f.dns.clone(), f.zone.clone());
+    f.dns.apply(&zone(), &[leftover]).await.unwrap();
+    let f = again(f.api.clone(), f.members.clone(), f.dns.clone());
     f.published("what is left of others goes, so all was told", &names).await;
     f.members.modify("gondor", |m| m.region = "west".into());
     f.members.modify("gondor", |m| m.region = "south".into());

@@ -3,6 +3,8 @@
 use k8s_openapi::api::core::v1::LoadBalancerIngress;
 use serde::{Deserialize, Serialize};
 
+use crate::dns::Target;
+
 /// Addresses of a Service, by cluster; sorted by cluster.
 #[derive(Clone, Debug, Default, Deserialize, Eq, PartialEq, Serialize)]
 pub struct ServiceIngresses {
@@ -30,6 +32,14 @@ pub struct Ingress {
     /// Host name, or empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub hostname: String,
+}
+
+impl Ingress {
+    /// What it is to DNS; nothing where neither an address nor a name is told.
+    pub fn target(&self) -> Option<Target> {
+        let host = || (!self.hostname.is_empty()).then(|| Target::Host(self.hostname.clone()));
+        self.ip.parse().ok().map(Target::Address).or_else(host)
+    }
 }
 
 impl ServiceIngresses {
@@ -68,5 +78,13 @@ mod tests {
         assert_eq!(parsed.of("c2").unwrap().items, None);
         assert_eq!(ServiceIngresses::parse("{\"items\": 3}"), None);
         assert_eq!(ServiceIngresses::parse("{}").unwrap().render(), r#"{"items":[]}"#);
+    }
+
+    #[test]
+    fn an_address_goes_before_a_name() {
+        let target = |ip: &str, hostname: &str| Ingress { ip: ip.into(), hostname: hostname.into() }.target();
+        assert_eq!(target("192.0.2.1", "lb.example.net"), Some(Target::Address([192, 0, 2, 1].into())));
+        assert_eq!(target("", "lb.example.net"), Some(Target::Host("lb.example.net".into())));
+        assert_eq!((target("none", ""), target("", "")), (None, None));
     }
 }
