@@ -1,7 +1,5 @@
 //! Autoscalers and Ingresses go into the members; who scales there is not fought.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
 use crate::bed::{Api, Bed, DEPLOYMENTS, MAPS, config, config_map, deployment};
@@ -39,10 +37,7 @@ async fn issue7_case_x11_an_autoscaler_is_divided_and_owns_the_replicas() {
         let label = n.to_string();
         bed.federation.merge(&path, json!({"metadata": {"labels": {"scaled": label}}})).await;
         bed.gondor.until(&path, |d| d.is_some_and(|d| d["metadata"]["labels"]["scaled"] == label.as_str())).await;
-        let last = format!("last-{n}");
-        bed.federation.create(MAPS, config_map(&last)).await;
-        bed.gondor.until_there(&format!("{MAPS}/{last}")).await;
-        tokio::time::sleep(Duration::from_millis(200)).await;
+        bed.has_settled(&[&bed.gondor]).await;
         assert!(replicas(n)(bed.gondor.get(&path).await.as_ref()), "after {n}");
     };
     scale(5).await;

@@ -70,16 +70,24 @@ async fn the_first_member_back_does_not_get_all_replicas() {
     };
     let nothing_is_divided_before_rohan_is_back = async |bed: &Bed, path: &str| {
         bed.until_cluster("gondor", "Ready").await;
-        tokio::time::sleep(Duration::from_millis(300)).await;
+        bed.has_settled(&[&bed.gondor]).await;
         assert_eq!(bed.gondor.get(path).await, None);
         bed.rohan.cut(false);
         bed.gondor.until(path, divided).await;
         bed.rohan.until(path, divided).await;
     };
 
+    // What runs is told as long as members count.
+    let seed = format!("{DEPLOYMENTS}/seed");
+    bed.federation.create(DEPLOYMENTS, web("seed")).await;
+    bed.gondor.until(&seed, divided).await;
+    bed.gondor.merge(&format!("{seed}/status"), json!({"status": {"replicas": 1}})).await;
+    let told = |n: i64| move |d: Option<&serde_json::Value>| d.is_some_and(|d| d["status"]["replicas"].as_i64().unwrap_or_default() == n);
+    bed.federation.until(&seed, told(1)).await;
+
     // A total outage, longer than lost members count.
     all_are_cut(&bed).await;
-    tokio::time::sleep(Duration::from_millis(4500)).await;
+    bed.federation.until(&seed, told(0)).await;
     bed.federation.create(DEPLOYMENTS, web("web")).await;
     bed.gondor.cut(false);
     nothing_is_divided_before_rohan_is_back(&bed, &path).await;

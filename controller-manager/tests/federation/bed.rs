@@ -375,6 +375,19 @@ impl Bed {
 
     /// Waits until the records of so many objects say that both members answered what was last decided: what was not
     /// answered before a stop is written again after it.
+    /// Waits until these members have what was wanted after all the rest, twice over: whatever is to follow from what
+    /// happened before has followed then.
+    pub(crate) async fn has_settled(&self, members: &[&Api]) {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        for _ in 0..2 {
+            let name = format!("after-all-{}", COUNT.fetch_add(1, Ordering::SeqCst));
+            self.federation.create(MAPS, config_map(&name)).await;
+            for member in members {
+                member.until_there(&format!("{MAPS}/{name}")).await;
+            }
+        }
+    }
+
     pub(crate) async fn until_recorded(&self, objects: usize) {
         let answered = |record: &Value| {
             ["gondor", "rohan"].iter().all(|cluster| {

@@ -1,7 +1,5 @@
 //! v1's deletion semantics, and the brake.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::bed::{Bed, CLUSTERS, MAPS, RECORDS, config_map, is_a_memory};
@@ -32,7 +30,7 @@ async fn a_bare_deletion_leaves_the_copies() {
     bed.rohan.until_there(&path).await;
     bed.federation.delete(&path, None).await;
     bed.federation.until_gone(&path).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    bed.has_settled(&[&bed.gondor, &bed.rohan]).await;
     assert!(bed.gondor.get(&path).await.is_some() && bed.rohan.get(&path).await.is_some());
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::bed::{Bed, DEPLOYMENTS, MAPS, config_map, deployment};
+use crate::bed::{Bed, DEPLOYMENTS, deployment};
 
 const JOBS: &str = "/apis/batch/v1/namespaces/demo/jobs";
 
@@ -35,10 +35,8 @@ async fn a_finished_job_that_a_member_deletes_does_not_run_again() {
     bed.gondor.delete(&path, Some("Background")).await;
     bed.gondor.until_gone(&path).await;
     // What comes after shows that its absence was looked at; a restart remembers it as well.
-    for name in ["horn", "last"] {
-        bed.federation.create(MAPS, config_map(name)).await;
-        bed.gondor.until_there(&format!("{MAPS}/{name}")).await;
-        tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    for _ in 0..2 {
+        bed.has_settled(&[&bed.gondor]).await;
         assert_eq!(bed.gondor.get(&path).await, None);
         bed.stop().await;
         bed.run();
@@ -74,7 +72,7 @@ async fn a_finished_job_does_not_run_elsewhere_when_its_cluster_is_lost() {
     bed.until_cluster(ran.0, "Offline").await;
     // All replicas are there: so its loss was taken in.
     other.until(&web, |d| d.is_some_and(|d| d["spec"]["replicas"] == 2)).await;
-    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    bed.has_settled(&[other]).await;
     assert_eq!(other.get(&path).await, None, "the Job runs again");
 }
 
