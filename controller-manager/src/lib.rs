@@ -38,6 +38,7 @@ use tokio_util::sync::CancellationToken;
 
 mod backoff;
 pub(crate) mod clusters;
+pub(crate) mod compact;
 pub mod config;
 pub mod dns;
 pub(crate) mod election;
@@ -49,6 +50,7 @@ pub(crate) mod follow;
 pub mod kinds;
 mod manager;
 pub mod members;
+pub(crate) mod observed;
 pub mod options;
 pub mod placement;
 pub mod planner;

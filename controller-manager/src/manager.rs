@@ -20,7 +20,7 @@ use crate::{
     kinds::{KINDS, PerKind},
     members::Members,
     propagation::{
-        brain::{Brain, Parts},
+        controller::{Controller, Parts, Settings},
         intake::{Intake, Mailbox},
         records::Records,
         watch_federated, watch_left_alone,
@@ -203,15 +203,18 @@ async fn lead(
     writing.spawn("records-writer", records.clone().run(batch_queue));
     let over = CancellationToken::new();
     let _over = over.clone().drop_guard();
-    let parts = Parts {
+    let settings = Settings {
         federation: name,
         brake: config.brake,
-        hold: config.monitor.loss_delay,
+        loss_delay: config.monitor.loss_delay,
         review: config.review,
         scale_window: config.scale_window,
         clock: crate::time::Clock::of(&federation).await,
         left_out: Arc::new(config.left_out.clone()),
         enabled,
+    };
+    let parts = Parts {
+        settings,
         writer: Writer::new(federation.clone(), records, mailbox, over),
         records: batches,
         events: events.clone(),
@@ -223,8 +226,8 @@ async fn lead(
     let ends = shutdown.clone();
     tasks.spawn_beating("propagation", HANGS, |heart| async move {
         let _done = done;
-        // Boxed: the brain is a large future.
-        beating(Box::pin(Brain::new(parts).run(inbox, ends)), &heart).await;
+        // Boxed: its future is large.
+        beating(Box::pin(Controller::new(parts).run(inbox, ends)), &heart).await;
     });
     let _ = over.await;
     if !shutdown.is_cancelled() {

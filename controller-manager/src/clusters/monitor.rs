@@ -1,7 +1,10 @@
 //! The monitor of one member: owns its client and its session, asks for its health, and tells everybody.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -123,7 +126,10 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         cluster: first.name.clone(),
         federation: clusters.name.clone(),
         session: receiver,
-        mailbox: clusters.mailbox.clone(),
+        tell: {
+            let (mailbox, cluster) = (clusters.mailbox.clone(), first.name.clone());
+            Arc::new(move |kind, epoch, observed| mailbox.send(Intake::Observed { cluster: cluster.clone(), epoch, kind, observed }))
+        },
         members: clusters.members.clone(),
         comparison: clusters.comparison,
     };

@@ -10,7 +10,7 @@ use super::{
     job::{Known, Outcome},
     request::{APPLY, Call, Reply},
 };
-use crate::{kinds::ObjectKey, propagation::compact::Uid};
+use crate::{compact::Uid, kinds::ObjectKey};
 use federation_api::keys;
 
 /// How often it is tried, and a name that changes hands looked at, before the job is tried again later.

@@ -11,8 +11,8 @@ use super::{
     request::{Call, JSON, Pages},
 };
 use crate::{
+    compact::Uid,
     kinds::{NAMESPACE, ObjectKey},
-    propagation::compact::Uid,
 };
 
 impl Exchange {

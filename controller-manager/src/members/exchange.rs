@@ -15,7 +15,7 @@ use super::{
     limiter::{Came, Like, Report},
     request::{Call, Endless, Reply},
 };
-use crate::{kinds::ObjectKey, propagation::observed::Seen};
+use crate::{kinds::ObjectKey, observed::Seen};
 
 /// Requests of one job the limiter hears of.
 const REPORTS: usize = 16;

@@ -6,11 +6,9 @@ use bytes::Bytes;
 use daemon::trace::{TARGET, follows};
 
 use crate::{
+    compact::{Digest, Uid, Version},
     kinds::ObjectKey,
-    propagation::{
-        compact::{Digest, Uid, Version},
-        observed::Seen,
-    },
+    observed::Seen,
 };
 
 /// One stretch of time in which a member can be reached.

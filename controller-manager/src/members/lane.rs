@@ -113,7 +113,7 @@ fn panicked(job: &Job) -> Outcome {
 mod tests {
     use super::super::exchange::tests::not_found;
     use super::*;
-    use crate::{kinds::ObjectKey, propagation::compact::Digest};
+    use crate::{compact::Digest, kinds::ObjectKey};
 
     fn report(done: mpsc::UnboundedSender<Done>) -> Report {
         // The test may have ended.

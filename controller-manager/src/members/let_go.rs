@@ -11,7 +11,7 @@ use super::{
     job::Outcome,
     request::{Call, MERGE},
 };
-use crate::{kinds::ObjectKey, propagation::compact::Uid};
+use crate::{compact::Uid, kinds::ObjectKey};
 
 impl Exchange {
     /// Takes our marks off what was made from `source`.

@@ -8,7 +8,7 @@ use super::{
     job::Outcome,
     request::Call,
 };
-use crate::{kinds::ObjectKey, propagation::observed::Seen};
+use crate::{kinds::ObjectKey, observed::Seen};
 
 impl Exchange {
     /// What is there now under the name, if anything.

@@ -13,18 +13,18 @@ use tokio::sync::watch;
 
 use super::{Endpoints, Member, MemberChange, Members, Services, job::Session};
 use crate::{
+    compact::Uid,
     follow::{Change, Head, Source},
     kinds::{KINDS, KindId, ObjectKey, path},
-    propagation::{
-        compact::Uid,
-        intake::{Intake, Mailbox, Observed, Seeing},
-        observed::Seen,
-    },
+    observed::{Observed, Seeing, Seen},
 };
 use federation_api::keys;
 
 /// URL path of all endpoint slices.
 const ENDPOINT_SLICES: &str = "/apis/discovery.k8s.io/v1/endpointslices";
+
+/// Where the watches of one member tell what they see of a kind, in which session.
+pub(crate) type Tell = Arc<dyn Fn(KindId, u64, Observed) + Send + Sync>;
 
 /// What the watches of one member share.
 #[derive(Clone)]
@@ -32,7 +32,7 @@ pub(crate) struct Watches {
     pub(crate) cluster: String,
     pub(crate) federation: Arc<str>,
     pub(crate) session: watch::Receiver<Option<Session>>,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) tell: Tell,
     pub(crate) members: Members,
     /// Between two comparisons of what is known with what is there.
     pub(crate) comparison: Duration,
@@ -128,7 +128,7 @@ impl Watches {
 
     fn report(&self, kind: KindId, epoch: u64, observed: Option<Observed>) {
         if let Some(observed) = observed {
-            self.mailbox.send(Intake::Observed { cluster: self.cluster.clone(), epoch, kind, observed });
+            (self.tell)(kind, epoch, observed);
         }
     }
 }
@@ -137,7 +137,7 @@ fn key(kind: KindId, metadata: &ObjectMeta) -> ObjectKey {
     ObjectKey { kind, namespace: metadata.namespace.clone().unwrap_or_default(), name: metadata.name.clone().unwrap_or_default() }
 }
 
-/// What the brain is told of a change.
+/// What is told of a change.
 fn observed<K>(id: KindId, change: Change<K>, seen: impl Fn(K) -> (ObjectKey, Seen)) -> Option<Observed> {
     let of_head = |head: Head| ObjectKey { kind: id, namespace: head.namespace, name: head.name };
     Some(match change {

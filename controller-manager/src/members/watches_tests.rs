@@ -47,7 +47,7 @@ fn member(items: impl Fn(usize) -> Vec<String> + Send + Sync + 'static) -> (Watc
         cluster: "gondor".into(),
         federation: "fellowship".into(),
         session,
-        mailbox: Mailbox::new().0,
+        tell: Arc::new(|_, _, _| {}),
         members: Members::default(),
         comparison: Duration::from_secs(60),
     };

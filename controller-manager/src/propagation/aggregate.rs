@@ -6,51 +6,58 @@ use federation_api::record::State;
 use serde_json::{Map, Value, json};
 
 use super::{
-    brain::Brain,
-    claims, conditions,
-    copies::ClusterName,
-    entry::{ClusterSide, Key, Tracked},
+    controller::{Controller, STATUS_FLUSH},
+    entry::{Key, Tracked},
     intake::Write,
-    observed::Workload,
-    runs, scaler,
+    member::Member,
+    reconcile::Pass,
+    timers::Timer,
 };
 use crate::kinds::{Family, Kind};
+use crate::observed::{Workload, claim, conditions, runs, scaler};
 
-impl Brain {
-    /// Plans a status write when the sums differ from what the object says.
-    pub(super) fn aggregate(&mut self, key: &Key, live: &mut Tracked) {
-        if key.kind().reports() && self.status_of(key, live).is_some() {
-            self.plan_status(key, live);
-        }
-    }
-
+impl Controller {
     /// Writes the status of an object, as it is by now.
     pub(super) fn write_status(&mut self, key: &Key) {
-        let Some(mut live) = self.entries.get_mut(key).and_then(|e| e.live.take()) else { return };
+        let Some(entry) = self.objects.get(key) else { return };
+        let Some(live) = entry.live.as_deref() else { return };
+        let world = self.world();
+        let pass = Pass { key, seen: &entry.seen, world: &world, effects: Vec::new() };
+        let status = pass.status_of(live).zip(live.tree());
+        let Some(live) = self.objects.get_mut(key).and_then(|entry| entry.live.as_deref_mut()) else { return };
         live.status_due = false;
-        if let Some(status) = self.status_of(key, &live) {
-            if live.writing.is_none() {
-                live.writing = Some(Write::Status);
-                self.parts.writer.status(key, &live.uid, &status);
-            } else {
-                self.plan_status(key, &mut live);
-            }
+        let Some((status, object)) = status else { return };
+        if live.writing.is_none() {
+            live.writing = Some(Write::Status);
+            self.parts.writer.status(key, &object, &status);
+        } else {
+            live.status_due = true;
+            self.later(STATUS_FLUSH, Timer::Status(key.clone()));
         }
-        if let Some(entry) = self.entries.get_mut(key) {
-            entry.live = Some(live);
+    }
+}
+
+impl Pass<'_> {
+    /// Plans a status write when the sums differ from what the object says.
+    pub(super) fn aggregate(&mut self, live: &mut Tracked) {
+        if self.key.kind().reports() && self.status_of(live).is_some() && !std::mem::replace(&mut live.status_due, true) {
+            self.later(STATUS_FLUSH, Timer::Status(self.key.clone()));
         }
     }
 
     /// The part of the status that has to be written; nothing when it is right.
-    fn status_of(&self, key: &Key, live: &Tracked) -> Option<Value> {
+    fn status_of(&self, live: &Tracked) -> Option<Value> {
+        let key = self.key;
         let object = live.tree()?;
         let (mut workloads, mut reported) = (Vec::new(), Vec::new());
         let mut all_follow = true;
         for (cluster, copy) in live.copies.iter() {
             // What is known of a kind that could not be watched for long is as old as that of a lost member.
-            let is_known = |s: &&ClusterSide| s.counts && !s.is_blind(key.kind, self.parts.hold);
-            let Some(side) = self.clusters.get(&**cluster).filter(is_known) else { continue };
-            let seen = side.seen.get(key).filter(|s| s.source_uid == live.uid);
+            let is_known = |s: &&Member| s.counts && !s.is_blind(key.kind, self.world.settings.loss_delay, self.world.now);
+            if self.cluster(cluster).filter(is_known).is_none() {
+                continue;
+            }
+            let seen = self.copy_seen(cluster, &live.uid);
             all_follow &= copy.record.state == State::Applied
                 && copy.record.applied == copy.record.desired
                 && seen.is_some_and(|s| {
@@ -65,8 +72,8 @@ impl Brain {
         let current = &object.data["status"];
         let mut status = sum(key.kind(), &workloads, generation);
         if key.kind().family == Family::Claim {
-            let seen = |cluster: &ClusterName| self.clusters.get(&**cluster)?.seen.get(key).filter(|s| s.source_uid == live.uid);
-            status = claims::merge(live.copies.keys().map(|cluster| seen(cluster)?.workload.as_ref()?.claim.as_deref()));
+            let seen = live.copies.keys().map(|cluster| self.copy_seen(cluster, &live.uid));
+            status = claim::merge(seen.map(|seen| seen?.workload.as_ref()?.claim.as_deref()));
         }
         if key.kind().family == Family::Schedule {
             status = runs::merge(workloads.iter().filter_map(|w| w.runs.as_deref()), current);

@@ -8,16 +8,18 @@ use std::{
 use jiff::Timestamp;
 use kube::api::DynamicObject;
 use serde_json::Value;
-use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer},
+    controller::Controller,
     desired::{Split, wanted_replicas},
+    effect::Effect,
     entry::{Key, Tracked},
-    observed::Workload,
+    reconcile::Pass,
+    timers::Timer,
 };
 use crate::{
     kinds::{AUTOSCALER, Family, KINDS, ObjectKey},
+    observed::Workload,
     placement::Placement,
     planner::{
         ClusterState,
@@ -27,19 +29,19 @@ use crate::{
 };
 use federation_api::preferences::ReplicaPreferences;
 
-impl Brain {
+impl Pass<'_> {
     /// Bounds of an autoscaler in each cluster that counts: as its target prefers them, or, when that has no preferences,
-    /// as the load does. Clusters without a share get none of it, and leave `selected`.
+    /// as the load does. Members without a share get none of it, and leave `selected`.
     pub(super) fn split_autoscaler(
         &mut self,
-        key: &Key,
         live: &mut Tracked,
         states: &BTreeMap<String, ClusterState>,
         selected: &mut BTreeSet<String>,
     ) -> BTreeMap<String, Split> {
+        let key = self.key;
         let Some(object) = live.tree() else { return BTreeMap::new() };
         let preferences = target_of(key, &object).and_then(|target| {
-            let object = self.entries.get(&target)?.live.as_ref()?.tree()?;
+            let object = self.world.objects.get(&target)?.live.as_ref()?.tree()?;
             let annotations = object.metadata.annotations.as_ref()?;
             annotations.get(target.kind().preferences?)?;
             Some(Placement::parse(target.kind(), annotations).ok()?.preferences)
@@ -47,29 +49,19 @@ impl Brain {
         let wanted = Bounds { min: minimum(&object), max: wanted_replicas(key.kind(), &object) };
         let splits = match preferences {
             Some(preferences) => bounds(&key.full_name(), wanted.min, wanted.max, &preferences, states),
-            None => self.move_bounds(key, live, wanted, states),
+            None => self.move_bounds(live, wanted, states),
         };
         selected.retain(|cluster| splits.get(cluster).is_none_or(|split| split.replicas > 0));
         splits
     }
 
     /// Divides bounds as the load asks for it, from how they are divided now.
-    fn move_bounds(
-        &mut self,
-        key: &Key,
-        live: &mut Tracked,
-        wanted: Bounds,
-        states: &BTreeMap<String, ClusterState>,
-    ) -> BTreeMap<String, Split> {
-        let (now, window) = (self.parts.clock.now(), self.parts.scale_window);
+    fn move_bounds(&mut self, live: &mut Tracked, wanted: Bounds, states: &BTreeMap<String, ClusterState>) -> BTreeMap<String, Split> {
+        let (now, window) = (self.world.time, self.world.settings.scale_window);
         let mut again: Option<Timestamp> = None;
         let mut scalers = BTreeMap::new();
         for cluster in states.keys() {
-            let seen = self
-                .clusters
-                .get(&**cluster)
-                .and_then(|side| side.seen.get(key))
-                .filter(|seen| seen.source_uid == live.uid && !seen.deleting);
+            let seen = self.copy_seen(cluster, &live.uid).filter(|seen| !seen.deleting);
             let scaler = seen.and_then(|seen| seen.workload.as_ref()?.scaler.as_deref());
             // What was decided last may not be written there yet.
             let given = live.divided.get(cluster).map(|split| Bounds { min: split.minimum.unwrap_or(1), max: split.replicas });
@@ -82,19 +74,20 @@ impl Brain {
             scalers.insert(cluster.clone(), state);
         }
         if let Some(at) = again
-            && live.alarm.is_none_or(|(planned, rings)| planned != at || rings <= Instant::now())
+            && live.alarm.is_none_or(|(planned, rings)| planned != at || rings <= self.world.now)
         {
             let rest = Duration::try_from(at.duration_since(now)).unwrap_or_default();
-            live.alarm = Some((at, Instant::now() + rest));
-            self.later(rest, Timer::Key(key.clone()));
+            live.alarm = Some((at, self.world.now + rest));
+            self.later(rest, Timer::Key(self.key.clone()));
         }
         let split = |Bounds { min, max }| Split { replicas: max, minimum: Some(min), ..Split::default() };
-        divide(&key.full_name(), wanted, &scalers).into_iter().map(|(cluster, bounds)| (cluster, split(bounds))).collect()
+        divide(&self.key.full_name(), wanted, &scalers).into_iter().map(|(cluster, bounds)| (cluster, split(bounds))).collect()
     }
 
     /// Shares of a workload that an autoscaler scales; nothing when none does. Where an autoscaler is, it decides. As
     /// in any cluster, a workload that is told to have no replicas has none: an autoscaler leaves it alone.
-    pub(super) fn split_scaled(&self, key: &Key, wanted: i64, states: &BTreeMap<String, ClusterState>) -> Option<BTreeMap<String, Split>> {
+    pub(super) fn split_scaled(&self, wanted: i64, states: &BTreeMap<String, ClusterState>) -> Option<BTreeMap<String, Split>> {
+        let key = self.key;
         let scales = |object: &DynamicObject| target_of(key, object).as_ref() == Some(&**key);
         let (scaler, object) = self
             .autoscalers(&key.namespace)
@@ -103,31 +96,31 @@ impl Brain {
         if wanted == 0 && minimum(&object) != 0 {
             return None;
         }
-        let seen = |cluster: &str| self.clusters.get(cluster)?.seen.get(key)?.workload.as_deref();
+        let seen = |cluster: &str| self.seen.get(cluster)?.workload.as_deref();
         Some(states.keys().map(|cluster| (cluster.clone(), share(scaler.divided.get(cluster), seen(cluster)))).collect())
     }
 
     /// The division of an object was decided: what an autoscaler scales is divided by it.
-    pub(super) fn divided(&mut self, key: &Key, live: &mut Tracked, splits: &BTreeMap<String, Split>) {
-        if key.kind == AUTOSCALER && live.divided != *splits {
+    pub(super) fn divided(&mut self, live: &mut Tracked, splits: &BTreeMap<String, Split>) {
+        if self.key.kind == AUTOSCALER && live.divided != *splits {
             live.divided.clone_from(splits);
-            self.enqueue_target(key, live.tree().as_deref());
+            let target = live.tree().and_then(|object| target_of(self.key, &object));
+            self.effects.extend(target.map(Effect::Look));
         }
     }
 
+    fn autoscalers(&self, namespace: &str) -> impl Iterator<Item = &Tracked> {
+        self.world.objects.of_kind_in(AUTOSCALER, namespace).filter_map(|(_, entry)| entry.live.as_deref())
+    }
+}
+
+impl Controller {
     /// Looks at what an autoscaler scales.
     pub(super) fn enqueue_target(&mut self, key: &Key, object: Option<&DynamicObject>) {
         let target = object.filter(|_| key.kind == AUTOSCALER).and_then(|object| target_of(key, object));
-        if let Some((target, _)) = target.and_then(|target| self.entries.get_key_value(&target)) {
-            let target = target.clone();
-            self.enqueue(&target);
+        if let Some(target) = target {
+            self.objects.enqueue(&target);
         }
-    }
-
-    fn autoscalers<'a>(&'a self, namespace: &str) -> impl Iterator<Item = &'a Tracked> {
-        let first = ObjectKey { kind: AUTOSCALER, namespace: namespace.to_owned(), name: String::new() };
-        let keys = self.by_namespace.get(namespace).into_iter().flat_map(move |keys| keys.range(std::sync::Arc::new(first.clone())..));
-        keys.take_while(|k| k.kind == AUTOSCALER).filter_map(|k| self.entries.get(k)?.live.as_ref())
     }
 }
 

@@ -6,12 +6,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    brain::{RECORD_FLUSH, RECORD_WAIT},
+    controller::{RECORD_FLUSH, RECORD_WAIT},
     intake::{Intake, Mailbox},
-    observed::Seen,
     safety_tests::{BOTH, Bench, ring, seen},
 };
 use crate::members::job::{Done, Outcome};
+use crate::observed::Seen;
 
 #[tokio::test]
 async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() {
@@ -19,15 +19,15 @@ async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() 
     bench.reach();
     bench.list(None);
     let job = bench.jobs.try_recv().unwrap();
-    bench.brain.flush_records(false);
+    bench.controller.flush_records(false);
     assert!(bench.batches.try_recv().is_err(), "the member is still asked");
 
     let outcome = Outcome::Applied { seen: Box::new(Seen { applied: job.digest, ..seen() }), created: true };
     bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
-    bench.brain.flush_records(false);
+    bench.controller.flush_records(false);
     let batch = bench.batches.try_recv().unwrap();
     assert_eq!(batch[&"u".into()].record.as_ref().unwrap().clusters[0].1.state, State::Applied);
-    bench.brain.flush_records(false);
+    bench.controller.flush_records(false);
     assert!(bench.batches.try_recv().is_err());
 }
 
@@ -37,9 +37,9 @@ async fn issue8_a_record_waits_no_longer_than_two_seconds_for_a_member() {
     let start = Instant::now();
     bench.reach();
     bench.list(None);
-    let Bench { brain, jobs, mut batches } = bench;
+    let Bench { controller, jobs, mut batches } = bench;
     let ((_mailbox, inbox), shutdown) = (Mailbox::new(), CancellationToken::new());
-    let running = tokio::spawn(brain.run(inbox, shutdown.clone()));
+    let running = tokio::spawn(controller.run(inbox, shutdown.clone()));
     let batch = batches.recv().await.unwrap();
     let took = start.elapsed();
     assert!(took >= RECORD_WAIT && took <= RECORD_WAIT + 2 * RECORD_FLUSH, "{took:?}");

@@ -47,6 +47,11 @@ impl<K: Clone + Eq + Hash> BrakeState<K> {
         }
     }
 
+    /// Whether this deletion waits, or was let through.
+    pub(crate) fn knows(&self, key: &K) -> bool {
+        self.waiting.contains(key) || self.released.contains(key)
+    }
+
     /// Whether this deletion was let through.
     pub(crate) fn is_released(&self, key: &K) -> bool {
         self.released.contains(key)

@@ -2,11 +2,9 @@
 
 use federation_api::record::State;
 
-use super::{
-    compact::{Digest, Uid},
-    copies::Placed,
-    observed::Seen,
-};
+use super::copies::Placed;
+use crate::compact::{Digest, Uid};
+use crate::observed::Seen;
 
 /// What should be there.
 #[derive(Clone, Copy, Debug, PartialEq)]

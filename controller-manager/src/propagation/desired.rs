@@ -5,7 +5,7 @@ use federation_api::keys;
 use kube::api::DynamicObject;
 use serde_json::{Map, Value};
 
-use super::compact::Digest;
+use crate::compact::Digest;
 use crate::kinds::{Family, Kind, NAMESPACE, ObjectKey};
 
 #[cfg(test)]

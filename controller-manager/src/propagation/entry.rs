@@ -1,31 +1,23 @@
-//! What the controller holds in memory of each federated object and each member.
+//! What is kept of each federated object.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use federation_api::{keys, record::State};
 use kube::api::DynamicObject;
-use tokio::{sync::mpsc, time::Instant};
+use tokio::time::Instant;
 
 use super::{
-    brake::BrakeState,
-    compact::{Digest, Uid, Version},
     copies::{Copies, Copy},
-    damper::Damper,
     decide::{Action, Want, decide},
     desired::{Split, body, member_object},
     object::Object,
-    observed::Seen,
+    per_cluster::{ClusterName, PerCluster},
     record::Record,
 };
-use crate::{
-    kinds::{KindId, ObjectKey, PerKind},
-    members::job::Job,
-};
+use crate::compact::{Digest, Uid, Version};
+use crate::kinds::ObjectKey;
+use crate::observed::Seen;
 
 /// A key that many tables share.
 pub(crate) type Key = Arc<ObjectKey>;
@@ -34,9 +26,13 @@ pub(crate) type Key = Arc<ObjectKey>;
 #[derive(Default)]
 pub(crate) struct Entry {
     /// The federated object, while it exists.
-    pub(crate) live: Option<Tracked>,
+    pub(crate) live: Option<Box<Tracked>>,
     /// Objects that had the name before and left something in a member.
-    pub(crate) graves: Vec<Tracked>,
+    pub(crate) tombstones: Vec<Tracked>,
+    /// What members show of ours under the name.
+    pub(crate) seen: PerCluster<Seen>,
+    /// It waits to be looked at.
+    pub(crate) queued: bool,
 }
 
 /// One federated object, existing or gone, and its copies.
@@ -59,7 +55,7 @@ pub(crate) struct Tracked {
     /// Its deletion was let through, with that of its copies.
     pub(crate) released: bool,
     /// Its deletion was carried out once, and a member has it again.
-    pub(crate) revenant: bool,
+    pub(crate) restored: bool,
     /// A status write is planned.
     pub(crate) status_due: bool,
     /// When a finished Job is to be deleted, or an autoscaler is looked at again, and when the look that is planned for it
@@ -98,7 +94,7 @@ impl Tracked {
             recorded: false,
             placed: false,
             released: false,
-            revenant: false,
+            restored: false,
             status_due: false,
             alarm: None,
             overdue: false,
@@ -108,7 +104,7 @@ impl Tracked {
     }
 
     /// An object that is gone, of which a record is stored.
-    pub(crate) fn buried(uid: Uid) -> Self {
+    pub(crate) fn gone(uid: Uid) -> Self {
         Self { recorded: true, placed: true, ..Self::new(uid) }
     }
 
@@ -189,8 +185,44 @@ pub(crate) fn adopts(object: &DynamicObject) -> bool {
 }
 
 impl Entry {
+    /// Whether nothing is known under the name.
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.is_wanted() && self.seen.is_empty()
+    }
+
+    /// Whether there is an object of the name, or one was there and is not done with.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.live.is_some() || !self.tombstones.is_empty()
+    }
+
+    /// The object of this uid, whether it exists or is gone.
+    pub(crate) fn tracked(&mut self, uid: &Uid) -> Option<&mut Tracked> {
+        self.live.as_deref_mut().into_iter().chain(&mut self.tombstones).find(|tracked| tracked.uid == *uid)
+    }
+
+    /// The copies in a cluster of all objects that have or had the name.
+    pub(crate) fn copies_in(&mut self, cluster: &str) -> impl Iterator<Item = &mut Copy> {
+        self.live.as_deref_mut().into_iter().chain(&mut self.tombstones).filter_map(move |tracked| tracked.copies.get_mut(cluster))
+    }
+
+    /// Takes note of what a cluster shows, unless something newer is known of it.
+    pub(crate) fn observe(&mut self, cluster: &ClusterName, seen: Seen) {
+        let newer = self.seen.get(cluster).is_some_and(|known| known.uid == seen.uid && version(known) > version(&seen));
+        if !newer {
+            self.seen.insert(cluster, seen);
+        }
+    }
+
+    /// Takes note that an object is gone from a cluster, unless another one has the name by now.
+    pub(crate) fn observe_gone(&mut self, cluster: &str, uid: Option<&Uid>) {
+        if self.seen.get(cluster).is_some_and(|known| uid.is_none_or(|uid| known.uid == *uid)) {
+            self.seen.remove(cluster);
+        }
+    }
+
     /// Whether a look at the object would change nothing in a cluster, as long as it is divided as before.
-    pub(crate) fn is_settled(&self, cluster: &str, seen: Option<&Seen>) -> bool {
+    pub(crate) fn is_settled(&self, cluster: &str) -> bool {
+        let seen = self.seen.get(cluster);
         let settled = |live: &Tracked, copy: &Copy| {
             let record = &copy.record;
             !copy.busy
@@ -200,94 +232,7 @@ impl Entry {
                 && decide(Want::Present(record.desired), record, seen, &live.uid) == Action::Nothing
         };
         let live = |live: &Tracked| !live.is_deleting() && live.copies.get(cluster).map_or(seen.is_none(), |copy| settled(live, copy));
-        self.graves.is_empty() && self.live.as_ref().is_none_or(live)
-    }
-}
-
-/// A kind that may not be written in a member.
-#[derive(Clone, Debug)]
-pub(crate) struct Barred {
-    pub(crate) since: Instant,
-    /// Verbs that are missing.
-    pub(crate) verbs: String,
-}
-
-/// A member as the controller sees it.
-pub(crate) struct ClusterSide {
-    /// uid of the Cluster.
-    pub(crate) uid: String,
-    pub(crate) labels: BTreeMap<String, String>,
-    /// Consent to deletions that the brake stopped.
-    pub(crate) consent: bool,
-    /// Unbounded: of each object at most one job and one look at its pods are under way.
-    pub(crate) lane: mpsc::UnboundedSender<Job>,
-    /// The session, while the member can be reached.
-    pub(crate) epoch: Option<u64>,
-    /// Replicas there count: ready, or away for less than the loss delay.
-    pub(crate) counts: bool,
-    /// It was not heard of since the start, or since all members were away: no replicas are divided before this.
-    pub(crate) unheard_until: Option<Instant>,
-    /// What the member holds of ours.
-    pub(crate) seen: HashMap<Key, Seen>,
-    /// Kinds listed completely in this session.
-    pub(crate) listed: PerKind<bool>,
-    /// Kinds listed completely in any session.
-    pub(crate) ever_listed: PerKind<bool>,
-    /// Version up to which a kind's watch told everything, in this session.
-    pub(crate) watched: PerKind<Option<u64>>,
-    /// Why a kind cannot be watched.
-    pub(crate) failing: PerKind<Option<String>>,
-    /// Since when a kind cannot be watched, over all sessions.
-    pub(crate) blind: PerKind<Option<Instant>>,
-    /// Kinds that may not be written there.
-    pub(crate) barred: PerKind<Option<Barred>>,
-    /// What is undone there again and again.
-    pub(crate) damper: Damper<Key>,
-    pub(crate) brake: BrakeState<Key>,
-    /// When its waiting deletions are looked at next.
-    pub(crate) judged_at: Option<Instant>,
-}
-
-impl ClusterSide {
-    /// Whether a kind could not be watched for longer than `hold` although the member can be reached: what is known of
-    /// it is old.
-    pub(crate) fn is_blind(&self, kind: KindId, hold: Duration) -> bool {
-        self.blind[kind].is_some_and(|since| since.elapsed() >= hold)
-    }
-
-    /// Whether a kind may not be written for longer than `hold`.
-    pub(crate) fn is_barred(&self, kind: KindId, hold: Duration) -> bool {
-        self.barred[kind].as_ref().is_some_and(|barred| barred.since.elapsed() >= hold)
-    }
-
-    /// Why what the federation wants of a kind cannot be seen to, though the member can be reached.
-    pub(crate) fn out_of_hand(&self, kind: KindId) -> Option<String> {
-        let watched = self.failing[kind].as_ref().map(|reason| format!("the cluster cannot be watched: {reason}"));
-        watched.or_else(|| self.barred[kind].as_ref().map(|barred| format!("the federation's account may not {} them there", barred.verbs)))
-    }
-
-    /// Takes note of an object, unless something newer is known of it.
-    pub(crate) fn see(&mut self, key: Key, seen: Seen) {
-        let newer = self.seen.get(&key).is_some_and(|known| known.uid == seen.uid && version(known) > version(&seen));
-        if !newer {
-            self.seen.insert(key, seen);
-        }
-    }
-
-    /// Takes note of what an answer of the member showed, unless its watch is further: what that showed is newer, also
-    /// when it is that nothing is there any more.
-    pub(crate) fn learn(&mut self, key: Key, seen: Seen) {
-        let behind = self.watched[key.kind].is_some() && version(&seen).is_some_and(|v| Some(v) <= self.watched[key.kind]);
-        if !behind {
-            self.see(key, seen);
-        }
-    }
-
-    /// Takes note that an object is gone, unless another one has the name by now.
-    pub(crate) fn unsee(&mut self, key: &Key, uid: Option<&Uid>) {
-        if self.seen.get(key).is_some_and(|known| uid.is_none_or(|uid| known.uid == *uid)) {
-            self.seen.remove(key);
-        }
+        self.tombstones.is_empty() && self.live.as_deref().is_none_or(live)
     }
 }
 

@@ -8,60 +8,62 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer},
-    entry::{Key, Tracked},
+    effect::{Change, Effect},
+    entry::Tracked,
     intake::Write,
+    reconcile::Pass,
+    timers::Timer,
 };
 use crate::kinds::Family;
 
 /// A time that is over for no longer is believed: a controller manager that starts again misses that much.
 const BELIEVED: SignedDuration = SignedDuration::from_mins(5);
 
-impl Brain {
+impl Pass<'_> {
     /// Deletes a Job whose time is over, with its copies; or looks again when it is. As long as one copy that was
     /// made is not known to be finished, were its cluster away, the Job stays.
-    pub(super) fn expire(&mut self, key: &Key, live: &mut Tracked) {
-        if key.kind().family != Family::Job || live.writing.is_some() {
+    pub(super) fn expire(&mut self, live: &mut Tracked) {
+        if self.key.kind().family != Family::Job || live.writing.is_some() {
             return;
         }
-        let Some((object, at)) = finished_everywhere(live) else { return self.stays(key, live) };
-        let late = self.parts.clock.now().duration_since(at);
-        let waited = |alarm: (Timestamp, Instant)| alarm.0 == at && alarm.1 <= Instant::now();
+        let Some((object, at)) = finished_everywhere(live) else { return self.stays(live) };
+        let now = self.world.now;
+        let late = self.world.time.duration_since(at);
+        let waited = |alarm: (Timestamp, Instant)| alarm.0 == at && alarm.1 <= now;
         if late.is_negative() {
-            self.stays(key, live);
+            self.stays(live);
             if live.alarm.is_none_or(|alarm| alarm.0 != at || waited(alarm)) {
                 // One that rang too early, because a clock was set, is not the last.
                 let rest = Duration::try_from(-late).unwrap_or_default();
-                live.alarm = Some((at, Instant::now() + rest));
-                self.later(rest, Timer::Key(key.clone()));
+                live.alarm = Some((at, now + rest));
+                self.later(rest, Timer::Key(self.key.clone()));
             }
-        } else if late < BELIEVED || live.alarm.is_some_and(waited) || self.may_expire(key, live) {
-            tracing::info!(name = key.full_name(), "the Job finished and its time is over: it is deleted");
+        } else if late < BELIEVED || live.alarm.is_some_and(waited) || self.may_expire(live) {
+            tracing::info!(name = self.key.full_name(), "the Job finished and its time is over: it is deleted");
             live.writing = Some(Write::Deletion);
-            self.parts.writer.delete(key, &object);
+            self.follows(Effect::Write(object, Change::Deletion));
         }
     }
 
     /// Whether the brakes of all its clusters let a Job go that nobody waited for: after a long stop, or with a clock
     /// that jumped, many go at once.
-    fn may_expire(&mut self, key: &Key, live: &mut Tracked) -> bool {
+    fn may_expire(&mut self, live: &mut Tracked) -> bool {
         live.overdue = true;
         let mut may = true;
         for cluster in live.copies.keys() {
-            let Some(side) = self.clusters.get_mut(&**cluster) else { continue };
-            if !side.brake.may_delete(key) {
+            if self.cluster(cluster).is_some_and(|member| !member.brake.is_released(self.key)) {
                 may = false;
-                self.judge_later(cluster, self.parts.brake.settle);
+                self.follows(Effect::AskBrake(cluster.clone()));
             }
         }
         may
     }
 
     /// A Job is not to be deleted, or not yet.
-    fn stays(&mut self, key: &Key, live: &mut Tracked) {
+    fn stays(&mut self, live: &mut Tracked) {
         if std::mem::take(&mut live.overdue) {
             // The next look takes it off the brakes.
-            self.enqueue(key);
+            self.follows(Effect::Look(self.key.as_ref().clone()));
         }
     }
 }
@@ -97,7 +99,7 @@ mod tests {
 
     use super::{
         super::{
-            intake::{Intake, Observed, Seeing},
+            intake::Intake,
             safety_tests::{BOTH, Bench, object, recorded},
         },
         *,
@@ -105,6 +107,7 @@ mod tests {
     use crate::{
         follow::{Listing, Why},
         kinds::{KindId, ObjectKey, PerKind, id},
+        observed::{Observed, Seeing},
         time::Clock,
     };
 
@@ -119,7 +122,7 @@ mod tests {
     /// A Job that finished at a known time and is to be deleted so long after it, and ran in gondor.
     fn finished(ttl: i64) -> Bench {
         let mut bench = Bench::start_with(vec![], None, PerKind::new(|kind| kind == job()));
-        bench.brain.parts.brake.allowed = 0;
+        bench.controller.parts.settings.brake.allowed = 0;
         let record = ClusterRecord { applied: "d".into(), finished: Some(json!({})), state: State::Applied, ..ClusterRecord::default() };
         bench.tell(Intake::Records(vec![("u".into(), recorded(key(), record))]));
         bench.tell(Intake::FederatedList {
@@ -150,19 +153,19 @@ mod tests {
     }
 
     fn is_deleted(bench: &Bench) -> bool {
-        bench.brain.entries[&key()].live.as_ref().unwrap().writing == Some(Write::Deletion)
+        bench.controller.objects.get(&key()).unwrap().live.as_ref().unwrap().writing == Some(Write::Deletion)
     }
 
     fn judge(bench: &mut Bench) -> bool {
-        bench.brain.judge("gondor");
-        bench.brain.work(usize::MAX);
-        bench.brain.clusters["gondor"].brake.stopped
+        bench.controller.judge("gondor");
+        bench.controller.work(usize::MAX);
+        bench.controller.members["gondor"].brake.stopped
     }
 
     #[tokio::test]
     async fn d39_a_job_that_only_the_time_of_day_calls_overdue_asks_the_brake() {
         let mut bench = finished(60);
-        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        bench.controller.parts.settings.clock = at("2026-02-01T00:00:00Z");
         hear(&mut bench);
         assert!(!is_deleted(&bench));
         assert!(judge(&mut bench), "all that gondor has would go");
@@ -182,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn d39_a_job_that_is_to_stay_after_all_does_not_wait_at_the_brake() {
         let mut bench = finished(60);
-        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        bench.controller.parts.settings.clock = at("2026-02-01T00:00:00Z");
         hear(&mut bench);
         assert!(judge(&mut bench));
         bench.tell(Intake::Federated { kind: job(), object: Box::new(quest(2, 100_000_000)) });
@@ -193,15 +196,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn d39_a_time_that_was_waited_for_or_is_hardly_over_asks_nobody() {
         let mut bench = finished(60);
-        bench.brain.parts.clock = at("2026-01-01T00:02:00Z");
+        bench.controller.parts.settings.clock = at("2026-01-01T00:02:00Z");
         hear(&mut bench);
         assert!(is_deleted(&bench));
 
         let mut bench = finished(60);
-        bench.brain.parts.clock = at("2026-01-01T00:00:59.98Z");
+        bench.controller.parts.settings.clock = at("2026-01-01T00:00:59.98Z");
         hear(&mut bench);
         tokio::time::advance(Duration::from_millis(30)).await;
-        bench.brain.parts.clock = at("2026-02-01T00:00:00Z");
+        bench.controller.parts.settings.clock = at("2026-02-01T00:00:00Z");
         bench.tell(Intake::Federated { kind: job(), object: Box::new(quest(2, 60)) });
         assert!(is_deleted(&bench));
     }

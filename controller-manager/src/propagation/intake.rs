@@ -5,12 +5,14 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
-use super::{compact::Uid, observed::Seen, record::Record};
+use super::record::Record;
 use crate::{
     clusters::rights::Lacks,
-    follow::{Head, Listing, Why},
+    compact::Uid,
+    follow::{Head, Listing},
     kinds::{KindId, ObjectKey},
     members::job::{Done, Job},
+    observed::Observed,
 };
 
 /// One thing that happened.
@@ -72,35 +74,6 @@ pub(crate) enum Write {
     Status,
     /// Deletion.
     Deletion,
-}
-
-/// Something seen in a member.
-pub(crate) enum Observed {
-    /// Everything of one kind that carries our label.
-    Listed(Seeing),
-    Changed(ObjectKey, Box<Seen>),
-    /// Gone, or without our label now; with the uid it had and the version of its end.
-    Gone {
-        key: ObjectKey,
-        uid: Uid,
-        version: Option<u64>,
-    },
-    /// The watch works again.
-    Watching,
-    /// The watch does not work.
-    Failing(String),
-}
-
-/// A complete look at one kind of a member.
-pub(crate) struct Seeing {
-    pub(crate) objects: Vec<(ObjectKey, Seen)>,
-    /// Objects that are there and cannot be read: what is known of them stays.
-    pub(crate) unreadable: Vec<ObjectKey>,
-    /// Version of the whole.
-    pub(crate) version: Option<u64>,
-    pub(crate) why: Why,
-    /// How large the answers were.
-    pub(crate) bytes: u64,
 }
 
 /// Where messages go. Unbounded: every sender's rate is bounded by an API server, and the reader does no IO.

@@ -7,7 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{compact::Uid, entry::Key, record::Record};
+use super::{entry::Key, record::Record};
+use crate::compact::Uid;
 
 /// How long a deletion is remembered: members are seldom put back further.
 const KEPT: SignedDuration = SignedDuration::from_hours(7 * 24);

@@ -1,6 +1,6 @@
 //! Propagation: federated objects into members.
 //!
-//! Watches, lanes and writers do IO and send what happened to one mailbox. The brain takes it from there,
+//! Watches, lanes and writers do IO and send what happened to one mailbox. The controller takes it from there,
 //! decides by pure functions, and hands out work; per object and cluster at most one job is under way.
 
 use kube::api::DynamicObject;
@@ -9,39 +9,40 @@ mod aggregate;
 mod autoscale;
 #[cfg(test)]
 mod batching_tests;
-pub(crate) mod brain;
 pub(crate) mod brake;
-mod claims;
-pub(crate) mod compact;
-mod conditions;
+pub(crate) mod controller;
 pub(crate) mod copies;
 pub(crate) mod damper;
 pub(crate) mod decide;
 mod deletion;
 pub(crate) mod desired;
+mod effect;
 pub(crate) mod entry;
 mod expiry;
-mod graves;
-mod hold;
+mod grace;
 pub(crate) mod intake;
 mod ledger;
 mod left_alone;
+mod member;
 mod object;
-pub(crate) mod observed;
+mod objects;
+mod observe;
 mod outcome;
+pub(crate) mod per_cluster;
+mod receive;
 mod reconcile;
+#[cfg(test)]
+mod reconcile_tests;
 pub(crate) mod record;
 pub(crate) mod records;
 #[cfg(test)]
 mod rescue_tests;
-mod runs;
 #[cfg(test)]
 mod safety_tests;
-mod scaler;
 mod schedule;
-mod sight;
 mod step;
-mod take;
+mod timers;
+mod tombstones;
 pub(crate) mod writer;
 
 use crate::{

@@ -7,7 +7,7 @@ use federation_api::keys;
 use kube::api::DynamicObject;
 use serde_json::Value;
 
-use super::compact::{Digest, Version};
+use crate::compact::{Digest, Version};
 
 /// See the module.
 pub(crate) struct Object {

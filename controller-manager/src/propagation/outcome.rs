@@ -7,12 +7,13 @@ use federation_api::record::State;
 use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer},
-    compact::{Digest, Uid},
+    controller::Controller,
     entry::{Key, backoff},
     reconcile::DELETION_RECHECK,
+    timers::Timer,
 };
 use crate::{
+    compact::{Digest, Uid},
     kinds::NAMESPACE,
     members::job::{Done, Outcome},
 };
@@ -27,23 +28,26 @@ struct Told {
     message: String,
 }
 
-impl Brain {
+impl Controller {
     pub(super) fn take_outcome(&mut self, Done { cluster, epoch, key, uid, digest, outcome }: Done) {
         let (cluster, key, uid): (&str, &Key, &Uid) = (&cluster, &key, &uid);
-        let Some(side) = self.clusters.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
-        match &outcome {
-            Outcome::Applied { seen, .. } => side.learn(key.clone(), (**seen).clone()),
-            Outcome::Gone | Outcome::Kept(_) if side.seen.get(key).is_some_and(|s| s.source_uid == *uid) => side.unsee(key, None),
+        let Some(name) = self.members.get_key_value(cluster).map(|(name, _)| name.clone()) else { return };
+        let Some(member) = self.members.get_mut(cluster).filter(|s| s.epoch == Some(epoch)) else { return };
+        let entry = self.objects.get_mut(key);
+        match (&outcome, entry) {
+            (Outcome::Applied { seen, .. }, _) if member.is_past(key.kind, seen) => {}
+            (Outcome::Applied { seen, .. }, _) => self.objects.entry(key).observe(&name, (**seen).clone()),
+            (Outcome::Gone | Outcome::Kept(_), Some(entry)) if entry.seen.get(cluster).is_some_and(|s| s.source_uid == *uid) => {
+                entry.observe_gone(cluster, None);
+            }
             _ => {}
         }
         if matches!(outcome, Outcome::Gone | Outcome::Kept(_)) {
-            side.brake.done(key);
+            member.brake.done(key);
         }
         let kind = key.kind().kind;
         let name = key.full_name();
-        let entry = self.entries.get_mut(key);
-        let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == *uid));
-        let Some(tracked) = tracked else { return };
+        let Some(tracked) = self.objects.get_mut(key).and_then(|entry| entry.tracked(uid)) else { return };
         let others = tracked.copies.iter().filter(|(name, _)| ***name != *cluster);
         let first = !others.map(|(_, copy)| &copy.record).any(|record| record.applied == digest && record.state == State::Applied);
         let Some(copy) = tracked.copies.get_mut(cluster) else { return };
@@ -56,13 +60,13 @@ impl Brain {
                 if let Some(survey) = &mut copy.survey {
                     survey.result = Some(result);
                 }
-                self.enqueue(key);
+                self.objects.enqueue(key);
                 return;
             }
             Outcome::Unsurveyed(reason) => {
                 tracing::debug!(cluster, kind, name, error = reason, "pods cannot be listed");
                 copy.surveying = false;
-                self.enqueue(key);
+                self.objects.enqueue(key);
                 return;
             }
             Outcome::Applied { seen, created } => {
@@ -141,9 +145,9 @@ impl Brain {
             self.later(wait, Timer::Key(key.clone()));
         }
         self.touch(key, uid);
-        self.enqueue(key);
+        self.objects.enqueue(key);
         if key.kind == NAMESPACE {
-            self.enqueue_namespace(&key.name);
+            self.objects.enqueue_namespace(&key.name);
         }
         if let Some(Told { warning, reason, message }) = told {
             self.event(key, uid, warning, reason, message);

@@ -6,10 +6,7 @@ use std::collections::HashMap;
 use federation_api::record::PropagationRecordSpec;
 use jiff::Timestamp;
 
-use super::{
-    copies::{ClusterName, Placed},
-    entry::Key,
-};
+use super::{copies::Placed, entry::Key, per_cluster::ClusterName};
 use crate::kinds::{ObjectKey, kind_of};
 
 /// What is recorded of one federated object.

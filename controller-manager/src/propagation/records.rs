@@ -21,13 +21,14 @@ use tokio::sync::mpsc;
 use tracing::Instrument as _;
 
 use super::{
-    compact::{Uid, Version},
-    copies::{ClusterName, Placed},
+    copies::Placed,
     intake::{Intake, Mailbox},
+    per_cluster::ClusterName,
     record::{Names, Record},
 };
 use crate::{
     backoff::WRITE,
+    compact::{Uid, Version},
     follow::Head,
     members::request::{Call, JSON},
 };

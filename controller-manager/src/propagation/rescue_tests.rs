@@ -1,21 +1,21 @@
-//! What is not lost to deletions that were meant for something else: the brain alone, as in `safety_tests`.
+//! What is not lost to deletions that were meant for something else: the controller alone, as in `safety_tests`.
 
 use federation_api::record::{ClusterRecord, State};
 use kube::api::DynamicObject;
 use serde_json::{Value, json};
 
 use super::{
-    compact::Uid,
     entry::Tracked,
-    intake::{Intake, Observed, Seeing, Write},
-    observed::Seen,
+    intake::{Intake, Write},
     record::Record,
     safety_tests::{BOTH, Bench, MAP, key, object, recorded, ring, seen},
 };
 use crate::{
+    compact::Uid,
     follow::{Listing, Why},
     kinds::{KindId, NAMESPACE, ObjectKey, PerKind, id},
     members::job::{Done, Job, Outcome, Work},
+    observed::{Observed, Seeing, Seen},
 };
 
 const JOB: KindId = id("Job");
@@ -39,7 +39,7 @@ fn answer(bench: &mut Bench, job: Job, outcome: Outcome) {
 }
 
 fn live<'a>(bench: &'a Bench, key: &ObjectKey) -> &'a Tracked {
-    bench.brain.entries[key].live.as_ref().unwrap()
+    bench.controller.objects.get(key).unwrap().live.as_ref().unwrap()
 }
 
 fn namespace_key() -> ObjectKey {
@@ -47,10 +47,10 @@ fn namespace_key() -> ObjectKey {
 }
 
 /// A namespace of uid `new`, with a ConfigMap and a Job in it, where gondor has the namespace of uid `old`.
-fn made_anew(grave: bool) -> Bench {
+fn made_anew(tombstone: bool) -> Bench {
     let enabled = PerKind::new(|kind| [NAMESPACE, MAP, JOB].contains(&kind));
     let mut bench = Bench::start_with(vec![ring(1, true, false, &BOTH)], None, enabled);
-    if grave {
+    if tombstone {
         let tombstone = ClusterRecord { explicit: true, state: State::Deleting, applied: "d".into(), ..ClusterRecord::default() };
         bench.tell(Intake::Records(vec![("old".into(), recorded(namespace_key(), tombstone))]));
     }
@@ -109,8 +109,8 @@ fn rescued(count: usize) -> Bench {
 }
 
 fn judge(bench: &mut Bench) -> usize {
-    bench.brain.judge("gondor");
-    bench.brain.work(usize::MAX);
+    bench.controller.judge("gondor");
+    bench.controller.work(usize::MAX);
     jobs(bench).iter().filter(|job| matches!(job.work, Work::Delete)).count()
 }
 
@@ -122,9 +122,9 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
 
     let mut many = rescued(8);
     assert_eq!(judge(&mut many), 0);
-    assert!(many.brain.clusters["gondor"].brake.stopped);
+    assert!(many.controller.members["gondor"].brake.stopped);
     // After a restart they are memories as before, not tombstones.
-    many.brain.flush_records(true);
+    many.controller.flush_records(true);
     let mut stored = std::collections::HashMap::new();
     while let Ok(batch) = many.batches.try_recv() {
         stored.extend(batch);
@@ -135,8 +135,8 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
     let lost = ObjectKey { name: "ring-0".into(), ..key() };
     let observed = Observed::Gone { key: lost.clone(), uid: "m0".into(), version: Some(6) };
     many.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
-    assert!(!many.brain.entries.contains_key(&lost));
-    many.brain.clusters.get_mut("gondor").unwrap().consent = true;
+    assert!(many.controller.objects.get(&lost).is_none());
+    many.controller.members.get_mut("gondor").unwrap().consent = true;
     assert_eq!(judge(&mut many), 7);
 }
 
@@ -144,11 +144,11 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
 async fn what_is_rescued_stays_once_its_deletion_is_forgotten() {
     let mut bench = rescued(8);
     assert_eq!(judge(&mut bench), 0);
-    bench.brain.parts.clock = crate::time::Clock::showing(crate::time::now() + jiff::SignedDuration::from_hours(200));
-    bench.brain.forget_deletions();
-    bench.brain.clusters.get_mut("gondor").unwrap().consent = true;
+    bench.controller.parts.settings.clock = crate::time::Clock::showing(crate::time::now() + jiff::SignedDuration::from_hours(200));
+    bench.controller.forget_deletions();
+    bench.controller.members.get_mut("gondor").unwrap().consent = true;
     assert_eq!(judge(&mut bench), 0);
-    assert!(bench.brain.entries.is_empty());
+    assert!(bench.controller.objects.iter().all(|(_, entry)| !entry.is_wanted()));
 }
 
 #[tokio::test]
@@ -163,13 +163,13 @@ async fn copies_of_what_begins_to_stay_are_handed_over() {
     bench.tell(federated(SECRET, vec![object(secret)]));
     bench.reach();
     bench.tell(listed(SECRET, vec![(token.clone(), Seen { source_uid: "s".into(), ..seen() })]));
-    bench.brain.judge("gondor");
-    bench.brain.work(usize::MAX);
+    bench.controller.judge("gondor");
+    bench.controller.work(usize::MAX);
     let mut given = jobs(&mut bench);
     assert_eq!(given.len(), 1);
     let job = given.remove(0);
     assert!(matches!(job.work, Work::LetGo { .. }), "it is not deleted");
-    assert_eq!(job.version.as_ref().and_then(crate::propagation::compact::Version::number), Some(1));
+    assert_eq!(job.version.as_ref().and_then(crate::compact::Version::number), Some(1));
     answer(&mut bench, job, Outcome::Kept("for a test".into()));
     assert!(live(&bench, &token).copies.is_empty());
     assert!(jobs(&mut bench).is_empty());
@@ -195,10 +195,10 @@ async fn what_is_in_a_namespace_that_was_left_out_later_is_let_go() {
         crate::follow::Head { name: "ring".into(), namespace: there.namespace.clone(), uid: "u".into(), resource_version: "3".into() };
     bench.tell(Intake::FederatedGone { kind: MAP, head, object: None });
     // Its copies stay, and its record goes.
-    assert!(jobs(&mut bench).is_empty() && !bench.brain.entries.contains_key(&there));
-    bench.brain.flush_records(true);
+    assert!(jobs(&mut bench).is_empty() && bench.controller.objects.get(&there).is_none_or(|entry| !entry.is_wanted()));
+    bench.controller.flush_records(true);
     assert!(bench.batches.try_recv().unwrap()[&"u".into()].record.is_none());
-    bench.brain.take(Intake::Session { cluster: "gondor".into(), epoch: None });
+    bench.controller.take(Intake::Session { cluster: "gondor".into(), epoch: None });
     bench.reach();
     bench.tell(listed(MAP, vec![(there, seen())]));
     assert_eq!(judge(&mut bench), 0);

@@ -1,4 +1,4 @@
-//! What is never deleted, and what is always deleted: the brain alone, with a lane that the test reads.
+//! What is never deleted, and what is always deleted: the controller alone, with a lane that the test reads.
 
 use federation_api::{
     keys,
@@ -10,28 +10,29 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    brain::{Brain, Parts, Timer},
-    compact::Digest,
+    controller::{Controller, Parts, Settings},
     copies::Placed,
-    intake::{Intake, Mailbox, Observed, Seeing},
-    observed::Seen,
+    intake::{Intake, Mailbox},
     record::Record,
     records::{Batch, Records},
+    timers::Timer,
     writer::Writer,
 };
 use crate::{
+    compact::Digest,
     config::Brake,
     events::Events,
     follow::{Head, Listing, Why},
     kinds::{ObjectKey, PerKind, id},
     members::job::{Done, Job, Outcome, Work},
+    observed::{Observed, Seeing, Seen},
 };
 
 pub(super) const MAP: usize = 1;
 
-/// A brain with one cluster, gondor. The federation never answers a write.
+/// A controller with one cluster, gondor. The federation never answers a write.
 pub(super) struct Bench {
-    pub(super) brain: Brain,
+    pub(super) controller: Controller,
     pub(super) jobs: mpsc::UnboundedReceiver<Job>,
     pub(super) batches: mpsc::UnboundedReceiver<Batch>,
 }
@@ -104,22 +105,25 @@ impl Bench {
         let client = silent();
         let (records, batches) = mpsc::unbounded_channel();
         let (mailbox, _) = Mailbox::new();
-        let parts = Parts {
+        let settings = Settings {
             federation: "fellowship".into(),
             brake: Brake::default(),
-            hold: std::time::Duration::from_secs(20),
+            loss_delay: std::time::Duration::from_secs(20),
             review: std::time::Duration::from_secs(10),
             scale_window: std::time::Duration::from_secs(120),
             clock: crate::time::Clock::showing(crate::time::now()),
             left_out: std::sync::Arc::new(["federation-system".to_owned()].into()),
             enabled,
+        };
+        let parts = Parts {
+            settings,
             writer: Writer::new(client.clone(), Records::new(client.clone()), mailbox, CancellationToken::new()),
             records,
             events: Events::new(client).0,
             ready: tokio::sync::watch::channel(false).0,
         };
         let (lane, jobs) = mpsc::unbounded_channel();
-        let mut bench = Self { brain: Brain::new(parts), jobs, batches };
+        let mut bench = Self { controller: Controller::new(parts), jobs, batches };
         let stored = record.map(|placed| ("u".into(), recorded(key(), placed)));
         bench.tell(federated(objects));
         bench.tell(Intake::Records(stored.into_iter().collect()));
@@ -136,8 +140,8 @@ impl Bench {
     }
 
     pub(super) fn tell(&mut self, message: Intake) {
-        self.brain.take(message);
-        self.brain.work(usize::MAX);
+        self.controller.take(message);
+        self.controller.work(usize::MAX);
     }
 
     pub(super) fn reach(&mut self) {
@@ -159,9 +163,9 @@ impl Bench {
 
     /// What is known of gondor's copy: while the object exists, and of one that is gone.
     fn known(&self) -> (Option<&Placed>, usize) {
-        let entry = self.brain.entries.get(&key());
+        let entry = self.controller.objects.get(&key());
         let live = entry.and_then(|e| e.live.as_ref()?.copies.get("gondor").map(|c| &c.record));
-        (live, entry.map_or(0, |e| e.graves.len()))
+        (live, entry.map_or(0, |e| e.tombstones.len()))
     }
 }
 
@@ -249,12 +253,12 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
 #[tokio::test]
 async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
     let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
-    bench.brain.parts.brake.allowed = 0;
+    bench.controller.parts.settings.brake.allowed = 0;
     bench.reach();
     bench.list(Some(seen()));
     let recorder = metrics_exporter_prometheus::PrometheusBuilder::new().build_recorder();
     let judged = |bench: &mut Bench| {
-        metrics::with_local_recorder(&recorder, || bench.brain.judge("gondor"));
+        metrics::with_local_recorder(&recorder, || bench.controller.judge("gondor"));
         recorder.handle().render()
     };
     let stopped = "federation_deletions_stopped{cluster=\"gondor\"}";
@@ -268,28 +272,28 @@ async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
         was_ready: false,
     });
     assert!(judged(&mut bench).contains(&format!("{stopped} 0")));
-    bench.brain.work(usize::MAX);
+    bench.controller.work(usize::MAX);
     assert!(bench.deletes());
 }
 
 #[tokio::test(start_paused = true)]
 async fn issue7_however_often_a_stopped_deletion_asked_it_is_looked_at_once_a_minute() {
     let mut bench = Bench::start(vec![ring(1, false, false, &BOTH)], Some(written(State::Applied, false)));
-    bench.brain.parts.brake.allowed = 0;
+    bench.controller.parts.settings.brake.allowed = 0;
     bench.reach();
     bench.list(Some(seen()));
     for version in 2..100 {
         bench.change(ring(version, false, false, &BOTH));
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        bench.brain.fire();
+        bench.controller.fire();
     }
-    assert!(bench.brain.clusters["gondor"].brake.stopped);
+    assert!(bench.controller.members["gondor"].brake.stopped);
     // Nobody asks any more.
     for _ in 0..120 {
         tokio::time::advance(std::time::Duration::from_secs(1)).await;
-        bench.brain.fire();
+        bench.controller.fire();
     }
-    let looks = bench.brain.timers.iter().filter(|timer| matches!(&timer.0.1, Timer::Brake(_))).count();
+    let looks = bench.controller.timers.count(|timer| matches!(timer, Timer::Brake(_)));
     assert_eq!(looks, 1);
     assert!(!bench.deletes());
 }
@@ -312,8 +316,8 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     let digest = bench.known().0.map(|r| r.applied).unwrap();
     let seen = || Seen { applied: digest, ..seen() };
     for message in [session(None), session(Some(2)), listed(2, seen())] {
-        bench.brain.take(message);
-        assert!(bench.brain.queue.is_empty());
+        bench.controller.take(message);
+        assert!(bench.controller.objects.is_idle());
     }
     // What somebody changed meanwhile is looked at.
     bench.tell(session(None));
@@ -322,13 +326,13 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     assert!(matches!(bench.jobs.try_recv().map(|job| job.work), Ok(Work::Apply { .. })));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn writes_end_with_leadership() {
     let client = silent();
     let over = CancellationToken::new();
     let (mailbox, mut inbox) = Mailbox::new();
     let writer = Writer::new(client.clone(), Records::new(client), mailbox, over.clone());
-    writer.status(&std::sync::Arc::new(key()), &"u".into(), &json!({}));
+    writer.status(&std::sync::Arc::new(key()), &ring(1, true, false, &[]), &json!({}));
     drop(writer);
     tokio::time::sleep(std::time::Duration::from_millis(50)).await;
     over.cancel();
@@ -393,7 +397,7 @@ async fn d12_a_fight_by_changes_is_slowed_down_and_told() {
     for change in [drifts as fn(u64) -> Seen, taken] {
         let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
         let (events, mut told) = Events::read();
-        bench.brain.parts.events = events;
+        bench.controller.parts.events = events;
         let mut undone = || std::iter::from_fn(|| told.try_recv().ok()).filter(|event| event.reason == "Undone").count();
         bench.reach();
         bench.list(None);
@@ -409,8 +413,8 @@ async fn d12_a_fight_by_changes_is_slowed_down_and_told() {
             changes(&mut bench, version);
             assert!(bench.jobs.try_recv().is_err(), "it waits");
             tokio::time::advance(std::time::Duration::from_secs(wait)).await;
-            bench.brain.fire();
-            bench.brain.work(usize::MAX);
+            bench.controller.fire();
+            bench.controller.work(usize::MAX);
             assert!(carry_out(&mut bench, version + 1), "after {wait} s");
         }
         assert_eq!(undone(), 1, "the third time is told");
@@ -441,10 +445,10 @@ async fn d3_a_kind_that_cannot_be_watched_holds_only_itself() {
     bench.reach();
     bench.list(None);
     assert!(bench.jobs.try_recv().is_err(), "Secrets were not listed yet");
-    bench.brain.parts.hold = std::time::Duration::ZERO;
+    bench.controller.parts.settings.loss_delay = std::time::Duration::ZERO;
     bench.tell(Intake::FederatedFailing { kind: id("Secret"), reason: "recursion limit exceeded".into() });
-    bench.brain.give_up(2);
-    bench.brain.work(usize::MAX);
+    bench.controller.give_up(2);
+    bench.controller.work(usize::MAX);
     assert!(carry_out(&mut bench, 10));
 }
 
@@ -454,9 +458,9 @@ async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
     let mut bench = Bench::start_with(vec![], None, enabled);
     let secret = ObjectKey { kind: id("Secret"), namespace: "demo".into(), name: "ring".into() };
     bench.tell(Intake::Records(vec![("s".into(), recorded(secret, written(State::Deleting, true)))]));
-    bench.brain.parts.hold = std::time::Duration::ZERO;
+    bench.controller.parts.settings.loss_delay = std::time::Duration::ZERO;
     bench.tell(Intake::FederatedFailing { kind: id("Secret"), reason: "recursion limit exceeded".into() });
-    bench.brain.give_up(2);
+    bench.controller.give_up(2);
     bench.reach();
     bench.list(None);
     let seeing = seeing(None, Why::First);
@@ -485,8 +489,8 @@ async fn one_big_intake_does_not_starve_the_timers() {
     let (mailbox, inbox) = Mailbox::new();
     mailbox.send(federated((0..many).map(object).collect()));
     let shutdown = CancellationToken::new();
-    let Bench { brain, mut jobs, batches: _batches } = bench;
-    let running = tokio::spawn(brain.run(inbox, shutdown.clone()));
+    let Bench { controller, mut jobs, batches: _batches } = bench;
+    let running = tokio::spawn(controller.run(inbox, shutdown.clone()));
     // Another task has its turn long before the last object was looked at.
     let first = jobs.recv().await;
     assert!(first.is_some());
@@ -503,5 +507,5 @@ async fn d4_nothing_is_put_into_the_federations_own_namespace() {
     bench.reach();
     bench.list(None);
     assert!(bench.jobs.try_recv().is_err());
-    assert!(bench.brain.entries.values().all(|e| e.live.as_ref().is_some_and(|live| live.copies.is_empty())));
+    assert!(bench.controller.objects.iter().all(|(_, e)| e.live.as_ref().is_some_and(|live| live.copies.is_empty())));
 }

@@ -8,15 +8,18 @@ use std::{
 use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer},
-    compact::{Digest, Version},
     copies::{Copy, Surveyed},
     desired::{Split, wanted_completions, wanted_replicas},
-    entry::{ClusterSide, Key, Tracked},
+    effect::Effect,
+    entry::Tracked,
     expiry::end_of,
-    hold::is_over,
+    grace::is_over,
+    member::Member,
+    reconcile::{Pass, World},
+    timers::Timer,
 };
 use crate::{
+    compact::{Digest, Version},
     kinds::Family,
     members::job::{Job, Work},
     placement::Placement,
@@ -28,54 +31,54 @@ const SURVEY_PAUSE: Duration = Duration::from_secs(1);
 /// While a workload is not ready its pods are looked at again: some may turn out not to be schedulable.
 const SURVEY_AGAIN: Duration = Duration::from_secs(30);
 
-impl Brain {
+impl Pass<'_> {
     /// The share of each cluster that counts, or nothing as long as something has to be asked first.
-    /// Clusters that need no copy (a Job without work for them) leave `selected`.
+    /// Members that need no copy (a Job without work for them) leave `selected`.
     pub(super) fn schedule(
         &mut self,
-        key: &Key,
         live: &mut Tracked,
         placement: &Placement,
         selected: &mut BTreeSet<String>,
     ) -> Option<BTreeMap<String, Split>> {
+        let (key, loss_delay, now) = (self.key, self.world.settings.loss_delay, self.world.now);
         let object = live.tree()?;
         if key.kind().family == Family::Job && end_of(&object).is_some() {
             // It ran: who joins later, or was away, has no part in it any more.
             selected.retain(|cluster| live.copies.get(cluster).is_some_and(|copy| !copy.record.applied.is_empty()));
         }
-        let chosen = selected.iter().filter_map(|name| self.clusters.get(&**name));
-        if !is_over(chosen.map(|side| side.unheard_until), Instant::now()) {
+        let chosen = selected.iter().filter_map(|name| self.cluster(name));
+        if !is_over(chosen.map(|member| member.unheard_until), now) {
             return None;
         }
         // What nobody could see to counts as little as what is lost.
         let counts =
-            |side: &ClusterSide| side.counts && !side.is_blind(key.kind, self.parts.hold) && !side.is_barred(key.kind, self.parts.hold);
-        let counting: Vec<String> = selected.iter().filter(|c| self.clusters.get(&***c).is_some_and(counts)).cloned().collect();
+            |member: &Member| member.counts && !member.is_blind(key.kind, loss_delay, now) && !member.is_barred(key.kind, loss_delay, now);
+        let counting: Vec<String> = selected.iter().filter(|c| self.cluster(c).is_some_and(counts)).cloned().collect();
         let mut states = BTreeMap::new();
         for cluster in counting {
-            let side = self.clusters.get(&*cluster)?;
-            if !side.ever_listed[key.kind] {
+            let member = self.cluster(&cluster)?;
+            if !member.ever_listed[key.kind] {
                 // Ends with the list, with its failure for a while, or with the loss of the cluster.
                 return None;
             }
             let state = match key.kind().family {
                 Family::Job | Family::Autoscaler => ClusterState::default(),
-                _ => self.state(key, live, &cluster)?,
+                _ => self.state(live, &cluster)?,
             };
             states.insert(cluster, state);
         }
         if key.kind().family == Family::Autoscaler {
-            return Some(self.split_autoscaler(key, live, &states, selected));
+            return Some(self.split_autoscaler(live, &states, selected));
         }
         let (name, wanted) = (key.full_name(), wanted_replicas(key.kind(), &object));
-        if let Some(splits) = self.split_scaled(key, wanted, &states) {
+        if let Some(splits) = self.split_scaled(wanted, &states) {
             return Some(splits);
         }
         let shares = plan(&name, wanted, &placement.preferences, &states);
         let splits = if key.kind().family == Family::Job {
             let completions = wanted_completions(&object).map(|n| plan(&name, n, &placement.preferences, &states));
             let finished = |cluster: &str| live.copies.get(cluster).is_some_and(|copy| copy.record.finished.is_some());
-            self.split_job(key, &shares, completions.as_ref(), selected, finished)
+            self.split_job(&shares, completions.as_ref(), selected, finished)
         } else {
             shares.iter().map(|(c, share)| (c.clone(), Split { replicas: share.replicas(), ..Split::default() })).collect()
         };
@@ -84,12 +87,12 @@ impl Brain {
     }
 
     /// What the planner is told of a cluster, by v1's rules; nothing while its pods are being looked at.
-    fn state(&mut self, key: &Key, live: &mut Tracked, cluster: &str) -> Option<ClusterState> {
-        let side = self.clusters.get(cluster)?;
-        let Some(seen) = side.seen.get(key).filter(|s| !s.deleting) else { return Some(ClusterState::default()) };
+    fn state(&mut self, live: &mut Tracked, cluster: &str) -> Option<ClusterState> {
+        let World { members, settings, now, .. } = *self.world;
+        let (name, member) = members.get_key_value(cluster)?;
+        let Some(seen) = self.seen.get(cluster).filter(|s| !s.deleting) else { return Some(ClusterState::default()) };
         let Some(workload) = seen.workload.as_deref() else { return Some(ClusterState::default()) };
         let version = live.version();
-        let (name, _) = self.clusters.get_key_value(cluster)?;
         let copy = live.copies.or_default(name);
         if workload.replicas == workload.ready {
             copy.survey = None;
@@ -97,26 +100,25 @@ impl Brain {
             return Some(ClusterState { current: Some(workload.ready), capacity: None });
         }
         let (ready, replicas) = (workload.ready, workload.replicas);
-        let unready = copy.unready.get_or_insert_with(Instant::now).elapsed();
-        if let Some(rest) = self.parts.review.checked_sub(unready).filter(|rest| !rest.is_zero()) {
+        let unready = now.saturating_duration_since(*copy.unready.get_or_insert(now));
+        if let Some(rest) = settings.review.checked_sub(unready).filter(|rest| !rest.is_zero()) {
             // A pod that restarts moves nothing.
-            self.later(rest, Timer::Key(key.clone()));
+            self.later(rest, Timer::Key(self.key.clone()));
             return Some(ClusterState { current: Some(replicas), capacity: None });
         }
-        if let Some(epoch) = side.epoch
+        if let Some(epoch) = member.epoch
             && !copy.surveying
         {
-            let wait = wait(copy, &seen.resource_version);
+            let wait = wait(copy, &seen.resource_version, now);
             if wait.is_zero() {
                 let result = copy.survey.take().and_then(|s| s.result);
-                copy.survey = Some(Box::new(Surveyed { result, at: Instant::now(), resource_version: seen.resource_version.clone() }));
+                copy.survey = Some(Box::new(Surveyed { result, at: now, resource_version: seen.resource_version.clone() }));
                 copy.surveying = true;
                 let work = Work::Survey { selector: workload.pod_selector.clone(), replicas, workload: seen.uid.to_string() };
-                // The lane ends only after its cluster left.
-                let uid = live.uid.clone();
-                let _ = side.lane.send(Job { key: key.clone(), epoch, uid, version, digest: Digest::default(), work });
+                let job = Job { key: self.key.clone(), epoch, uid: live.uid.clone(), version, digest: Digest::default(), work };
+                self.effects.push(Effect::Job(name.clone(), Box::new(job)));
             } else {
-                self.later(wait, Timer::Key(key.clone()));
+                self.effects.push(Effect::Later(wait, Timer::Key(self.key.clone())));
             }
         }
         match copy.survey.as_ref().and_then(|s| s.result) {
@@ -129,7 +131,6 @@ impl Brain {
 
     fn split_job(
         &self,
-        key: &Key,
         parallelism: &BTreeMap<String, Share>,
         completions: Option<&BTreeMap<String, Share>>,
         selected: &mut BTreeSet<String>,
@@ -137,7 +138,7 @@ impl Brain {
     ) -> BTreeMap<String, Split> {
         let mut splits = BTreeMap::new();
         for (cluster, share) in parallelism {
-            let existing = self.clusters.get(&**cluster).and_then(|side| side.seen.get(key)?.workload.as_deref());
+            let existing = self.cluster(cluster).and_then(|_| self.seen.get(cluster)?.workload.as_deref());
             let planned = completions.and_then(|c| c.get(cluster)).map(Share::replicas);
             // Completions cannot be changed once a Job exists.
             let completions = existing.map_or(planned, |w| w.completions);
@@ -154,9 +155,9 @@ impl Brain {
 }
 
 /// How long the next look at the pods has to wait; zero when it is due.
-fn wait(copy: &Copy, resource_version: &Version) -> Duration {
+fn wait(copy: &Copy, resource_version: &Version, now: Instant) -> Duration {
     copy.survey.as_ref().map_or(Duration::ZERO, |survey| {
         let pause = if survey.resource_version == *resource_version { SURVEY_AGAIN } else { SURVEY_PAUSE };
-        pause.saturating_sub(survey.at.elapsed())
+        pause.saturating_sub(now.saturating_duration_since(survey.at))
     })
 }

@@ -1,5 +1,5 @@
-//! The next step for one object in one cluster: pure. What follows from it is a list of effects, which
-//! [`super::reconcile`] carries out.
+//! The next step for one object in one cluster: pure. What comes next is a list, which
+//! [`super::reconcile`] takes over.
 
 use std::time::Duration;
 
@@ -7,13 +7,13 @@ use federation_api::record::State;
 use tokio::time::Instant;
 
 use super::{
-    compact::{Digest, Uid},
     copies::Copy,
     damper::Undone,
     decide::{Action, Want, decide},
-    observed::Seen,
 };
+use crate::compact::{Digest, Uid};
 use crate::members::job::Known;
+use crate::observed::Seen;
 
 /// What is wanted of an object in a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -55,9 +55,9 @@ pub(super) struct View<'a> {
     pub(super) in_the_way: Option<&'static str>,
 }
 
-/// Something to be done about one object in one cluster.
+/// Something that comes next for one object in one cluster.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum Effect {
+pub(super) enum Next {
     /// The record says so from now on.
     Stand(State, String),
     /// It is not tried before; or at any time.
@@ -93,23 +93,23 @@ const UNDONE: &str = "what the federation does is undone in the member again and
 const COLLECTED: &str = "not wanted there any more; such deletions are collected before they are carried out";
 
 /// The next step for what is wanted of an object, of this uid, in a cluster.
-pub(super) fn step(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
+pub(super) fn step(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Next> {
     if copy.busy {
         return Vec::new();
     }
     if let Some(at) = copy.not_before.filter(|at| *at > view.now) {
-        return vec![Effect::LookAgain(at.saturating_duration_since(view.now))];
+        return vec![Next::LookAgain(at.saturating_duration_since(view.now))];
     }
     let mut effects = Vec::new();
     if copy.not_before.is_some() {
-        effects.push(Effect::NotBefore(None));
+        effects.push(Next::NotBefore(None));
     }
     effects.extend(due(wanted, copy, uid, view));
     effects
 }
 
 /// The same, of what is neither under way nor to wait.
-fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
+fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Next> {
     let record = &copy.record;
     let (want, current, pending) = match wanted {
         Wanted::Present { digest, .. } => (Want::Present(digest), record.applied == digest, State::Pending),
@@ -118,7 +118,7 @@ fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
     };
     let hold = |reason: &str| match current || record.state == State::Conflict {
         true => Vec::new(),
-        false => vec![Effect::Stand(pending, reason.to_owned())],
+        false => vec![Next::Stand(pending, reason.to_owned())],
     };
     if !view.reachable {
         return hold(AWAY);
@@ -133,7 +133,7 @@ fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
     };
     let mut effects = Vec::new();
     let task = match (action, wanted) {
-        (Action::Forget, _) => return vec![Effect::Forget],
+        (Action::Forget, _) => return vec![Next::Forget],
         (Action::Apply { ours }, Wanted::Present { digest, adopt }) => {
             if let Some(reason) = view.in_the_way {
                 return hold(reason);
@@ -141,11 +141,11 @@ fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
             if current && record.state == State::Applied {
                 // It was as it should be, and is no more.
                 let undone = view.undone;
-                effects.push(Effect::Undone(undone));
+                effects.push(Next::Undone(undone));
                 if !undone.wait.is_zero() {
-                    effects.push(Effect::NotBefore(Some(view.now + undone.wait)));
-                    effects.push(Effect::LookAgain(undone.wait));
-                    effects.push(Effect::Stand(State::Pending, UNDONE.to_owned()));
+                    effects.push(Next::NotBefore(Some(view.now + undone.wait)));
+                    effects.push(Next::LookAgain(undone.wait));
+                    effects.push(Next::Stand(State::Pending, UNDONE.to_owned()));
                     return effects;
                 }
             }
@@ -156,18 +156,18 @@ fn due(wanted: Wanted, copy: &Copy, uid: &Uid, view: &View<'_>) -> Vec<Effect> {
         }
         (Action::Delete, Wanted::Absent(Removal::LetGo(reason))) => Task::LetGo(reason),
         (Action::Delete, Wanted::Absent(Removal::Unwanted)) if !view.released => {
-            return vec![Effect::AskBrake, Effect::Stand(State::Deleting, COLLECTED.to_owned())];
+            return vec![Next::AskBrake, Next::Stand(State::Deleting, COLLECTED.to_owned())];
         }
         (Action::Delete, _) => Task::Delete,
         // As it should be; what is being deleted goes on by itself.
         (Action::Nothing | Action::Apply { .. }, _) => {
             let settled = current && record.state != State::Conflict;
-            return if settled { vec![Effect::Stand(State::Applied, String::new())] } else { Vec::new() };
+            return if settled { vec![Next::Stand(State::Applied, String::new())] } else { Vec::new() };
         }
     };
-    effects.push(Effect::Do(task));
+    effects.push(Next::Do(task));
     if record.state != State::Failed && !current {
-        effects.push(Effect::Stand(pending, String::new()));
+        effects.push(Next::Stand(pending, String::new()));
     }
     effects
 }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::propagation::{compact::Version, copies::Placed};
+use crate::{compact::Version, propagation::copies::Placed};
 
 const DIGEST: &str = "d";
 
@@ -25,16 +25,16 @@ fn present() -> Wanted {
     Wanted::Present { digest: digest(), adopt: false }
 }
 
-fn tasks(effects: &[Effect]) -> Vec<&Task> {
-    effects.iter().filter_map(|effect| if let Effect::Do(task) = effect { Some(task) } else { None }).collect()
+fn tasks(effects: &[Next]) -> Vec<&Task> {
+    effects.iter().filter_map(|effect| if let Next::Do(task) = effect { Some(task) } else { None }).collect()
 }
 
 #[test]
 fn issue8_what_is_not_there_is_made_without_a_look() {
     let effects = step(present(), &Copy::default(), &"u".into(), &view(None));
     let known = Known { absent: true, ours: None };
-    let apply = Effect::Do(Task::Apply { known, digest: digest(), adopt: false });
-    assert_eq!(effects, [apply, Effect::Stand(State::Pending, String::new())]);
+    let apply = Next::Do(Task::Apply { known, digest: digest(), adopt: false });
+    assert_eq!(effects, [apply, Next::Stand(State::Pending, String::new())]);
 }
 
 #[test]
@@ -42,10 +42,10 @@ fn issue8_a_fight_is_fought_ever_more_slowly() {
     let undone = Undone { times: 3, wait: Duration::from_secs(2) };
     let view = View { undone, ..view(None) };
     let effects = step(present(), &applied(), &"u".into(), &view);
-    assert_eq!(effects[..3], [Effect::Undone(undone), Effect::NotBefore(Some(view.now + undone.wait)), Effect::LookAgain(undone.wait)]);
+    assert_eq!(effects[..3], [Next::Undone(undone), Next::NotBefore(Some(view.now + undone.wait)), Next::LookAgain(undone.wait)]);
     assert!(tasks(&effects).is_empty());
     let waiting = Copy { not_before: Some(view.now + undone.wait), ..applied() };
-    assert_eq!(step(present(), &waiting, &"u".into(), &view), [Effect::LookAgain(undone.wait)]);
+    assert_eq!(step(present(), &waiting, &"u".into(), &view), [Next::LookAgain(undone.wait)]);
 }
 
 prop_compose! {
@@ -94,7 +94,7 @@ proptest! {
         if copy.busy || !reachable || waits.is_some_and(|seconds| seconds > 0) {
             prop_assert!(tasks.is_empty(), "nothing is done in a cluster that is away, or before its time: {effects:?}");
         }
-        let waits_for_brake = effects.contains(&Effect::AskBrake);
+        let waits_for_brake = effects.contains(&Next::AskBrake);
         for task in &tasks {
             match (task, wanted) {
                 (Task::Apply { known, .. }, Wanted::Present { .. }) => {
@@ -113,7 +113,7 @@ proptest! {
             prop_assert!(!anothers || applies);
         }
         prop_assert!(!waits_for_brake || tasks.is_empty());
-        if effects.contains(&Effect::Forget) {
+        if effects.contains(&Next::Forget) {
             let absent = matches!(wanted, Wanted::Absent(_));
             prop_assert!(absent, "what is wanted is not forgotten");
         }

@@ -10,12 +10,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    compact::Uid,
     entry::Key,
     intake::{Intake, Mailbox, Write, WriteError},
     record::Record,
     records::Records,
 };
+use crate::compact::Uid;
 use crate::members::request::{Call, CallError, JSON, MERGE, Reply};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -99,10 +99,11 @@ impl Writer {
     }
 
     /// Merges `status` into the object's status.
-    pub(crate) fn status(&self, key: &Key, uid: &Uid, status: &Value) {
-        let patch = json!({"metadata": {"uid": uid.to_string()}, "status": status});
+    pub(crate) fn status(&self, key: &Key, object: &DynamicObject, status: &Value) {
+        let uid = object.metadata.uid.as_deref().unwrap_or_default();
+        let patch = json!({"metadata": {"uid": uid}, "status": status});
         let (client, path) = (self.client.clone(), format!("{}/status", key.path()));
-        self.spawn(key.clone(), uid, Write::Status, async move { patch_object(&client, &path, &patch).await });
+        self.spawn(key.clone(), &Uid::from(uid), Write::Status, async move { patch_object(&client, &path, &patch).await });
     }
 }
 

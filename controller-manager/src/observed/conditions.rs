@@ -61,7 +61,7 @@ impl Status {
 
 /// The conditions that the copies add up to, by cluster: as good as the worst. Nothing as long as a copy has not said
 /// whether it is available. A condition that keeps its status keeps its time in `current`.
-pub(super) fn merge(copies: &[(&str, &[Condition])], current: &Value) -> Option<Value> {
+pub(crate) fn merge(copies: &[(&str, &[Condition])], current: &Value) -> Option<Value> {
     let of = |type_: usize| -> Vec<(&str, &Condition)> {
         copies.iter().filter_map(|(cluster, all)| Some((*cluster, all.iter().find(|c| c.type_ == type_)?))).collect()
     };

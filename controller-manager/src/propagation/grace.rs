@@ -2,11 +2,11 @@
 
 use tokio::time::Instant;
 
-use super::copies::ClusterName;
+use super::per_cluster::ClusterName;
 
 /// A member as far as waiting for it goes.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Sight {
+pub(crate) struct Reach {
     /// It can be reached.
     pub(crate) reachable: bool,
     /// Replicas there count.
@@ -14,11 +14,11 @@ pub(crate) struct Sight {
 }
 
 /// Members to wait for when one of them can be reached again: if none could be, the others are likely to follow.
-/// Who counts is planned for anyway: a short absence of the one that is back moved nothing. `sides` is as it was
+/// Who counts is planned for anyway: a short absence of the one that is back moved nothing. `members` is as it was
 /// just before.
-pub(crate) fn after_outage<'a>(back: &str, sides: impl Iterator<Item = (&'a ClusterName, Sight)>) -> Vec<ClusterName> {
+pub(crate) fn after_outage<'a>(back: &str, members: impl Iterator<Item = (&'a ClusterName, Reach)>) -> Vec<ClusterName> {
     let mut others = Vec::new();
-    for (name, sight) in sides {
+    for (name, sight) in members {
         if sight.reachable || (**name == *back && sight.counts) {
             return Vec::new();
         }
@@ -40,9 +40,9 @@ mod tests {
 
     use super::*;
 
-    fn waits_for(back: &str, sides: [(&str, bool, bool); 3]) -> Vec<String> {
-        let sides = sides.map(|(name, reachable, counts)| (ClusterName::from(name), Sight { reachable, counts }));
-        after_outage(back, sides.iter().map(|(name, sight)| (name, *sight))).iter().map(ToString::to_string).collect()
+    fn waits_for(back: &str, members: [(&str, bool, bool); 3]) -> Vec<String> {
+        let members = members.map(|(name, reachable, counts)| (ClusterName::from(name), Reach { reachable, counts }));
+        after_outage(back, members.iter().map(|(name, sight)| (name, *sight))).iter().map(ToString::to_string).collect()
     }
 
     #[test]

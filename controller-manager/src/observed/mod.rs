@@ -1,18 +1,25 @@
-//! What is remembered of a member object: as little as decisions need.
+//! What members show of objects: what is remembered of each is as little as decisions need.
 
 use federation_api::keys;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ManagedFieldsEntry;
 use kube::api::{DynamicObject, ObjectMeta};
 use serde_json::{Map, Value, json};
 
-use super::{
-    claims::Bound,
+pub(crate) mod change;
+pub(crate) mod claim;
+pub(crate) mod conditions;
+pub(crate) mod runs;
+pub(crate) mod scaler;
+
+use crate::{
     compact::{Digest, Uid, Version},
-    conditions::Condition,
-    runs::Runs,
-    scaler::Scaler,
+    kinds::{Family, Kind},
 };
-use crate::kinds::{Family, Kind};
+pub(crate) use change::{Observed, Seeing};
+use claim::Bound;
+use conditions::Condition;
+use runs::Runs;
+use scaler::Scaler;
 
 /// A member object as last seen.
 #[derive(Clone, Debug, Default, PartialEq)]

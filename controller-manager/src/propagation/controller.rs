@@ -2,8 +2,7 @@
 //! writers; it does no IO and waits for nothing, so nothing can delay it.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, HashMap, HashSet, VecDeque},
+    collections::{BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -13,19 +12,23 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     brake::Verdict,
-    compact::Uid,
-    copies::ClusterName,
-    entry::{ClusterSide, Entry, Key, Tracked},
+    effect::{Change, Effect},
+    entry::Key,
     intake::Intake,
     ledger::Ledger,
+    member::Members,
+    objects::Objects,
+    reconcile::{World, reconcile, tell_undone},
     record::Record,
     records::{self, Batch},
+    timers::{Timer, Timers},
     writer::Writer,
 };
 use crate::{
+    compact::Uid,
     config::Brake,
     events::{About, Event, Events},
-    kinds::{KindId, ObjectKey, PerKind},
+    kinds::{NAMESPACE, ObjectKey, PerKind},
     time::Clock,
 };
 
@@ -34,7 +37,7 @@ pub(super) const RECORD_FLUSH: Duration = Duration::from_millis(200);
 /// Longest wait of a record for what is under way in members: one write says what all of them answered.
 pub(super) const RECORD_WAIT: Duration = Duration::from_secs(2);
 /// Status is written this long after the first change.
-const STATUS_FLUSH: Duration = Duration::from_millis(50);
+pub(super) const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
 const BATCH: usize = 2000;
 /// Objects looked at before messages and timers have their turn again: some milliseconds.
@@ -44,35 +47,12 @@ const JUDGED_AGAIN: Duration = Duration::from_secs(60);
 /// Between two looks for deletions that need not be remembered any more.
 pub(super) const LEDGER_PERIOD: Duration = Duration::from_secs(3600);
 
-/// Something to look at later.
-#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
-pub(super) enum Timer {
-    /// An object.
-    Key(Key),
-    /// The status of an object.
-    Status(Key),
-    /// The changed records.
-    Records,
-    /// Deletions that wait in a cluster.
-    Brake(String),
-    /// The division of replicas that waited for members.
-    Hold,
-    /// A kind that cannot be watched in a member.
-    Blind(String, KindId),
-    /// A kind that may not be written in a member.
-    Barred(String, KindId),
-    /// A kind that cannot be watched in the federation.
-    GiveUp(KindId),
-    /// Deletions that were remembered long enough.
-    Ledger,
-}
-
-/// What the brain was made with.
-pub(crate) struct Parts {
+/// What it was told to do.
+pub(crate) struct Settings {
     pub(crate) federation: Arc<str>,
     pub(crate) brake: Brake,
     /// Longest wait for a member that was not heard of before replicas are divided without it.
-    pub(crate) hold: Duration,
+    pub(crate) loss_delay: Duration,
     /// How long a workload may be unready before its pods are looked at.
     pub(crate) review: Duration,
     /// How long nothing is concluded from an autoscaler that scaled.
@@ -83,6 +63,18 @@ pub(crate) struct Parts {
     pub(crate) left_out: Arc<BTreeSet<String>>,
     /// Kinds whose controllers are on.
     pub(crate) enabled: PerKind<bool>,
+}
+
+impl Settings {
+    /// Whether nothing is propagated in the namespace of an object.
+    pub(super) fn is_left_out(&self, key: &ObjectKey) -> bool {
+        self.left_out.contains(if key.kind == NAMESPACE { &key.name } else { &key.namespace })
+    }
+}
+
+/// What the controller was made with.
+pub(crate) struct Parts {
+    pub(crate) settings: Settings,
     pub(crate) writer: Writer,
     /// Unbounded: a batch every 200 ms at most, and the writer takes all that wait as one.
     pub(crate) records: mpsc::UnboundedSender<Batch>,
@@ -92,14 +84,11 @@ pub(crate) struct Parts {
 }
 
 /// See the module.
-pub(crate) struct Brain {
+pub(crate) struct Controller {
     pub(super) parts: Parts,
-    pub(super) entries: HashMap<Key, Entry>,
-    pub(super) by_namespace: HashMap<String, BTreeSet<Key>>,
-    pub(super) clusters: BTreeMap<ClusterName, ClusterSide>,
-    pub(super) queue: VecDeque<Key>,
-    queued: HashSet<Key>,
-    pub(super) timers: BinaryHeap<Reverse<(Instant, Timer)>>,
+    pub(super) objects: Objects,
+    pub(super) members: Members,
+    pub(super) timers: Timers,
     /// Objects whose records changed, by uid, and since when.
     touched: HashMap<Uid, (Key, Instant)>,
     opened: bool,
@@ -113,17 +102,14 @@ pub(crate) struct Brain {
     pub(super) clusters_read: Option<Vec<String>>,
 }
 
-impl Brain {
+impl Controller {
     pub(crate) fn new(parts: Parts) -> Self {
-        let listed = PerKind::new(|kind| !parts.enabled[kind]);
+        let listed = PerKind::new(|kind| !parts.settings.enabled[kind]);
         Self {
             parts,
-            entries: HashMap::new(),
-            by_namespace: HashMap::new(),
-            clusters: BTreeMap::new(),
-            queue: VecDeque::new(),
-            queued: HashSet::new(),
-            timers: BinaryHeap::new(),
+            objects: Objects::default(),
+            members: Members::new(),
+            timers: Timers::default(),
             touched: HashMap::new(),
             opened: false,
             ledger: Ledger::default(),
@@ -137,7 +123,7 @@ impl Brain {
     /// Runs until shutdown; changed records are handed over before it ends.
     pub(crate) async fn run(mut self, mut inbox: mpsc::UnboundedReceiver<Intake>, shutdown: CancellationToken) {
         loop {
-            let next = self.timers.peek().map_or_else(|| Instant::now() + Duration::from_secs(3600), |Reverse((at, _))| *at);
+            let next = self.timers.next().unwrap_or_else(|| Instant::now() + Duration::from_secs(3600));
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
@@ -151,7 +137,7 @@ impl Brain {
                         }
                     }
                 }
-                () = tokio::task::yield_now(), if !self.queue.is_empty() && self.opened => {}
+                () = tokio::task::yield_now(), if !self.objects.is_idle() && self.opened => {}
                 () = tokio::time::sleep_until(next) => {}
             }
             // Whatever came in, timers and a part of the work have their turn after each batch of it.
@@ -166,7 +152,7 @@ impl Brain {
         if self.opened {
             return true;
         }
-        let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.clusters.contains_key(&**n)));
+        let known = self.clusters_read.as_ref().is_some_and(|names| names.iter().all(|n| self.members.contains_key(&**n)));
         let looked_at = |kind: usize| self.listed[kind] || self.failing[kind].is_some_and(|(_, given_up)| given_up);
         if known && PerKind::new(looked_at).iter().all(|(_, looked_at)| *looked_at) && self.records.is_some() {
             self.opened = true;
@@ -188,73 +174,94 @@ impl Brain {
             return;
         }
         for _ in 0..most {
-            let Some(key) = self.queue.pop_front() else { return };
-            self.queued.remove(&key);
+            let Some(key) = self.objects.next() else { return };
             // Of a kind that was never listed nothing is known, not even what is missing.
             if self.listed[key.kind] {
-                self.reconcile(&key);
+                self.look(&key);
             }
         }
     }
 
-    /// Looks at an object soon.
-    pub(super) fn enqueue(&mut self, key: &Key) {
-        if self.queued.insert(key.clone()) {
-            self.queue.push_back(key.clone());
+    /// Looks at one name, and carries out what follows.
+    fn look(&mut self, key: &Key) {
+        let Some(mut entry) = self.objects.take(key) else { return };
+        let effects = reconcile(key, &mut entry, &self.world());
+        if !entry.is_wanted() {
+            // Nothing of it waits any more, or the next object of the name would find itself allowed to go.
+            self.members.values_mut().for_each(|member| member.brake.done(key));
+        }
+        self.objects.put_back(key, entry);
+        effects.into_iter().for_each(|effect| self.carry_out(key, effect));
+    }
+
+    /// What decisions rest on.
+    pub(super) fn world(&self) -> World<'_> {
+        let Parts { settings, .. } = &self.parts;
+        World { objects: &self.objects, members: &self.members, settings, now: Instant::now(), time: settings.clock.now() }
+    }
+
+    /// Does what follows from a look at a name.
+    fn carry_out(&mut self, key: &Key, effect: Effect) {
+        match effect {
+            Effect::Record(uid) => self.touch(key, &uid),
+            Effect::Deleted(uid) => self.remember_deletion(key, &uid),
+            Effect::Look(other) => self.objects.enqueue(&other),
+            Effect::LookInside(namespace) => self.objects.enqueue_namespace(&namespace),
+            Effect::Later(wait, timer) => self.later(wait, timer),
+            Effect::Tell { uid, warning, reason, message } => self.event(key, &uid, warning, reason, message),
+            Effect::AskBrake(cluster) => {
+                if self.members.get_mut(&cluster).is_some_and(|member| !member.brake.may_delete(key)) {
+                    self.judge_later(&cluster, self.parts.settings.brake.settle);
+                }
+            }
+            Effect::LeaveBrake(cluster) => {
+                if let Some(member) = self.members.get_mut(&cluster) {
+                    member.brake.done(key);
+                }
+            }
+            Effect::Undone { cluster, uid, undone } => {
+                if let Some(member) = self.members.get_mut(&cluster) {
+                    member.damper.undone(key, Instant::now());
+                }
+                tell_undone(&self.parts.events, key, &uid, &cluster, undone);
+            }
+            Effect::Job(cluster, job) => {
+                if let Some(member) = self.members.get(&cluster) {
+                    // The lane ends only after its cluster left, and then the copy is dropped.
+                    let _ = member.lane.send(*job);
+                }
+            }
+            Effect::Write(object, Change::Finalizers(finalizers, tombstone)) => {
+                self.parts.writer.finalizers(key, &object, &finalizers, tombstone);
+            }
+            Effect::Write(object, Change::Deletion) => self.parts.writer.delete(key, &object),
         }
     }
 
-    pub(super) fn enqueue_all(&mut self) {
-        self.enqueue_many(self.entries.keys().cloned().collect());
-    }
-
-    pub(super) fn enqueue_many(&mut self, keys: Vec<Key>) {
-        // Namespaces first: what is in them waits for them.
-        let (namespaces, others): (Vec<Key>, Vec<Key>) = keys.into_iter().partition(|k| k.kind == crate::kinds::NAMESPACE);
-        namespaces.iter().chain(&others).for_each(|k| self.enqueue(k));
-    }
-
-    pub(super) fn enqueue_kind(&mut self, kind: KindId) {
-        let keys: Vec<Key> = self.entries.keys().filter(|k| k.kind == kind).cloned().collect();
-        keys.iter().for_each(|k| self.enqueue(k));
-    }
-
-    pub(super) fn enqueue_namespace(&mut self, namespace: &str) {
-        let keys: Vec<Key> = self.by_namespace.get(namespace).into_iter().flatten().cloned().collect();
-        keys.iter().for_each(|k| self.enqueue(k));
-    }
-
     pub(super) fn later(&mut self, wait: Duration, timer: Timer) {
-        self.timers.push(Reverse((Instant::now() + wait, timer)));
+        self.timers.at(Instant::now() + wait, timer);
     }
 
     pub(super) fn fire(&mut self) {
         let now = Instant::now();
-        while self.timers.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            match self.timers.pop() {
-                Some(Reverse((_, Timer::Key(key)))) => self.enqueue(&key),
-                Some(Reverse((_, Timer::Status(key)))) => self.write_status(&key),
-                Some(Reverse((_, Timer::Records))) => self.flush_records(false),
-                Some(Reverse((_, Timer::Brake(cluster)))) => {
-                    let side = self.clusters.get_mut(&*cluster);
-                    if side.is_some_and(|side| side.judged_at.take_if(|at| *at <= now).is_some()) {
+        while let Some(timer) = self.timers.due(now) {
+            match timer {
+                Timer::Key(key) => self.objects.enqueue(&key),
+                Timer::Status(key) => self.write_status(&key),
+                Timer::Records => self.flush_records(false),
+                Timer::Brake(cluster) => {
+                    let member = self.members.get_mut(&cluster);
+                    if member.is_some_and(|member| member.judged_at.take_if(|at| *at <= now).is_some()) {
                         self.judge(&cluster);
                     }
                 }
-                Some(Reverse((_, Timer::Hold))) => self.enqueue_all(),
-                Some(Reverse((_, Timer::Blind(cluster, kind)))) => self.tell_blind(&cluster, kind),
-                Some(Reverse((_, Timer::Barred(cluster, kind)))) => self.tell_barred(&cluster, kind),
-                Some(Reverse((_, Timer::GiveUp(kind)))) => self.give_up(kind),
-                Some(Reverse((_, Timer::Ledger))) => self.forget_deletions(),
-                None => break,
+                Timer::Grace => self.objects.enqueue_all(),
+                Timer::Blind(cluster, kind) => self.tell_blind(&cluster, kind),
+                Timer::Barred(cluster, kind) => self.tell_barred(&cluster, kind),
+                Timer::GiveUp(kind) => self.give_up(kind),
+                Timer::Ledger => self.forget_deletions(),
             }
         }
-    }
-
-    /// The key as all tables share it.
-    pub(super) fn intern(&self, key: impl Into<Key>) -> Key {
-        let key = key.into();
-        self.entries.get_key_value(&key).map_or(key, |(known, _)| known.clone())
     }
 
     /// The record of an object changed.
@@ -270,15 +277,14 @@ impl Brain {
         let (mut batch, now) = (Batch::new(), Instant::now());
         let mut waiting = HashMap::new();
         for (uid, (key, since)) in std::mem::take(&mut self.touched) {
-            let entry = self.entries.get_mut(&key);
-            let tracked = entry.and_then(|e| e.live.iter_mut().chain(&mut e.graves).find(|t| t.uid == uid));
+            let tracked = self.objects.get_mut(&key).and_then(|entry| entry.tracked(&uid));
             let under_way = tracked.as_ref().is_some_and(|t| t.copies.values().any(|copy| copy.busy));
             if !all && under_way && now.saturating_duration_since(since) < RECORD_WAIT {
                 waiting.insert(uid, (key, since));
                 continue;
             }
             // What is back stays a memory: as a tombstone it would be deleted after a restart without the brake.
-            let Some(tracked) = tracked.filter(|t| !t.revenant) else {
+            let Some(tracked) = tracked.filter(|t| !t.restored) else {
                 let record = self.ledger.record(&uid);
                 batch.insert(uid, records::Entry { record, version: None });
                 continue;
@@ -296,14 +302,8 @@ impl Brain {
         self.touched = waiting;
         if !batch.is_empty() {
             metrics::counter!("federation_records_written_total").increment(batch.len() as u64);
-            // The writer outlives the brain.
+            // The writer outlives the controller.
             let _ = self.parts.records.send(batch);
-        }
-    }
-
-    pub(super) fn plan_status(&mut self, key: &Key, tracked: &mut Tracked) {
-        if !std::mem::replace(&mut tracked.status_due, true) {
-            self.later(STATUS_FLUSH, Timer::Status(key.clone()));
         }
     }
 
@@ -311,39 +311,39 @@ impl Brain {
     /// there is one.
     pub(super) fn judge_later(&mut self, cluster: &str, wait: Duration) {
         let at = Instant::now() + wait;
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        if side.judged_at.is_none_or(|planned| at < planned) {
-            side.judged_at = Some(at);
-            self.timers.push(Reverse((at, Timer::Brake(cluster.to_owned()))));
+        let Some(member) = self.members.get_mut(cluster) else { return };
+        if member.judged_at.is_none_or(|planned| at < planned) {
+            member.judged_at = Some(at);
+            self.timers.at(at, Timer::Brake(cluster.into()));
         }
     }
 
     /// Lets waiting deletions of a cluster go on, or stops them and asks.
     pub(super) fn judge(&mut self, cluster: &str) {
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        let managed = side.seen.len();
-        let seen = &side.seen;
+        let Some(member) = self.members.get_mut(cluster) else { return };
+        let managed = self.objects.seen_in(cluster).count();
+        let objects = &self.objects;
         // A namespace takes along all that is known to be in it.
         let weigh = |keys: &HashSet<Key>| {
-            let inside = |k: &Key| keys.iter().any(|ns| ns.kind == crate::kinds::NAMESPACE && ns.name == k.namespace);
-            let namespaces = keys.iter().any(|k| k.kind == crate::kinds::NAMESPACE);
-            let along = if namespaces { seen.keys().filter(|k| !keys.contains(*k) && inside(k)).count() } else { 0 };
-            keys.len() + along
+            let inside = |k: &Key| keys.iter().any(|ns| ns.kind == NAMESPACE && ns.name == k.namespace);
+            let namespaces = keys.iter().any(|k| k.kind == NAMESPACE);
+            let along = || objects.seen_in(cluster).filter(|(k, _)| !keys.contains(*k) && inside(k)).count();
+            keys.len() + if namespaces { along() } else { 0 }
         };
-        let was_stopped = side.brake.stopped;
-        match side.brake.judge(&self.parts.brake, managed, side.consent, self.parts.clock.now(), weigh) {
+        let was_stopped = member.brake.stopped;
+        match member.brake.judge(&self.parts.settings.brake, managed, member.consent, self.parts.settings.clock.now(), weigh) {
             Verdict::Release(keys) => {
                 if was_stopped {
                     stopped_gauge(cluster).set(0.0);
                 }
-                let memory = (!keys.is_empty()).then(|| (side.uid.clone(), side.brake.memory()));
-                keys.iter().for_each(|k| self.enqueue(k));
+                let memory = (!keys.is_empty()).then(|| (member.uid.clone(), member.brake.memory()));
+                keys.iter().for_each(|k| self.objects.enqueue(k));
                 if let Some((uid, memory)) = memory {
                     self.parts.writer.annotate_cluster(cluster, &uid, federation_api::keys::RECENT_DELETIONS, &memory);
                 }
             }
             Verdict::Stop { count } => {
-                side.brake.stopped = true;
+                member.brake.stopped = true;
                 stopped_gauge(cluster).set(count as f64);
                 if !was_stopped {
                     let annotation = federation_api::keys::MASS_DELETION;
@@ -366,7 +366,7 @@ impl Brain {
             kind: "Cluster",
             namespace: String::new(),
             name: cluster.into(),
-            uid: self.clusters.get(cluster).map(|side| side.uid.clone()).unwrap_or_default(),
+            uid: self.members.get(cluster).map(|member| member.uid.clone()).unwrap_or_default(),
         };
         self.parts.events.tell(Event { about, warning: true, reason, message });
     }

@@ -7,150 +7,153 @@ use federation_api::record::State;
 use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer},
-    entry::{Barred, ClusterSide, Entry, Key, version},
-    hold::{Sight, after_outage},
-    intake::{Observed, Seeing},
-    observed::Seen,
+    controller::Controller,
+    entry::{Entry, Key, version},
+    grace::{Reach, after_outage},
+    member::{Barred, Member},
+    timers::Timer,
 };
 use crate::{
     clusters::rights::Lacks,
     follow::Why,
     kinds::{KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
+    observed::{Observed, Seeing, Seen},
 };
 
-impl Brain {
+impl Controller {
     /// A member can be reached, in this session; or cannot.
     pub(super) fn take_session(&mut self, cluster: &str, epoch: Option<u64>) {
         if epoch.is_some() {
             self.wait_after_outage(cluster);
         }
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        let mut divides = side.unheard_until.take().is_some();
-        side.epoch = epoch;
-        side.listed = PerKind::default();
-        side.watched = PerKind::default();
+        let Some(member) = self.members.get_mut(cluster) else { return };
+        let mut divides = member.unheard_until.take().is_some();
+        member.epoch = epoch;
+        member.listed = PerKind::default();
+        member.watched = PerKind::default();
         // Why a kind cannot be watched is found out anew; since when is not forgotten.
-        side.failing = PerKind::default();
+        member.failing = PerKind::default();
         if epoch.is_some() {
-            divides |= !std::mem::replace(&mut side.counts, true);
+            divides |= !std::mem::replace(&mut member.counts, true);
         }
         // What was under way in the session before is void. What is settled need not be looked at for a flap: should
         // it have changed meanwhile, the list of the next session shows it.
-        let mut open = Vec::new();
-        for (key, entry) in &mut self.entries {
-            let settled = entry.is_settled(cluster, side.seen.get(key));
-            for copy in entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster)) {
+        self.objects.enqueue_where(|_, entry| {
+            let settled = entry.is_settled(cluster);
+            for copy in entry.copies_in(cluster) {
                 copy.busy = false;
                 copy.surveying = false;
                 copy.failures = 0;
                 copy.not_before = None;
             }
-            if divides || !settled {
-                open.push(key.clone());
-            }
-        }
-        self.enqueue_many(open);
+            divides || !settled
+        });
     }
 
     /// The first member that answers after all were lost does not get what belongs to the others.
     fn wait_after_outage(&mut self, back: &str) {
-        let sight = |side: &ClusterSide| Sight { reachable: side.epoch.is_some(), counts: side.counts };
-        let others = after_outage(back, self.clusters.iter().map(|(name, side)| (name, sight(side))));
-        let until = Instant::now() + self.parts.hold;
+        let sight = |member: &Member| Reach { reachable: member.epoch.is_some(), counts: member.counts };
+        let others = after_outage(back, self.members.iter().map(|(name, member)| (name, sight(member))));
+        let until = Instant::now() + self.parts.settings.loss_delay;
         for name in &others {
-            if let Some(side) = self.clusters.get_mut(&**name) {
-                side.unheard_until = Some(until);
+            if let Some(member) = self.members.get_mut(&**name) {
+                member.unheard_until = Some(until);
             }
         }
         if !others.is_empty() {
             tracing::info!(cluster = back, "the first member is back; replicas are divided when others are, or after a while");
-            self.later(self.parts.hold, Timer::Hold);
+            self.later(self.parts.settings.loss_delay, Timer::Grace);
         }
     }
 
     /// Something was seen in a member.
     pub(super) fn take_observed(&mut self, cluster: &str, epoch: u64, kind: KindId, observed: Observed) {
-        let in_session = |side: &&mut ClusterSide| side.epoch == Some(epoch);
+        let in_session = |member: &&mut Member| member.epoch == Some(epoch);
         match observed {
             Observed::Listed(seeing) => self.take_seeing(cluster, epoch, kind, seeing),
             Observed::Changed(key, seen) => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.watched[kind] = side.watched[kind].max(version(&seen));
+                let key = self.objects.shared(key);
+                let Some(name) = self.members.get_key_value(cluster).map(|(name, _)| name.clone()) else { return };
+                let Some(member) = self.members.get_mut(cluster).filter(in_session) else { return };
+                member.watched[kind] = member.watched[kind].max(version(&seen));
                 let source = seen.source_uid.clone();
-                let whose = |side: &ClusterSide| side.seen.get(&key).map(|seen| (seen.source_uid.clone(), seen.deleting));
-                let before = whose(side);
-                side.see(key.clone(), *seen);
-                let same = kind != NAMESPACE || whose(side) == before;
-                self.bury_again(cluster, &key, &source);
-                self.enqueue(&key);
+                let entry = self.objects.entry(&key);
+                let whose = |entry: &Entry| entry.seen.get(cluster).map(|seen| (seen.source_uid.clone(), seen.deleting));
+                let before = whose(entry);
+                entry.observe(&name, *seen);
+                let same = kind != NAMESPACE || whose(entry) == before;
+                self.delete_again(cluster, &key, &source);
+                self.objects.enqueue(&key);
                 if !same {
                     // What is in it may have waited for it.
-                    self.enqueue_namespace(&key.name);
+                    self.objects.enqueue_namespace(&key.name);
                 }
             }
             Observed::Gone { key, uid, version } => {
-                let key = self.intern(key);
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                side.watched[kind] = side.watched[kind].max(version);
-                side.unsee(&key, Some(&uid).filter(|uid| !uid.is_empty()));
-                if let Some(entry) = self.entries.get_mut(&key) {
+                let Some(member) = self.members.get_mut(cluster).filter(in_session) else { return };
+                member.watched[kind] = member.watched[kind].max(version);
+                if let Some(entry) = self.objects.get_mut(&key) {
+                    entry.observe_gone(cluster, Some(&uid).filter(|uid| !uid.is_empty()));
                     // It went as it was asked to; no need to wait longer.
-                    let copies = entry.live.iter_mut().chain(&mut entry.graves).filter_map(|t| t.copies.get_mut(cluster));
-                    copies.filter(|c| c.record.state == State::Deleting).for_each(|c| c.not_before = None);
+                    entry.copies_in(cluster).filter(|c| c.record.state == State::Deleting).for_each(|c| c.not_before = None);
                 }
-                self.enqueue(&key);
+                self.objects.enqueue(&key);
             }
             Observed::Watching => {
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                if side.listed[kind] && side.failing[kind].take().is_some() {
+                let Some(member) = self.members.get_mut(cluster).filter(in_session) else { return };
+                if member.listed[kind] && member.failing[kind].take().is_some() {
                     self.sees_again(cluster, kind);
                 }
             }
             Observed::Failing(reason) => {
-                let hold = self.parts.hold;
-                let Some(side) = self.clusters.get_mut(cluster).filter(in_session) else { return };
-                if side.failing[kind].replace(reason.clone()).is_some() {
+                let loss_delay = self.parts.settings.loss_delay;
+                let Some(member) = self.members.get_mut(cluster).filter(in_session) else { return };
+                if member.failing[kind].replace(reason.clone()).is_some() {
                     return;
                 }
                 tracing::warn!(cluster, kind = KINDS[kind].kind, error = reason, "the member cannot be watched");
-                side.blind[kind].get_or_insert_with(Instant::now);
-                self.later(hold, Timer::Blind(cluster.to_owned(), kind));
-                self.enqueue_kind(kind);
+                member.blind[kind].get_or_insert_with(Instant::now);
+                self.later(loss_delay, Timer::Blind(cluster.into(), kind));
+                self.objects.enqueue_kind(kind);
             }
         }
     }
 
     /// A complete look at one kind of a member.
     fn take_seeing(&mut self, cluster: &str, epoch: u64, kind: KindId, seeing: Seeing) {
-        let objects: Vec<_> = seeing.objects.into_iter().map(|(key, seen)| (self.intern(key), seen)).collect();
-        let unreadable: HashSet<ObjectKey> = seeing.unreadable.into_iter().collect();
-        let Some(side) = self.clusters.get_mut(cluster).filter(|side| side.epoch == Some(epoch)) else { return };
-        let blind = side.failing[kind].take().is_some();
-        let first = !side.ever_listed[kind] || blind;
+        let Some(name) = self.members.get_key_value(cluster).map(|(name, _)| name.clone()) else { return };
+        let Some(member) = self.members.get_mut(cluster).filter(|member| member.epoch == Some(epoch)) else { return };
+        let blind = member.failing[kind].take().is_some();
+        let first = !member.ever_listed[kind] || blind;
         // Only an answer of the member in this very session can be newer than a list.
-        let anew = !side.listed[kind] || seeing.why == Why::WentBack;
+        let anew = !member.listed[kind] || seeing.why == Why::WentBack;
         let newer = |known: &Seen| !anew && seeing.version.is_some() && version(known) > seeing.version;
-        let found: HashSet<Key> = objects.iter().map(|(k, _)| k.clone()).collect();
-        let gone =
-            side.seen.extract_if(|key, known| key.kind == kind && !found.contains(key) && !unreadable.contains(&**key) && !newer(known));
-        let mut news: HashSet<Key> = gone.map(|(key, _)| key).collect();
-        let mut revenants = Vec::new();
-        for (key, seen) in objects {
+        let unreadable: HashSet<ObjectKey> = seeing.unreadable.into_iter().collect();
+        let (mut found, mut news, mut restored) = (HashSet::new(), HashSet::new(), Vec::new());
+        for (key, seen) in seeing.objects {
+            let key = self.objects.shared(key);
+            found.insert(key.clone());
             if self.ledger.knows(&seen.source_uid, &key) {
-                revenants.push((key.clone(), seen.source_uid.clone()));
+                restored.push((key.clone(), seen.source_uid.clone()));
             }
-            let known = side.seen.get(&key);
-            if known.is_some_and(&newer) || known == Some(&seen) {
+            let entry = self.objects.entry(&key);
+            let known = entry.seen.get(cluster);
+            if known.is_some_and(newer) || known == Some(&seen) {
                 continue;
             }
-            news.insert(key.clone());
-            side.seen.insert(key, seen);
+            entry.seen.insert(&name, seen);
+            news.insert(key);
         }
-        side.listed[kind] = true;
-        side.ever_listed[kind] = true;
-        side.watched[kind] = seeing.version;
+        for (key, entry) in self.objects.iter_mut().filter(|(key, _)| key.kind == kind) {
+            let gone = |known: &Seen| !found.contains(key) && !unreadable.contains(&**key) && !newer(known);
+            if entry.seen.get(cluster).is_some_and(gone) {
+                entry.seen.remove(cluster);
+                news.insert(key.clone());
+            }
+        }
+        member.listed[kind] = true;
+        member.ever_listed[kind] = true;
+        member.watched[kind] = seeing.version;
         if seeing.why == Why::WentBack {
             metrics::counter!("federation_member_store_went_back_total", "cluster" => cluster.to_owned()).increment(1);
         }
@@ -162,70 +165,69 @@ impl Brain {
             tracing::warn!(cluster, kind, count = news.len(), "a comparison found what no watch had told");
             metrics::counter!("federation_drift_found_total", "cluster" => cluster.to_owned(), "kind" => kind).increment(news.len() as u64);
         }
-        let open = |key: &Key, entry: &Entry| first || news.contains(key) || !entry.is_settled(cluster, side.seen.get(key));
-        let of_kind = self.entries.iter().filter(|(key, _)| key.kind == kind);
-        let keys: Vec<Key> = of_kind.filter(|(key, entry)| open(key, entry)).map(|(key, _)| key.clone()).collect();
+        let open = |key: &Key, entry: &Entry| first || news.contains(key) || !entry.is_settled(cluster);
+        let keys: Vec<Key> = self.objects.of_kind(kind).filter(|(key, entry)| open(key, entry)).map(|(key, _)| key.clone()).collect();
         if blind {
             self.sees_again(cluster, kind);
-        } else if let Some(side) = self.clusters.get_mut(cluster) {
-            side.blind[kind] = None;
+        } else if let Some(member) = self.members.get_mut(cluster) {
+            member.blind[kind] = None;
         }
-        for (key, source) in revenants {
-            self.bury_again(cluster, &key, &source);
+        for (key, source) in restored {
+            self.delete_again(cluster, &key, &source);
         }
         for key in &keys {
-            self.enqueue(key);
+            self.objects.enqueue(key);
             if kind == NAMESPACE {
                 // What is in it may have waited for it.
-                self.enqueue_namespace(&key.name);
+                self.objects.enqueue_namespace(&key.name);
             }
         }
     }
 
     /// A kind of a member that could not be watched can be again.
     fn sees_again(&mut self, cluster: &str, kind: KindId) {
-        let Some(side) = self.clusters.get_mut(cluster) else { return };
-        side.blind[kind] = None;
+        let Some(member) = self.members.get_mut(cluster) else { return };
+        member.blind[kind] = None;
         blind_gauge(cluster, kind).set(0.0);
         tracing::info!(cluster, kind = KINDS[kind].kind, "the member can be watched again");
-        self.enqueue_kind(kind);
+        self.objects.enqueue_kind(kind);
     }
 
     /// A kind of a member may be unwatched for longer than the loss delay: then it has no share any more.
     pub(super) fn tell_blind(&mut self, cluster: &str, kind: KindId) {
-        let hold = self.parts.hold;
-        let Some(side) = self.clusters.get(cluster).filter(|side| side.is_blind(kind, hold)) else { return };
-        let Some(reason) = side.failing[kind].clone() else { return };
+        let loss_delay = self.parts.settings.loss_delay;
+        let Some(member) = self.members.get(cluster).filter(|member| member.is_blind(kind, loss_delay, Instant::now())) else { return };
+        let Some(reason) = member.failing[kind].clone() else { return };
         blind_gauge(cluster, kind).set(1.0);
         let kind_name = KINDS[kind].kind;
         let message =
             format!("{kind_name} objects cannot be watched in cluster {cluster}; it gets no share of them until they can: {reason}");
         tracing::warn!(cluster, kind = kind_name, reason, "not watched for longer than the loss delay; the cluster gets no share");
         self.cluster_event(cluster, "KindNotWatched", message);
-        self.enqueue_kind(kind);
+        self.objects.enqueue_kind(kind);
     }
 }
 
-impl Brain {
+impl Controller {
     /// A member said which verbs the federation may not use there.
     pub(super) fn take_rights(&mut self, cluster: &str, lacks: &Lacks) {
         for (kind, verbs) in lacks.iter() {
-            let Some(side) = self.clusters.get_mut(cluster) else { return };
+            let Some(member) = self.members.get_mut(cluster) else { return };
             // What cannot be deleted can be made and kept as it is wanted.
             let verbs = verbs.iter().copied().filter(|verb| *verb != "delete").collect::<Vec<_>>().join(", ");
-            match (&mut side.barred[kind], verbs.is_empty()) {
+            match (&mut member.barred[kind], verbs.is_empty()) {
                 (None, true) => {}
                 (Some(barred), false) => barred.verbs = verbs,
                 (barred @ Some(_), true) => {
                     *barred = None;
                     barred_gauge(cluster, kind).set(0.0);
                     tracing::info!(cluster, kind = KINDS[kind].kind, "the federation may write them in the member again");
-                    self.enqueue_kind(kind);
+                    self.objects.enqueue_kind(kind);
                 }
                 (barred @ None, false) => {
                     tracing::warn!(cluster, kind = KINDS[kind].kind, verbs, "the federation may not write them in the member");
                     *barred = Some(Barred { since: Instant::now(), verbs });
-                    self.later(self.parts.hold, Timer::Barred(cluster.to_owned(), kind));
+                    self.later(self.parts.settings.loss_delay, Timer::Barred(cluster.into(), kind));
                 }
             }
         }
@@ -233,9 +235,9 @@ impl Brain {
 
     /// A kind may not be written in a member for longer than the loss delay: then it has no share any more.
     pub(super) fn tell_barred(&mut self, cluster: &str, kind: KindId) {
-        let hold = self.parts.hold;
-        let Some(side) = self.clusters.get(cluster).filter(|side| side.is_barred(kind, hold)) else { return };
-        let Some(verbs) = side.barred[kind].as_ref().map(|barred| barred.verbs.clone()) else { return };
+        let loss_delay = self.parts.settings.loss_delay;
+        let Some(member) = self.members.get(cluster).filter(|member| member.is_barred(kind, loss_delay, Instant::now())) else { return };
+        let Some(verbs) = member.barred[kind].as_ref().map(|barred| barred.verbs.clone()) else { return };
         barred_gauge(cluster, kind).set(1.0);
         let kind_name = KINDS[kind].kind;
         let message = format!(
@@ -244,7 +246,7 @@ impl Brain {
         );
         tracing::warn!(cluster, kind = kind_name, verbs, "not allowed for longer than the loss delay; the cluster gets no share");
         self.cluster_event(cluster, "KindNotWritten", message);
-        self.enqueue_kind(kind);
+        self.objects.enqueue_kind(kind);
     }
 }
 

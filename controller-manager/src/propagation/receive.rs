@@ -1,4 +1,4 @@
-//! What each message changes in the brain's tables, and which objects are looked at for it.
+//! What each message changes in the controller's tables, and which objects are looked at for it.
 
 use std::collections::HashMap;
 
@@ -7,20 +7,23 @@ use kube::api::DynamicObject;
 use tokio::time::Instant;
 
 use super::{
-    brain::{Brain, Timer, stopped_gauge},
     brake::BrakeState,
-    compact::Uid,
+    controller::{Controller, stopped_gauge},
     damper::Damper,
-    entry::{ClusterSide, Entry, Key, Tracked, backoff},
+    entry::{Entry, Key, Tracked, backoff},
     intake::{Intake, Write, WriteError},
+    member::Member,
     object::Object,
+    per_cluster::ClusterName,
+    timers::Timer,
 };
 use crate::{
+    compact::Uid,
     follow::{Head, Listing, Why},
     kinds::{self, AUTOSCALER, KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
 };
 
-impl Brain {
+impl Controller {
     /// Takes one message.
     pub(super) fn take(&mut self, message: Intake) {
         match message {
@@ -38,35 +41,34 @@ impl Brain {
             Intake::ClustersListed(names) => self.clusters_read = Some(names),
             Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
-                if let Some(side) = self.clusters.get_mut(&*cluster) {
+                if let Some(member) = self.members.get_mut(&*cluster) {
                     let restarted = lane.is_some();
                     if let Some(lane) = lane {
-                        side.lane = lane;
+                        member.lane = lane;
                     }
-                    let news = side.labels != labels;
-                    let allowed = consent && !side.consent;
-                    (side.uid, side.labels) = (uid, labels);
-                    side.consent = consent;
+                    let news = member.labels != labels;
+                    let allowed = consent && !member.consent;
+                    (member.uid, member.labels) = (uid, labels);
+                    member.consent = consent;
                     // Its monitor was started again, so what was under way is void.
                     if restarted {
                         self.take_session(&cluster, None);
                     }
                     if news {
-                        self.enqueue_all();
+                        self.objects.enqueue_all();
                     }
                     if allowed {
                         self.judge_later(&cluster, std::time::Duration::ZERO);
                     }
                 } else if let Some(lane) = lane {
-                    let mut side = ClusterSide {
+                    let mut member = Member {
                         uid,
                         labels,
                         consent,
                         lane,
                         epoch: None,
                         counts: was_ready,
-                        unheard_until: Some(Instant::now() + self.parts.hold),
-                        seen: HashMap::new(),
+                        unheard_until: Some(Instant::now() + self.parts.settings.loss_delay),
                         listed: PerKind::default(),
                         ever_listed: PerKind::default(),
                         watched: PerKind::default(),
@@ -78,29 +80,30 @@ impl Brain {
                         judged_at: None,
                     };
                     if let Some(memory) = annotations.get(keys::RECENT_DELETIONS) {
-                        side.brake.remember(memory);
+                        member.brake.remember(memory);
                     }
-                    self.clusters.insert(cluster.into(), side);
-                    self.later(self.parts.hold, Timer::Hold);
-                    self.enqueue_all();
+                    self.members.insert(cluster.into(), member);
+                    self.later(self.parts.settings.loss_delay, Timer::Grace);
+                    self.objects.enqueue_all();
                 }
             }
             Intake::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
-                if self.clusters.remove(&*cluster).is_some_and(|side| side.brake.stopped) {
+                if self.members.remove(&*cluster).is_some_and(|member| member.brake.stopped) {
                     stopped_gauge(&cluster).set(0.0);
                 }
+                self.objects.forget_cluster(&ClusterName::from(&*cluster));
                 if let Some(names) = &mut self.clusters_read {
                     names.retain(|n| *n != cluster);
                 }
-                self.enqueue_all();
+                self.objects.enqueue_all();
             }
             Intake::Session { cluster, epoch } => self.take_session(&cluster, epoch),
             Intake::Lost { cluster } => {
                 // Back by now, it counts again.
-                if let Some(side) = self.clusters.get_mut(&*cluster).filter(|s| s.epoch.is_none() && s.counts) {
-                    side.counts = false;
-                    self.enqueue_all();
+                if let Some(member) = self.members.get_mut(&*cluster).filter(|s| s.epoch.is_none() && s.counts) {
+                    member.counts = false;
+                    self.objects.enqueue_all();
                 }
             }
             Intake::Rights { cluster, lacks } => self.take_rights(&cluster, &lacks),
@@ -111,12 +114,9 @@ impl Brain {
     }
 
     fn take_list(&mut self, kind: KindId, listing: Listing<DynamicObject>) {
-        let mut missing: HashMap<Uid, Key> = self
-            .entries
-            .iter()
-            .filter(|(key, _)| key.kind == kind)
-            .filter_map(|(key, entry)| Some((entry.live.as_ref()?.uid.clone(), key.clone())))
-            .collect();
+        let known = self.objects.of_kind(kind);
+        let mut missing: HashMap<Uid, Key> =
+            known.filter_map(|(key, entry)| Some((entry.live.as_ref()?.uid.clone(), key.clone()))).collect();
         for head in listing.unreadable {
             missing.remove(&Uid::from(&*head.uid));
         }
@@ -139,7 +139,7 @@ impl Brain {
         if self.failing[kind].is_none() {
             tracing::warn!(kind = KINDS[kind].kind, error = reason, "the federation cannot be watched; what is known stays");
             self.failing[kind] = Some((Instant::now(), false));
-            self.later(self.parts.hold, Timer::GiveUp(kind));
+            self.later(self.parts.settings.loss_delay, Timer::GiveUp(kind));
         }
     }
 
@@ -150,12 +150,12 @@ impl Brain {
         }
     }
 
-    /// See [`Brain::cannot_watch`].
+    /// See [`Controller::cannot_watch`].
     pub(super) fn give_up(&mut self, kind: KindId) {
-        let hold = self.parts.hold;
+        let loss_delay = self.parts.settings.loss_delay;
         if let Some((since, given_up)) = &mut self.failing[kind]
             && !*given_up
-            && since.elapsed() >= hold
+            && since.elapsed() >= loss_delay
         {
             *given_up = true;
             unwatched_gauge(kind).set(1.0);
@@ -173,19 +173,20 @@ impl Brain {
             return;
         }
         let ours = |f: &String| f == keys::DELETE_FROM_CLUSTERS || f == keys::ORPHAN;
-        if self.is_left_out(&key) && !self.entries.contains_key(&key) && !object.metadata.finalizers.iter().flatten().any(ours) {
+        let known = self.objects.get(&key).is_some_and(Entry::is_wanted);
+        if self.parts.settings.is_left_out(&key) && !known && !object.metadata.finalizers.iter().flatten().any(ours) {
             let uid = Uid::from(object.metadata.uid.as_deref().unwrap_or_default());
             self.event(&key, &uid, true, "NotPropagated", "nothing is propagated in this namespace".into());
             return;
         }
-        let key = self.intern(key);
+        let key = self.objects.shared(key);
         let uid = Uid::from(object.metadata.uid.as_deref().unwrap_or_default());
-        if let Some(old) = self.entries.get(&key).and_then(|e| e.live.as_ref()).map(|live| live.uid.clone()).filter(|old| *old != uid) {
+        if let Some(old) = self.objects.get(&key).and_then(|e| e.live.as_ref()).map(|live| live.uid.clone()).filter(|old| *old != uid) {
             // Deleted and made again between two looks.
             self.vanish(&key, &old);
         }
-        let entry = self.entries.entry(key.clone()).or_default();
-        let live = entry.live.get_or_insert_with(|| Tracked::new(uid.clone()));
+        let entry = self.objects.entry(&key);
+        let live = entry.live.get_or_insert_with(|| Box::new(Tracked::new(uid.clone())));
         let object = Object::new(object);
         let older = live.object.as_ref().is_some_and(|known| known.version().number() > object.version().number());
         if older && !went_back {
@@ -195,7 +196,7 @@ impl Brain {
             // The federation's store was put back: it exists after all.
             self.touch(&key, &uid);
         }
-        let Some(live) = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()) else { return };
+        let Some(live) = self.objects.get_mut(&key).and_then(|e| e.live.as_mut()) else { return };
         let same = live.object.as_ref().is_some_and(|known| known.is_same_for_members(&object));
         if !same {
             live.forget_bodies();
@@ -206,17 +207,13 @@ impl Brain {
         // What it scaled and what it scales now.
         self.enqueue_target(&key, before.as_deref());
         self.enqueue_target(&key, after.as_deref());
-        if !key.namespace.is_empty() {
-            self.by_namespace.entry(key.namespace.clone()).or_default().insert(key.clone());
-        }
-        self.enqueue(&key);
+        self.objects.enqueue(&key);
     }
 
     fn take_gone(&mut self, kind: KindId, head: Head, object: Option<Box<DynamicObject>>) {
         let key = ObjectKey { kind, namespace: head.namespace, name: head.name };
-        if let Some((key, _)) = self.entries.get_key_value(&key) {
-            let key = key.clone();
-            let live = self.entries.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *head.uid);
+        if let Some(key) = self.objects.known(&key).cloned() {
+            let live = self.objects.get_mut(&key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *head.uid);
             if let (Some(live), Some(object)) = (live, object) {
                 live.object = Some(Object::new(*object));
             }
@@ -224,10 +221,10 @@ impl Brain {
         }
     }
 
-    /// A federated object is no more. What its deletion still has to do stays as a grave; an object that
+    /// A federated object is no more. What its deletion still has to do stays as a tombstone; an object that
     /// vanished without having been seen in deletion leaves its copies where they are.
     fn vanish(&mut self, key: &Key, uid: &Uid) {
-        let Some(entry) = self.entries.get_mut(key) else { return };
+        let Some(entry) = self.objects.get_mut(key) else { return };
         let Some(mut live) = entry.live.take_if(|l| l.uid == *uid) else { return };
         let orphaned = live.is_deleting() && live.has_finalizer(keys::ORPHAN);
         if !live.is_deleting() && !live.copies.is_empty() {
@@ -244,22 +241,22 @@ impl Brain {
             live.copies.clear();
         }
         live.copies.retain(|copy| copy.record.explicit);
-        let buried = live.released && live.placed;
+        let gone = live.released && live.placed;
         if !live.copies.is_empty() {
-            entry.graves.push(live);
-        } else if buried {
+            entry.tombstones.push(*live);
+        } else if gone {
             self.remember_deletion(key, uid);
         }
         self.touch(key, uid);
-        self.enqueue(key);
+        self.objects.enqueue(key);
         if key.kind == NAMESPACE {
-            self.enqueue_namespace(&key.name);
+            self.objects.enqueue_namespace(&key.name);
         }
         self.enqueue_target(key, last.as_deref());
     }
 
     fn take_written(&mut self, key: &Key, uid: &Uid, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError>) {
-        let Some(live) = self.entries.get_mut(key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *uid) else { return };
+        let Some(live) = self.objects.get_mut(key).and_then(|e| e.live.as_mut()).filter(|l| l.uid == *uid) else { return };
         live.writing = None;
         match result {
             Ok(object) => {
@@ -267,7 +264,7 @@ impl Brain {
                 if let Some(object) = object.filter(|o| o.metadata.uid.as_deref().is_some_and(|of| *uid == *of)) {
                     self.take_object(key.kind, *object, false);
                 }
-                self.enqueue(key);
+                self.objects.enqueue(key);
             }
             Err(error) if error.stale => self.enqueue_later(key, std::time::Duration::from_millis(50)),
             Err(error) => {
@@ -282,22 +279,6 @@ impl Brain {
 
     fn enqueue_later(&mut self, key: &Key, wait: std::time::Duration) {
         self.later(wait, Timer::Key(key.clone()));
-    }
-
-    /// Forgets a name that nothing is known under.
-    pub(super) fn put_back(&mut self, key: &Key, entry: Entry) {
-        if entry.live.is_some() || !entry.graves.is_empty() {
-            self.entries.insert(key.clone(), entry);
-            return;
-        }
-        // Nothing of it waits any more, or the next object of the name would find itself allowed to go.
-        self.clusters.values_mut().for_each(|side| side.brake.done(key));
-        if let Some(keys) = self.by_namespace.get_mut(&key.namespace) {
-            keys.remove(key);
-            if keys.is_empty() {
-                self.by_namespace.remove(&key.namespace);
-            }
-        }
     }
 }
 
