@@ -1,6 +1,7 @@
 //! The federated kinds as the controller manager numbers them, and the objects of them.
 
 use std::ops::{Index, IndexMut};
+use std::sync::Arc;
 
 use federation_api::record::ObjectRef;
 
@@ -106,6 +107,9 @@ pub struct ObjectKey {
     /// Name.
     pub name: String,
 }
+
+/// A key that many tables share.
+pub(crate) type Key = Arc<ObjectKey>;
 
 impl ObjectKey {
     /// The kind's data.

@@ -20,9 +20,10 @@ use crate::{
     kinds::{KINDS, PerKind},
     members::Members,
     propagation::{
-        controller::{Controller, Parts, Settings},
+        controller::{Controller, Parts},
         intake::{Intake, Mailbox},
         records::Records,
+        settings::Settings,
         watch_federated, watch_left_alone,
         writer::Writer,
     },
@@ -263,7 +264,7 @@ async fn read_records(records: Records, mailbox: Mailbox) -> Done {
                 return Done;
             }
             Err(error) => {
-                tracing::warn!(error, "the propagation records cannot be read; nothing is decided before they are");
+                tracing::warn!(%error, "the propagation records cannot be read; nothing is decided before they are");
                 failed.pause().await;
             }
         }

@@ -2,8 +2,7 @@
 //! writers; it does no IO and waits for nothing, so nothing can delay it.
 
 use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::Arc,
+    collections::{HashMap, HashSet},
     time::Duration,
 };
 
@@ -21,15 +20,14 @@ use super::{
     reconcile::{World, reconcile, tell_undone},
     record::Record,
     records::{self, Batch},
+    settings::Settings,
     timers::{Timer, Timers},
     writer::Writer,
 };
 use crate::{
     compact::Uid,
-    config::Brake,
     events::{About, Event, Events},
     kinds::{NAMESPACE, ObjectKey, PerKind},
-    time::Clock,
 };
 
 /// Records are stored this long after the first change.
@@ -46,31 +44,6 @@ const SLICE: usize = 1000;
 const JUDGED_AGAIN: Duration = Duration::from_secs(60);
 /// Between two looks for deletions that need not be remembered any more.
 pub(super) const LEDGER_PERIOD: Duration = Duration::from_secs(3600);
-
-/// What it was told to do.
-pub(crate) struct Settings {
-    pub(crate) federation: Arc<str>,
-    pub(crate) brake: Brake,
-    /// Longest wait for a member that was not heard of before replicas are divided without it.
-    pub(crate) loss_delay: Duration,
-    /// How long a workload may be unready before its pods are looked at.
-    pub(crate) review: Duration,
-    /// How long nothing is concluded from an autoscaler that scaled.
-    pub(crate) scale_window: Duration,
-    /// The time of day.
-    pub(crate) clock: Clock,
-    /// Namespaces that nothing is propagated in, beside those that every cluster owns.
-    pub(crate) left_out: Arc<BTreeSet<String>>,
-    /// Kinds whose controllers are on.
-    pub(crate) enabled: PerKind<bool>,
-}
-
-impl Settings {
-    /// Whether nothing is propagated in the namespace of an object.
-    pub(super) fn is_left_out(&self, key: &ObjectKey) -> bool {
-        self.left_out.contains(if key.kind == NAMESPACE { &key.name } else { &key.namespace })
-    }
-}
 
 /// What the controller was made with.
 pub(crate) struct Parts {

@@ -16,11 +16,9 @@ use super::{
     record::Record,
 };
 use crate::compact::{Digest, Uid, Version};
+pub(crate) use crate::kinds::Key;
 use crate::kinds::ObjectKey;
 use crate::observed::Seen;
-
-/// A key that many tables share.
-pub(crate) type Key = Arc<ObjectKey>;
 
 /// All that is known under one name.
 #[derive(Default)]

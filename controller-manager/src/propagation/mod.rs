@@ -40,6 +40,7 @@ mod rescue_tests;
 #[cfg(test)]
 mod safety_tests;
 mod schedule;
+pub(crate) mod settings;
 mod step;
 mod timers;
 mod tombstones;

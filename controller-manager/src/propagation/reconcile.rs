@@ -10,7 +10,6 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::{
-    controller::Settings,
     damper::{TOLD, Undone},
     desired::Split,
     effect::{Change, Effect},
@@ -19,6 +18,7 @@ use super::{
     member::{Member, Members},
     objects::Objects,
     per_cluster::{ClusterName, PerCluster},
+    settings::Settings,
     step::{AWAY, Next, Removal, Task, View, Wanted, step},
     timers::Timer,
 };

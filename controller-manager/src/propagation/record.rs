@@ -6,8 +6,8 @@ use std::collections::HashMap;
 use federation_api::record::PropagationRecordSpec;
 use jiff::Timestamp;
 
-use super::{copies::Placed, entry::Key, per_cluster::ClusterName};
-use crate::kinds::{ObjectKey, kind_of};
+use super::{copies::Placed, per_cluster::ClusterName};
+use crate::kinds::{Key, ObjectKey, kind_of};
 
 /// What is recorded of one federated object.
 #[derive(Clone, Debug, PartialEq)]

@@ -30,7 +30,7 @@ use crate::{
     backoff::WRITE,
     compact::{Uid, Version},
     follow::Head,
-    members::request::{Call, JSON},
+    members::request::{Call, JSON, RequestError},
 };
 
 /// URL path of all records.
@@ -141,17 +141,17 @@ impl Records {
     }
 
     /// Reads all records.
-    pub(crate) async fn load(&self) -> Result<Vec<(Uid, Record)>, String> {
+    pub(crate) async fn load(&self) -> Result<Vec<(Uid, Record)>, RequestError> {
         let (mut records, mut token, mut names) = (Vec::new(), String::new(), Names::default());
         loop {
             let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::request::query_value(&token));
-            let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+            let reply = Call::get(&path).send(&self.client, TIMEOUT).await?;
             if reply.status != StatusCode::OK {
-                return Err(reply.message());
+                return Err(reply.into());
             }
-            let page: Page<'_> = serde_json::from_slice(&reply.body).map_err(|e| e.to_string())?;
+            let page: Page<'_> = serde_json::from_slice(&reply.body)?;
             for item in page.items {
-                let head = serde_json::from_str::<Headed>(item.get()).map_err(|e| e.to_string())?.metadata;
+                let head = serde_json::from_str::<Headed>(item.get())?.metadata;
                 let uid = Uid::from(&*head.name);
                 self.remember(&uid, &head);
                 match serde_json::from_str::<Stored>(item.get()) {
@@ -167,7 +167,7 @@ impl Records {
     }
 
     /// Stores one record, new or known.
-    pub(crate) async fn store(&self, uid: &Uid, record: &Record) -> Result<(), String> {
+    pub(crate) async fn store(&self, uid: &Uid, record: &Record) -> Result<(), RequestError> {
         let path = format!("{PATH}/{uid}");
         let mut record = Cow::Borrowed(record);
         for _ in 0..5 {
@@ -175,9 +175,9 @@ impl Records {
             let (method, target) = if resource_version.is_some() { (Method::PUT, path.as_str()) } else { (Method::POST, PATH) };
             let metadata = SentMeta { name: uid.to_string(), resource_version };
             let sent = Sent { api_version: keys::API_VERSION, kind: "PropagationRecord", metadata, spec: record.stored() };
-            let body = serde_json::to_vec(&sent).map_err(|e| e.to_string())?;
+            let body = serde_json::to_vec(&sent)?;
             let call = Call { method, path: target, content_type: JSON, body: body.into() };
-            let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+            let reply = call.send(&self.client, TIMEOUT).await?;
             match reply.status {
                 StatusCode::OK | StatusCode::CREATED => {
                     if let Ok(stored) = serde_json::from_slice::<Headed>(&reply.body) {
@@ -187,9 +187,9 @@ impl Records {
                 }
                 // Not as we remember it: look, and try again.
                 _ if reply.status == StatusCode::CONFLICT || reply.is_not_found() => {
-                    let reply = Call::get(&path).send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
+                    let reply = Call::get(&path).send(&self.client, TIMEOUT).await?;
                     if reply.status == StatusCode::OK {
-                        let head = serde_json::from_slice::<Headed>(&reply.body).map_err(|e| e.to_string())?.metadata;
+                        let head = serde_json::from_slice::<Headed>(&reply.body)?.metadata;
                         self.remember(uid, &head);
                         if let Ok(stored) = serde_json::from_slice::<Stored>(&reply.body) {
                             self.keep_tombstones(uid, stored.spec, &mut record);
@@ -197,13 +197,13 @@ impl Records {
                     } else if reply.is_not_found() {
                         self.versions().remove(uid);
                     } else {
-                        return Err(reply.message());
+                        return Err(reply.into());
                     }
                 }
-                _ => return Err(reply.message()),
+                _ => return Err(reply.into()),
             }
         }
-        Err("the record changed at each try".into())
+        Err(RequestError::Refused("the record changed at each try".into()))
     }
 
     /// Somebody else wrote the record: whoever led before may have told of deletions that are not known here. They
@@ -233,12 +233,12 @@ impl Records {
         }
     }
 
-    async fn delete(&self, uid: &Uid) -> Result<(), String> {
+    async fn delete(&self, uid: &Uid) -> Result<(), RequestError> {
         self.versions().remove(uid);
         let path = format!("{PATH}/{uid}");
         let call = Call { method: Method::DELETE, path: &path, content_type: JSON, body: bytes::Bytes::new() };
-        let reply = call.send(&self.client, TIMEOUT).await.map_err(|e| e.to_string())?;
-        if reply.status.is_success() || reply.is_not_found() { Ok(()) } else { Err(reply.message()) }
+        let reply = call.send(&self.client, TIMEOUT).await?;
+        if reply.status.is_success() || reply.is_not_found() { Ok(()) } else { Err(reply.into()) }
     }
 
     /// Writes batches until the sender is gone, whose end is told where it belongs; a newer batch wins over what is still to be written.
@@ -262,7 +262,10 @@ impl Records {
                             Some(record) => records.store(&uid, record).instrument(span.clone()).await,
                             None => records.delete(&uid).instrument(span.clone()).await,
                         };
-                        span.record(field::OUTCOME, result.as_ref().map_or_else(String::as_str, |()| "ok"));
+                        match &result {
+                            Ok(()) => span.record(field::OUTCOME, "ok"),
+                            Err(error) => span.record(field::OUTCOME, error.to_string()),
+                        };
                         result.err().map(|error| (uid, entry, error))
                     }
                 })

@@ -10,11 +10,12 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    controller::{Controller, Parts, Settings},
+    controller::{Controller, Parts},
     copies::Placed,
     intake::{Intake, Mailbox},
     record::Record,
     records::{Batch, Records},
+    settings::Settings,
     timers::Timer,
     writer::Writer,
 };

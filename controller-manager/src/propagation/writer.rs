@@ -63,7 +63,11 @@ impl Writer {
         let (client, records, path, uid) = (self.client.clone(), self.records.clone(), key.path(), Uid::from(uid));
         self.spawn(key.clone(), &uid.clone(), Write::Finalizers, async move {
             if let Some(record) = tombstone {
-                records.store(&uid, &record).await.map_err(|reason| WriteError { reason, stale: false, retry_after: None })?;
+                records.store(&uid, &record).await.map_err(|error| WriteError {
+                    reason: error.to_string(),
+                    stale: false,
+                    retry_after: None,
+                })?;
             }
             patch_object(&client, &path, &patch).await
         });

@@ -102,7 +102,7 @@ async fn issue7_a_task_that_panics_ends_the_controller_manager_and_is_named() {
     }
 }
 
-/// What the brain counts, panics.
+/// What the controller of federated objects counts, panics.
 struct Poison;
 
 impl metrics::Recorder for Poison {
@@ -125,7 +125,7 @@ impl metrics::Recorder for Poison {
 }
 
 #[tokio::test]
-async fn issue7_a_brain_that_panics_ends_the_controller_manager() {
+async fn issue7_a_propagation_controller_that_panics_ends_the_controller_manager() {
     // All tasks run in this thread.
     let _poisoned = metrics::set_default_local_recorder(&Poison);
     let mut bed = Bed::new(config()).await;
