@@ -1,6 +1,6 @@
 //! The federation controller manager: watches the federation API and makes the member clusters follow.
 //!
-//! It runs as a program of its own ([`program`]), or within another process, over any two clients:
+//! It runs as a program of its own ([`program()`]), or within another process, over any two clients:
 //!
 //! ```no_run
 //! use federation_controller_manager::{Config, HostCredentials, run};

@@ -60,7 +60,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
     done.map(|()| EXIT_OK)
 }
 
-/// [`run`] as a value, for who has to carry out commands and is one of them.
+/// [`run()`] as a value, for who has to carry out commands and is one of them.
 pub fn boxed(session: &Session, command: Command) -> Running<'_> {
     Box::pin(run(session, command))
 }
