@@ -9,6 +9,7 @@ mod global;
 mod init;
 mod join;
 mod kubeconfig;
+mod status;
 mod token;
 mod unjoin;
 mod up;
@@ -31,6 +32,7 @@ pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
 pub use kubeconfig::{IssueArgs, KubeconfigArgs, KubeconfigCommand};
+pub use status::StatusArgs;
 pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenDeleteArgs, TokenListArgs};
 pub use unjoin::UnjoinArgs;
 pub use up::UpArgs;
@@ -46,8 +48,8 @@ pub use version::VersionArgs;
     infer_long_args = false,
     arg_required_else_help = true,
     max_term_width = 120,
-    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon; config\n\
-                  lint and check: something was found, 64 the command line is wrong.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon; status,\n\
+                  config lint and config check: something was found, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {
@@ -72,6 +74,8 @@ pub enum Command {
     Deinit(DeinitArgs),
     /// Show and renew the certificates of a control plane
     Certs(CertsArgs),
+    /// Say how a federation is doing, and what to do about what is not right
+    Status(StatusArgs),
     /// Run a federation with hollow members in this process, to try things out
     Up(UpArgs),
     /// Show and change kubeconfig files, as kubectl config does
@@ -130,7 +134,7 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "certs", "up", "config", "kubeconfig", "token", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "certs", "status", "up", "config", "kubeconfig", "token", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }

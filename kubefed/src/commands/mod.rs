@@ -11,6 +11,7 @@ mod leaving;
 mod names;
 mod run;
 mod session;
+mod status;
 mod token;
 pub mod unjoin;
 mod version;
@@ -43,6 +44,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Unjoin(args) => return unjoin::run(session, &args).await,
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Certs(args) => return certs::run(session, &args.command).await,
+        Command::Status(args) => return status::run(session, &args).await,
         Command::Up(args) => crate::up::run(session, &args, boxed).await,
         Command::Config(args) => return config::run(session, &args.command).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args.command).await,

@@ -23,19 +23,8 @@ use crate::render::names::{Federation, INSTANCE_LABEL};
 pub(super) const EXIT_DUE: u8 = 3;
 
 pub(super) async fn run(session: &Session, host: &Connection, federation: &Federation, args: &CertsCheckArgs) -> Result<u8, Failure> {
-    let labels = format!("{INSTANCE_LABEL}={}", federation.name);
-    let secrets = host.typed::<Secret>(&federation.namespace).list(&ListParams::default().labels(&labels)).await;
-    let mut secrets = secrets.map_err(|e| host.failed("listing secrets", &e))?.items;
-    let member = |secret: &Secret| secret.annotations().contains_key(CLUSTER_NAME);
-    secrets.sort_by_key(|secret| (member(secret), secret.name_any() != federation.ca(), secret.name_any()));
-    let mut all = in_host(federation, &secrets);
-    let local = session.files().load_any()?;
-    let found = earlier(host, federation, Some(&local)).await.map(|earlier| earlier.certs);
-    if found.as_ref().is_ok_and(|found| found.ca.as_ref().is_some_and(|ca| is_ours(&local, &federation.name, &ca.cert))) {
-        all.extend(local.users.get(&federation.name).and_then(|user| administrator(&federation.name, user)));
-    }
     let now = Timestamp::now();
-    usable(&mut all, found, SystemTime::from(now));
+    let all = all(session, host, federation, now).await?;
     if let Some(format) = args.output {
         let items: Vec<_> = all.iter().map(|held| held.value(now, args.within, federation, &host.context)).collect();
         session.printer.value(&json!({"federation": federation.name, "items": items}), format)?;
@@ -55,6 +44,23 @@ pub(super) async fn run(session: &Session, host: &Connection, federation: &Feder
         }
     }
     Ok(if due.is_empty() { EXIT_OK } else { EXIT_DUE })
+}
+
+/// Everything of a federation that ends one day.
+pub(super) async fn all(session: &Session, host: &Connection, federation: &Federation, now: Timestamp) -> Result<Vec<Held>, Failure> {
+    let labels = format!("{INSTANCE_LABEL}={}", federation.name);
+    let secrets = host.typed::<Secret>(&federation.namespace).list(&ListParams::default().labels(&labels)).await;
+    let mut secrets = secrets.map_err(|e| host.failed("listing secrets", &e))?.items;
+    let member = |secret: &Secret| secret.annotations().contains_key(CLUSTER_NAME);
+    secrets.sort_by_key(|secret| (member(secret), secret.name_any() != federation.ca(), secret.name_any()));
+    let mut all = in_host(federation, &secrets);
+    let local = session.files().load_any()?;
+    let found = earlier(host, federation, Some(&local)).await.map(|earlier| earlier.certs);
+    if found.as_ref().is_ok_and(|found| found.ca.as_ref().is_some_and(|ca| is_ours(&local, &federation.name, &ca.cert))) {
+        all.extend(local.users.get(&federation.name).and_then(|user| administrator(&federation.name, user)));
+    }
+    usable(&mut all, found, SystemTime::from(now));
+    Ok(all)
 }
 
 const WHY: &str = "it is not of the federation's authority, or its key does not fit";

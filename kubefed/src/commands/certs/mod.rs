@@ -7,8 +7,12 @@ mod renew;
 #[cfg(test)]
 mod tests;
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 
+use self::held::State;
 use super::Session;
 use super::init::resolve::federation;
 use super::names::one_name;
@@ -16,6 +20,9 @@ use crate::cli::{CertsCommand, HostArgs};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
 use crate::render::names::Federation;
+
+/// What ends within this time ends soon, where nothing else is said; `--within` has the same.
+const SOON: Duration = Duration::from_hours(720);
 
 /// Carries out a command on certificates; the exit code.
 ///
@@ -32,6 +39,23 @@ pub(super) async fn run(session: &Session, command: &CertsCommand) -> Result<u8,
             renew::run(session, &host, &federation, args).await.map(|()| EXIT_OK)
         }
     }
+}
+
+/// What of a federation has ended, ends within [`SOON`] or cannot be used: its name, how it stands, and what mends it.
+///
+/// # Errors
+/// Anything the host says.
+pub(super) async fn due(
+    session: &Session,
+    host: &Connection,
+    federation: &Federation,
+    now: Timestamp,
+) -> Result<Vec<(String, &'static str, String)>, Failure> {
+    let all = check::all(session, host, federation, now).await?;
+    let due = all.into_iter().filter(|held| held.state(now, SOON) != State::Good);
+    Ok(due
+        .map(|held| (format!("{} in {}", held.name, held.place), held.state(now, SOON).word(), held.mend(federation, &host.context)))
+        .collect())
 }
 
 /// The host, and the federation whose authority it has.
