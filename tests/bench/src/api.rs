@@ -54,7 +54,8 @@ async fn measure(subject: &Subject, size: &Size, report: &mut Report) -> Result<
 
     lists::measure(subject, &pool, size, report).await?;
     drop(pool);
-    fan_out(subject, &wire, size, report).await.context("watch")
+    fan_out(subject, &wire, size, 1, report).await.context("watch")?;
+    fan_out(subject, &wire, size, size.connections, report).await.context("watch")
 }
 
 /// The floor of every API server over etcd: the same bodies, put into it without one.
@@ -77,29 +78,38 @@ async fn measure_etcd(dir: &Path, size: &Size, report: &mut Report) -> Result<()
     Ok(())
 }
 
-/// Events that many watchers see together while one object changes again and again: a second, and a second of the
-/// server's CPU time.
-async fn fan_out(subject: &Subject, wire: &Wire, size: &Size, report: &mut Report) -> Result<()> {
+/// Events that many watchers see together while objects change again and again: a second, and a second of the server's CPU
+/// time. One writer waits for each answer; of many each has an object of its own.
+async fn fan_out(subject: &Subject, wire: &Wire, size: &Size, writers: usize, report: &mut Report) -> Result<()> {
     let pool = Pool::new(wire.clone());
-    pool.send(Ask::post(PATH, config_map("watched"))).await?;
+    let space = format!("watched{writers}");
+    let namespace = format!(r#"{{"apiVersion":"v1","kind":"Namespace","metadata":{{"name":"{space}"}}}}"#);
+    pool.send(Ask::post("/api/v1/namespaces", namespace)).await?;
+    let path = format!("/api/v1/namespaces/{space}/configmaps");
+    for i in 0..writers {
+        pool.send(Ask::post(&path, config_map(&format!("c{i}")))).await?;
+    }
     let mut tasks = vec![];
     for _ in 0..size.watchers {
-        let ask = Ask::get(format!("{PATH}?watch=1&fieldSelector=metadata.name%3Dwatched"));
+        let ask = Ask::get(format!("{path}?watch=1"));
         tasks.push(tokio::spawn(follow(wire.stream(ask).await?, size.changes)));
     }
     tokio::time::sleep(Duration::from_millis(300)).await;
     let (start, before) = (Instant::now(), used(subject)?);
-    for i in 0..size.changes {
+    calls(size.changes, writers, move |i| {
         let body = serde_json::json!({"data": {"text": format!("change {i} {}", "0123456789abcdef".repeat(24))}}).to_string();
-        pool.send(Ask::merge(format!("{PATH}/watched"), body)).await?;
-    }
+        let (pool, path) = (pool.clone(), format!("{path}/c{}", i % writers));
+        async move { pool.send(Ask::merge(path, body)).await.map(drop) }
+    })
+    .await?;
     for task in tasks {
         tokio::time::timeout(Duration::from_secs(60), task).await.context("waiting for the last event")???;
     }
     let events = (size.watchers * size.changes) as f64;
-    report.add(subject.name, "watch events", events / start.elapsed().as_secs_f64(), "1/s");
+    let what = if writers == 1 { "watch events".into() } else { format!("watch events, {writers} writers") };
+    report.add(subject.name, what.clone(), events / start.elapsed().as_secs_f64(), "1/s");
     let cost = used(subject)?.0.saturating_sub(before.0).as_secs_f64();
-    report.add(subject.name, "watch events for a second of CPU", events / cost.max(0.01), "1/s");
+    report.add(subject.name, format!("{what} for a second of CPU"), events / cost.max(0.01), "1/s");
     Ok(())
 }
 

@@ -27,7 +27,7 @@ pub(crate) struct Size {
     #[arg(long, default_value_t = 100)]
     pub(crate) lists: usize,
     /// Watchers at once, each on a connection of its own
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 1000)]
     pub(crate) watchers: usize,
     /// Changes that each watcher sees
     #[arg(long, default_value_t = 100)]
