@@ -36,6 +36,8 @@ pub struct Config {
     pub token_auth_file: Option<PathBuf>,
     /// Whether bootstrap tokens, which are secrets of `kube-system`, authenticate.
     pub bootstrap_tokens: bool,
+    /// How tokens of service accounts are made.
+    pub service_accounts: Option<ServiceAccountConfig>,
     /// Passwords.
     pub basic_auth_file: Option<PathBuf>,
     /// Authorizers in the order they are asked.
@@ -78,6 +80,7 @@ impl Config {
             signing: None,
             token_auth_file: None,
             bootstrap_tokens: false,
+            service_accounts: None,
             basic_auth_file: None,
             authorization: vec![Mode::Rbac],
             anonymous_auth: false,
@@ -121,6 +124,23 @@ pub struct SigningConfig {
     pub key: PathBuf,
     /// How long certificates hold, at most and where nothing shorter is asked for.
     pub longest: Duration,
+}
+
+/// How tokens of service accounts are made and taken.
+#[derive(Clone, Debug)]
+pub struct ServiceAccountConfig {
+    /// Who makes them.
+    pub issuer: String,
+    /// The private key they are signed with, PEM.
+    pub signing_key: PathBuf,
+    /// Further keys that verify them, PEM.
+    pub keys: Vec<PathBuf>,
+    /// Where the keys that verify them are told, when it is not this server.
+    pub jwks_uri: Option<String>,
+    /// Whom they are for that say nothing else.
+    pub audiences: Vec<String>,
+    /// The longest life of one.
+    pub longest: Option<Duration>,
 }
 
 /// Where objects are kept.

@@ -11,7 +11,7 @@ use federation_api::duration;
 
 use crate::audit::{AuditConfig, Destination, Policy};
 use crate::auth::authz::Mode;
-use crate::config::{Config, Limits, Patience, Profile, SigningConfig, StorageConfig, TlsConfig};
+use crate::config::{Config, Limits, Patience, Profile, ServiceAccountConfig, SigningConfig, StorageConfig, TlsConfig};
 use crate::error::ConfigError;
 use crate::storage::etcd::EtcdConfig;
 
@@ -77,6 +77,24 @@ pub struct Options {
     /// CSV file of passwords: password,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub basic_auth_file: Option<PathBuf>,
+    /// Who makes tokens of service accounts, a URL; with --service-account-signing-key-file they are made and taken
+    #[arg(long, value_name = "URL", requires = "service_account_signing_key_file")]
+    pub service_account_issuer: Option<String>,
+    /// PEM file with the private key that signs tokens of service accounts, RSA or ECDSA
+    #[arg(long, value_name = "FILE", requires = "service_account_issuer")]
+    pub service_account_signing_key_file: Option<PathBuf>,
+    /// PEM file of further keys that verify tokens of service accounts; can be repeated
+    #[arg(long, value_name = "FILE", requires = "service_account_issuer")]
+    pub service_account_key_file: Vec<PathBuf>,
+    /// URL of the keys that verify tokens of service accounts, as OpenID discovery tells it; this server's if not given
+    #[arg(long, value_name = "URL", requires = "service_account_issuer")]
+    pub service_account_jwks_uri: Option<String>,
+    /// Whom tokens of service accounts are for, separated by commas; the issuer if not given
+    #[arg(long, value_delimiter = ',', value_name = "AUDIENCES", requires = "service_account_issuer")]
+    pub api_audiences: Vec<String>,
+    /// Longest life of tokens of service accounts; 0 is without limit
+    #[arg(long, default_value = "0s", value_parser = duration::parse, value_name = "DURATION")]
+    pub service_account_max_token_expiration: Duration,
     /// Authorizers, asked in this order: RBAC, AlwaysAllow, AlwaysDeny
     #[arg(long, value_delimiter = ',', default_value = "RBAC", value_name = "MODES")]
     pub authorization_mode: Vec<String>,
@@ -146,6 +164,8 @@ pub struct Options {
 /// The admission plugin that is not always on.
 const FINALIZERS: &str = "FederationFinalizers";
 
+/// The life of tokens that most programs ask for.
+const SHORTEST_TOKENS: Duration = Duration::from_secs(3600);
 /// The life that every request may ask for.
 const SHORTEST_SIGNING: Duration = Duration::from_secs(600);
 
@@ -184,7 +204,7 @@ impl Options {
                 readable(flag, path)?;
             }
         }
-        let (storage, audit, signing) = (self.storage()?, self.audit()?, self.signing()?);
+        let (storage, audit, signing, accounts) = (self.storage()?, self.audit()?, self.signing()?, self.service_accounts()?);
         Ok(Config {
             profile: Profile::Federation,
             bind: SocketAddr::new(self.bind_address, self.secure_port),
@@ -196,6 +216,7 @@ impl Options {
             client_ca_file: self.client_ca_file,
             signing,
             token_auth_file: self.token_auth_file,
+            service_accounts: accounts,
             bootstrap_tokens: self.enable_bootstrap_token_auth,
             basic_auth_file: self.basic_auth_file,
             authorization,
@@ -225,6 +246,25 @@ impl Options {
             max_age: Duration::from_secs(u64::from(self.audit_log_maxage) * 24 * 3600),
         };
         Ok(Some(AuditConfig { policy, to }))
+    }
+
+    fn service_accounts(&self) -> Result<Option<ServiceAccountConfig>, ConfigError> {
+        let both = self.service_account_issuer.clone().zip(self.service_account_signing_key_file.clone());
+        let Some((issuer, signing_key)) = both else { return Ok(None) };
+        let longest = Some(self.service_account_max_token_expiration).filter(|longest| !longest.is_zero());
+        if longest.is_some_and(|longest| longest < SHORTEST_TOKENS) {
+            return Err(ConfigError::new(
+                format!("--service-account-max-token-expiration: {}s are too short", longest.unwrap_or_default().as_secs()),
+                "requests may ask for 10m at least, and programs ask for 1h; 0 is without limit",
+            ));
+        }
+        readable("--service-account-signing-key-file", &signing_key)?;
+        for path in &self.service_account_key_file {
+            readable("--service-account-key-file", path)?;
+        }
+        let audiences = if self.api_audiences.is_empty() { vec![issuer.clone()] } else { self.api_audiences.clone() };
+        let (keys, jwks_uri) = (self.service_account_key_file.clone(), self.service_account_jwks_uri.clone());
+        Ok(Some(ServiceAccountConfig { issuer, signing_key, keys, jwks_uri, audiences, longest }))
     }
 
     fn signing(&self) -> Result<Option<SigningConfig>, ConfigError> {

@@ -118,6 +118,15 @@ fn broken(e: impl std::fmt::Display) -> Failure {
     Failure::new(format!("making a certificate: {e}"))
 }
 
+/// A key that signs tokens, with its public part instead of a certificate.
+///
+/// # Errors
+/// The cryptography library makes no key.
+pub fn key() -> Result<Pair, Failure> {
+    let key = KeyPair::generate().map_err(broken)?;
+    Ok(Pair { cert: key.public_key_pem(), key: key.serialize_pem() })
+}
+
 fn authority(federation: &str, now: SystemTime) -> Result<Pair, Failure> {
     let key = KeyPair::generate().map_err(broken)?;
     let mut params = params(federation, &[], now, CA_VALIDITY);

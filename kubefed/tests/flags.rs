@@ -15,14 +15,17 @@ const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
 /// Flags of other programs that the documents show: kubectl, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 27] = [
+const OTHERS: [&str; 30] = [
     "advertise-client-urls",
     "applyset",
+    "bound-object-kind",
+    "bound-object-name",
     "bump-revision",
     "cacert",
     "cascade",
     "cert",
     "clusterrole",
+    "duration",
     "for",
     "group",
     "key",
@@ -39,9 +42,9 @@ const OTHERS: [&str; 27] = [
     "raw",
     "real",
     "replicas",
-    "test",
     "revision",
     "template",
+    "test",
     "type",
 ];
 

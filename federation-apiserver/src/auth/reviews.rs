@@ -141,8 +141,11 @@ impl Reviewer<'_> {
         if token.is_empty() {
             return Err(ApiError::bad_request("token is required for TokenReview in authentication"));
         }
-        Ok(match self.authn.review_token(token) {
-            Some(user) => json!({"authenticated": true, "user": user_info(&user)}),
+        let audiences: Vec<String> =
+            review["spec"]["audiences"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect();
+        Ok(match self.authn.review_token(token, &audiences) {
+            Some((user, audiences)) if audiences.is_empty() => json!({"authenticated": true, "user": user_info(&user)}),
+            Some((user, audiences)) => json!({"authenticated": true, "user": user_info(&user), "audiences": audiences}),
             None => json!({"user": {}, "error": "invalid bearer token"}),
         })
     }

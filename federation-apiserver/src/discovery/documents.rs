@@ -215,6 +215,9 @@ pub(crate) fn subresources(r: &Resource) -> Vec<Sub<'_>> {
             Subresource::Status => Sub { name: "status", group: "", version: "", kind: &r.kind, verbs: CHANGE },
             Subresource::Approval => Sub { name: "approval", group: "", version: "", kind: &r.kind, verbs: CHANGE },
             Subresource::Scale => Sub { name: "scale", group: "autoscaling", version: "v1", kind: "Scale", verbs: CHANGE },
+            Subresource::Token => {
+                Sub { name: "token", group: "authentication.k8s.io", version: "v1", kind: "TokenRequest", verbs: &[Verb::Create] }
+            }
             Subresource::Finalize => Sub { name: "finalize", group: "", version: "", kind: &r.kind, verbs: &[Verb::Update] },
         })
         .collect();

@@ -20,6 +20,8 @@ pub(super) enum Action {
     DeleteCollection,
     /// An access or token review; nothing is stored.
     Ask,
+    /// Make a token for a service account.
+    Token,
 }
 
 impl Action {
@@ -33,6 +35,7 @@ impl Action {
             return Err(ApiError::no_such_path());
         }
         match verb {
+            Verb::Create if resource.subresource(subresource) == Some(Subresource::Token) && !name.is_empty() => return Ok(Self::Token),
             Verb::DeleteCollection if resource.namespaced && namespace.is_empty() => return Err(ApiError::method_not_allowed()),
             Verb::Create if !name.is_empty() => return Err(ApiError::method_not_allowed()),
             Verb::Update | Verb::Patch if name.is_empty() => return Err(ApiError::method_not_allowed()),
@@ -47,6 +50,7 @@ impl Action {
             return match (part, verb) {
                 (Subresource::Status | Subresource::Approval, Verb::Get) => Ok(Self::Get),
                 (Subresource::Scale, Verb::Get) => Ok(Self::Scale),
+                (Subresource::Token, _) => Err(ApiError::method_not_allowed()),
                 (_, Verb::Update) | (Subresource::Status | Subresource::Scale | Subresource::Approval, Verb::Patch) => {
                     Ok(Self::Write(Some(part)))
                 }

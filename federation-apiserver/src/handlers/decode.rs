@@ -46,10 +46,10 @@ pub(super) async fn write(call: Call<'_>, part: Option<Subresource>, body: Reque
     Ok(Input { transform, how, weight, warnings })
 }
 
-/// Decodes an access or token review.
-pub(super) async fn question(call: Call<'_>, body: RequestBody) -> Result<Decoded, ApiError> {
+/// Decodes what is asked and not stored: an access or token review, a request for a token.
+pub(super) async fn question(call: Call<'_>, kind: Gvk, body: RequestBody) -> Result<Decoded, ApiError> {
     let bytes = request::read(body).await?;
-    decode(call, call.entry.gvk.clone(), bytes, validation(call)?).await
+    decode(call, kind, bytes, validation(call)?).await
 }
 
 /// Decodes the options a DELETE may carry.

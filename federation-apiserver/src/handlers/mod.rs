@@ -14,6 +14,7 @@ mod patch;
 mod prepare;
 mod projection;
 mod scale;
+mod token;
 mod transform;
 mod watch;
 mod write;
@@ -83,8 +84,9 @@ pub(crate) async fn answer(call: Call<'_>, body: RequestBody) -> Result<Response
             let wanted = DeleteOptions::parse(&decode::delete_options(call, body).await?, call.query)?;
             delete::delete_collection(call, &wanted).await
         }
+        Action::Token => token::issue(call, body).await,
         Action::Ask => {
-            let asked = decode::question(call, body).await?;
+            let asked = decode::question(call, call.entry.gvk.clone(), body).await?;
             let reviewer = Reviewer { authn: &call.api.authn, authz: &call.api.authz };
             let answer = reviewer.answer(&call.resource().plural, &call.info.namespace, call.user, asked.value)?;
             Ok(with_warnings(response::json(StatusCode::CREATED, &answer), &asked.warnings))

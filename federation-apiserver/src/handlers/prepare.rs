@@ -233,7 +233,7 @@ fn only(part: Option<Subresource>, mut new: Value, old: &Value, has_status: bool
             out["metadata"]["resourceVersion"] = new["metadata"]["resourceVersion"].take();
             out
         }
-        Some(Subresource::Scale) | None => {
+        Some(Subresource::Scale | Subresource::Token) | None => {
             if has_status {
                 put(&mut new, "status", old.get("status").cloned());
             }

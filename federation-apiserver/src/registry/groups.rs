@@ -56,6 +56,7 @@ fn strategy(kind: &Kind) -> &'static dyn Strategy {
 fn federated(kind: &Kind) -> Resource {
     let subresources: &[Subresource] = match (kind.kind, kind.served.scale, kind.served.status) {
         ("Namespace", ..) => &[Subresource::Finalize, Subresource::Status],
+        ("ServiceAccount", ..) => &[Subresource::Token],
         (_, true, _) => &[Subresource::Scale, Subresource::Status],
         (_, _, true) => STATUS,
         _ => &[],

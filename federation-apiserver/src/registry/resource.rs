@@ -108,6 +108,8 @@ pub enum Subresource {
     Finalize,
     /// `/approval` of certificate requests: get, patch, update; touches `status.conditions` only.
     Approval,
+    /// `/token` of service accounts: create; nothing is stored.
+    Token,
 }
 
 impl Subresource {
@@ -118,6 +120,7 @@ impl Subresource {
             Self::Scale => "scale",
             Self::Finalize => "finalize",
             Self::Approval => "approval",
+            Self::Token => "token",
         }
     }
 }

@@ -7,6 +7,8 @@ use http::{Method, Response, StatusCode};
 use machinery::status::ApiError;
 
 use super::served::Served;
+use crate::auth::authn::service_account::{JWKS, OPENID};
+use crate::discovery;
 use crate::http::request::{self, RequestBody};
 use crate::http::response::{self, Body};
 use crate::{metrics, version};
@@ -29,6 +31,12 @@ pub(super) async fn answer(server: &Served, parts: &Parts, body: RequestBody) ->
     match path {
         "/version" | "/version/" => return Ok(response::json_bytes(StatusCode::OK, full(version::document()))),
         "/metrics" => return Ok(metrics::Metrics::global().respond().map(full)),
+        OPENID | JWKS => {
+            let told = server.api.authn.service_accounts().and_then(|accounts| accounts.told(&server.config.advertised()));
+            let Some((keys, leading)) = told else { return Err(ApiError::no_such_path()) };
+            let (body, kind) = if path == JWKS { (keys, "application/jwk-set+json") } else { (leading, "application/json") };
+            return Ok(discovery::answer(body, kind, "public, max-age=3600").map(full));
+        }
         _ => {}
     }
     let published = server.published();

@@ -29,6 +29,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
+use crate::auth::authn::service_account::{Keys, ServiceAccounts};
 use crate::auth::authn::{Authentication, AuthnConfig};
 use crate::auth::authz::feed::{self, RbacStores};
 use crate::auth::authz::{Authorization, Rbac};
@@ -87,6 +88,7 @@ impl Server {
             anonymous: config.anonymous_auth,
         });
         let authn = authn.map_err(|e| ConfigError::new(e.to_string(), "each line is: secret,user,uid,\"group1,group2\""))?;
+        let accounts = config.service_accounts.as_ref().map(Keys::load).transpose()?;
         let authority = config.signing.clone().map(Authority::load).transpose()?.map(Arc::new);
         let authz = Arc::new(Authorization::new(config.authorization.clone(), Rbac::new()));
         let stopping = CancellationToken::new();
@@ -95,10 +97,13 @@ impl Server {
         let store = Store::supervised(Arc::new(backend), Tuning::default(), tasks.child());
         let registry = Registry::open(&store, config.profile, config.event_ttl);
         let secrets = registry.find("", "v1", "secrets").filter(|_| config.bootstrap_tokens);
-        let authn = Arc::new(match &secrets {
+        let authn = match &secrets {
             Some(entry) => authn.with_bootstrap_tokens(Arc::clone(entry)),
             None => authn,
-        });
+        };
+        let accounts = config.service_accounts.clone().zip(accounts);
+        let accounts = accounts.and_then(|(config, keys)| ServiceAccounts::new(config, keys, &registry));
+        let authn = Arc::new(authn.with_service_accounts(accounts));
         let published = ArcSwap::from_pointee(Published::of(registry.catalog(), &config.advertised()));
         let (ready_sender, ready) = watch::channel(false);
         let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());

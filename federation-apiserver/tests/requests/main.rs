@@ -18,6 +18,7 @@ mod patches;
 mod permissions;
 mod property;
 mod reads;
+mod service_accounts;
 mod signing;
 mod subject;
 mod supervision;

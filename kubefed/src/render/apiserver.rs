@@ -9,7 +9,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::LabelSelector;
 
 use crate::render::args::merge;
 use crate::render::config::{Addresses, Claim, ControlPlane, Sizes, Storage};
-use crate::render::credentials::{self, BASIC_FILE, CA_CERT, CA_KEY, Credentials, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+use crate::render::credentials::{
+    self, BASIC_FILE, CA_CERT, CA_KEY, Credentials, RELOADED, SERVER_CERT, SERVER_KEY, SERVICE_ACCOUNT_CERT, SERVICE_ACCOUNT_KEY,
+    TOKEN_FILE,
+};
 use crate::render::names::{APISERVER_MODULE, map};
 use crate::render::object::Object;
 use crate::render::pods::{NONROOT, apart, etcd_probe, http_probe, marked, mount, placed, resources, secret_volume, security, strategy};
@@ -31,7 +34,7 @@ const ETCD_VOLUME: &str = "etcddata";
 const ETCD_URL: &str = "http://127.0.0.1:2379";
 /// Where the kubelet asks after etcd's health; it answers that and metrics, no data.
 const ETCD_METRICS_PORT: i32 = 2381;
-/// Pod annotation that changes with the credentials, but for the serving certificate: the server reads that again by itself.
+/// Pod annotation that changes with the credentials, but for what the server reads again by itself.
 const DIGEST: &str = "federation.kubernetes.io/credentials-digest";
 
 /// The API server's arguments.
@@ -46,6 +49,9 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
         ("--enable-bootstrap-token-auth", "true".to_owned()),
         ("--enable-admission-plugins", "NamespaceLifecycle,FederationFinalizers".to_owned()),
         ("--secure-port", SECURE_PORT.to_string()),
+        ("--service-account-issuer", plane.federation.issuer()),
+        ("--service-account-key-file", file(SERVICE_ACCOUNT_CERT)),
+        ("--service-account-signing-key-file", file(SERVICE_ACCOUNT_KEY)),
         ("--tls-cert-file", file(SERVER_CERT)),
         ("--tls-private-key-file", file(SERVER_KEY)),
     ];
@@ -69,7 +75,7 @@ pub fn args(plane: &ControlPlane, at: &Addresses) -> Vec<String> {
 pub fn deployment(plane: &ControlPlane, c: &Credentials, at: &Addresses) -> Object {
     let labels = plane.federation.pod_labels(APISERVER_MODULE);
     let mut annotations = plane.federation.annotations();
-    annotations.extend(map([(DIGEST, &credentials::digest(&credentials::apiserver(plane, c), &[SERVER_CERT, SERVER_KEY]))]));
+    annotations.extend(map([(DIGEST, &credentials::digest(&credentials::apiserver(plane, c), &RELOADED))]));
     let mut containers = vec![container(plane, at)];
     let mut volumes =
         vec![secret_volume(CREDENTIALS_VOLUME, plane.federation.apiserver_credentials()), secret_volume(CA_VOLUME, plane.federation.ca())];

@@ -32,6 +32,8 @@ pub struct Credentials {
     pub controller_manager: Pair,
     /// The administrator's client certificate; kept only in the local kubeconfig.
     pub admin: Pair,
+    /// The key that signs tokens of service accounts, and the public keys that verify them, its own first.
+    pub service_accounts: Pair,
     /// Line of the token file: `token,user,uid[,groups]`.
     pub token_csv: Option<String>,
     /// Line of the password file: `password,user,uid[,groups]`.
@@ -58,6 +60,12 @@ pub const CA_KEY: &str = "ca.key";
 pub const SERVER_CERT: &str = "server.crt";
 /// Key of the serving certificate's private key.
 pub const SERVER_KEY: &str = "server.key";
+/// Key of the public keys that verify tokens of service accounts.
+pub const SERVICE_ACCOUNT_CERT: &str = "service-accounts.pub";
+/// Key of the private key that signs tokens of service accounts.
+pub const SERVICE_ACCOUNT_KEY: &str = "service-accounts.key";
+/// What the API server reads again by itself when it changes.
+pub const RELOADED: [&str; 4] = [SERVER_CERT, SERVER_KEY, SERVICE_ACCOUNT_CERT, SERVICE_ACCOUNT_KEY];
 /// Key of the token file.
 pub const TOKEN_FILE: &str = "token.csv";
 /// Key of the password file.
@@ -83,6 +91,8 @@ pub fn apiserver(plane: &ControlPlane, c: &Credentials) -> Object {
         (CA_CERT, Some(c.ca.cert.as_str())),
         (SERVER_CERT, Some(c.server.cert.as_str())),
         (SERVER_KEY, Some(c.server.key.as_str())),
+        (SERVICE_ACCOUNT_CERT, Some(c.service_accounts.cert.as_str())),
+        (SERVICE_ACCOUNT_KEY, Some(c.service_accounts.key.as_str())),
         (TOKEN_FILE, c.token_csv.as_deref()),
         (BASIC_FILE, c.basic_csv.as_deref()),
     ];

@@ -79,6 +79,11 @@ impl Federation {
         vec![service.clone(), format!("{service}.{ns}"), format!("{service}.{ns}.svc"), format!("{service}.{ns}.svc.cluster.local")]
     }
 
+    /// Who makes tokens of service accounts, as they say it themselves. It never changes, whatever address the API server has.
+    pub fn issuer(&self) -> String {
+        format!("https://{}.{}.svc", self.apiserver(), self.namespace)
+    }
+
     /// Labels of every object.
     pub fn labels(&self) -> BTreeMap<String, String> {
         map([("app", keys::APP), (INSTANCE_LABEL, &self.name), (MANAGED_BY_LABEL, MANAGER)])

@@ -9,6 +9,7 @@ mod certificate;
 mod csv;
 mod file;
 mod impersonate;
+pub(crate) mod service_account;
 #[cfg(test)]
 mod tests;
 
@@ -30,6 +31,7 @@ use super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, UserInfo};
 use crate::registry::Entry;
 use bootstrap::BootstrapTokens;
 use file::{Credentials, Kind};
+use service_account::ServiceAccounts;
 
 /// How often credential files are looked at for changes.
 pub const RELOAD_EVERY: Duration = Duration::from_secs(5);
@@ -51,6 +53,7 @@ pub struct Authentication {
     tokens: Option<Credentials>,
     passwords: Option<Credentials>,
     bootstrap: Option<BootstrapTokens>,
+    service_accounts: Option<ServiceAccounts>,
     anonymous: bool,
 }
 
@@ -64,6 +67,7 @@ impl Authentication {
             tokens: config.token_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Token)).transpose()?,
             passwords: config.basic_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Password)).transpose()?,
             bootstrap: None,
+            service_accounts: None,
             anonymous: config.anonymous,
         })
     }
@@ -72,6 +76,17 @@ impl Authentication {
     #[must_use]
     pub(crate) fn with_bootstrap_tokens(self, secrets: Arc<Entry>) -> Self {
         Self { bootstrap: Some(BootstrapTokens(secrets)), ..self }
+    }
+
+    /// Takes tokens of service accounts as well, where there are some.
+    #[must_use]
+    pub(crate) fn with_service_accounts(self, accounts: Option<ServiceAccounts>) -> Self {
+        Self { service_accounts: accounts, ..self }
+    }
+
+    /// What makes and takes tokens of service accounts, where that is switched on.
+    pub(crate) fn service_accounts(&self) -> Option<&ServiceAccounts> {
+        self.service_accounts.as_ref()
     }
 
     /// Who sent the request.
@@ -98,12 +113,27 @@ impl Authentication {
         found.map(authenticated).ok_or_else(ApiError::unauthorized)
     }
 
-    /// The user a bearer token stands for, as TokenReview tells it.
-    pub fn review_token(&self, token: &str) -> Option<UserInfo> {
-        self.authenticate_token(token).map(authenticated)
+    /// The user a bearer token stands for, as TokenReview tells it; and for which of `audiences`, or of the server's own
+    /// where there are none, if it is a token for audiences.
+    pub fn review_token(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>)> {
+        let (user, audiences) = match self.authenticate_stored(token) {
+            Some(user) => (user, Vec::new()),
+            None => self.of_account(token, audiences)?,
+        };
+        Some((authenticated(user), audiences))
     }
 
     fn authenticate_token(&self, token: &str) -> Option<UserInfo> {
+        self.authenticate_stored(token).or_else(|| Some(self.of_account(token, &[])?.0))
+    }
+
+    fn of_account(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>)> {
+        let accounts = self.service_accounts.as_ref()?;
+        let audiences = if audiences.is_empty() { accounts.audiences() } else { audiences };
+        accounts.by_token(token, audiences, Timestamp::now().as_second())
+    }
+
+    fn authenticate_stored(&self, token: &str) -> Option<UserInfo> {
         let of_file = self.tokens.as_ref().and_then(|tokens| tokens.by_token(token));
         of_file.or_else(|| self.bootstrap.as_ref()?.by_token(token, Timestamp::now()))
     }
@@ -125,7 +155,9 @@ impl Authentication {
         let mut last = String::new();
         loop {
             tokio::time::sleep(RELOAD_EVERY).await;
-            let said = self.reload().err().map(|e| e.to_string()).unwrap_or_default();
+            let keys = self.service_accounts.as_ref().map(ServiceAccounts::reload);
+            let keys = keys.and_then(|reloaded| reloaded.err()).map(|e| e.to_string());
+            let said = self.reload().err().map(|e| e.to_string()).or(keys).unwrap_or_default();
             if !said.is_empty() && said != last {
                 tracing::error!("credentials not reloaded, the last good ones stay: {said}");
             }

@@ -26,6 +26,11 @@ const HEALTH: &[&str] = &["/healthz", "/healthz/*", "/livez", "/livez/*", "/read
 const API: &[&str] = &["/api", "/api/*", "/apis", "/apis/*", "/openapi", "/openapi/*", "/version", "/version/"];
 const PUBLIC: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
 
+/// Where the keys that verify tokens of service accounts are told.
+const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/.well-known/openid-configuration/", "/openid/v1/jwks", "/openid/v1/jwks/"];
+/// Role of who may read them, and its binding.
+const ISSUER_DISCOVERY: &str = "system:service-account-issuer-discovery";
+
 /// Signers of Kubernetes, below `kubernetes.io/`, that a role to approve is there for.
 const SIGNERS: [&str; 4] = ["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown"];
 
@@ -41,6 +46,7 @@ pub fn cluster_roles() -> Vec<Value> {
         ("system:public-info-viewer", vec![Rule::urls(PUBLIC, &["get"])]),
         ("system:monitoring", vec![Rule::urls(HEALTH, &["get"]), Rule::urls(&["/metrics"], &["get"])]),
         ("system:auth-delegator", auth_delegator()),
+        (ISSUER_DISCOVERY, vec![Rule::urls(ISSUER, &["get"])]),
         ("system:node-bootstrapper", vec![Rule::on(&[CERTIFICATES], &["certificatesigningrequests"], &["create", "get", "list", "watch"])]),
         ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", approved("nodeclient")),
         ("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", approved("selfnodeclient")),
@@ -76,6 +82,7 @@ pub fn cluster_role_bindings() -> Vec<Value> {
         ("system:discovery", vec![group(AUTHENTICATED)]),
         ("system:public-info-viewer", vec![group(AUTHENTICATED), group(UNAUTHENTICATED)]),
         ("system:monitoring", vec![group("system:monitoring")]),
+        (ISSUER_DISCOVERY, vec![group("system:serviceaccounts")]),
         (CONTROLLER_MANAGER_ROLE, vec![user(CONTROLLER_MANAGER_USER)]),
     ];
     let role = |name: &str| json!({"apiGroup": RBAC, "kind": "ClusterRole", "name": name});
@@ -151,6 +158,7 @@ fn edit() -> Vec<Rule> {
     }));
     rules.extend([
         Rule::on(&[CORE], &["serviceaccounts"], &["impersonate"]),
+        Rule::on(&[CORE], &["serviceaccounts/token"], &["create"]),
         Rule::on(&[CORE, EVENTS], &["events"], WRITE),
         Rule::on(&[COORDINATION], &["leases"], ALL),
     ]);

@@ -11,13 +11,17 @@ use crate::certs::{self, ADMIN, Found, MASTERS, Wanted};
 use crate::connection::Connection;
 use crate::error::Failure;
 use crate::render::config::{Addresses, ControlPlane, Names};
-use crate::render::credentials::{BASIC_FILE, CA_CERT, CA_KEY, Credentials, KUBECONFIG, Pair, SERVER_CERT, SERVER_KEY, TOKEN_FILE};
+use crate::render::credentials::{
+    BASIC_FILE, CA_CERT, CA_KEY, Credentials, KUBECONFIG, Pair, SERVER_CERT, SERVER_KEY, SERVICE_ACCOUNT_CERT, SERVICE_ACCOUNT_KEY,
+    TOKEN_FILE,
+};
 use crate::render::names::Federation;
 
 /// What an earlier run left behind.
 #[derive(Default)]
 pub struct Earlier {
     pub(in crate::commands) certs: Found,
+    service_accounts: Option<Pair>,
     token_csv: Option<String>,
     basic_csv: Option<String>,
 }
@@ -47,6 +51,7 @@ pub async fn earlier(host: &Connection, federation: &Federation, local: Option<&
             controller_manager: manager.as_ref().and_then(|s| text(s, KUBECONFIG)).and_then(|t| pair_in_kubeconfig(&t)),
             admin: local.and_then(|k| pair_of(k.users.get(&federation.name)?)),
         },
+        service_accounts: apiserver.as_ref().and_then(|s| pair(s, SERVICE_ACCOUNT_CERT, SERVICE_ACCOUNT_KEY)),
         token_csv: apiserver.as_ref().and_then(|s| text(s, TOKEN_FILE)),
         basic_csv: apiserver.as_ref().and_then(|s| text(s, BASIC_FILE)),
     })
@@ -72,6 +77,7 @@ pub fn complete(plane: &ControlPlane, at: &Addresses, earlier: Earlier) -> Resul
         server: issued.server,
         controller_manager: issued.controller_manager,
         admin: issued.admin,
+        service_accounts: earlier.service_accounts.map_or_else(certs::key, Ok)?,
         token_csv: plane.token_auth.then(|| earlier.token_csv.unwrap_or_else(line)),
         basic_csv: plane.basic_auth.then(|| earlier.basic_csv.unwrap_or_else(line)),
     })

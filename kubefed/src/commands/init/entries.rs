@@ -38,7 +38,8 @@ pub(super) fn blank(plane: &ControlPlane) -> Credentials {
     let csv = Some("token,admin,uid".to_owned());
     let (token_csv, basic_csv) = (csv.clone().filter(|_| plane.token_auth), csv.filter(|_| plane.basic_auth));
     let none = || Pair { cert: String::new(), key: String::new() };
-    Credentials { ca: none(), server: none(), controller_manager: none(), admin: none(), token_csv, basic_csv }
+    let (ca, server, controller_manager, admin, service_accounts) = (none(), none(), none(), none(), none());
+    Credentials { ca, server, controller_manager, admin, service_accounts, token_csv, basic_csv }
 }
 
 /// Name of the user entry with a password.

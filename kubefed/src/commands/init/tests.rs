@@ -36,6 +36,7 @@ fn fixed(plane: &ControlPlane) -> Credentials {
         server: pair("server"),
         controller_manager: pair("controller manager"),
         admin: pair("admin"),
+        service_accounts: pair("service accounts"),
         token_csv: plane.token_auth.then(|| "token,admin,uid,\"system:masters\"\n".to_owned()),
         basic_csv: plane.basic_auth.then(|| "password,admin,uid,\"system:masters\"\n".to_owned()),
     }
