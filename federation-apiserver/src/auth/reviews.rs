@@ -80,19 +80,19 @@ impl Reviewer<'_> {
 
     fn own_access(&self, user: &UserInfo, review: &Value) -> Result<Value, ApiError> {
         let spec = spec("SelfSubjectAccessReview", review)?;
-        let errors = spec.errors();
+        let errors = [spec.errors(), named(review, false)].concat();
         self.decide("SelfSubjectAccessReview", &spec, user, &errors)
     }
 
     fn access(&self, review: &Value) -> Result<Value, ApiError> {
         let spec = spec("SubjectAccessReview", review)?;
-        let errors = [spec.errors(), spec.subject_errors()].concat();
+        let errors = [spec.errors(), spec.subject_errors(), named(review, false)].concat();
         self.decide("SubjectAccessReview", &spec, &spec.subject(), &errors)
     }
 
     fn local_access(&self, namespace: &str, review: &Value) -> Result<Value, ApiError> {
         let spec = spec("LocalSubjectAccessReview", review)?;
-        let mut errors = [spec.errors(), spec.subject_errors()].concat();
+        let mut errors = [spec.errors(), spec.subject_errors(), named(review, true)].concat();
         if let Some(wanted) = spec.resource_attributes.as_ref().map(|a| a.namespace.as_str()).filter(|n| *n != namespace) {
             errors.push(FieldError::invalid("spec.resourceAttributes.namespace", wanted, "must match metadata.namespace"));
         }
@@ -149,6 +149,23 @@ impl Reviewer<'_> {
             None => json!({"user": {}, "error": "invalid bearer token"}),
         })
     }
+}
+
+/// An access review is no object that is kept, and so nothing may be said about one; only a namespace for one in it.
+fn named(review: &Value, namespaced: bool) -> Vec<FieldError> {
+    let said = |key: &str, value: &Value| match value {
+        Value::Null => false,
+        Value::String(_) if namespaced && key == "namespace" => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Object(map) => !map.is_empty(),
+        Value::Array(list) => !list.is_empty() && key != "managedFields",
+        Value::Bool(_) | Value::Number(_) => *value != json!(0),
+    };
+    if review["metadata"].as_object().is_none_or(|meta| !meta.iter().any(|(key, value)| said(key, value))) {
+        return Vec::new();
+    }
+    let rule = if namespaced { "must be empty except for namespace" } else { "must be empty" };
+    vec![FieldError::invalid("metadata", review["metadata"].clone(), rule)]
 }
 
 fn spec(kind: &str, review: &Value) -> Result<Spec, ApiError> {

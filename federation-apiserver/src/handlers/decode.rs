@@ -68,7 +68,7 @@ fn content_type(call: Call<'_>) -> &str {
 
 /// What is to happen to unknown fields.
 fn validation(call: Call<'_>) -> Result<FieldValidation, ApiError> {
-    FieldValidation::parse(call.query.get("fieldValidation").unwrap_or_default())
+    FieldValidation::parse(call.query.get("fieldValidation").unwrap_or_default()).map_err(|wrong| prepare::unfit_options(call, wrong))
 }
 
 /// Decodes a body that should hold an object of kind `expected`.

@@ -30,7 +30,7 @@ impl Write {
         let named = call.query.get("fieldManager");
         if named.is_some_and(|m| m.len() > 128 || !m.chars().all(|c| !c.is_control())) {
             let e = FieldError::invalid("fieldManager", named.unwrap_or_default(), "must be at most 128 printable characters");
-            return Err(ApiError::invalid("meta.k8s.io", options_of(&call.info.verb), "", &[e]));
+            return Err(unfit_options(call, e));
         }
         let manager = named.unwrap_or_else(|| agent.split(['/', ' ']).next().unwrap_or_default()).to_owned();
         Ok(Self { manager, dry_run: dry_run(call.query, options_of(&call.info.verb))?, now: now() })
@@ -46,6 +46,11 @@ impl Write {
 pub(crate) fn now() -> String {
     let second = jiff::Timestamp::now().as_second();
     jiff::Timestamp::from_second(second).map(|t| t.to_string()).unwrap_or_default()
+}
+
+/// The answer to a write whose options are wrong.
+pub(super) fn unfit_options(call: Call<'_>, wrong: FieldError) -> ApiError {
+    ApiError::invalid("meta.k8s.io", options_of(&call.info.verb), "", &[wrong])
 }
 
 /// The kind of a write's options, as errors name it.

@@ -6,11 +6,11 @@ mod protobuf;
 mod tests;
 mod wire;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 use thiserror::Error;
 
 use crate::schema::{self, Gvk, Types};
-use crate::status::ApiError;
+use crate::status::{ApiError, FieldError, FieldErrorKind};
 use document::{Document, MAX_FINDINGS};
 
 /// Form of a request body.
@@ -56,15 +56,15 @@ impl FieldValidation {
     /// From the query parameter; empty means `Warn`, as kube-apiserver has it.
     ///
     /// # Errors
-    /// 422 for any other value.
-    pub fn parse(text: &str) -> Result<Self, ApiError> {
+    /// Any other value, as an error of the field `fieldValidation` of the request's options.
+    pub fn parse(text: &str) -> Result<Self, FieldError> {
         match text {
             "Ignore" => Ok(Self::Ignore),
             "" | "Warn" => Ok(Self::Warn),
             "Strict" => Ok(Self::Strict),
             other => {
-                let message = format!("fieldValidation: Unsupported value: {other:?}: supported values: \"Ignore\", \"Strict\", \"Warn\"");
-                Err(ApiError::new(422, "Invalid", message))
+                let known = "supported values: \"\", \"Ignore\", \"Strict\", \"Warn\"";
+                Err(FieldError { kind: FieldErrorKind::NotSupported, ..FieldError::invalid("fieldValidation", other, known) })
             }
         }
     }
@@ -83,7 +83,7 @@ pub struct Decoded {
 ///
 /// A body without `apiVersion` and `kind` is taken as that kind. `DeleteOptions` and its like are
 /// accepted under any group, as clients send them. An object of a kind `types` does not know is
-/// taken as it is.
+/// taken as it is. `null`, and YAML that says nothing, is an object without fields, as for kube-apiserver.
 ///
 /// # Errors
 /// 400: not readable, of another kind, with values of the wrong type or (strict) with unknown or duplicate fields.
@@ -93,6 +93,9 @@ pub fn decode(types: &Types, expected: &Gvk, body: &[u8], media: MediaType, vali
         ApiError::bad_request(format!("{kind} in version {version:?} cannot be handled as a {kind}: {why}"))
     };
     let Document { mut value, duplicates } = document(types, body, media).map_err(refuse)?;
+    if value.is_null() {
+        value = Value::Object(Map::new());
+    }
     identify(&mut value, expected)
         .map_err(|why| ApiError::bad_request(why.unwrap_or_else(|| refuse("expected an object".into()).message)))?;
     let duplicates = duplicates.into_iter().map(|path| format!("duplicate field {path:?}"));

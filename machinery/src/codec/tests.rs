@@ -30,8 +30,17 @@ fn another_kind_or_version_is_refused() {
     assert_eq!(version.message, "the API version in the data (v2) does not match the expected API version (v1)");
     let kind = json_body(r#"{"apiVersion": "v1", "kind": "Secret"}"#, FieldValidation::Ignore).unwrap_err();
     assert!(kind.message.starts_with("Secret in version \"v1\" cannot be handled as a ConfigMap"), "{}", kind.message);
-    for broken in ["", "{", "[]", "3", "{} {}", "null"] {
+    for broken in ["", " ", "{", "[]", "3", "{} {}"] {
         assert_eq!(json_body(broken, FieldValidation::Ignore).unwrap_err().code, 400, "{broken}");
+    }
+}
+
+#[test]
+fn null_is_an_object_without_fields() {
+    let empty = serde_json::json!({"apiVersion": "v1", "kind": "ConfigMap"});
+    for (body, media) in [("null", MediaType::Json), ("null", MediaType::Yaml), ("", MediaType::Yaml), ("# nothing", MediaType::Yaml)] {
+        let decoded = decode(Types::builtin(), &configmap(), body.as_bytes(), media, FieldValidation::Strict).unwrap();
+        assert_eq!(decoded.value, empty, "{body:?}");
     }
 }
 

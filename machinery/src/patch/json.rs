@@ -4,7 +4,7 @@ mod pointer;
 #[cfg(test)]
 mod tests;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use self::pointer::Pointer;
 use crate::depth;
@@ -77,12 +77,23 @@ enum Operation {
     Test { path: Pointer, value: Value },
 }
 
-/// Applies the patch (a JSON array of operations) and returns the new document.
+/// Why an operation cannot be read.
+enum Unread {
+    /// Something in it is of another type than it must be.
+    Mistyped(String),
+    /// Its types are right, but there is no such operation.
+    Unknown(String),
+}
+
+/// Applies the patch (a JSON array of operations; `null` is an empty one) and returns the new document.
+///
+/// As for kube-apiserver the document as a whole can be replaced and tested and nothing else, and a `value` that is not
+/// given is `null`.
 ///
 /// # Errors
-/// 400 when the patch is malformed, 413 when it has too many operations or they copy or move too much, 422 when an
-/// operation does not fit the document, nests it deeper than [`depth::MAX`], or a `test` fails. The message names the
-/// operation by its index.
+/// 400 when the patch is no list of operations or a part of one has the wrong type, 413 when it has too many operations
+/// or they copy or move too much, 422 when there is no such operation, one does not fit the document, nests it deeper
+/// than [`depth::MAX`], or a `test` fails. The message names the operation by its index.
 pub fn apply(document: &Value, patch: &Value) -> Result<Value, ApiError> {
     let operations = parse(patch)?;
     let mut out = document.clone();
@@ -93,50 +104,73 @@ pub fn apply(document: &Value, patch: &Value) -> Result<Value, ApiError> {
             Fault::TooMuch(why) => {
                 ApiError::new(413, "RequestEntityTooLarge", format!("operation {index} of the JSON patch ({what}): {why}"))
             }
-            Fault::Misfit(why) => {
-                let message = format!(
-                    "the server rejected our request due to an error in our request: operation {index} of the JSON patch ({what}): {why}"
-                );
-                ApiError::new(422, "Invalid", message)
-            }
+            Fault::Misfit(why) => rejected(index, &format!(" ({what}): {why}")),
         })?;
     }
     Ok(out)
 }
 
+/// What kube-apiserver says of every operation that cannot be carried out, and then which it is and why.
+fn rejected(index: usize, why: &str) -> ApiError {
+    let message = format!("the server rejected our request due to an error in our request: operation {index} of the JSON patch{why}");
+    ApiError::new(422, "Invalid", message)
+}
+
 fn parse(patch: &Value) -> Result<Vec<Operation>, ApiError> {
-    let Value::Array(items) = patch else {
-        return Err(ApiError::bad_request("error decoding patch: a JSON patch is a list of operations"));
+    let items = match patch {
+        Value::Array(items) => items.as_slice(),
+        Value::Null => &[],
+        _ => return Err(ApiError::bad_request("error decoding patch: a JSON patch is a list of operations")),
     };
     if items.len() > MAX_OPERATIONS {
         let message = format!("The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {}", items.len());
         return Err(ApiError::new(413, "RequestEntityTooLarge", message));
     }
     let one = |(index, item): (usize, &Value)| {
-        Operation::parse(item).map_err(|why| ApiError::bad_request(format!("error decoding patch: operation {index}: {why}")))
+        Operation::parse(item).map_err(|unread| match unread {
+            Unread::Mistyped(why) => ApiError::bad_request(format!("error decoding patch: operation {index}: {why}")),
+            Unread::Unknown(why) => rejected(index, &format!(": {why}")),
+        })
     };
     items.iter().enumerate().map(one).collect()
 }
 
 impl Operation {
-    fn parse(item: &Value) -> Result<Self, String> {
-        let Value::Object(map) = item else { return Err("must be an object".into()) };
-        let text = |key: &str| match map.get(key) {
-            Some(Value::String(s)) => Ok(s.as_str()),
-            Some(_) => Err(format!("\"{key}\" must be a string")),
-            None => Err(format!("\"{key}\" is missing")),
+    fn parse(item: &Value) -> Result<Self, Unread> {
+        let none = Map::new();
+        let map = match item {
+            Value::Object(map) => map,
+            Value::Null => &none,
+            _ => return Err(Unread::Mistyped("must be an object".into())),
         };
-        let pointer = |key: &str| text(key).and_then(|s| Pointer::parse(s).map_err(|why| format!("\"{key}\": {why}")));
-        let value = || map.get("value").cloned().ok_or_else(|| "\"value\" is missing".to_owned());
+        let given = |key: &str| map.get(key).filter(|value| !value.is_null());
+        if let Some(key) = ["op", "path", "from"].into_iter().find(|key| given(key).is_some_and(|value| !value.is_string())) {
+            return Err(Unread::Mistyped(format!("\"{key}\" must be a string")));
+        }
+        let text = |key: &str| given(key).and_then(Value::as_str).ok_or_else(|| Unread::Unknown(format!("\"{key}\" is missing")));
+        let pointer = |key: &str| text(key).and_then(|s| Pointer::parse(s).map_err(|why| Unread::Unknown(format!("\"{key}\": {why}"))));
+        let value = || map.get("value").cloned().unwrap_or_default();
         Ok(match text("op")? {
-            "add" => Self::Add { path: pointer("path")?, value: value()? },
+            "add" => Self::Add { path: pointer("path")?, value: value() },
             "remove" => Self::Remove { path: pointer("path")? },
-            "replace" => Self::Replace { path: pointer("path")?, value: value()? },
+            "replace" => Self::Replace { path: pointer("path")?, value: value() },
             "move" => Self::Move { from: pointer("from")?, path: pointer("path")? },
             "copy" => Self::Copy { from: pointer("from")?, path: pointer("path")? },
-            "test" => Self::Test { path: pointer("path")?, value: value()? },
-            other => return Err(format!("unknown op \"{other}\"; it is one of add, remove, replace, move, copy, test")),
+            "test" => Self::Test { path: pointer("path")?, value: value() },
+            other => {
+                return Err(Unread::Unknown(format!("unknown op \"{other}\"; it is one of add, remove, replace, move, copy, test")));
+            }
         })
+    }
+
+    /// Whether it would put something in the place of the whole document, or take that away, and may not.
+    fn is_beyond(&self) -> bool {
+        match self {
+            Self::Add { path, .. } | Self::Remove { path } => path.is_whole(),
+            Self::Move { from, path } | Self::Copy { from, path } => from.is_whole() || path.is_whole(),
+            Self::Replace { path, value } => path.is_whole() && !value.is_object() && !value.is_array(),
+            Self::Test { .. } => false,
+        }
     }
 
     fn describe(&self) -> String {
@@ -154,6 +188,9 @@ impl Operation {
 /// Carries out one operation. No value is put where it would be too deep: not even what is made on the way may be, for
 /// whatever walks over it or drops it does so level by level.
 fn run(document: &mut Value, operation: Operation, spent: &mut Spent) -> Result<(), Fault> {
+    if operation.is_beyond() {
+        return Err(Fault::Misfit("the document as a whole can only be tested, or replaced by an object or a list".into()));
+    }
     match operation {
         Operation::Add { path, value } => {
             depth::check_below(&value, path.len())?;

@@ -26,6 +26,11 @@ impl Pointer {
         rest.split('/').map(unescape).collect::<Result<_, _>>().map(Self)
     }
 
+    /// Whether it points at the document itself.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Levels it leads down.
     pub(super) fn len(&self) -> usize {
         self.0.len()

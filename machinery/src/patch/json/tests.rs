@@ -42,16 +42,34 @@ fn errors_name_the_operation() {
         (json!([{"op": "add", "path": "/spec/list/01", "value": 1}]), 422, "\"01\" is not an index"),
         (json!([{"op": "replace", "path": "/spec/other", "value": 1}]), 422, "there is no \"other\""),
         (json!([{"op": "move", "from": "/spec", "path": "/spec/in"}]), 422, "into itself"),
-        (json!([{"op": "frob", "path": "/a"}]), 400, "operation 0: unknown op \"frob\""),
-        (json!([{"op": "add", "path": "/a"}]), 400, "operation 0: \"value\" is missing"),
-        (json!([{"op": "add", "path": "a", "value": 1}]), 400, "must be empty or begin with /"),
+        (json!([{"op": "frob", "path": "/a"}]), 422, "operation 0 of the JSON patch: unknown op \"frob\""),
+        (json!([{"path": "/a"}]), 422, "\"op\" is missing"),
+        (json!([null]), 422, "\"op\" is missing"),
+        (json!([{"op": "add"}]), 422, "\"path\" is missing"),
+        (json!([{"op": "copy", "path": "/a", "from": null}]), 422, "\"from\" is missing"),
+        (json!([{"op": "add", "path": "a", "value": 1}]), 422, "must be empty or begin with /"),
+        (json!([{"op": 3, "path": "/a"}]), 400, "operation 0: \"op\" must be a string"),
+        (json!(["x"]), 400, "operation 0: must be an object"),
         (json!({"op": "add"}), 400, "a JSON patch is a list"),
+        (json!([{"op": "remove", "path": ""}]), 422, "the document as a whole"),
+        (json!([{"op": "add", "path": "", "value": {}}]), 422, "the document as a whole"),
+        (json!([{"op": "replace", "path": "", "value": 3}]), 422, "the document as a whole"),
+        (json!([{"op": "copy", "from": "", "path": "/a"}]), 422, "the document as a whole"),
+        (json!([{"op": "move", "from": "/spec", "path": ""}]), 422, "the document as a whole"),
     ];
     for (patch, code, part) in cases {
         let (got, text) = message(&doc, &patch);
         assert_eq!(got, code, "{patch}");
         assert!(text.contains(part), "{text}");
     }
+}
+
+#[test]
+fn what_is_not_said_is_null() {
+    let doc = json!({"a": 1});
+    assert_eq!(apply(&doc, &Value::Null).expect("an empty patch"), doc);
+    assert_eq!(apply(&doc, &json!([{"op": "add", "path": "/b"}])).expect("fits"), json!({"a": 1, "b": null}));
+    assert_eq!(apply(&doc, &json!([{"op": "replace", "path": "", "value": [1]}])).expect("fits"), json!([1]));
 }
 
 proptest! {

@@ -14,17 +14,12 @@ pub fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
     if let Some(min) = min.filter(|m| *m < 1) {
         errors.push(FieldError::invalid("spec.minReplicas", min, "must be greater than or equal to 1"));
     }
-    let elsewhere = items(&spec["metrics"]).any(|(_, m)| matches!(text(&m["type"]), "Object" | "External"));
-    if min == Some(0) && !elsewhere {
-        let detail = "scaling to zero needs a metric of type Object or External";
-        errors.push(FieldError::forbidden("spec.metrics", detail));
-    }
     if max == 0 {
         errors.push(FieldError::required("spec.maxReplicas", "must be set and greater than 0"));
     } else if max < 0 {
         errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to 1"));
     }
-    if max != 0 && min.is_some_and(|min| max < min) {
+    if min.is_some_and(|min| max < min) {
         errors.push(FieldError::invalid("spec.maxReplicas", max, "must be greater than or equal to `minReplicas`"));
     }
     for key in ["kind", "name"] {
@@ -34,6 +29,11 @@ pub fn autoscaler(object: &Value, errors: &mut Vec<FieldError>) {
             "" => errors.push(FieldError::required(path, "")),
             value => errors.extend(metadata::path_segment(value).err().map(|why| FieldError::invalid(path, value, why))),
         }
+    }
+    let elsewhere = items(&spec["metrics"]).any(|(_, m)| matches!(text(&m["type"]), "Object" | "External"));
+    if min == Some(0) && !elsewhere {
+        let detail = "scaling to zero needs a metric of type Object or External";
+        errors.push(FieldError::forbidden("spec.metrics", detail));
     }
     let target = &spec["scaleTargetRef"];
     if !text(&target["apiVersion"]).contains('/') && text(&target["kind"]) != "ReplicationController" {
