@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, sync::Arc};
 
-use dns_providers::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
+use dns_providers::{Capabilities, Change, DnsName, Error, Held, Provider, Rejected, Zone, embedded};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use program::failure::EXIT_DEFECT;
 
@@ -48,6 +48,10 @@ struct Empty;
 impl Provider for Empty {
     fn name(&self) -> &'static str {
         "empty"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &embedded::CAPABILITIES
     }
 
     async fn zones(&self) -> Result<Vec<Zone>, Error> {

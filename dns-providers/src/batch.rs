@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Change, DnsName, Kind, Rejected};
+use crate::{Capabilities, Change, DnsName, Kind, Rejected};
 
 /// All changes of a batch to one name.
 pub(crate) struct NameChanges<'a> {
@@ -11,17 +11,22 @@ pub(crate) struct NameChanges<'a> {
 }
 
 /// Puts the changes of each name together. Where a batch must be split, addresses come first, then
-/// aliases, then deletions, so that an alias never points at a name that is not there yet.
-pub(crate) fn group<'a>(batch: &'a [Change], zone: &DnsName) -> (Vec<NameChanges<'a>>, Vec<Rejected>) {
+/// aliases, then deletions, so that an alias never points at a name that is not there yet. A name that has a change the
+/// provider cannot make is left out as a whole.
+pub(crate) fn group<'a>(batch: &'a [Change], zone: &DnsName, can: &Capabilities) -> (Vec<NameChanges<'a>>, Vec<Rejected>) {
     let mut by_name: BTreeMap<&DnsName, Vec<&Change>> = BTreeMap::new();
-    let mut rejected = Vec::new();
+    let mut refused: BTreeMap<&DnsName, String> = BTreeMap::new();
     for change in batch {
-        if change.name().is_within(zone) && change.name() != zone {
-            by_name.entry(change.name()).or_default().push(change);
+        if change.name() == zone || !change.name().is_within(zone) {
+            refused.insert(change.name(), format!("the name is not below the zone {zone}"));
+        } else if let Some(reason) = can.refuses(change) {
+            refused.insert(change.name(), reason);
         } else {
-            rejected.push(Rejected { name: change.name().clone(), reason: format!("the name is not below the zone {zone}") });
+            by_name.entry(change.name()).or_default().push(change);
         }
     }
+    by_name.retain(|name, _| !refused.contains_key(*name));
+    let rejected = refused.into_iter().map(|(name, reason)| Rejected { name: name.clone(), reason }).collect();
     let mut grouped: Vec<NameChanges<'a>> = by_name.into_iter().map(|(name, changes)| NameChanges { name, changes }).collect();
     grouped.sort_by_key(|group| {
         let upserts = |alias: bool| group.changes.iter().any(|c| matches!(c, Change::Upsert(s) if (s.data.kind() == Kind::Cname) == alias));
@@ -33,7 +38,10 @@ pub(crate) fn group<'a>(batch: &'a [Change], zone: &DnsName) -> (Vec<NameChanges
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Data, RecordSet};
+    use crate::capabilities::ANY;
+    use crate::{Data, Marks, RecordSet};
+
+    const CAN: Capabilities = Capabilities { marks: Marks::Text, ttl: 1..=3600, values: Some(2), ..ANY };
 
     fn name(text: &str) -> DnsName {
         DnsName::parse(text).unwrap()
@@ -47,14 +55,38 @@ mod tests {
     fn addresses_come_before_aliases_and_deletions_last() {
         let alias = Change::Upsert(RecordSet { name: name("a.example.com"), ttl: 1, data: Data::Cname(name("z.example.com")) });
         let batch = [Change::Delete { name: name("0.example.com"), kind: Kind::A }, alias, a("z.example.com", [1])];
-        let (grouped, _) = group(&batch, &name("example.com"));
+        let (grouped, _) = group(&batch, &name("example.com"), &CAN);
         assert_eq!(grouped.iter().map(|g| g.name.as_str()).collect::<Vec<_>>(), ["z.example.com.", "a.example.com.", "0.example.com."]);
     }
 
     #[test]
     fn names_outside_the_zone_and_the_zone_itself_are_refused() {
         let batch = [a("www.example.net", [1]), a("example.com", [1]), a("www.example.com", [1])];
-        let (grouped, rejected) = group(&batch, &name("example.com"));
+        let (grouped, rejected) = group(&batch, &name("example.com"), &CAN);
         assert_eq!((grouped.len(), rejected.len()), (1, 2));
+    }
+
+    #[test]
+    fn what_the_provider_cannot_hold_costs_its_whole_name() {
+        let ttl = |ttl| Change::Upsert(RecordSet { name: name("t.example.com"), ttl, data: Data::A([[192, 0, 2, 1].into()].into()) });
+        let aaaa = |count: u128| {
+            let data = Data::Aaaa((0..count).map(Into::into).collect());
+            Change::Upsert(RecordSet { name: name("t.example.com"), ttl: 60, data })
+        };
+        for (bad, want) in [
+            (ttl(0), "its TTL is 0; a TTL is 1 to 3600 seconds"),
+            (ttl(3601), "its TTL is 3601"),
+            (aaaa(0), "its AAAA set is empty"),
+            (aaaa(3), "its AAAA set has 3 values; 2 are the most"),
+            (a("_kubefed.t.example.com", [1]), "names that begin with _kubefed"),
+        ] {
+            let batch = [a("t.example.com", [1]), bad, a("u.example.com", [1])];
+            let (grouped, rejected) = group(&batch, &name("example.com"), &CAN);
+            assert_eq!(grouped.last().unwrap().name.as_str(), "u.example.com.");
+            assert_eq!(rejected.len(), 1);
+            assert!(rejected[0].reason.starts_with(want), "{rejected:?}");
+        }
+        let marks = Capabilities { marks: Marks::Field, ..CAN };
+        assert!(group(&[a("_kubefed.t.example.com", [1])], &name("example.com"), &marks).1.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! What can go wrong at a provider, and what to do about it.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error as ThisError;
 
@@ -70,6 +71,18 @@ pub enum Error {
         /// What the backend or the network said.
         message: String,
     },
+    /// The backend answers, and takes no more requests for a while.
+    #[error("DNS provider \"{provider}\" at {at}: {message}")]
+    Throttled {
+        /// The provider.
+        provider: &'static str,
+        /// Address of the backend.
+        at: String,
+        /// What the backend said.
+        message: String,
+        /// How long to leave it alone.
+        after: Duration,
+    },
     /// The backend answers, and refuses everything until a person changes something there or in the configuration.
     #[error("DNS provider \"{provider}\" at {at}: {message}")]
     Refused {
@@ -96,7 +109,12 @@ impl Error {
     /// Whether only a change of the configuration can help. Everything else is worth a retry: what a backend refuses may
     /// be granted there while we wait.
     pub fn is_configuration(&self) -> bool {
-        !matches!(self, Error::Unavailable { .. } | Error::Refused { .. } | Error::Io { .. })
+        !matches!(self, Error::Unavailable { .. } | Error::Throttled { .. } | Error::Refused { .. } | Error::Io { .. })
+    }
+
+    /// How long the backend asks to be left alone.
+    pub fn throttled(&self) -> Option<Duration> {
+        if let Error::Throttled { after, .. } = self { Some(*after) } else { None }
     }
 
     /// The next step for the person reading the error.
@@ -108,7 +126,7 @@ impl Error {
             Error::Config { hint, .. } | Error::Undeployable { hint, .. } | Error::Zone { hint, .. } | Error::Refused { hint, .. } => {
                 Some(hint.clone())
             }
-            Error::Unavailable { .. } => None,
+            Error::Unavailable { .. } | Error::Throttled { .. } => None,
             Error::Io { .. } => Some("check that the address is free and the directory is writable".to_owned()),
         }
     }

@@ -30,14 +30,17 @@
 //! ```
 
 mod batch;
+mod capabilities;
 mod deploy;
 mod error;
 mod ini;
+mod mark;
 mod name;
 mod provider;
 mod providers;
 mod record;
 
+pub use capabilities::{Capabilities, MAX_TTL, Marks};
 pub use deploy::{Deployment, File, Pod, PodNeeds};
 pub use error::Error;
 pub use ini::{Entry, Ini};

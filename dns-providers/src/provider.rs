@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use async_trait::async_trait;
 
-use crate::{Change, DnsName, Error, RecordSet};
+use crate::{Capabilities, Change, DnsName, Error, RecordSet};
 
 /// One zone of a provider.
 #[derive(Clone, Debug, Eq, PartialEq)]
@@ -41,6 +41,9 @@ pub struct Rejected {
 pub trait Provider: Debug + Send + Sync {
     /// The name it is registered under.
     fn name(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> &'static Capabilities;
 
     /// All zones it can write to.
     async fn zones(&self) -> Result<Vec<Zone>, Error>;

@@ -19,6 +19,11 @@ pub enum Kind {
     Cname,
 }
 
+impl Kind {
+    /// Every type a federation publishes.
+    pub const ALL: [Kind; 3] = [Kind::A, Kind::Aaaa, Kind::Cname];
+}
+
 /// The values of a record set: sorted and unique by construction, never mixed.
 #[derive(Clone, Debug, Deserialize, Eq, Ord, PartialEq, PartialOrd, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
@@ -64,6 +69,20 @@ impl Data {
             Data::Aaaa(_) => Kind::Aaaa,
             Data::Cname(_) => Kind::Cname,
         }
+    }
+
+    /// How many values there are.
+    pub fn len(&self) -> usize {
+        match self {
+            Data::A(set) => set.len(),
+            Data::Aaaa(set) => set.len(),
+            Data::Cname(_) => 1,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
     }
 
     /// The values in their usual text form, in order.

@@ -136,6 +136,7 @@ impl DnsController {
                 }
                 Err(error) => {
                     let pause = Policy::doubling(self.pace.retry.0, self.pace.retry.1).spread(failures);
+                    let pause = pause.max(error.throttled().unwrap_or_default());
                     let (hint, retry_in_ms) = (error.hint(), pause.as_millis());
                     tracing::warn!(zone = %self.zone.name, %error, hint, retry_in_ms, "the DNS zone was not brought up to date");
                     failures += 1;

@@ -123,6 +123,16 @@ async fn a_provider_that_fails_is_tried_until_it_works() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_provider_that_asks_for_a_pause_gets_it() {
+    let pause = Duration::from_secs(2);
+    let f = start(Memory { failing: AtomicUsize::new(1), throttled: Some(pause), ..Memory::default() }, fast());
+    f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
+    let start = tokio::time::Instant::now();
+    until("published", || f.provider.lines().len() == 3).await;
+    assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
 async fn promise_1_a_read_that_fails_or_comes_back_empty_empties_no_name() {
     let f = start(Memory::default(), fast());
     f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);

@@ -3,15 +3,18 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use async_trait::async_trait;
-use dns_providers::{Change, DnsName, Error, Held, Kind, Provider, RecordSet, Rejected, Zone};
+use dns_providers::{Capabilities, Change, DnsName, Error, Held, Kind, Provider, RecordSet, Rejected, Zone, embedded};
 
 /// A provider in memory that can be away and refuses names with "bad" in them.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     pub(crate) sets: Mutex<BTreeMap<(DnsName, Kind), Held>>,
     pub(crate) failing: AtomicUsize,
+    /// It fails because it is asked too often, and says how long to wait.
+    pub(crate) throttled: Option<Duration>,
     pub(crate) reads: AtomicUsize,
     pub(crate) applies: AtomicUsize,
 }
@@ -20,7 +23,10 @@ impl Memory {
     fn away(&self) -> Result<(), Error> {
         let count = |left: usize| left.checked_sub(1);
         match self.failing.fetch_update(Ordering::SeqCst, Ordering::SeqCst, count) {
-            Ok(_) => Err(Error::Unavailable { provider: "memory", at: "here".into(), message: "away".into() }),
+            Ok(_) => Err(match self.throttled {
+                Some(after) => Error::Throttled { provider: "memory", at: "here".into(), message: "too often".into(), after },
+                None => Error::Unavailable { provider: "memory", at: "here".into(), message: "away".into() },
+            }),
             Err(_) => Ok(()),
         }
     }
@@ -38,6 +44,9 @@ impl Memory {
 impl Provider for Memory {
     fn name(&self) -> &'static str {
         "memory"
+    }
+    fn capabilities(&self) -> &'static Capabilities {
+        &embedded::CAPABILITIES
     }
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
         Ok(vec![zone()])

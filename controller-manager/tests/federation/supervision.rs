@@ -10,7 +10,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use dns_providers::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
+use dns_providers::{Capabilities, Change, DnsName, Error, Held, Provider, Rejected, Zone, embedded};
 use federation_controller_manager::{Config, dns::Opened, run_with_dns};
 use http::{Method, Request};
 use kube::client::Body;
@@ -177,6 +177,10 @@ struct Broken {
 impl Provider for Broken {
     fn name(&self) -> &'static str {
         "broken"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &embedded::CAPABILITIES
     }
 
     async fn zones(&self) -> Result<Vec<Zone>, Error> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Deployment, DnsName, Error, PodNeeds, Provider};
+use crate::{Capabilities, Deployment, DnsName, Error, PodNeeds, Provider};
 
 pub mod coredns;
 pub mod embedded;
@@ -22,6 +22,9 @@ pub trait Driver: Sync {
 
     /// What it is, to stand behind "NAME for" in a help text.
     fn summary(&self) -> &'static str;
+
+    /// What it can do.
+    fn capabilities(&self) -> &'static Capabilities;
 
     /// What it needs in a pod. Its configuration is checked, and files it names are read.
     ///

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::deploy::mounted;
-use crate::{Deployment, Error, Ini, PodNeeds, Provider, Settings};
+use crate::{Capabilities, Deployment, Error, Ini, PodNeeds, Provider, Settings};
 
 use super::config::{Config, KEYS};
-use super::{CoreDns, NAME};
+use super::{CAPABILITIES, CoreDns, NAME};
 
 /// Keys of the configuration that name files, and what these are called in the pod.
 const FILE_KEYS: [(&str, &str); 3] =
@@ -26,6 +26,10 @@ impl crate::Driver for Driver {
 
     fn summary(&self) -> &'static str {
         "CoreDNS with its etcd plugin"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
     }
 
     fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {

@@ -16,13 +16,24 @@ use async_trait::async_trait;
 use etcd_client::{Certificate, ConnectOptions, GetOptions, Identity, TlsOptions, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 
-use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone, batch};
+use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Tls};
 pub use driver::Driver;
 pub use name::NAME;
 use plan::{MAX_OPS, Present};
 use skydns::Record;
+
+/// What the provider can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    together: "128 values",
+    guarded: true,
+    marks: Marks::Field,
+    ttl: 0..=MAX_TTL,
+    values: None,
+    aliases_out: false,
+    remembers: Duration::ZERO,
+};
 
 /// How far one request to etcd may go. Transactions are guarded by what was read, and planned anew when the guards do not
 /// hold, so they may be sent twice; a member may lose what it passed on to a leader that died.
@@ -133,6 +144,10 @@ impl Provider for CoreDns {
         NAME
     }
 
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
         Ok(self.zones.clone())
     }
@@ -144,7 +159,7 @@ impl Provider for CoreDns {
     }
 
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        let (by_name, mut rejected) = batch::group(batch, &zone.name);
+        let (by_name, mut rejected) = batch::group(batch, &zone.name, &CAPABILITIES);
         for names in by_name.chunks(MAX_OPS) {
             let mut todo: Vec<&batch::NameChanges<'_>> = names.iter().collect();
             for attempt in 1.. {

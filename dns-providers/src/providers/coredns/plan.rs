@@ -117,6 +117,7 @@ fn pack<'a>(into: &mut Vec<Transaction<'a>>, name: &'a DnsName, steps: Vec<(Comp
 mod tests {
     use super::*;
     use crate::batch::group;
+    use crate::capabilities::ANY;
     use crate::{Data, RecordSet};
 
     fn name(text: &str) -> DnsName {
@@ -130,13 +131,13 @@ mod tests {
     #[test]
     fn a_batch_is_one_transaction_until_it_holds_128_operations() {
         let batch: Vec<Change> = (0..64).map(|i| a(&format!("n{i}.example.com"), [1, 2])).collect();
-        let (grouped, rejected) = group(&batch, &name("example.com"));
+        let (grouped, rejected) = group(&batch, &name("example.com"), &ANY);
         assert!(rejected.is_empty());
         let todo: Vec<_> = grouped.iter().collect();
         let planned = plan(&todo, &BTreeMap::new(), "f");
         assert_eq!(planned.transactions.iter().map(|t| t.ops.len()).collect::<Vec<_>>(), [128]);
         let more: Vec<Change> = batch.into_iter().chain([a("z.example.com", 0..300)]).collect();
-        let (grouped, _) = group(&more, &name("example.com"));
+        let (grouped, _) = group(&more, &name("example.com"), &ANY);
         let todo: Vec<_> = grouped.iter().collect();
         let planned = plan(&todo, &BTreeMap::new(), "f");
         assert_eq!(planned.transactions.iter().map(|t| t.ops.len()).collect::<Vec<_>>(), [128, 128, 128, 44]);

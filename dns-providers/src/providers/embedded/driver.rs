@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::{Deployment, Error, Pod, PodNeeds, Provider, Settings};
+use crate::{Capabilities, Deployment, Error, Pod, PodNeeds, Provider, Settings};
 
 use super::config::Config;
-use super::{Embedded, NAME};
+use super::{CAPABILITIES, Embedded, NAME};
 
 /// Registration of `embedded`.
 #[derive(Debug)]
@@ -22,6 +22,10 @@ impl crate::Driver for Driver {
 
     fn summary(&self) -> &'static str {
         "a DNS server inside the controller manager"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
     }
 
     fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {

@@ -14,18 +14,30 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{Change, DnsName, Error, Held, Provider, Rejected, Zone};
+use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Nameserver};
 pub use driver::Driver;
 pub use name::NAME;
 use snapshot::{Snapshot, ZoneSnapshot};
 use zone::{Frame, ZoneData};
+
+/// What the provider can do.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    together: "everything",
+    guarded: true,
+    marks: Marks::Zone,
+    ttl: 0..=MAX_TTL,
+    values: None,
+    aliases_out: false,
+    remembers: Duration::ZERO,
+};
 
 /// The server and its zones. It stops answering when dropped.
 pub struct Embedded {
@@ -83,6 +95,10 @@ impl Provider for Embedded {
         NAME
     }
 
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
         Ok(self.frames.iter().map(|(name, _)| Zone { name: name.clone(), id: name.to_string() }).collect())
     }
@@ -99,10 +115,11 @@ impl Provider for Embedded {
             return Err(Error::Zone { message: format!("there is no zone {}", zone.name), hint: "add it to zones".to_owned() });
         };
         let mut zones = Vec::clone(&self.zones.load());
-        let mut rejected = Vec::new();
+        let (by_name, mut rejected) = batch::group(batch, &zone.name, &CAPABILITIES);
         for one in zones.iter_mut().filter(|z| z.name == zone.name) {
-            let (changed, refused) = one.apply(frame, next_serial(one.serial), batch);
-            (*one, rejected) = (changed, refused);
+            let (changed, refused) = one.apply(frame, next_serial(one.serial), &by_name);
+            *one = changed;
+            rejected.extend(refused);
         }
         if let Some(path) = &self.snapshot {
             let snapshot = take_snapshot(&zones);

@@ -7,6 +7,7 @@ use hickory_proto::op::ResponseCode;
 use hickory_proto::rr::rdata::{A, AAAA, CNAME, NS, SOA};
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 
+use crate::batch::NameChanges;
 use crate::{Change, Data, DnsName, Kind, RecordSet, Rejected};
 
 /// Longest chain of aliases that is followed.
@@ -109,16 +110,13 @@ impl ZoneData {
     }
 
     /// The zone after a batch. All changes of a name happen or none.
-    pub(super) fn apply(&self, frame: &Frame, serial: u32, batch: &[Change]) -> (Self, Vec<Rejected>) {
+    pub(super) fn apply(&self, frame: &Frame, serial: u32, batch: &[NameChanges<'_>]) -> (Self, Vec<Rejected>) {
         let mut sets = self.sets.clone();
         let mut rejected = Vec::new();
-        let mut by_name: BTreeMap<&DnsName, Vec<&Change>> = BTreeMap::new();
-        for change in batch {
-            by_name.entry(change.name()).or_default().push(change);
-        }
-        for (name, changes) in by_name {
+        for NameChanges { name, changes } in batch {
+            let name = *name;
             let mut here = sets.get(name).cloned().unwrap_or_default();
-            for change in &changes {
+            for change in changes {
                 if let Change::Delete { kind, .. } = change {
                     here.remove(kind);
                 }
@@ -231,6 +229,9 @@ fn record_type(kind: Kind) -> RecordType {
 
 #[cfg(test)]
 mod tests {
+    use crate::batch::group;
+    use crate::capabilities::ANY;
+
     use super::*;
 
     fn name(text: &str) -> DnsName {
@@ -294,13 +295,16 @@ mod tests {
             Change::Upsert(set("www.example.net", a(&["192.0.2.3"]))),
             Change::Upsert(set("ns.dns.example.com", a(&["192.0.2.4"]))),
         ];
-        let (after, rejected) = before.apply(&frame(), 2, &batch);
+        let (by_name, mut rejected) = group(&batch, &before.name, &ANY);
+        let (after, refused) = before.apply(&frame(), 2, &by_name);
+        rejected.extend(refused);
+        rejected.sort_by(|a, b| a.name.cmp(&b.name));
         let refused: Vec<&str> = rejected.iter().map(|r| r.name.as_str()).collect();
         assert_eq!(refused, ["ns.dns.example.com.", "s.example.com.", "www.example.net."]);
         assert_eq!(ask(&after, "s.example.com.", RecordType::A).1, ["s.example.com. 192.0.2.1"]);
         assert_eq!(ask(&after, "t.example.com.", RecordType::A).1, ["t.example.com. 192.0.2.2"]);
         let change = [Change::Delete { name: name("s.example.com"), kind: Kind::A }, batch[0].clone()];
-        let (after, rejected) = after.apply(&frame(), 3, &change);
+        let (after, rejected) = after.apply(&frame(), 3, &group(&change, &before.name, &ANY).0);
         assert_eq!(rejected, []);
         assert_eq!(ask(&after, "s.example.com.", RecordType::A).1.len(), 2, "address became alias in one step");
     }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::deploy::mounted;
-use crate::{Deployment, Error, Ini, PodNeeds, Provider, Settings};
+use crate::{Capabilities, Deployment, Error, Ini, PodNeeds, Provider, Settings};
 
 use super::config::{Config, FILE_KEYS, KEYS};
-use super::{NAME, Rfc2136};
+use super::{CAPABILITIES, NAME, Rfc2136};
 
 /// Registration of `rfc2136`.
 #[derive(Debug)]
@@ -22,6 +22,10 @@ impl crate::Driver for Driver {
 
     fn summary(&self) -> &'static str {
         "a DNS server that takes updates, as BIND does"
+    }
+
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
     }
 
     fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {

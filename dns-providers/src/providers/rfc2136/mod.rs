@@ -17,11 +17,12 @@ mod view;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{Change, Data, DnsName, Error, Held, Provider, RecordSet, Rejected, Zone, batch};
+use crate::{Capabilities, Change, Data, DnsName, Error, Held, Kind, MAX_TTL, Marks, Provider, RecordSet, Rejected, Zone, batch};
 
 pub use config::Config;
 pub use driver::Driver;
@@ -30,6 +31,17 @@ pub use name::NAME;
 use session::Session;
 use value::{Set, Value};
 use view::View;
+
+/// What the provider can do. A TTL of 0 is left out: some servers check less then.
+pub const CAPABILITIES: Capabilities = Capabilities {
+    together: "60 kB of records",
+    guarded: true,
+    marks: Marks::Text,
+    ttl: 1..=MAX_TTL,
+    values: None,
+    aliases_out: false,
+    remembers: Duration::ZERO,
+};
 
 /// A server's zones for one federation.
 pub struct Rfc2136 {
@@ -61,6 +73,10 @@ impl Provider for Rfc2136 {
         NAME
     }
 
+    fn capabilities(&self) -> &'static Capabilities {
+        &CAPABILITIES
+    }
+
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
         Ok(self.zones.clone())
     }
@@ -76,7 +92,7 @@ impl Provider for Rfc2136 {
     }
 
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        let (by_name, mut rejected) = batch::group(batch, &zone.name);
+        let (by_name, mut rejected) = batch::group(batch, &zone.name, &CAPABILITIES);
         if by_name.is_empty() {
             return Ok(rejected);
         }
@@ -93,7 +109,7 @@ fn held(view: &View, under: &DnsName, owner: &str) -> Vec<Held> {
     let mut held = Vec::new();
     for (name, node) in view.names().filter(|(name, _)| name.is_within(under)) {
         let mark = node.mark.as_ref().and_then(Mark::read).filter(|mark| mark.owner == owner);
-        for kind in mark::KINDS {
+        for kind in Kind::ALL {
             let owned = mark.as_ref().is_some_and(|mark| mark.kinds.contains(&kind));
             let (ttl, data) = match node.set(plan::record_type(kind)) {
                 Some(set) => match data(set) {

@@ -8,7 +8,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use crate::batch::NameChanges;
 use crate::{Change, Data, DnsName, Kind, RecordSet};
 
-use super::mark::{self, KINDS, Mark};
+use super::mark::{self, Mark};
 use super::value::{Set, Value, wire};
 use super::view::{Node, View};
 
@@ -16,8 +16,6 @@ use super::view::{Node, View};
 const MAX_BYTES: usize = 60_000;
 /// Bytes of a record beside its name and data.
 const FIXED: usize = 12;
-/// Longest time to live (RFC 2181 8). None at all (0) is refused too: some servers check less then.
-const MAX_TTL: u32 = i32::MAX as u32;
 
 /// What one name asks of the server.
 #[derive(Clone, Debug)]
@@ -52,7 +50,7 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
         }
     }
     if after.values().any(Option::is_some) {
-        free(group.name, node, &there)?;
+        free(node, &there)?;
         writable(group.name, view, zone, &after)?;
     } else if there.mark.is_none() {
         return Ok(None);
@@ -60,7 +58,7 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
     let mark_at = mark::at(group.name).map_err(|_| "there is no room for _kubefed. before the name".to_owned())?;
     let mut sections = Sections::default();
     let name = wire(group.name);
-    for kind in KINDS.into_iter().filter(|kind| there.may_write(node, *kind)) {
+    for kind in Kind::ALL.into_iter().filter(|kind| there.may_write(node, *kind)) {
         let set = node.set(record_type(kind));
         sections.expect(&name, record_type(kind), set);
         if let Some(wanted) = after.get(&kind) {
@@ -68,7 +66,7 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
         }
     }
     let stays = |kind: &Kind| after.get(kind).map_or_else(|| there.has(*kind) && node.set(record_type(*kind)).is_some(), Option::is_some);
-    let kinds: BTreeSet<Kind> = KINDS.into_iter().filter(stays).collect();
+    let kinds: BTreeSet<Kind> = Kind::ALL.into_iter().filter(stays).collect();
     let mark_name = wire(&mark_at);
     sections.expect(&mark_name, RecordType::TXT, node.mark.as_ref());
     let ttl = after.values().flatten().map(|set| set.ttl).next().or(node.mark.as_ref().map(|set| set.ttl)).unwrap_or_default();
@@ -107,17 +105,14 @@ impl Ours {
 }
 
 /// Whether a name may be written: all its sets of our types, and its mark, are ours or not there.
-fn free(name: &DnsName, node: &Node, there: &Ours) -> Result<(), String> {
-    if mark::marked(name).is_some() {
-        return Err("names that begin with _kubefed are those of marks".to_owned());
-    }
+fn free(node: &Node, there: &Ours) -> Result<(), String> {
     if let Some(other) = &there.other {
         return Err(format!("it belongs to federation {other}; it is left alone"));
     }
     if node.mark.is_some() && there.mark.is_none() {
         return Err("someone else's TXT record is where its mark would be; it is left alone".to_owned());
     }
-    match KINDS.into_iter().find(|kind| !there.may_write(node, *kind)) {
+    match Kind::ALL.into_iter().find(|kind| !there.may_write(node, *kind)) {
         Some(kind) => Err(format!("someone else's {kind} record is there; it is left alone")),
         None => Ok(()),
     }
@@ -125,21 +120,13 @@ fn free(name: &DnsName, node: &Node, there: &Ours) -> Result<(), String> {
 
 /// Whether a server would take what is wanted, and answer with it: most pass over in silence what they do not take.
 fn writable(name: &DnsName, view: &View, zone: &DnsName, after: &BTreeMap<Kind, Option<&RecordSet>>) -> Result<(), String> {
-    let mut foreign = view.at(name).kinds().filter(|kind| !KINDS.iter().any(|k| record_type(*k) == *kind));
+    let mut foreign = view.at(name).kinds().filter(|kind| !Kind::ALL.iter().any(|k| record_type(*k) == *kind));
     let alias = after.get(&Kind::Cname).is_some_and(Option::is_some);
     if let Some(kind) = foreign.find(|kind| alias || *kind == RecordType::NS) {
         return Err(format!("someone else's {kind} record is there, which allows no other beside it; it is left alone"));
     }
     if let Some(cut) = view.cut_above(name, zone) {
         return Err(format!("{cut} is delegated or renamed, so this zone does not answer for it"));
-    }
-    for set in after.values().flatten() {
-        if set.ttl == 0 || set.ttl > MAX_TTL {
-            return Err(format!("its TTL is {}; a TTL is 1 to {MAX_TTL} seconds", set.ttl));
-        }
-        if values(&set.data).is_empty() {
-            return Err(format!("its {} set is empty", set.data.kind()));
-        }
     }
     Ok(())
 }
