@@ -55,7 +55,7 @@ impl Provider for Empty {
     }
 
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
-        Ok(vec![Zone { name: DnsName::parse("example.com").unwrap(), id: "1".into() }])
+        Ok(vec![Zone { name: DnsName::parse("example.com").unwrap(), id: "1".into(), about: String::new() }])
     }
 
     async fn read(&self, _: &Zone, _: &DnsName) -> Result<Vec<Held>, Error> {

@@ -8,12 +8,14 @@ use async_trait::async_trait;
 use crate::{Capabilities, Change, DnsName, Error, RecordSet};
 
 /// One zone of a provider.
-#[derive(Clone, Debug, Eq, PartialEq)]
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub struct Zone {
     /// Its domain.
     pub name: DnsName,
     /// The provider's own identifier of it.
     pub id: String,
+    /// What else tells it from others of its name; may be empty.
+    pub about: String,
 }
 
 /// A record set a provider holds.
@@ -82,9 +84,14 @@ pub fn select_zone(zones: &[Zone], name: &str, id: Option<&str>) -> Result<Zone,
     let fits: Vec<&Zone> = zones
         .iter()
         .filter(|zone| name.is_empty() || plain(zone.name.as_str()) == plain(name))
-        .filter(|zone| id.is_none_or(|id| zone.id == id))
+        // Some write an id as a path, which providers' own tools print.
+        .filter(|zone| id.is_none_or(|id| id.rsplit('/').next() == Some(&zone.id)))
         .collect();
-    let listed = || zones.iter().map(|zone| format!("{} (id {})", zone.name, zone.id)).collect::<Vec<_>>().join(", ");
+    let one = |zone: &Zone| match zone.about.as_str() {
+        "" => format!("{} (id {})", zone.name, zone.id),
+        about => format!("{} (id {}, {about})", zone.name, zone.id),
+    };
+    let listed = || zones.iter().map(one).collect::<Vec<_>>().join(", ");
     match fits.as_slice() {
         [one] => Ok((*one).clone()),
         [] => Err(Error::Zone {
@@ -107,7 +114,7 @@ mod tests {
     use super::*;
 
     fn zone(name: &str, id: &str) -> Zone {
-        Zone { name: DnsName::parse(name).unwrap(), id: id.to_owned() }
+        Zone { name: DnsName::parse(name).unwrap(), id: id.to_owned(), about: String::new() }
     }
 
     #[test]
@@ -116,6 +123,7 @@ mod tests {
         assert_eq!(select_zone(&zones, "Example.NET", None).unwrap().id, "2");
         assert_eq!(select_zone(&zones, "example.com.", Some("1")).unwrap().id, "1");
         assert_eq!(select_zone(&zones, "", Some("0")).unwrap().id, "0");
+        assert_eq!(select_zone(&zones, "", Some("/hostedzone/2")).unwrap().id, "2");
         let many = select_zone(&zones, "example.com", None).unwrap_err();
         assert!(many.to_string().contains("multiple matching DNS zones found for \"example.com\""), "{many}");
         let none = select_zone(&zones, "example.org", None).unwrap_err();

@@ -7,10 +7,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Settings, Zone, coredns, embedded, rfc2136, select_zone};
+use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Settings, Zone, coredns, embedded, rfc2136, route53, select_zone};
 use etcd_client::{Client, GetOptions};
 use hickory_proto::rr::RData;
 use support::nameserver::{Nameserver, Server, values};
+use support::route53::Route53;
 use support::{Process, a, aaaa, cname, name};
 
 /// A provider under test.
@@ -72,7 +73,8 @@ impl Backend for Nameserver {
     async fn open(&self, owner: &str) -> Subject {
         let config = self.file("rfc2136.conf");
         std::fs::write(&config, self.config()).unwrap();
-        let settings = Settings { provider: rfc2136::NAME.to_owned(), config: Some(config), owner: owner.to_owned(), zone: None };
+        let settings =
+            Settings { provider: rfc2136::NAME.to_owned(), config: Some(config), owner: owner.to_owned(), zone: None, zone_id: None };
         Subject::of(dns_providers::open(&settings).await.unwrap()).await
     }
 
@@ -84,6 +86,23 @@ impl Backend for Nameserver {
     async fn dump(&self) -> (u64, Vec<String>) {
         let (serial, lines) = Nameserver::dump(self).await;
         (serial.into(), lines)
+    }
+}
+
+#[async_trait]
+impl Backend for Route53 {
+    async fn open(&self, owner: &str) -> Subject {
+        let (provider, owner) = (route53::NAME.to_owned(), owner.to_owned());
+        let settings = Settings { provider, config: Some(self.config("")), owner, zone: Some(name("example.com")), zone_id: None };
+        Subject::of(dns_providers::open(&settings).await.unwrap()).await
+    }
+
+    async fn by_hand(&self, set: &RecordSet) {
+        Route53::by_hand(self, set).await;
+    }
+
+    async fn dump(&self) -> (u64, Vec<String>) {
+        Route53::dump(self, &self.zone).await
     }
 }
 
@@ -277,4 +296,9 @@ async fn rfc2136_on_knot_passes_the_battery() {
 #[tokio::test]
 async fn rfc2136_on_powerdns_passes_the_battery() {
     shared_battery(&Server::PowerDns.start("").await).await;
+}
+
+#[tokio::test]
+async fn route53_on_moto_passes_the_battery() {
+    shared_battery(&Route53::start().await).await;
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask image`: one static binary, and an OCI image archive of nothing but it.
+//! `cargo xtask image`: one static binary, and an OCI image archive of it and whom TLS trusts.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ use crate::shell::{self, answer, built, cargo, root, say};
 pub(crate) const REFERENCE: &str = "docker.io/kubefed/fcp:dev";
 /// Linked whole, so that it runs in an image of nothing but itself.
 const TARGET: &str = "x86_64-unknown-linux-gnu";
+/// The authorities of Debian, where every TLS library looks for them.
+const AUTHORITIES: &str = "/etc/ssl/certs/ca-certificates.crt";
 /// Nobody in particular; the number distroless images use.
 const USER: &str = "65532:65532";
 
@@ -38,12 +40,14 @@ pub(crate) fn build_static(package: &str, program: &str, more: &[&str]) -> Resul
 
 /// Builds both and answers the archive's path.
 pub(crate) fn build(output: Option<&PathBuf>, name: &str) -> Result<PathBuf> {
-    setup::ensure(&[setup::BUILD], &say)?;
+    setup::ensure(&[setup::BUILD, setup::IMAGE], &say)?;
     say("building fcp, static (some minutes the first time)");
     let binary = build_static("kubefed", "fcp", &[])?;
     let entries =
         ["kubefed", "federation-apiserver", "federation-controller-manager"].map(|name| Entry::link("/fcp", &format!("/bin/{name}")));
-    let mut layer = vec![Entry::file(&binary, "/fcp"), Entry::Scratch { path: "/tmp".into() }];
+    // Whom TLS to clouds' own services trusts.
+    let authorities = Entry::file(AUTHORITIES, AUTHORITIES);
+    let mut layer = vec![Entry::file(&binary, "/fcp"), authorities, Entry::Scratch { path: "/tmp".into() }];
     layer.extend(entries);
     let image = Image { reference: name.into(), entrypoint: vec!["/fcp".into()], user: USER.into(), entries: layer };
     let out = match output {

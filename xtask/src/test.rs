@@ -114,6 +114,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         bail!("no suite to run; the suites are {}\nhint: those on real clusters need --real", names.join(", "));
     }
     setup::ensure(&[setup::BUILD, setup::PROCESSES], &say)?;
+    setup::moto(&say)?;
     if args.real {
         setup::ensure(&[setup::REAL], &say)?;
         programs::ensure(&say)?;

@@ -63,9 +63,13 @@ impl Drop for Fixture {
 }
 
 fn start(provider: Memory, pace: Pace) -> Fixture {
+    start_with(provider, pace, false)
+}
+
+fn start_with(provider: Memory, pace: Pace, aliases_out: bool) -> Fixture {
     let (provider, notices) = (Arc::new(provider), Arc::new(Notices::default()));
     let resolver = Arc::new(Resolver(Mutex::new(Some("192.0.2.7".parse().unwrap()))));
-    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL };
+    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL, aliases_out };
     let controller = DnsController::new(provider.clone(), zone(), tree, resolver.clone(), notices.clone()).with_pace(pace);
     let (dns, stop) = (controller.handle(), CancellationToken::new());
     tokio::spawn(controller.run(stop.clone()));
@@ -130,6 +134,16 @@ async fn a_provider_that_asks_for_a_pause_gets_it() {
     let start = tokio::time::Instant::now();
     until("published", || f.provider.lines().len() == 3).await;
     assert!(start.elapsed() >= pause, "{:?}", start.elapsed());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_load_balancers_host_name_is_resolved_or_an_alias_as_the_provider_has_it() {
+    for (aliases_out, expected) in [(false, "A 192.0.2.7"), (true, "CNAME elb.example.net.")] {
+        let f = start_with(Memory::default(), fast(), aliases_out);
+        f.dns.publish(key("nginx"), vec![site("gondor", "minas", "elb.example.net", Worth::Serving)]);
+        let global = format!("nginx.demo.f.svc.example.com. 180 {expected}");
+        until("published", || f.provider.lines().contains(&global)).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,7 +335,7 @@ async fn the_embedded_server_answers_within_a_second_of_the_news() {
     let config = embedded::Config::new("127.0.0.1:0".parse().unwrap(), name("example.com"));
     let provider = Arc::new(embedded::Embedded::start(config).await.unwrap());
     let at = provider.addresses()[0];
-    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL };
+    let tree = Tree { federation: "f".into(), suffix: name("example.com"), ttl: TTL, aliases_out: false };
     let controller = DnsController::new(
         provider.clone(),
         provider.zones().await.unwrap().remove(0),

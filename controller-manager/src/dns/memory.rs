@@ -72,5 +72,5 @@ impl Provider for Memory {
 
 /// Its one zone.
 pub(crate) fn zone() -> Zone {
-    Zone { name: DnsName::parse("example.com").unwrap(), id: "0".into() }
+    Zone { name: DnsName::parse("example.com").unwrap(), id: "0".into(), about: String::new() }
 }

@@ -55,6 +55,7 @@ pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
         config: Some(&config.dns_provider_config).filter(|path| !path.is_empty()).map(Into::into),
         owner: config.federation_name.clone(),
         zone,
+        zone_id: Some(config.zone_id.clone()).filter(|id| !id.is_empty()),
     };
     let provider = dns_providers::open(&settings).await.map_err(|e| explain(&e))?;
     Opened::new(config, provider).await.map(Some)
@@ -82,7 +83,8 @@ impl Opened {
                 .hint(format!("write a suffix that ends in {}", zone.name))
                 .into());
         }
-        let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL };
+        let aliases_out = provider.capabilities().aliases_out;
+        let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL, aliases_out };
         Ok(Opened { provider, zone, tree })
     }
 

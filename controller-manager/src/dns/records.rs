@@ -61,8 +61,26 @@ pub struct Place {
     pub zones: Vec<String>,
     /// The load balancer's addresses.
     pub addresses: Addresses,
+    /// The host name by which alone the load balancer is known, where a name may be an alias of it.
+    pub host: Option<DnsName>,
     /// What they are worth.
     pub worth: Worth,
+}
+
+impl Place {
+    /// Whether there is anything to publish of it.
+    fn is_known(&self) -> bool {
+        !self.addresses.is_empty() || self.host.is_some()
+    }
+}
+
+/// What one name answers with.
+#[derive(Default)]
+struct Level {
+    addresses: Addresses,
+    /// Host names of the load balancers; one of them none where a load balancer has addresses of its own.
+    hosts: BTreeSet<Option<DnsName>>,
+    up: Option<DnsName>,
 }
 
 /// Where the federation's names hang.
@@ -74,6 +92,8 @@ pub struct Tree {
     pub suffix: DnsName,
     /// TTL of every record, in seconds.
     pub ttl: u32,
+    /// A name may be an alias of a load balancer's host name.
+    pub aliases_out: bool,
 }
 
 impl Tree {
@@ -121,8 +141,8 @@ pub struct Desired {
 /// known: if every cluster is away, what was last known stays.
 pub fn desired(tree: &Tree, service: &ServiceKey, places: &[Place]) -> Desired {
     let mut out = Desired::default();
-    let Some(best) = places.iter().filter(|p| !p.addresses.is_empty()).map(|p| p.worth).max() else { return out };
-    let mut levels: BTreeMap<DnsName, (Addresses, Option<DnsName>)> = BTreeMap::new();
+    let Some(best) = places.iter().filter(|p| p.is_known()).map(|p| p.worth).max() else { return out };
+    let mut levels: BTreeMap<DnsName, Level> = BTreeMap::new();
     let mut problems = BTreeSet::new();
     let mut named = |level: &str| match tree.name(service, level) {
         Ok(name) => Some(name),
@@ -136,7 +156,6 @@ pub fn desired(tree: &Tree, service: &ServiceKey, places: &[Place]) -> Desired {
         return out;
     };
     for place in places {
-        let addresses = if place.worth == best { place.addresses.clone() } else { Addresses::default() };
         let region = Some(&place.region).filter(|r| !r.is_empty()).and_then(|region| named(region));
         let up = region.clone().unwrap_or_else(|| global.clone());
         let mut names = vec![(global.clone(), None)];
@@ -146,15 +165,21 @@ pub fn desired(tree: &Tree, service: &ServiceKey, places: &[Place]) -> Desired {
             names.extend(zones.filter_map(|zone| Some((named(&format!("{zone}.{}", place.region))?, Some(up.clone())))));
         }
         for (name, up) in names {
-            let level = levels.entry(name).or_insert_with(|| (Addresses::default(), up));
-            level.0.v4.extend(&addresses.v4);
-            level.0.v6.extend(&addresses.v6);
+            let level = levels.entry(name).or_insert_with(|| Level { up, ..Level::default() });
+            if place.worth == best && place.is_known() {
+                level.addresses.v4.extend(&place.addresses.v4);
+                level.addresses.v6.extend(&place.addresses.v6);
+                level.hosts.insert(place.host.clone());
+            }
         }
     }
-    for (name, (addresses, up)) in levels {
+    for (name, Level { addresses, hosts, up }) in levels {
         let mut push = |data| out.sets.push(RecordSet { name: name.clone(), ttl: tree.ttl, data });
-        match up {
-            Some(up) if addresses.is_empty() => push(Data::Cname(up)),
+        // An alias excludes everything else at its name, so it stands for one load balancer only.
+        let host = hosts.iter().flatten().next().filter(|_| hosts.len() == 1);
+        match (host, up) {
+            (Some(host), _) => push(Data::Cname(host.clone())),
+            (None, Some(up)) if addresses.is_empty() => push(Data::Cname(up)),
             _ => {
                 if !addresses.v4.is_empty() {
                     push(Data::A(addresses.v4));

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn tree() -> Tree {
-    Tree { federation: "fellowship".into(), suffix: DnsName::parse("example.com").unwrap(), ttl: TTL }
+    Tree { federation: "fellowship".into(), suffix: DnsName::parse("example.com").unwrap(), ttl: TTL, aliases_out: false }
 }
 
 fn nginx() -> ServiceKey {
@@ -15,6 +15,7 @@ fn place(region: &str, zones: &[&str], ips: &[&str], worth: Worth) -> Place {
         region: region.into(),
         zones: zones.iter().map(|z| (*z).to_owned()).collect(),
         addresses: ips.iter().map(|ip| ip.parse::<IpAddr>().unwrap()).collect(),
+        host: None,
         worth,
     }
 }
@@ -87,6 +88,26 @@ fn names_tell_their_service_and_foreign_names_do_not() {
     }
 }
 
+#[test]
+fn one_load_balancer_known_by_host_name_is_an_alias_and_two_are_addresses() {
+    let host = DnsName::parse("elb-1.amazonaws.com").unwrap();
+    let behind = |region: &str, ip: &str, worth| Place { host: Some(host.clone()), ..place(region, &[], &[ip], worth) };
+    let alone = lines(&[behind("gondor", "192.0.2.1", Serving), place("rohan", &[], &["192.0.2.2"], Idle)]);
+    assert_eq!(
+        alone,
+        "nginx.demo.fellowship.svc.example.com. 180 CNAME elb-1.amazonaws.com.\n\
+         nginx.demo.fellowship.svc.gondor.example.com. 180 CNAME elb-1.amazonaws.com.\n\
+         nginx.demo.fellowship.svc.rohan.example.com. 180 CNAME nginx.demo.fellowship.svc.example.com."
+    );
+    let both = lines(&[behind("gondor", "192.0.2.1", Serving), place("rohan", &[], &["192.0.2.2"], Serving)]);
+    assert_eq!(
+        both,
+        "nginx.demo.fellowship.svc.example.com. 180 A 192.0.2.1 192.0.2.2\n\
+         nginx.demo.fellowship.svc.gondor.example.com. 180 CNAME elb-1.amazonaws.com.\n\
+         nginx.demo.fellowship.svc.rohan.example.com. 180 A 192.0.2.2"
+    );
+}
+
 fn places() -> impl Strategy<Value = Vec<Place>> {
     let label = prop::sample::select(vec!["", "a", "b", "a.b", "svc", "fellowship", "_x", "-", "über", "A"]);
     let worth = prop::sample::select(vec![Serving, LastKnown, Idle]);
@@ -96,6 +117,7 @@ fn places() -> impl Strategy<Value = Vec<Place>> {
             region: region.into(),
             zones: zones.into_iter().map(str::to_owned).collect(),
             addresses: ips.into_iter().collect(),
+            host: None,
             worth,
         },
     );

@@ -140,7 +140,7 @@ impl State {
     /// whose host name has no known address.
     pub(super) fn refresh(&mut self, tree: &Tree, service: &ServiceKey, resolved: &Resolved) -> (Vec<String>, BTreeSet<String>) {
         let mut unresolved = BTreeSet::new();
-        let places: Vec<Place> = self.sites.get(service).into_iter().flatten().map(|s| place(s, resolved, &mut unresolved)).collect();
+        let places: Vec<Place> = self.sites.get(service).into_iter().flatten().map(|s| place(tree, s, resolved, &mut unresolved)).collect();
         let wanted = desired(tree, service, &places);
         let names = self.names.entry(service.clone()).or_default();
         for name in names.iter() {
@@ -243,7 +243,7 @@ impl State {
     }
 }
 
-fn place(site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) -> Place {
+fn place(tree: &Tree, site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) -> Place {
     let mut addresses = Addresses::default();
     for target in &site.targets {
         match target {
@@ -257,5 +257,9 @@ fn place(site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) ->
             },
         }
     }
-    Place { region: site.region.clone(), zones: site.zones.clone(), addresses, worth: site.worth }
+    let host = match site.targets.as_slice() {
+        [Target::Host(name)] if tree.aliases_out => DnsName::parse(name).ok(),
+        _ => None,
+    };
+    Place { region: site.region.clone(), zones: site.zones.clone(), addresses, host, worth: site.worth }
 }

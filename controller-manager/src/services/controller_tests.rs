@@ -197,7 +197,7 @@ fn start(api: Api) -> Fixture {
 
 /// As after a restart: the records are there, and nothing is remembered.
 fn again(api: Api, members: Members, dns: Arc<Memory>) -> Fixture {
-    let tree = Tree { federation: "f".into(), suffix: zone().name, ttl: TTL };
+    let tree = Tree { federation: "f".into(), suffix: zone().name, ttl: TTL, aliases_out: false };
     let (events, _writer) = Events::new(api.client());
     let report = Arc::new(events);
     let controller = DnsController::new(dns.clone(), zone(), tree, Arc::new(System::default()), report);

@@ -10,9 +10,10 @@ use crate::{Capabilities, Deployment, DnsName, Error, PodNeeds, Provider};
 pub mod coredns;
 pub mod embedded;
 pub mod rfc2136;
+pub mod route53;
 
 /// Every provider; messages list them in this order.
-pub const DRIVERS: &[&dyn Driver] = &[&coredns::Driver, &embedded::Driver, &rfc2136::Driver];
+pub const DRIVERS: &[&dyn Driver] = &[&coredns::Driver, &embedded::Driver, &rfc2136::Driver, &route53::Driver];
 
 /// What is known of a provider before it is opened.
 #[async_trait]
@@ -50,6 +51,8 @@ pub struct Settings {
     pub owner: String,
     /// The zone to publish in; the embedded provider serves it when its configuration names no zones.
     pub zone: Option<DnsName>,
+    /// The provider's id of it, if one was named.
+    pub zone_id: Option<String>,
 }
 
 /// The names of all providers.

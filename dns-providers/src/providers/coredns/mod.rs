@@ -77,7 +77,7 @@ impl CoreDns {
         let endpoints = Endpoints::connect(&config.endpoints, &options, Arc::new(|_, _| ()))
             .await
             .map_err(|e| config::config(format!("etcd-endpoints: {e}"), "write for example http://etcd:2379"))?;
-        let zone = |(index, name)| Zone { name, id: index_id(index) };
+        let zone = |(index, name)| Zone { name, id: index_id(index), about: String::new() };
         let zones = config.zones.into_iter().enumerate().map(zone).collect();
         Ok(CoreDns { endpoints, zones, at: config.endpoints.join(","), owner: owner.to_owned() })
     }

@@ -100,7 +100,7 @@ impl Provider for Embedded {
     }
 
     async fn zones(&self) -> Result<Vec<Zone>, Error> {
-        Ok(self.frames.iter().map(|(name, _)| Zone { name: name.clone(), id: name.to_string() }).collect())
+        Ok(self.frames.iter().map(|(name, _)| Zone { name: name.clone(), id: name.to_string(), about: String::new() }).collect())
     }
 
     async fn read(&self, zone: &Zone, under: &DnsName) -> Result<Vec<Held>, Error> {

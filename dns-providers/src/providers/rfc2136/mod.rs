@@ -61,7 +61,7 @@ impl fmt::Debug for Rfc2136 {
 impl Rfc2136 {
     /// Nothing is asked of the server yet, so it may be away now.
     pub fn new(config: Config, owner: &str) -> Self {
-        let zone = |name: &DnsName| Zone { name: name.clone(), id: name.as_str().trim_end_matches('.').to_owned() };
+        let zone = |name: &DnsName| Zone { name: name.clone(), id: name.as_str().trim_end_matches('.').to_owned(), about: String::new() };
         let zones = config.zones.iter().map(zone).collect();
         Rfc2136 { config, zones, owner: owner.to_owned(), read: Mutex::default() }
     }

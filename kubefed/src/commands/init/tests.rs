@@ -123,6 +123,32 @@ fn issue9_the_key_of_a_name_server_is_mounted_from_a_secret() {
 }
 
 #[test]
+fn issue9_route53_needs_nothing_or_a_role_or_a_file_of_keys() {
+    let dir = tempfile::tempdir().unwrap();
+    let base = "fellowship --dns-provider=aws-route53 --dns-zone-name=example.com.";
+    let of = |flags: &str, kind: &str| {
+        let plane = plane(&format!("{base} {flags}"));
+        let objects = host::all(&plane, &fixed(&plane), &at("198.18.201.1", None));
+        let all: Vec<serde_json::Value> = objects.iter().map(|object| object.value().clone()).filter(|o| o["kind"] == kind).collect();
+        serde_json::to_string(&all).unwrap()
+    };
+    let bare = of("", "Deployment");
+    assert!(bare.contains("--dns-provider=aws-route53") && !bare.contains("--dns-provider-config"), "{bare}");
+    let conf = dir.path().join("route53.conf");
+    fs::write(dir.path().join("keys"), "[default]\naws_secret_access_key = mithril\n").unwrap();
+    fs::write(&conf, "[Global]\ncredentials-file = keys\nservice-account-role-arn = arn:aws:iam::1:role/dns\n").unwrap();
+    let flags = format!("--dns-provider-config={}", conf.display());
+    assert!(of(&flags, "ServiceAccount").contains("\"eks.amazonaws.com/role-arn\":\"arn:aws:iam::1:role/dns\""));
+    let (secrets, manager) = (of(&flags, "Secret"), of(&flags, "Deployment"));
+    let mounted = "[Global]\ncredentials-file = /etc/federation/dns-provider/aws-credentials\n\
+                   service-account-role-arn = arn:aws:iam::1:role/dns\n";
+    assert!(
+        secrets.contains(&STANDARD.encode(mounted)) && secrets.contains(&STANDARD.encode("[default]\naws_secret_access_key = mithril\n"))
+    );
+    assert!(!manager.contains("mithril") && manager.contains("aws-credentials"), "{manager}");
+}
+
+#[test]
 fn etcd_elsewhere() {
     insta::assert_snapshot!(rendered(&format!("{BASE} --etcd-servers=http://10.0.0.1:2379"), &at("198.18.201.1", None)));
 }

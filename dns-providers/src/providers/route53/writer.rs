@@ -1,0 +1,136 @@
+//! Writes a batch: in requests as large as they may be, each guarded by what is known.
+
+use crate::batch::NameChanges;
+use crate::{DnsName, Rejected};
+
+use super::api::Api;
+use super::failure::Failure;
+use super::plan::{self, Step};
+use super::reader;
+use super::view::View;
+
+/// How often a name is planned anew: somebody else keeps writing it, or answers are lost.
+const ATTEMPTS: usize = 4;
+/// So many names refused one by one, and none taken, mean that what is known is no longer so, or that all would be refused.
+const MAX_REFUSED: usize = 16;
+/// Why a name is given up that is not as wanted after all attempts.
+const OFTEN: &str = "others keep writing the name, or answers are lost again and again";
+/// Sets of one answer when all is read.
+const PAGE: usize = 300;
+
+/// One zone while a batch is written.
+pub(super) struct Writer<'a> {
+    pub(super) api: &'a Api,
+    pub(super) zone: &'a DnsName,
+    pub(super) id: &'a str,
+    pub(super) owner: &'a str,
+    /// What is known of the zone; kept as it becomes.
+    pub(super) view: &'a mut View,
+}
+
+/// What came of the requests of one round.
+#[derive(Default)]
+struct Sent {
+    /// Names whose request was refused alone, each with the reason.
+    refused: Vec<(Step, String)>,
+    /// Of these nobody knows what came of them, and why.
+    unknown: Option<(Vec<DnsName>, Failure)>,
+    taken: bool,
+}
+
+impl Writer<'_> {
+    /// Makes all names as the changes want them.
+    ///
+    /// # Errors
+    /// Some may be made, and of some nobody may know. The same again is safe.
+    pub(super) async fn write(&mut self, mut todo: Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Result<(), Failure> {
+        let mut refused: Vec<(Step, String)> = Vec::new();
+        for _ in 0..ATTEMPTS {
+            let mut steps = self.plan(&mut todo, rejected);
+            // What is refused though everything is as it was known is refused for itself.
+            for (step, reason) in refused {
+                if steps.contains(&step) {
+                    steps.retain(|one| *one != step);
+                    todo.retain(|group| *group.name != step.name);
+                    rejected.push(Rejected { name: step.name, reason });
+                }
+            }
+            if steps.is_empty() {
+                return Ok(());
+            }
+            let sent = self.send(steps).await?;
+            if let Some((names, failure)) = sent.unknown {
+                self.read(&names).await.map_err(|_| failure)?;
+            }
+            let names: Vec<DnsName> = sent.refused.iter().map(|(step, _)| step.name.clone()).collect();
+            self.read(&names).await?;
+            refused = sent.refused;
+        }
+        let left = self.plan(&mut todo, rejected);
+        rejected.extend(left.into_iter().map(|step| Rejected { name: step.name, reason: OFTEN.to_owned() }));
+        Ok(())
+    }
+
+    /// What is left to ask; names that are as wanted, or are to be left alone, are done.
+    fn plan(&self, todo: &mut Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Vec<Step> {
+        let mut steps = Vec::new();
+        todo.retain(|group| match plan::step(group, self.view, self.zone, self.owner) {
+            Ok(step) => {
+                let is_left = step.is_some();
+                steps.extend(step);
+                is_left
+            }
+            Err(reason) => {
+                rejected.push(Rejected { name: group.name.clone(), reason });
+                false
+            }
+        });
+        steps
+    }
+
+    /// Sends requests one after another. One that is refused is divided until the names are found that it is refused for.
+    async fn send(&mut self, steps: Vec<Step>) -> Result<Sent, Failure> {
+        let mut sent = Sent::default();
+        let mut packs = plan::pack(steps);
+        packs.reverse();
+        while let Some(pack) = packs.pop() {
+            match self.api.change(self.id, &pack).await {
+                Ok(()) => {
+                    sent.taken = true;
+                    pack.into_iter().for_each(|step| self.view.put(&step.name, step.after));
+                }
+                Err(Failure::Invalid(messages)) => match <[Step; 1]>::try_from(pack) {
+                    Ok([one]) => {
+                        if !sent.taken && sent.refused.len() >= MAX_REFUSED {
+                            return Err(Failure::Invalid(messages));
+                        }
+                        sent.refused.push((one, messages.join("; ")));
+                    }
+                    Err(pack) => {
+                        let [first, second] = plan::divide(pack, &messages);
+                        packs.extend([second, first]);
+                    }
+                },
+                Err(failure @ Failure::Unknown(_)) => {
+                    sent.unknown = Some((pack.into_iter().map(|step| step.name).collect(), failure));
+                    return Ok(sent);
+                }
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(sent)
+    }
+
+    /// Reads names anew; all that is known where that takes fewer requests.
+    async fn read(&mut self, names: &[DnsName]) -> Result<(), Failure> {
+        if 2 * names.len() > 1 + 2 * self.view.len() / PAGE {
+            *self.view = reader::below(self.api, self.id, &self.view.under.clone()).await?;
+            return Ok(());
+        }
+        for name in names {
+            let node = reader::at(self.api, self.id, name).await?;
+            self.view.put(name, node);
+        }
+        Ok(())
+    }
+}
