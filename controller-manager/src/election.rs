@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use anyhow::bail;
 use daemon::backoff::Policy;
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use thiserror::Error;
 use tokio::time::{Instant, sleep};
 
 use crate::{
@@ -19,6 +19,21 @@ use crate::{
 pub(crate) const LEASE: &str = "federation-controller-manager";
 /// Namespace of the Lease.
 pub(crate) const NAMESPACE: &str = "kube-system";
+
+/// How the lead was lost.
+#[derive(Clone, Debug, Eq, Error, PartialEq)]
+#[non_exhaustive]
+pub enum LeadLost {
+    /// The lease has another holder.
+    #[error("another controller manager took the lease {NAMESPACE}/{LEASE}")]
+    Taken,
+    /// It could not be renewed before others may take it.
+    #[error("the lease {NAMESPACE}/{LEASE} could not be renewed: {problem}")]
+    NotRenewed {
+        /// What the last try ended with, half a sentence.
+        problem: String,
+    },
+}
 
 /// Takes part in the election.
 pub(crate) struct Elector {
@@ -58,8 +73,8 @@ impl Elector {
         }
     }
 
-    /// Keeps the lease. Ends with an error when it is lost.
-    pub(crate) async fn keep(&mut self) -> anyhow::Result<()> {
+    /// Keeps the lease until it is lost.
+    pub(crate) async fn keep(&mut self) -> LeadLost {
         let mut renewed = Instant::now();
         loop {
             sleep(self.settings.retry_period).await;
@@ -69,12 +84,12 @@ impl Elector {
                     renewed = Instant::now();
                     continue;
                 }
-                Ok(Ok(false)) => bail!("another controller manager took the lease {NAMESPACE}/{LEASE}"),
+                Ok(Ok(false)) => return LeadLost::Taken,
                 Ok(Err(problem)) => problem.to_string(),
                 Err(_) => "no answer".to_owned(),
             };
             if renewed.elapsed() >= self.settings.renew_deadline {
-                bail!("the lease {NAMESPACE}/{LEASE} could not be renewed: {problem}");
+                return LeadLost::NotRenewed { problem };
             }
             tracing::warn!(error = problem, "the lease was not renewed and is tried again");
         }

@@ -4,6 +4,7 @@
 use std::{
     collections::VecDeque,
     convert::Infallible,
+    io,
     net::SocketAddr,
     sync::{OnceLock, Weak},
     time::Duration,
@@ -16,7 +17,6 @@ use http_body_util::{BodyExt, Full, Limited};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use program::failure::Failure;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::watch,
@@ -63,12 +63,8 @@ pub(crate) async fn upkeep(metrics: PrometheusHandle) {
 }
 
 /// Binds the address.
-pub(crate) async fn bind(address: SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address).await.map_err(|e| {
-        let why = if e.kind() == std::io::ErrorKind::AddrInUse { "the port is in use".to_owned() } else { e.to_string() };
-        let hint = "choose another port with --port, or 0 for none, and check --address";
-        Failure::new(format!("health and metrics cannot listen on {address}: {why}")).hint(hint).into()
-    })
+pub(crate) async fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    TcpListener::bind(address).await
 }
 
 /// What is told.

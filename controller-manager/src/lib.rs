@@ -6,7 +6,7 @@
 //! use federation_controller_manager::{Config, HostCredentials, run};
 //! use tokio_util::sync::CancellationToken;
 //!
-//! # async fn example(federation: kube::Client, host: kube::Client) -> anyhow::Result<()> {
+//! # async fn example(federation: kube::Client, host: kube::Client) -> Result<(), federation_controller_manager::RunError> {
 //! let shutdown = CancellationToken::new();
 //! let config = Config { federation_name: "fellowship".into(), ..Config::default() };
 //! // Credentials of members are read from secrets in this namespace of the host cluster.
@@ -43,6 +43,7 @@ pub mod config;
 pub mod dns;
 pub(crate) mod election;
 pub(crate) mod endpoint;
+mod error;
 pub mod events;
 #[cfg(test)]
 mod exported;
@@ -59,6 +60,8 @@ pub mod services;
 pub mod time;
 
 pub use config::Config;
+pub use election::LeadLost;
+pub use error::RunError;
 pub use manager::{Context, run, run_with, run_with_dns};
 pub use members::connect::{ConnectError, Connection, HostConnector, HostCredentials, MemberConnector};
 
@@ -108,10 +111,5 @@ async fn serve(options: &options::Options) -> Result<(), Failure> {
             running.await
         }
     };
-    ended.map_err(|error| failure(error).or_hint("start it again; its work goes on where it stopped"))
-}
-
-/// What ended the controllers, as it is told.
-pub fn failure(error: anyhow::Error) -> Failure {
-    error.downcast().unwrap_or_else(|error| Failure::new(format!("{error:#}")))
+    ended.map_err(|error| Failure::from(error).or_hint("start it again; its work goes on where it stopped"))
 }

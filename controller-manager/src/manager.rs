@@ -6,7 +6,6 @@ use daemon::{
     backoff::Backoff,
     supervise::{Done, Supervisor, beating},
 };
-use program::failure::Failure;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -16,6 +15,7 @@ use crate::{
     dns,
     election::Elector,
     endpoint::{self, Told},
+    error::RunError,
     events::Events,
     kinds::{KINDS, PerKind},
     members::Members,
@@ -54,8 +54,9 @@ pub struct Context {
 ///
 /// # Errors
 /// When the address for health and metrics cannot be bound, when leadership is lost, and when a task died that never
-/// should (exit code [`EXIT_DEFECT`](program::failure::EXIT_DEFECT)): the process should end and be started again.
-pub async fn run(config: Config, federation: kube::Client, host: HostCredentials, shutdown: CancellationToken) -> anyhow::Result<()> {
+/// should (as a [`Failure`](program::failure::Failure) with exit code [`EXIT_DEFECT`](program::failure::EXIT_DEFECT)): the
+/// process should end and be started again.
+pub async fn run(config: Config, federation: kube::Client, host: HostCredentials, shutdown: CancellationToken) -> Result<(), RunError> {
     run_with(config, federation, Arc::new(HostConnector::new(Some(host))), shutdown).await
 }
 
@@ -68,7 +69,7 @@ pub async fn run_with(
     federation: kube::Client,
     connector: Arc<dyn MemberConnector>,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), RunError> {
     let dns = dns::open(&config).await?;
     run_with_dns(config, federation, connector, dns, shutdown).await
 }
@@ -83,7 +84,7 @@ pub async fn run_with_dns(
     connector: Arc<dyn MemberConnector>,
     dns: Option<dns::Opened>,
     shutdown: CancellationToken,
-) -> anyhow::Result<()> {
+) -> Result<(), RunError> {
     supervised(config, federation, connector, dns, &Arc::new(Supervisor::new(shutdown))).await
 }
 
@@ -94,10 +95,10 @@ async fn supervised(
     connector: Arc<dyn MemberConnector>,
     dns: Option<dns::Opened>,
     tasks: &Arc<Supervisor>,
-) -> anyhow::Result<()> {
+) -> Result<(), RunError> {
     tokio::select! {
         ended = serve(config, federation, connector, dns, tasks.stopping(), tasks) => ended,
-        death = tasks.death() => Err(Failure::from(death).into()),
+        death = tasks.death() => Err(death.into()),
     }
 }
 
@@ -108,14 +109,14 @@ async fn serve(
     dns: Option<dns::Opened>,
     shutdown: CancellationToken,
     tasks: &Arc<Supervisor>,
-) -> anyhow::Result<()> {
+) -> Result<(), RunError> {
     let (ready, is_ready) = watch::channel(false);
     let metrics = endpoint::recorder();
     if let Some(metrics) = metrics.clone() {
         tasks.spawn("metrics", endpoint::upkeep(metrics));
     }
     if let Some(address) = config.listen {
-        let listener = endpoint::bind(address).await?;
+        let listener = endpoint::bind(address).await.map_err(|source| RunError::Listen { address, source })?;
         // Weak, because it is one of the tasks itself.
         tasks.spawn("endpoint", endpoint::serve(listener, Told { metrics, ready: is_ready, tasks: Arc::downgrade(tasks) }));
     }
@@ -150,7 +151,7 @@ async fn serve(
     // When the lease is lost the work is dropped where it stands: another one leads now.
     tokio::select! {
         () = lead(config, federation.clone(), connector, dns, ready, shutdown, tasks) => {}
-        Ok(lost) = lost => return lost,
+        Ok(lost) = lost => return Err(lost.into()),
     }
     drop(keeping);
     Elector::new(federation, election).resign().await;

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use dns_providers::{Capabilities, Change, DnsName, Error, Held, Provider, Rejected, Zone, embedded};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
-use program::failure::EXIT_DEFECT;
+use program::failure::{EXIT_DEFECT, Failure};
 
 use super::*;
 use crate::config::Election;
@@ -102,14 +102,14 @@ fn config(elects: bool) -> Config {
 }
 
 /// Runs a controller manager beside `seeing`, and says what it ended with if it did so first.
-async fn beside<T>(elects: bool, seeing: impl AsyncFnOnce(&Supervisor) -> T) -> Result<T, anyhow::Error> {
+async fn beside<T>(elects: bool, seeing: impl AsyncFnOnce(&Supervisor) -> T) -> Result<T, (Failure, String)> {
     let tasks = Arc::new(Supervisor::default());
-    let dns = crate::dns::Opened::new(&config(elects), Arc::new(Empty)).await?;
+    let dns = crate::dns::Opened::new(&config(elects), Arc::new(Empty)).await.expect("its zone is there");
     tokio::select! {
         ended = supervised(config(elects), federation(), Arc::new(Nobody), Some(dns), &tasks) => {
             let failure = ended.expect_err("nobody stopped it");
             // The endpoint asks the same of the supervisor.
-            Err(failure.context(tasks.live().expect_err("/livez fails")))
+            Err((failure.into(), tasks.live().expect_err("/livez fails").to_string()))
         }
         seen = seeing(&tasks) => Ok(seen),
     }
@@ -177,10 +177,9 @@ async fn issue7_the_death_of_each_task_is_seen() {
             assert!(matches!(outcome, Ok((true, Ok(())))), "{task}: {outcome:?}");
             continue;
         }
-        let ended = outcome.expect_err(task);
+        let (failure, dead) = outcome.expect_err(task);
         let death = format!("task {task} panicked: a test asked for it");
-        assert_eq!(ended.to_string(), death);
-        let failure: &Failure = ended.downcast_ref().expect("a failure");
+        assert_eq!(dead, death);
         assert!(failure.code == EXIT_DEFECT && failure.message.starts_with(&death), "{failure}");
     }
 }

@@ -20,6 +20,40 @@ fn no_public_signature_fails_with_a_text() {
     assert!(found.is_empty(), "errors that are texts; make each an enum or a struct:\n  {}", found.join("\n  "));
 }
 
+/// Crates that only people and tests meet: what fails there is told, and nobody decides by it.
+const TELL_PEOPLE: [&str; 5] = ["kubefed", "tests", "tests/kit", "tests/bench", "xtask"];
+
+#[test]
+fn libraries_have_errors_of_their_own() {
+    let root = root();
+    let all = members(&root);
+    let (people, libraries): (Vec<_>, Vec<_>) = all.iter().partition(|name| TELL_PEOPLE.contains(&name.as_str()));
+    assert_eq!(people.len(), TELL_PEOPLE.len(), "{people:?}");
+    let manifest = |name: &String| fs::read_to_string(root.join(name).join("Cargo.toml")).expect("a manifest");
+    let found: Vec<&String> = libraries.into_iter().filter(|name| takes_any_error(&manifest(name))).collect();
+    assert!(found.is_empty(), "crates that depend on anyhow; make each error an enum with thiserror: {found:?}");
+}
+
+/// Whether a crate depends on `anyhow`, but for its tests.
+fn takes_any_error(manifest: &str) -> bool {
+    let mut counts = false;
+    manifest.lines().map(str::trim).any(|line| {
+        if line.starts_with('[') {
+            counts = line.ends_with("dependencies]") && !line.contains("dev-dependencies");
+            return line.contains("dependencies.anyhow]") && !line.contains("dev-dependencies");
+        }
+        counts && line.strip_prefix("anyhow").is_some_and(|rest| rest.starts_with([' ', '=', '.']))
+    })
+}
+
+#[test]
+fn any_error_is_found_wherever_a_manifest_can_have_it() {
+    assert!(takes_any_error("[dependencies]\nserde = \"1\"\nanyhow = \"1\""));
+    assert!(takes_any_error("[target.'cfg(unix)'.dependencies]\nanyhow.workspace = true"));
+    assert!(takes_any_error("[dependencies.anyhow]\nworkspace = true"));
+    assert!(!takes_any_error("[dependencies]\nanyhow-like = \"1\"\n[dev-dependencies]\nanyhow = { workspace = true }"));
+}
+
 /// The sources below a folder but those of tests alone.
 fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut all = Vec::new();

@@ -397,7 +397,7 @@ async fn wrong_configuration_is_one_clear_error_with_a_hint() {
             "--service-dns-suffix example.net. does not lie in the zone example.com.",
         ),
     ] {
-        let failure = crate::failure(super::open(&config).await.unwrap_err());
+        let failure = program::failure::Failure::from(super::open(&config).await.unwrap_err());
         let said = format!("{}\nhint: {}", failure.message, failure.hint.unwrap_or_default());
         assert!(said.contains(want), "{said}");
     }

@@ -18,7 +18,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use daemon::supervise::Done;
-use dns_providers::{DnsName, Provider, Settings, Zone, select_zone};
+use dns_providers::{DnsName, InvalidDnsName, Provider, Settings, Zone, select_zone};
 use program::failure::Failure;
 
 use crate::Config;
@@ -45,7 +45,7 @@ pub struct Opened {
 /// # Errors
 /// The configuration is wrong: unknown provider, bad file, no such zone, address in use. A backend that
 /// is merely away is no error: the controller keeps trying.
-pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
+pub async fn open(config: &Config) -> Result<Option<Opened>, OpenError> {
     if config.dns_provider.is_empty() || !config.enabled("service-dns") {
         return Ok(None);
     }
@@ -57,8 +57,48 @@ pub async fn open(config: &Config) -> anyhow::Result<Option<Opened>> {
         zone,
         zone_id: Some(config.zone_id.clone()).filter(|id| !id.is_empty()),
     };
-    let provider = dns_providers::open(&settings).await.map_err(|e| explain(&e))?;
+    let provider = dns_providers::open(&settings).await?;
     Opened::new(config, provider).await.map(Some)
+}
+
+/// Why names cannot be published with this configuration.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// What the provider says.
+    #[error(transparent)]
+    Provider(#[from] dns_providers::Error),
+    /// A flag holds something else than a DNS name.
+    #[error("{flag}: {source}")]
+    Name {
+        /// The flag, with its dashes.
+        flag: &'static str,
+        /// Which rule it breaks.
+        source: InvalidDnsName,
+    },
+    /// The suffix of all names is outside of the zone.
+    #[error("--service-dns-suffix {suffix} does not lie in the zone {zone}")]
+    Outside {
+        /// The suffix.
+        suffix: DnsName,
+        /// The zone's name.
+        zone: DnsName,
+    },
+}
+
+/// Exit code 64 where only a change of the configuration helps.
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        let told = error.to_string();
+        match error {
+            OpenError::Provider(error) => {
+                let failure = if error.is_configuration() { Self::usage(told) } else { Self::new(told) };
+                error.hint().into_iter().fold(failure, Self::hint)
+            }
+            OpenError::Name { .. } => Self::usage(told).hint("for example example.com."),
+            OpenError::Outside { zone, .. } => Self::usage(told).hint(format!("write a suffix that ends in {zone}")),
+        }
+    }
 }
 
 /// A provider that answers no more though nobody stopped it, and why.
@@ -71,17 +111,15 @@ impl Opened {
     ///
     /// # Errors
     /// The zone is not the provider's, or the suffix is no DNS name in it.
-    pub async fn new(config: &Config, provider: Arc<dyn Provider>) -> anyhow::Result<Self> {
-        let zones = provider.zones().await.map_err(|e| explain(&e))?;
-        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id)).map_err(|e| explain(&e))?;
+    pub async fn new(config: &Config, provider: Arc<dyn Provider>) -> Result<Self, OpenError> {
+        let zones = provider.zones().await?;
+        let zone = select_zone(&zones, &config.zone_name, Some(&config.zone_id))?;
         let suffix = match config.service_dns_suffix.as_str() {
             "" => zone.name.clone(),
             suffix => name("--service-dns-suffix", suffix)?,
         };
         if !suffix.is_within(&zone.name) {
-            return Err(Failure::usage(format!("--service-dns-suffix {suffix} does not lie in the zone {}", zone.name))
-                .hint(format!("write a suffix that ends in {}", zone.name))
-                .into());
+            return Err(OpenError::Outside { suffix, zone: zone.name });
         }
         let aliases_out = provider.capabilities().aliases_out;
         let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL, aliases_out };
@@ -105,13 +143,6 @@ impl Opened {
     }
 }
 
-/// The error with its hint; exit code 64 where only a change of the configuration helps.
-fn explain(error: &dns_providers::Error) -> anyhow::Error {
-    let told = error.to_string();
-    let failure = if error.is_configuration() { Failure::usage(told) } else { Failure::new(told) };
-    error.hint().into_iter().fold(failure, Failure::hint).into()
-}
-
-fn name(flag: &str, text: &str) -> anyhow::Result<DnsName> {
-    DnsName::parse(text).map_err(|e| Failure::usage(format!("{flag}: {e}")).hint("for example example.com.").into())
+fn name(flag: &'static str, text: &str) -> Result<DnsName, OpenError> {
+    DnsName::parse(text).map_err(|source| OpenError::Name { flag, source })
 }

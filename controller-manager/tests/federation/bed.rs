@@ -19,7 +19,7 @@ use federation_apiserver::{
     config::{Config as ServerConfig, Profile, StorageConfig},
     server::Server,
 };
-use federation_controller_manager::{Config, ConnectError, Connection, MemberConnector, run_with};
+use federation_controller_manager::{Config, ConnectError, Connection, MemberConnector, RunError, run_with};
 use futures::StreamExt;
 use http::{Method, Request};
 use http_body_util::{BodyExt, BodyStream, StreamBody};
@@ -302,7 +302,7 @@ pub(crate) struct Bed {
     /// Gondor under another name and over another link, for who joins it.
     pub(crate) twin: Api,
     config: Config,
-    running: Option<(CancellationToken, JoinHandle<anyhow::Result<()>>)>,
+    running: Option<(CancellationToken, JoinHandle<Result<(), RunError>>)>,
 }
 
 pub(crate) const CLUSTERS: &str = "/apis/federation/v1beta1/clusters";
@@ -361,7 +361,7 @@ impl Bed {
     }
 
     /// Waits until the controllers end by themselves.
-    pub(crate) async fn ended(&mut self) -> anyhow::Result<()> {
+    pub(crate) async fn ended(&mut self) -> Result<(), RunError> {
         let (_shutdown, handle) = self.running.take().unwrap();
         tokio::time::timeout(Duration::from_secs(60), handle).await.expect("they go on").unwrap()
     }

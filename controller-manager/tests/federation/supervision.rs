@@ -11,7 +11,7 @@ use std::{
 
 use async_trait::async_trait;
 use dns_providers::{Capabilities, Change, DnsName, Error, Held, Provider, Rejected, Zone, embedded};
-use federation_controller_manager::{Config, dns::Opened, run_with_dns};
+use federation_controller_manager::{Config, RunError, dns::Opened, run_with_dns};
 use http::{Method, Request};
 use kube::client::Body;
 use program::failure::{EXIT_DEFECT, Failure};
@@ -75,8 +75,8 @@ fn elected() -> Config {
 }
 
 /// The name of the task that is said to have died.
-fn dead(ended: anyhow::Result<()>) -> String {
-    let failure: Failure = ended.unwrap_err().downcast().unwrap();
+fn dead(ended: Result<(), RunError>) -> String {
+    let failure = Failure::from(ended.unwrap_err());
     assert_eq!(failure.code, EXIT_DEFECT, "{}", failure.message);
     failure.message.strip_prefix("task ").and_then(|m| m.split(' ').next()).unwrap().to_owned()
 }

@@ -94,7 +94,7 @@ fn early(args: &UpArgs) -> Result<(), Failure> {
 }
 
 fn failed(error: anyhow::Error) -> Failure {
-    federation_controller_manager::failure(error)
+    error.downcast().unwrap_or_else(|error| Failure::new(format!("{error:#}")))
 }
 
 #[cfg(test)]
