@@ -196,7 +196,10 @@ async fn lead(
         monitor: config.monitor.clone(),
         comparison: config.comparison,
         members: members.clone(),
-        mailbox: mailbox.clone(),
+        tell: Arc::new({
+            let mailbox = mailbox.clone();
+            move |news| mailbox.send(news)
+        }),
         events: events.clone(),
         identities: Identities::default(),
         enabled: enabled.clone(),

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     follow::{Change, Head, Source},
-    propagation::intake::Intake,
+    members::news::News,
 };
 
 pub(crate) mod health;
@@ -83,7 +83,7 @@ impl Clusters {
                     found.extend(listing.objects.into_iter().filter_map(|object| Self::read(object, &running)));
                     missing = running.keys().filter(|n| !names.contains(n)).cloned().collect();
                     found.into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
-                    self.mailbox.send(Intake::ClustersListed(names));
+                    (self.tell)(News::ClustersListed(names));
                 }
                 Some(Change::Changed(object)) => {
                     Self::read(object, &running).into_iter().for_each(|joined| self.joined(joined, &mut running, &monitors));
@@ -172,7 +172,7 @@ impl Clusters {
             gone.stop.cancel();
             self.identities.forget(name);
             self.members.remove(name);
-            self.mailbox.send(Intake::Left { cluster: name.to_owned() });
+            (self.tell)(News::Left { cluster: name.to_owned() });
         }
     }
 }

@@ -27,8 +27,7 @@ use super::{
 use crate::{
     events::{About, Event},
     kinds::{Family, KINDS},
-    members::{Endpoints, Health, Member, Services, connect::server_url, job::Session, lane::Lane, watches::Watches},
-    propagation::intake::Intake,
+    members::{Endpoints, Health, Member, Services, connect::server_url, job::Session, lane::Lane, news::News, watches::Watches},
 };
 
 /// For reading credentials from the host, and for writing status.
@@ -92,8 +91,8 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         session: receiver.clone(),
         jobs: queue,
         done: Box::new({
-            let mailbox = clusters.mailbox.clone();
-            move |done| mailbox.send(Intake::Done(done))
+            let tell = clusters.tell.clone();
+            move |done| tell(News::Done(done))
         }),
     };
     tasks.spawn(lane.run().map(|()| "lane".to_owned()));
@@ -114,7 +113,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         services_synced: false,
         endpoints_synced: false,
     });
-    clusters.mailbox.send(Intake::Cluster {
+    (clusters.tell)(News::Cluster {
         cluster: first.name.clone(),
         uid: first.uid.clone(),
         labels: first.labels.clone(),
@@ -127,8 +126,8 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         federation: clusters.name.clone(),
         session: receiver,
         tell: {
-            let (mailbox, cluster) = (clusters.mailbox.clone(), first.name.clone());
-            Arc::new(move |kind, epoch, observed| mailbox.send(Intake::Observed { cluster: cluster.clone(), epoch, kind, observed }))
+            let (tell, cluster) = (clusters.tell.clone(), first.name.clone());
+            Arc::new(move |kind, epoch, observed| tell(News::Observed { cluster: cluster.clone(), epoch, kind, observed }))
         },
         members: clusters.members.clone(),
         comparison: clusters.comparison,
@@ -242,7 +241,7 @@ impl Monitor {
         let was_open = self.session.send_replace(None).is_some();
         if was_open {
             self.lost = Some(Instant::now());
-            self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
+            (self.clusters.tell)(News::Session { cluster: self.name.clone(), epoch: None });
         }
         was_open
     }
@@ -273,7 +272,7 @@ impl Monitor {
         self.clusters.members.modify(&self.name, |m| m.health = health);
         if health != Health::Ready && !self.close() {
             // Whoever waits to hear of it does not wait any longer.
-            self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: None });
+            (self.clusters.tell)(News::Session { cluster: self.name.clone(), epoch: None });
         }
     }
 
@@ -283,7 +282,7 @@ impl Monitor {
         self.lost = None;
         self.clusters.members.modify(&self.name, |m| m.counts = true);
         let epoch = EPOCH.fetch_add(1, Ordering::Relaxed);
-        self.clusters.mailbox.send(Intake::Session { cluster: self.name.clone(), epoch: Some(epoch) });
+        (self.clusters.tell)(News::Session { cluster: self.name.clone(), epoch: Some(epoch) });
         self.session.send_replace(Some(Session { epoch, client }));
     }
 
@@ -292,7 +291,7 @@ impl Monitor {
         if self.lost.take().is_some() {
             tracing::warn!(cluster = self.name, "away for longer than the loss delay; its replicas move");
             self.clusters.members.modify(&self.name, |m| m.counts = false);
-            self.clusters.mailbox.send(Intake::Lost { cluster: self.name.clone() });
+            (self.clusters.tell)(News::Lost { cluster: self.name.clone() });
         }
     }
 
@@ -315,7 +314,7 @@ impl Monitor {
             m.labels = labels;
             m.annotations = annotations;
         });
-        self.clusters.mailbox.send(Intake::Cluster {
+        (self.clusters.tell)(News::Cluster {
             cluster: self.name.clone(),
             uid: joined.uid,
             labels: joined.labels,

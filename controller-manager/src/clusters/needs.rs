@@ -7,8 +7,7 @@ use crate::{
     config::Monitor,
     events::Events,
     kinds::PerKind,
-    members::{MemberConnector, Members},
-    propagation::intake::Mailbox,
+    members::{MemberConnector, Members, news::Tell},
 };
 
 /// What the cluster controller needs.
@@ -21,7 +20,8 @@ pub(crate) struct Clusters {
     /// Between two comparisons of what is known of a member with what is there.
     pub(crate) comparison: Duration,
     pub(crate) members: Members,
-    pub(crate) mailbox: Mailbox,
+    /// Where goes what happens to members.
+    pub(crate) tell: Tell,
     pub(crate) events: Events,
     /// Who the members are.
     pub(crate) identities: Identities,

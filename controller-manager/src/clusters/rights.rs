@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::{
     kinds::{KINDS, Kind, KindId, PerKind},
-    members::request::{Call, JSON},
+    members::{
+        news::Lacks,
+        request::{Call, JSON},
+    },
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// Verbs that are missing, by kind.
-pub(crate) type Lacks = PerKind<Vec<&'static str>>;
 
 /// Rights that are missing, as `verb resource`.
 pub(crate) fn named(lacks: &Lacks) -> Vec<String> {

@@ -16,8 +16,7 @@ use crate::{
     Connection,
     config::Monitor,
     events::Events,
-    members::{MemberConnector, Members, connect::ConnectError},
-    propagation::intake::Mailbox,
+    members::{MemberConnector, Members, connect::ConnectError, news::Tell},
 };
 
 struct Nowhere;
@@ -59,7 +58,7 @@ fn answer(request: &Request<Body>, state: &AtomicU8) -> (u16, Value) {
     (200, json!({"apiVersion": "federation/v1beta1", "kind": "ClusterList", "metadata": {"resourceVersion": "1"}, "items": items}))
 }
 
-fn clusters(federation: kube::Client, mailbox: Mailbox) -> Clusters {
+fn clusters(federation: kube::Client, tell: Tell) -> Clusters {
     Clusters {
         federation: federation.clone(),
         name: "fellowship".into(),
@@ -67,7 +66,7 @@ fn clusters(federation: kube::Client, mailbox: Mailbox) -> Clusters {
         monitor: Monitor::default(),
         comparison: crate::config::COMPARISON,
         members: Members::default(),
-        mailbox,
+        tell,
         events: Events::new(federation).0,
         identities: identity::Identities::default(),
         enabled: crate::kinds::PerKind::default(),
@@ -83,11 +82,11 @@ async fn a_cluster_that_a_list_lacks_leaves_only_when_it_is_not_there() {
         let body = Body::from(format!("{body}\n").into_bytes());
         std::future::ready(Response::builder().status(status).body(body).map_err(std::io::Error::other))
     });
-    let (mailbox, mut inbox) = Mailbox::new();
-    let clusters = clusters(kube::Client::new(service, "default"), mailbox);
+    let (told, mut inbox) = mpsc::unbounded_channel();
+    let clusters = clusters(kube::Client::new(service, "default"), Arc::new(move |news| drop(told.send(news))));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));
-    let mut left = || std::iter::from_fn(|| inbox.try_recv().ok()).any(|m| matches!(m, Intake::Left { .. }));
+    let mut left = || std::iter::from_fn(|| inbox.try_recv().ok()).any(|m| matches!(m, News::Left { .. }));
     while state.load(Ordering::SeqCst) < 2 {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
@@ -132,15 +131,15 @@ async fn d3_a_cluster_of_which_only_the_head_can_be_read_is_there() {
             Response::builder().body(Body::from(list.to_string().into_bytes())).map_err(std::io::Error::other)
         }
     });
-    let (mailbox, mut inbox) = Mailbox::new();
-    let clusters = clusters(kube::Client::new(service, "default"), mailbox);
+    let (told, mut inbox) = mpsc::unbounded_channel();
+    let clusters = clusters(kube::Client::new(service, "default"), Arc::new(move |news| drop(told.send(news))));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(clusters.run(Supervisor::default(), shutdown.clone()));
     let (mut joined, mut listed) = (false, false);
     while !(joined && listed) {
         match inbox.recv().await.unwrap() {
-            Intake::Cluster { cluster, uid, .. } => joined |= (cluster.as_str(), uid.as_str()) == ("gondor", "g"),
-            Intake::ClustersListed(names) => listed |= names == ["gondor"],
+            News::Cluster { cluster, uid, .. } => joined |= (cluster.as_str(), uid.as_str()) == ("gondor", "g"),
+            News::ClustersListed(names) => listed |= names == ["gondor"],
             _ => {}
         }
     }

@@ -20,6 +20,7 @@ pub(crate) mod lane;
 mod let_go;
 pub(crate) mod limiter;
 mod look;
+pub(crate) mod news;
 pub(crate) mod request;
 pub mod services;
 mod survey;

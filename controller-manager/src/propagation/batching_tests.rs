@@ -7,10 +7,13 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     controller::{RECORD_FLUSH, RECORD_WAIT},
-    intake::{Intake, Mailbox},
+    intake::Mailbox,
     safety_tests::{BOTH, Bench, ring, seen},
 };
-use crate::members::job::{Done, Outcome};
+use crate::members::{
+    job::{Done, Outcome},
+    news::News,
+};
 use crate::observed::Seen;
 
 #[tokio::test]
@@ -23,7 +26,7 @@ async fn issue8_one_record_says_what_was_decided_and_what_the_member_answered() 
     assert!(bench.batches.try_recv().is_err(), "the member is still asked");
 
     let outcome = Outcome::Applied { seen: Box::new(Seen { applied: job.digest, ..seen() }), created: true };
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
+    bench.tell(News::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     bench.controller.flush_records(false);
     let batch = bench.batches.try_recv().unwrap();
     assert_eq!(batch[&"u".into()].record.as_ref().unwrap().clusters[0].1.state, State::Applied);

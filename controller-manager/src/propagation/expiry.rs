@@ -107,6 +107,7 @@ mod tests {
     use crate::{
         follow::{Listing, Why},
         kinds::{KindId, ObjectKey, PerKind, id},
+        members::news::News,
         observed::{Observed, Seeing},
         time::Clock,
     };
@@ -149,7 +150,7 @@ mod tests {
     fn hear(bench: &mut Bench) {
         bench.reach();
         let seeing = Seeing { objects: vec![], unreadable: vec![], version: Some(7), why: Why::First, bytes: 0 };
-        bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: job(), observed: Observed::Listed(seeing) });
+        bench.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: job(), observed: Observed::Listed(seeing) });
     }
 
     fn is_deleted(bench: &Bench) -> bool {
@@ -170,7 +171,7 @@ mod tests {
         assert!(!is_deleted(&bench));
         assert!(judge(&mut bench), "all that gondor has would go");
         assert!(!is_deleted(&bench));
-        bench.tell(Intake::Cluster {
+        bench.tell(News::Cluster {
             cluster: "gondor".into(),
             uid: "g".into(),
             labels: [].into(),

@@ -1,18 +1,16 @@
 //! Everything that can happen to the propagation controller, as messages into its one mailbox.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use kube::api::DynamicObject;
 use tokio::sync::mpsc;
 
 use super::record::Record;
 use crate::{
-    clusters::rights::Lacks,
     compact::Uid,
     follow::{Head, Listing},
     kinds::{KindId, ObjectKey},
-    members::job::{Done, Job},
-    observed::Observed,
+    members::news::News,
 };
 
 /// One thing that happened.
@@ -29,31 +27,16 @@ pub(crate) enum Intake {
     FederatedWatching { kind: KindId },
     /// All records, read once at the start, by the uids of their objects.
     Records(Vec<(Uid, Record)>),
-    /// All Clusters were read once.
-    ClustersListed(Vec<String>),
-    /// A Cluster was joined, or its labels or annotations changed.
-    Cluster {
-        cluster: String,
-        uid: String,
-        labels: BTreeMap<String, String>,
-        annotations: BTreeMap<String, String>,
-        lane: Option<mpsc::UnboundedSender<Job>>,
-        was_ready: bool,
-    },
-    /// A Cluster left the federation.
-    Left { cluster: String },
-    /// A member can be reached, in this session; or cannot.
-    Session { cluster: String, epoch: Option<u64> },
-    /// A lost member was away for longer than the loss delay.
-    Lost { cluster: String },
-    /// A member said which verbs the federation may not use there, by kind.
-    Rights { cluster: String, lacks: Box<Lacks> },
-    /// Something was seen in a member.
-    Observed { cluster: String, epoch: u64, kind: KindId, observed: Observed },
-    /// A job was carried out.
-    Done(Done),
+    /// Something happened to a member or in one.
+    Member(News),
     /// A write to a federated object was answered: the object as it is now, or nothing when it is gone; or why not.
     Written { key: Arc<ObjectKey>, uid: Uid, what: Write, result: Result<Option<Box<DynamicObject>>, WriteError> },
+}
+
+impl From<News> for Intake {
+    fn from(news: News) -> Self {
+        Self::Member(news)
+    }
 }
 
 /// Why a write to the federation failed.
@@ -87,7 +70,7 @@ impl Mailbox {
     }
 
     /// After the reader ended nobody needs the message.
-    pub(crate) fn send(&self, message: Intake) {
-        let _ = self.0.send(message);
+    pub(crate) fn send(&self, message: impl Into<Intake>) {
+        let _ = self.0.send(message.into());
     }
 }

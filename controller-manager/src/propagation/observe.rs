@@ -14,9 +14,9 @@ use super::{
     timers::Timer,
 };
 use crate::{
-    clusters::rights::Lacks,
     follow::Why,
     kinds::{KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
+    members::news::Lacks,
     observed::{Observed, Seeing, Seen},
 };
 

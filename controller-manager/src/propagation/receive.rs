@@ -21,6 +21,7 @@ use crate::{
     compact::Uid,
     follow::{Head, Listing, Why},
     kinds::{self, AUTOSCALER, KINDS, KindId, NAMESPACE, ObjectKey, PerKind},
+    members::news::News,
 };
 
 impl Controller {
@@ -38,15 +39,22 @@ impl Controller {
                     self.claim_records();
                 }
             }
-            Intake::ClustersListed(names) => self.clusters_read = Some(names),
-            Intake::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
+            Intake::Member(news) => self.take_news(news),
+            Intake::Written { key, uid, what, result } => self.take_written(&key, &uid, what, result),
+        }
+    }
+
+    fn take_news(&mut self, news: News) {
+        match news {
+            News::ClustersListed(names) => self.clusters_read = Some(names),
+            News::Cluster { cluster, uid, labels, annotations, lane, was_ready } => {
                 let consent = annotations.get(keys::MASS_DELETION).is_some_and(|v| v == "allow");
                 if let Some(member) = self.members.get_mut(&*cluster) {
                     let restarted = lane.is_some();
                     if let Some(lane) = lane {
                         member.lane = lane;
                     }
-                    let news = member.labels != labels;
+                    let relabelled = member.labels != labels;
                     let allowed = consent && !member.consent;
                     (member.uid, member.labels) = (uid, labels);
                     member.consent = consent;
@@ -54,7 +62,7 @@ impl Controller {
                     if restarted {
                         self.take_session(&cluster, None);
                     }
-                    if news {
+                    if relabelled {
                         self.objects.enqueue_all();
                     }
                     if allowed {
@@ -87,7 +95,7 @@ impl Controller {
                     self.objects.enqueue_all();
                 }
             }
-            Intake::Left { cluster } => {
+            News::Left { cluster } => {
                 // Nothing is deleted in a member that left; what is known of it is dropped.
                 if self.members.remove(&*cluster).is_some_and(|member| member.brake.stopped) {
                     stopped_gauge(&cluster).set(0.0);
@@ -98,18 +106,17 @@ impl Controller {
                 }
                 self.objects.enqueue_all();
             }
-            Intake::Session { cluster, epoch } => self.take_session(&cluster, epoch),
-            Intake::Lost { cluster } => {
+            News::Session { cluster, epoch } => self.take_session(&cluster, epoch),
+            News::Lost { cluster } => {
                 // Back by now, it counts again.
                 if let Some(member) = self.members.get_mut(&*cluster).filter(|s| s.epoch.is_none() && s.counts) {
                     member.counts = false;
                     self.objects.enqueue_all();
                 }
             }
-            Intake::Rights { cluster, lacks } => self.take_rights(&cluster, &lacks),
-            Intake::Observed { cluster, epoch, kind, observed } => self.take_observed(&cluster, epoch, kind, observed),
-            Intake::Done(done) => self.take_outcome(done),
-            Intake::Written { key, uid, what, result } => self.take_written(&key, &uid, what, result),
+            News::Rights { cluster, lacks } => self.take_rights(&cluster, &lacks),
+            News::Observed { cluster, epoch, kind, observed } => self.take_observed(&cluster, epoch, kind, observed),
+            News::Done(done) => self.take_outcome(done),
         }
     }
 

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::{
     effect::Effect,
-    intake::Intake,
     reconcile::reconcile,
     safety_tests::{BOTH, Bench, MAP, key, ring},
 };
 use crate::{
     follow::Why,
-    members::job::Work,
+    members::{job::Work, news::News},
     observed::{Observed, Seeing},
 };
 
@@ -19,7 +18,7 @@ async fn issue8_a_look_at_a_name_says_what_follows_and_does_nothing() {
     let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
     bench.reach();
     let nothing = Seeing { objects: vec![], unreadable: vec![], version: Some(5), why: Why::First, bytes: 0 };
-    bench.controller.take(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed: Observed::Listed(nothing) });
+    bench.controller.take(News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed: Observed::Listed(nothing) }.into());
 
     let key = Arc::new(key());
     let mut entry = bench.controller.objects.take(&key).unwrap();

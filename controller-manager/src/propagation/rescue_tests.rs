@@ -14,7 +14,10 @@ use crate::{
     compact::Uid,
     follow::{Listing, Why},
     kinds::{KindId, NAMESPACE, ObjectKey, PerKind, id},
-    members::job::{Done, Job, Outcome, Work},
+    members::{
+        job::{Done, Job, Outcome, Work},
+        news::News,
+    },
     observed::{Observed, Seeing, Seen},
 };
 
@@ -25,9 +28,9 @@ fn federated(kind: KindId, objects: Vec<DynamicObject>) -> Intake {
     Intake::FederatedList { kind, listing: Listing { objects, unreadable: vec![], version: None, why: Why::First, bytes: 0 } }
 }
 
-fn listed(kind: KindId, objects: Vec<(ObjectKey, Seen)>) -> Intake {
+fn listed(kind: KindId, objects: Vec<(ObjectKey, Seen)>) -> News {
     let seeing = Seeing { objects, unreadable: vec![], version: Some(5), why: Why::First, bytes: 0 };
-    Intake::Observed { cluster: "gondor".into(), epoch: 1, kind, observed: Observed::Listed(seeing) }
+    News::Observed { cluster: "gondor".into(), epoch: 1, kind, observed: Observed::Listed(seeing) }
 }
 
 fn jobs(bench: &mut Bench) -> Vec<Job> {
@@ -35,7 +38,7 @@ fn jobs(bench: &mut Bench) -> Vec<Job> {
 }
 
 fn answer(bench: &mut Bench, job: Job, outcome: Outcome) {
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
+    bench.tell(News::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
 }
 
 fn live<'a>(bench: &'a Bench, key: &ObjectKey) -> &'a Tracked {
@@ -134,7 +137,7 @@ async fn what_is_rescued_in_a_member_passes_the_brake_and_can_be_kept() {
     // One loses its label, and is kept.
     let lost = ObjectKey { name: "ring-0".into(), ..key() };
     let observed = Observed::Gone { key: lost.clone(), uid: "m0".into(), version: Some(6) };
-    many.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+    many.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
     assert!(many.controller.objects.get(&lost).is_none());
     many.controller.members.get_mut("gondor").unwrap().consent = true;
     assert_eq!(judge(&mut many), 7);
@@ -198,7 +201,7 @@ async fn what_is_in_a_namespace_that_was_left_out_later_is_let_go() {
     assert!(jobs(&mut bench).is_empty() && bench.controller.objects.get(&there).is_none_or(|entry| !entry.is_wanted()));
     bench.controller.flush_records(true);
     assert!(bench.batches.try_recv().unwrap()[&"u".into()].record.is_none());
-    bench.controller.take(Intake::Session { cluster: "gondor".into(), epoch: None });
+    bench.controller.take(News::Session { cluster: "gondor".into(), epoch: None }.into());
     bench.reach();
     bench.tell(listed(MAP, vec![(there, seen())]));
     assert_eq!(judge(&mut bench), 0);

@@ -25,7 +25,10 @@ use crate::{
     events::Events,
     follow::{Head, Listing, Why},
     kinds::{ObjectKey, PerKind, id},
-    members::job::{Done, Job, Outcome, Work},
+    members::{
+        job::{Done, Job, Outcome, Work},
+        news::News,
+    },
     observed::{Observed, Seeing, Seen},
 };
 
@@ -128,8 +131,8 @@ impl Bench {
         let stored = record.map(|placed| ("u".into(), recorded(key(), placed)));
         bench.tell(federated(objects));
         bench.tell(Intake::Records(stored.into_iter().collect()));
-        bench.tell(Intake::ClustersListed(vec!["gondor".into()]));
-        bench.tell(Intake::Cluster {
+        bench.tell(News::ClustersListed(vec!["gondor".into()]));
+        bench.tell(News::Cluster {
             cluster: "gondor".into(),
             uid: "g".into(),
             labels: [].into(),
@@ -140,18 +143,18 @@ impl Bench {
         bench
     }
 
-    pub(super) fn tell(&mut self, message: Intake) {
-        self.controller.take(message);
+    pub(super) fn tell(&mut self, message: impl Into<Intake>) {
+        self.controller.take(message.into());
         self.controller.work(usize::MAX);
     }
 
     pub(super) fn reach(&mut self) {
-        self.tell(Intake::Session { cluster: "gondor".into(), epoch: Some(1) });
+        self.tell(News::Session { cluster: "gondor".into(), epoch: Some(1) });
     }
 
     pub(super) fn list(&mut self, seen: Option<Seen>) {
         let observed = Observed::Listed(seeing(seen, Why::First));
-        self.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+        self.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
     }
 
     pub(super) fn change(&mut self, object: DynamicObject) {
@@ -243,11 +246,11 @@ async fn where_nothing_can_be_watched_deletion_asks_first() {
     let mut bench = Bench::start(vec![ring(1, true, false, &BOTH)], None);
     bench.reach();
     let observed = Observed::Failing("no such kind".into());
-    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+    bench.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
     bench.change(ring(2, true, true, &BOTH[..1]));
     assert!(bench.deletes());
     let (key, uid) = (std::sync::Arc::new(key()), "u".into());
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key, uid, digest: Digest::default(), outcome: Outcome::Gone }));
+    bench.tell(News::Done(Done { cluster: "gondor".into(), epoch: 1, key, uid, digest: Digest::default(), outcome: Outcome::Gone }));
     assert_eq!(bench.known(), (None, 0));
 }
 
@@ -264,7 +267,7 @@ async fn the_gauge_of_stopped_deletions_goes_back_with_consent() {
     };
     let stopped = "federation_deletions_stopped{cluster=\"gondor\"}";
     assert!(judged(&mut bench).contains(&format!("{stopped} 1")));
-    bench.tell(Intake::Cluster {
+    bench.tell(News::Cluster {
         cluster: "gondor".into(),
         uid: "g".into(),
         labels: [].into(),
@@ -306,18 +309,18 @@ async fn a_flap_that_changes_nothing_is_no_work() {
     bench.list(None);
     let job = bench.jobs.try_recv().unwrap();
     let outcome = Outcome::Applied { seen: Box::new(Seen { applied: job.digest, ..seen() }), created: true };
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
+    bench.tell(News::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     assert_eq!(bench.known().0.map(|r| r.state), Some(State::Applied));
 
-    let session = |epoch| Intake::Session { cluster: "gondor".into(), epoch };
+    let session = |epoch| News::Session { cluster: "gondor".into(), epoch };
     let listed = |epoch, seen| {
         let observed = Observed::Listed(seeing(Some(seen), Why::First));
-        Intake::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
+        News::Observed { cluster: "gondor".into(), epoch, kind: MAP, observed }
     };
     let digest = bench.known().0.map(|r| r.applied).unwrap();
     let seen = || Seen { applied: digest, ..seen() };
     for message in [session(None), session(Some(2)), listed(2, seen())] {
-        bench.controller.take(message);
+        bench.controller.take(message.into());
         assert!(bench.controller.objects.is_idle());
     }
     // What somebody changed meanwhile is looked at.
@@ -363,13 +366,13 @@ fn carry_out(bench: &mut Bench, version: u64) -> bool {
     let seen =
         Seen { applied: job.digest, resource_version: (&*version.to_string()).into(), uid: (&*format!("m{version}")).into(), ..seen() };
     let outcome = Outcome::Applied { seen: Box::new(seen), created: true };
-    bench.tell(Intake::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
+    bench.tell(News::Done(Done { cluster: "gondor".into(), epoch: 1, key: job.key, uid: job.uid, digest: job.digest, outcome }));
     true
 }
 
-fn vanished(made: u64) -> Intake {
+fn vanished(made: u64) -> News {
     let observed = Observed::Gone { key: key(), uid: (&*format!("m{made}")).into(), version: Some(made + 1) };
-    Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed }
+    News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed }
 }
 
 #[tokio::test]
@@ -405,7 +408,7 @@ async fn d12_a_fight_by_changes_is_slowed_down_and_told() {
         assert!(carry_out(&mut bench, 10));
         let changes = |bench: &mut Bench, version| {
             let observed = Observed::Changed(key(), Box::new(change(version)));
-            bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
+            bench.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: MAP, observed });
         };
         changes(&mut bench, 11);
         assert!(carry_out(&mut bench, 12), "the first time at once");
@@ -465,7 +468,7 @@ async fn d3_records_of_a_kind_that_is_not_known_yet_are_no_tombstones() {
     bench.reach();
     bench.list(None);
     let seeing = seeing(None, Why::First);
-    bench.tell(Intake::Observed { cluster: "gondor".into(), epoch: 1, kind: id("Secret"), observed: Observed::Listed(seeing) });
+    bench.tell(News::Observed { cluster: "gondor".into(), epoch: 1, kind: id("Secret"), observed: Observed::Listed(seeing) });
     assert!(!bench.deletes());
     // Once it is known that the object is gone, they are.
     bench.tell(Intake::FederatedList {

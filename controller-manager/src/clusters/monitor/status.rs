@@ -14,9 +14,9 @@ use crate::{
     clusters::{Joined, health::conditions, rights, topology},
     members::{
         Health,
+        news::News,
         request::{Call, MERGE},
     },
-    propagation::intake::Intake,
 };
 
 impl Monitor {
@@ -43,7 +43,7 @@ impl Monitor {
         if let Some(rights) = rights::missing(&client, &self.clusters.enabled).await {
             let lacks = rights::named(&rights);
             // Each time, as the reader may not know of the last.
-            self.clusters.mailbox.send(Intake::Rights { cluster: self.name.clone(), lacks: Box::new(rights) });
+            (self.clusters.tell)(News::Rights { cluster: self.name.clone(), lacks: Box::new(rights) });
             if !lacks.is_empty() && lacks != self.lacks {
                 self.event(true, RIGHTS_MISSING, lacking(&lacks));
             }
