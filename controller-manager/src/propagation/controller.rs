@@ -32,8 +32,9 @@ use crate::{
 
 /// Records are stored this long after the first change.
 pub(super) const RECORD_FLUSH: Duration = Duration::from_millis(200);
-/// Longest wait of a record for what is under way in members: one write says what all of them answered.
-pub(super) const RECORD_WAIT: Duration = Duration::from_secs(2);
+/// Longest wait of a record for what is under way in members: one write says what all of them answered. Nothing rests on a
+/// record that is younger: what has a copy holds finalizers, and a copy says itself what it is.
+pub(super) const RECORD_WAIT: Duration = Duration::from_secs(10);
 /// Status is written this long after the first change.
 pub(super) const STATUS_FLUSH: Duration = Duration::from_millis(50);
 /// Messages taken before work is decided.
