@@ -227,6 +227,28 @@ async fn a_throttled_request_is_made_again_and_many_of_them_are_an_error_with_a_
 }
 
 #[tokio::test]
+async fn in_a_full_zone_what_makes_room_goes_and_the_others_are_told() {
+    let aws = Route53::start().await;
+    let mine = Opened::new(aws.config("")).await;
+    let there: Vec<Change> = (0..10).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
+    assert_eq!(mine.apply(&there).await.unwrap(), []);
+    // Each name takes two, with its mark.
+    aws.sets_of_a_zone(20);
+    let new = (0..40).map(|n| upsert(&format!("m{n:02}.example.com"), &["192.0.2.2"]));
+    let batch: Vec<Change> = new.chain((0..5).map(|n| delete(&format!("n{n}.example.com"), Kind::A))).collect();
+    aws.asked();
+    let rejected = mine.apply(&batch).await.unwrap();
+    let asked = changes(&aws.asked()).len();
+    assert!(asked < 120, "{asked} requests");
+    assert_eq!(rejected.len(), 35, "{rejected:?}");
+    assert!(rejected.iter().all(|r| r.reason.contains("MAX_RRSETS_BY_ZONE")), "{rejected:?}");
+    let names = mine.read().await.unwrap();
+    assert_eq!(names.iter().filter(|line| line.starts_with('m')).count(), 5, "{names:?}");
+    assert_eq!(names.len(), 10, "{names:?}");
+    assert_eq!(Opened::new(aws.config("")).await.read().await.unwrap(), names, "what it remembers is what there is");
+}
+
+#[tokio::test]
 async fn one_name_that_is_refused_costs_only_itself() {
     let aws = Route53::start().await;
     aws.values_of_a_set(100);

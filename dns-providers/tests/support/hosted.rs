@@ -81,6 +81,8 @@ pub struct Hosted {
     pub name: String,
     /// Most values of a set.
     pub most: usize,
+    /// Most sets.
+    pub room: usize,
     pub sets: BTreeMap<(String, String, String), Set>,
 }
 
@@ -114,6 +116,9 @@ impl Hosted {
         }
         if values > REQUEST.0 || characters > REQUEST.1 {
             messages.push(format!("Number of records limit of {} or length of values limit of {} exceeded", REQUEST.0, REQUEST.1));
+        }
+        if zone.sets.len() > self.room {
+            messages.push(format!("Limits Exceeded: MAX_RRSETS_BY_ZONE is {}", self.room));
         }
         for set in zone.sets.values() {
             let beside = |what: &dyn Fn(&&Set) -> bool| zone.sets.values().filter(|other| other.name == set.name).any(|other| what(&other));

@@ -97,7 +97,11 @@ impl Route53 {
         let (status, answer) = send(self.shared.moto, Method::POST, API, body).await;
         assert_eq!(status, StatusCode::CREATED, "{answer}");
         let id = xml::text(&answer, "Id").unwrap().trim_start_matches("/hostedzone/").to_owned();
-        self.shared.zones.lock().unwrap().insert(id.clone(), Hosted { name: name.to_owned(), most: VALUES, sets: BTreeMap::new() });
+        self.shared
+            .zones
+            .lock()
+            .unwrap()
+            .insert(id.clone(), Hosted { name: name.to_owned(), most: VALUES, room: usize::MAX, sets: BTreeMap::new() });
         id
     }
 
@@ -162,6 +166,11 @@ impl Route53 {
     /// Sets have so many values at most, as AWS has it for some accounts.
     pub fn values_of_a_set(&self, most: usize) {
         self.shared.zones.lock().unwrap().values_mut().for_each(|zone| zone.most = most);
+    }
+
+    /// Zones have so many sets at most, beside those they are made with.
+    pub fn sets_of_a_zone(&self, most: usize) {
+        self.shared.zones.lock().unwrap().values_mut().for_each(|zone| zone.room = most);
     }
 
     /// Nobody may do anything.

@@ -11,7 +11,8 @@ use super::view::View;
 
 /// How often a name is planned anew: somebody else keeps writing it, or answers are lost.
 const ATTEMPTS: usize = 4;
-/// So many names refused one by one, and none taken, mean that what is known is no longer so, or that all would be refused.
+/// So many names refused one by one, and none taken between them, mean that what is known is no longer so, or that all would
+/// be refused, as in a zone that is full.
 const MAX_REFUSED: usize = 16;
 /// Why a name is given up that is not as wanted after all attempts.
 const OFTEN: &str = "others keep writing the name, or answers are lost again and again";
@@ -35,7 +36,10 @@ struct Sent {
     refused: Vec<(Step, String)>,
     /// Of these nobody knows what came of them, and why.
     unknown: Option<(Vec<DnsName>, Failure)>,
-    taken: bool,
+    /// Too many were refused in a row, the last for this: of those behind them only what deletes was tried.
+    stopped: Option<String>,
+    /// Something was deleted after that.
+    made_room: bool,
 }
 
 impl Writer<'_> {
@@ -44,7 +48,7 @@ impl Writer<'_> {
     /// # Errors
     /// Some may be made, and of some nobody may know. The same again is safe.
     pub(super) async fn write(&mut self, mut todo: Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Result<(), Failure> {
-        let mut refused: Vec<(Step, String)> = Vec::new();
+        let (mut refused, mut stopped): (Vec<(Step, String)>, Option<String>) = (Vec::new(), None);
         for _ in 0..ATTEMPTS {
             let mut steps = self.plan(&mut todo, rejected);
             // What is refused though everything is as it was known is refused for itself.
@@ -62,12 +66,22 @@ impl Writer<'_> {
             if let Some((names, failure)) = sent.unknown {
                 self.read(&names).await.map_err(|_| failure)?;
             }
-            let names: Vec<DnsName> = sent.refused.iter().map(|(step, _)| step.name.clone()).collect();
-            self.read(&names).await?;
-            refused = sent.refused;
+            if stopped.is_none() && sent.stopped.is_some() {
+                self.read_all().await?;
+            } else {
+                let names: Vec<DnsName> = sent.refused.iter().map(|(step, _)| step.name.clone()).collect();
+                self.read(&names).await?;
+            }
+            // Where room was made they may be taken now.
+            refused = if sent.made_room { Vec::new() } else { sent.refused };
+            stopped = sent.stopped.or(stopped);
         }
+        let reason = stopped.map_or_else(
+            || OFTEN.to_owned(),
+            |why| format!("it was not tried again: {MAX_REFUSED} names in a row were refused, the last for: {why}"),
+        );
         let left = self.plan(&mut todo, rejected);
-        rejected.extend(left.into_iter().map(|step| Rejected { name: step.name, reason: OFTEN.to_owned() }));
+        rejected.extend(left.into_iter().map(|step| Rejected { name: step.name, reason: reason.clone() }));
         Ok(())
     }
 
@@ -90,21 +104,27 @@ impl Writer<'_> {
 
     /// Sends requests one after another. One that is refused is divided until the names are found that it is refused for.
     async fn send(&mut self, steps: Vec<Step>) -> Result<Sent, Failure> {
-        let mut sent = Sent::default();
+        let (mut sent, mut in_a_row) = (Sent::default(), 0);
         let mut packs = plan::pack(steps);
         packs.reverse();
         while let Some(pack) = packs.pop() {
             match self.api.change(self.id, &pack).await {
                 Ok(()) => {
-                    sent.taken = true;
+                    in_a_row = 0;
+                    sent.made_room |= sent.stopped.is_some();
                     pack.into_iter().for_each(|step| self.view.put(&step.name, step.after));
                 }
                 Err(Failure::Invalid(messages)) => match <[Step; 1]>::try_from(pack) {
                     Ok([one]) => {
-                        if !sent.taken && sent.refused.len() >= MAX_REFUSED {
-                            return Err(Failure::Invalid(messages));
+                        let why = messages.join("; ");
+                        in_a_row += 1;
+                        if in_a_row >= MAX_REFUSED && sent.stopped.is_none() {
+                            let deletes = packs.drain(..).rev().flatten().filter(|step| step.items.iter().all(|item| !item.create));
+                            packs = plan::pack(deletes.collect());
+                            packs.reverse();
+                            sent.stopped = Some(why.clone());
                         }
-                        sent.refused.push((one, messages.join("; ")));
+                        sent.refused.push((one, why));
                     }
                     Err(pack) => {
                         let [first, second] = plan::divide(pack, &messages);
@@ -124,13 +144,17 @@ impl Writer<'_> {
     /// Reads names anew; all that is known where that takes fewer requests.
     async fn read(&mut self, names: &[DnsName]) -> Result<(), Failure> {
         if 2 * names.len() > 1 + 2 * self.view.len() / PAGE {
-            *self.view = reader::below(self.api, self.id, &self.view.under.clone()).await?;
-            return Ok(());
+            return self.read_all().await;
         }
         for name in names {
             let node = reader::at(self.api, self.id, name).await?;
             self.view.put(name, node);
         }
+        Ok(())
+    }
+
+    async fn read_all(&mut self) -> Result<(), Failure> {
+        *self.view = reader::below(self.api, self.id, &self.view.under.clone()).await?;
         Ok(())
     }
 }
