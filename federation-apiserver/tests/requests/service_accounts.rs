@@ -99,9 +99,19 @@ async fn issuers() -> Vec<(Subject, Option<(Box<Server>, tempfile::TempDir)>)> {
     vec![(Subject::Service(ours.0.admin_service()), Some(ours))]
 }
 
+/// The token is good no more: by ours at once. kube-apiserver remembers for ten seconds what it answered, and sees what is
+/// deleted by a cache of its own.
+async fn is_refused(admin: &Subject, token: &str, at_once: bool) {
+    let end = tokio::time::Instant::now() + Duration::from_secs(if at_once { 0 } else { 30 });
+    while review(admin, token, json!(["vault"])).await["authenticated"] != Value::Null {
+        assert!(tokio::time::Instant::now() < end, "it is still good");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
 #[tokio::test]
 async fn issue10_a_token_is_for_its_audiences_and_while_what_it_is_bound_to_is_there() {
-    for (admin, _keep) in issuers().await {
+    for (admin, ours) in issuers().await {
         let namespace = admin.namespace().await;
         let accounts = format!("/api/v1/namespaces/{namespace}/serviceaccounts");
         let request =
@@ -119,7 +129,7 @@ async fn issue10_a_token_is_for_its_audiences_and_while_what_it_is_bound_to_is_t
         assert_eq!(review(&admin, token, json!(["other"])).await["authenticated"], Value::Null);
         assert_eq!(review(&admin, token, json!([])).await["authenticated"], Value::Null, "it is not for this server");
         admin.expect(200, "DELETE", &format!("{secrets}/ring"), Value::Null).await;
-        assert_eq!(review(&admin, token, json!(["vault"])).await["authenticated"], Value::Null);
+        is_refused(&admin, token, ours.is_some()).await;
 
         for (spec, code, why) in [
             (json!({"expirationSeconds": 599}), 422, "may not specify a duration less than 10 minutes"),
@@ -146,7 +156,7 @@ async fn issue10_a_token_lives_no_longer_than_the_server_lets_it() {
 
 #[tokio::test]
 async fn issue10_a_token_of_a_pod_goes_with_the_pod() {
-    for (admin, _keep) in issuers().await {
+    for (admin, ours) in issuers().await {
         let namespace = admin.namespace().await;
         let at = |plural: &str| format!("/api/v1/namespaces/{namespace}/{plural}");
         for name in ["frodo", "sam"] {
@@ -164,7 +174,7 @@ async fn issue10_a_token_of_a_pod_goes_with_the_pod() {
         assert_eq!(review(&admin, token, json!(["vault"])).await["authenticated"], true);
         let now = json!({"gracePeriodSeconds": 0});
         admin.expect(200, "DELETE", &format!("{}/bearer", at("pods")), now).await;
-        assert_eq!(review(&admin, token, json!(["vault"])).await["authenticated"], Value::Null);
+        is_refused(&admin, token, ours.is_some()).await;
     }
 }
 
