@@ -35,6 +35,29 @@ pub(crate) fn group<'a>(batch: &'a [Change], zone: &DnsName, can: &Capabilities)
     (grouped, rejected)
 }
 
+/// What is left to ask, by a provider's plan of one name: names that are as wanted are done, and of those that are to be left
+/// alone `rejected` has the reason.
+pub(crate) fn left<G, S>(
+    todo: &mut Vec<G>,
+    rejected: &mut Vec<Rejected>,
+    name: impl Fn(&G) -> &DnsName,
+    plan: impl Fn(&G) -> Result<Option<S>, String>,
+) -> Vec<S> {
+    let mut steps = Vec::new();
+    todo.retain(|group| match plan(group) {
+        Ok(step) => {
+            let is_left = step.is_some();
+            steps.extend(step);
+            is_left
+        }
+        Err(reason) => {
+            rejected.push(Rejected { name: name(group).clone(), reason });
+            false
+        }
+    });
+    steps
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,45 +5,20 @@
 mod support;
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns_providers::{Change, Kind, Provider, Rejected, Zone, rfc2136};
+use dns_providers::{Change, Kind, Provider, rfc2136};
 use hickory_proto::rr::rdata::{A, NS, TXT};
 use hickory_proto::rr::{Name, RData, RecordType};
 use support::nameserver::{KEY, Nameserver, Server};
 use support::proxy::Proxy;
-use support::{a, aaaa, cname, name};
+use support::{Opened, aaaa, cname, delete, name, upsert};
 
-/// A provider and its zone.
-struct Opened {
-    provider: rfc2136::Rfc2136,
-    zone: Zone,
-}
-
-impl Opened {
-    async fn new(text: &str) -> Self {
-        let provider = rfc2136::Rfc2136::new(rfc2136::Config::parse(Path::new("r.conf"), text).unwrap(), "fellowship");
-        let zone = provider.zones().await.unwrap().remove(0);
-        Opened { provider, zone }
-    }
-
-    async fn apply(&self, batch: &[Change]) -> Result<Vec<Rejected>, dns_providers::Error> {
-        self.provider.apply(&self.zone, batch).await
-    }
-
-    /// As text, those that are not ours in brackets.
-    async fn read(&self) -> Result<Vec<String>, dns_providers::Error> {
-        let held = self.provider.read(&self.zone, &self.zone.name).await?;
-        Ok(held.iter().map(|h| if h.owned { h.set.to_string() } else { format!("[{}]", h.set) }).collect())
-    }
-}
-
-fn upsert(at: &str, ips: &[&str]) -> Change {
-    Change::Upsert(a(at, ips))
-}
-
-fn delete(at: &str, kind: Kind) -> Change {
-    Change::Delete { name: name(at), kind }
+async fn opened(text: &str) -> Opened {
+    let provider = rfc2136::Rfc2136::new(rfc2136::Config::parse(Path::new("r.conf"), text).unwrap(), "fellowship");
+    let zone = provider.zones().await.unwrap().remove(0);
+    Opened { provider: Arc::new(provider), zone }
 }
 
 fn address(last: u8) -> RData {
@@ -55,7 +30,7 @@ async fn a_record_beside_which_no_other_may_stand_keeps_its_name() {
     for server in Server::ALL {
         let ns = server.start("web 60 A 192.0.2.99\ntext 60 TXT mine\n* 60 A 192.0.2.98\nwest 60 NS ns.example.net.\n").await;
         let (_, before) = ns.dump().await;
-        let mine = Opened::new(&ns.config()).await;
+        let mine = opened(&ns.config()).await;
         let batch = [
             upsert("ok.example.com", &["192.0.2.1"]),
             upsert("a.b.west.example.com", &["192.0.2.1"]),
@@ -87,7 +62,7 @@ async fn a_name_turns_into_an_alias_and_back_in_one_message() {
     for server in Server::ALL {
         let ns = server.start("").await;
         let proxy = Proxy::start(ns.address).await;
-        let mine = Opened::new(&ns.config_at(proxy.address)).await;
+        let mine = opened(&ns.config_at(proxy.address)).await;
         mine.apply(&[upsert("n.example.com", &["192.0.2.1"]), Change::Upsert(aaaa("n.example.com", &["2001:db8::1"]))]).await.unwrap();
         let alias = Change::Upsert(cname("n.example.com", "o.example.com"));
         proxy.asked();
@@ -103,7 +78,7 @@ async fn a_name_turns_into_an_alias_and_back_in_one_message() {
 async fn what_was_edited_by_hand_meanwhile_is_seen_before_it_is_written_over() {
     for server in Server::ALL {
         let ns = server.start("").await;
-        let mine = Opened::new(&ns.config()).await;
+        let mine = opened(&ns.config()).await;
         mine.apply(&[upsert("ours.example.com", &["192.0.2.1"])]).await.unwrap();
         // The provider remembers the zone as it was before these.
         ns.by_hand(&[("ours.example.com.", RecordType::A)], &[("ours.example.com.", address(66)), ("new.example.com.", address(67))]).await;
@@ -121,7 +96,7 @@ async fn a_mark_whose_set_was_deleted_by_hand_is_found_and_taken_away() {
     for server in Server::ALL {
         let ns = server.start("").await;
         let (_, before) = ns.dump().await;
-        let mine = Opened::new(&ns.config()).await;
+        let mine = opened(&ns.config()).await;
         mine.apply(&[Change::Upsert(aaaa("gone.example.com", &["2001:db8::1"]))]).await.unwrap();
         ns.by_hand(&[("gone.example.com.", RecordType::AAAA)], &[]).await;
         let held = mine.provider.read(&mine.zone, &name("gone.example.com")).await.unwrap();
@@ -136,7 +111,7 @@ async fn an_answer_that_is_lost_makes_no_duplicate_and_no_error() {
     for server in Server::ALL {
         let ns = server.start("").await;
         let proxy = Proxy::start(ns.address).await;
-        let mine = Opened::new(&ns.config_at(proxy.address)).await;
+        let mine = opened(&ns.config_at(proxy.address)).await;
         for n in 0..10 {
             proxy.lose_answers(1);
             let at = format!("n{n}.example.com");
@@ -160,7 +135,7 @@ async fn a_zone_that_did_not_change_costs_one_question_and_one_that_did_its_chan
     for server in Server::ALL {
         let ns = server.start("").await;
         let proxy = Proxy::start(ns.address).await;
-        let mine = Opened::new(&ns.config_at(proxy.address)).await;
+        let mine = opened(&ns.config_at(proxy.address)).await;
         mine.read().await.unwrap();
         assert_eq!(proxy.asked(), ["AXFR"], "{server:?}");
         mine.read().await.unwrap();
@@ -182,7 +157,7 @@ async fn a_transfer_that_is_cut_is_an_error_and_no_smaller_zone() {
         let many: String = (0..3000).map(|n| format!("n{n} 60 A 192.0.2.1\n")).collect();
         let ns = server.start(&many).await;
         let proxy = Proxy::start(ns.address).await;
-        let mine = Opened::new(&ns.config_at(proxy.address)).await;
+        let mine = opened(&ns.config_at(proxy.address)).await;
         for after in 0..3 {
             proxy.cut_transfers(Some(after));
             let error = mine.read().await.unwrap_err();
@@ -200,7 +175,7 @@ async fn a_transfer_that_is_cut_is_an_error_and_no_smaller_zone() {
 async fn a_wrong_key_is_told_from_a_wrong_secret_and_from_a_zone_that_is_not_there() {
     let wrong = "QUJDMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=";
     let ask = async |ns: &Nameserver, from: &str, to: &str| {
-        let mine = Opened::new(&ns.config().replace(from, to)).await;
+        let mine = opened(&ns.config().replace(from, to)).await;
         let error = mine.provider.read(&mine.zone, &mine.zone.name).await.unwrap_err();
         assert!(error.hint().is_some() && !error.is_configuration(), "{error}");
         let told = format!("{error} {}", error.hint().unwrap());
@@ -232,7 +207,7 @@ async fn a_wrong_key_is_told_from_a_wrong_secret_and_from_a_zone_that_is_not_the
 async fn a_server_that_is_away_is_an_error_in_bounded_time_until_it_is_back() {
     for server in Server::ALL {
         let mut ns = server.start("").await;
-        let mine = Opened::new(&ns.config()).await;
+        let mine = opened(&ns.config()).await;
         mine.apply(&[upsert("s.example.com", &["192.0.2.1"])]).await.unwrap();
         ns.stop();
         let start = Instant::now();
@@ -251,7 +226,7 @@ async fn a_server_that_is_away_is_an_error_in_bounded_time_until_it_is_back() {
 async fn the_next_server_is_asked_where_the_first_cannot_be_reached() {
     let ns = Server::Bind.start("").await;
     let both = format!("server = 127.0.0.1:{}, {}", support::free_port(), ns.address);
-    let mine = Opened::new(&ns.config().replace(&format!("server = {}", ns.address), &both)).await;
+    let mine = opened(&ns.config().replace(&format!("server = {}", ns.address), &both)).await;
     assert_eq!(mine.apply(&[upsert("s.example.com", &["192.0.2.1"])]).await.unwrap(), []);
 }
 
@@ -260,7 +235,7 @@ async fn one_name_that_the_server_refuses_costs_only_itself() {
     // BIND takes 100 records a set by default.
     let ns = Server::Bind.start_with("", "update-policy { grant federation subdomain example.com. A AAAA CNAME TXT; };").await;
     let proxy = Proxy::start(ns.address).await;
-    let mine = Opened::new(&ns.config_at(proxy.address)).await;
+    let mine = opened(&ns.config_at(proxy.address)).await;
     let mut batch: Vec<Change> = (0..500).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
     let wide: Vec<String> = (0..101).map(|n| format!("10.0.0.{n}")).collect();
     batch.insert(250, upsert("wide.example.com", &wide.iter().map(String::as_str).collect::<Vec<_>>()));
@@ -275,7 +250,7 @@ async fn one_name_that_the_server_refuses_costs_only_itself() {
 #[tokio::test]
 async fn a_name_outside_the_keys_rights_is_told_and_all_of_them_are_an_error() {
     let ns = Server::Bind.start_with("", "update-policy { grant federation subdomain svc.example.com. A AAAA CNAME TXT; };").await;
-    let mine = Opened::new(&ns.config()).await;
+    let mine = opened(&ns.config()).await;
     let batch = [upsert("web.svc.example.com", &["192.0.2.1"]), upsert("web.example.com", &["192.0.2.1"])];
     let rejected = mine.apply(&batch).await.unwrap();
     assert_eq!(rejected.len(), 1, "{rejected:?}");
@@ -290,7 +265,7 @@ async fn longer_signatures_are_made_and_checked() {
     let ns = Server::Bind.start_with("", "update-policy { grant k384 zonesub ANY; grant k512 zonesub ANY; };").await;
     for (bits, at) in [("384", "a.example.com"), ("512", "b.example.com")] {
         let text = ns.config().replace("tsig-name = federation", &format!("tsig-name = k{bits}\ntsig-algorithm = hmac-sha{bits}"));
-        let mine = Opened::new(&text).await;
+        let mine = opened(&text).await;
         assert_eq!(mine.apply(&[upsert(at, &["192.0.2.1"])]).await.unwrap(), [], "{bits}");
     }
 }
@@ -324,7 +299,7 @@ async fn a_key_that_is_changed_while_running_is_used_from_then_on() {
 async fn a_delegation_keeps_its_name_and_a_text_stands_beside_ours() {
     // A delegation of a name itself, and a text beside ours.
     let ns = Server::Bind.start("").await;
-    let mine = Opened::new(&ns.config()).await;
+    let mine = opened(&ns.config()).await;
     let host = Name::from_ascii("ns.example.net.").unwrap();
     let text = RData::TXT(TXT::new(vec!["v=spf1".to_owned()]));
     ns.by_hand(&[], &[("cut.example.com.", RData::NS(NS(host))), ("web.example.com.", text)]).await;
@@ -339,11 +314,11 @@ async fn a_delegation_keeps_its_name_and_a_text_stands_beside_ours() {
 async fn over_tls_the_certificate_must_be_the_servers() {
     let ns = Server::Bind.start("").await;
     let text = |name: &str| format!("{}tls-ca-file = {}\n{name}", ns.config_at(ns.tls_address), ns.file("ca.crt").display());
-    let mine = Opened::new(&text("tls-server-name = ns.example.net\n")).await;
+    let mine = opened(&text("tls-server-name = ns.example.net\n")).await;
     assert_eq!(mine.apply(&[upsert("s.example.com", &["192.0.2.1"])]).await.unwrap(), []);
     assert_eq!(mine.read().await.unwrap(), ["s.example.com. 180 A 192.0.2.1"]);
     // The certificate is not one for 127.0.0.1.
-    let error = Opened::new(&text("")).await.read().await.unwrap_err();
+    let error = opened(&text("")).await.read().await.unwrap_err();
     assert!(error.to_string().contains("invalid peer certificate"), "{error}");
 }
 
@@ -352,7 +327,7 @@ async fn a_zone_that_the_server_signs_is_as_any_other() {
     let rules = "dnssec-policy default; update-policy { grant federation subdomain example.com. A AAAA CNAME TXT; };";
     let ns = Server::Bind.start_with("hand 60 A 192.0.2.9\n", rules).await;
     let (_, before) = ns.dump().await;
-    let mine = Opened::new(&ns.config()).await;
+    let mine = opened(&ns.config()).await;
     let alias = || Change::Upsert(cname("n.example.com", "o.example.com"));
     for batch in [
         vec![upsert("n.example.com", &["192.0.2.1"])],
@@ -377,11 +352,11 @@ async fn a_large_zone_is_known_in_seconds_and_changed_in_less() {
     let at = |n: usize| format!("web-{n}.shire.fellowship.svc.example.com");
     let all: Vec<Change> = (0..count).map(|n| upsert(&at(n), &["192.0.2.1", "192.0.2.2"])).collect();
     let start = Instant::now();
-    assert_eq!(Opened::new(&config).await.apply(&all).await.unwrap(), []);
+    assert_eq!(opened(&config).await.apply(&all).await.unwrap(), []);
     let written = start.elapsed();
     proxy.asked();
     let start = Instant::now();
-    let again = Opened::new(&config).await;
+    let again = opened(&config).await;
     assert_eq!(again.read().await.unwrap().len(), count);
     let read = start.elapsed();
     assert_eq!(again.apply(&all).await.unwrap(), []);

@@ -3,53 +3,26 @@
 
 mod support;
 
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dns_providers::{Change, Data, Error, Kind, Provider, RecordSet, Rejected, Settings, Zone, route53, select_zone};
+use dns_providers::{Change, Data, Kind, RecordSet, Settings, route53, select_zone};
 use support::route53::{KEY, Route53, TOKEN, of};
-use support::{a, aaaa, cname, name};
-
-/// A provider and its zone.
-struct Opened {
-    provider: Arc<dyn Provider>,
-    zone: Zone,
-}
+use support::{Opened, a, aaaa, cname, delete, name, upsert};
 
 fn settings(config: PathBuf) -> Settings {
     let (provider, owner) = (route53::NAME.to_owned(), "fellowship".to_owned());
     Settings { provider, config: Some(config), owner, zone: Some(name("example.com")), zone_id: None }
 }
 
-impl Opened {
-    async fn new(config: PathBuf) -> Self {
-        Self::with(&settings(config)).await
-    }
-
-    async fn with(settings: &Settings) -> Self {
-        let provider = dns_providers::open(settings).await.unwrap();
-        let zone = select_zone(&provider.zones().await.unwrap(), "example.com", settings.zone_id.as_deref()).unwrap();
-        Opened { provider, zone }
-    }
-
-    async fn apply(&self, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        self.provider.apply(&self.zone, batch).await
-    }
-
-    /// As text, those that are not ours in brackets.
-    async fn read(&self) -> Result<Vec<String>, Error> {
-        let held = self.provider.read(&self.zone, &self.zone.name).await?;
-        Ok(held.iter().map(|h| if h.owned { h.set.to_string() } else { format!("[{}]", h.set) }).collect())
-    }
+async fn opened(config: PathBuf) -> Opened {
+    opened_with(&settings(config)).await
 }
 
-fn upsert(at: &str, ips: &[&str]) -> Change {
-    Change::Upsert(a(at, ips))
-}
-
-fn delete(at: &str, kind: Kind) -> Change {
-    Change::Delete { name: name(at), kind }
+async fn opened_with(settings: &Settings) -> Opened {
+    let provider = dns_providers::open(settings).await.unwrap();
+    let zone = select_zone(&provider.zones().await.unwrap(), "example.com", settings.zone_id.as_deref()).unwrap();
+    Opened { provider, zone }
 }
 
 /// So many addresses at a name.
@@ -77,7 +50,7 @@ async fn what_others_hold_by_whatever_means_is_left_alone() {
     let create: Vec<String> = sets.iter().map(|set| format!("<Action>CREATE</Action>{set}")).collect();
     aws.change(&aws.zone, &create.iter().map(String::as_str).collect::<Vec<_>>()).await;
     let (_, before) = aws.dump(&aws.zone).await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     let batch = [
         upsert("ok.example.com", &["192.0.2.1"]),
         upsert("a.b.west.example.com", &["192.0.2.1"]),
@@ -105,7 +78,7 @@ async fn what_others_hold_by_whatever_means_is_left_alone() {
 #[tokio::test]
 async fn a_name_turns_into_an_alias_and_back_in_one_request() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.apply(&[upsert("n.example.com", &["192.0.2.1"]), Change::Upsert(aaaa("n.example.com", &["2001:db8::1"]))]).await.unwrap();
     let alias = Change::Upsert(cname("n.example.com", "o.example.com"));
     aws.asked();
@@ -119,7 +92,7 @@ async fn a_name_turns_into_an_alias_and_back_in_one_request() {
 #[tokio::test]
 async fn what_was_edited_by_hand_meanwhile_is_seen_before_it_is_written_over() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.apply(&[upsert("ours.example.com", &["192.0.2.1"]), upsert("gone.example.com", &["192.0.2.1"])]).await.unwrap();
     // The provider knows the zone as it was before these.
     let edit = format!("<Action>UPSERT</Action>{}", of(&a("ours.example.com", &["192.0.2.66"])));
@@ -130,7 +103,7 @@ async fn what_was_edited_by_hand_meanwhile_is_seen_before_it_is_written_over() {
     let rejected = mine.apply(&all.map(|at| upsert(at, &["192.0.2.2"]))).await.unwrap();
     assert_eq!(rejected.len(), 1, "{rejected:?}");
     assert!(rejected[0].name == name("new.example.com") && rejected[0].reason.contains("someone else's A"), "{rejected:?}");
-    let again = Opened::new(aws.config("")).await;
+    let again = opened(aws.config("")).await;
     let expected = ["gone.example.com. 180 A 192.0.2.2", "[new.example.com. 180 A 192.0.2.67]", "ours.example.com. 180 A 192.0.2.2"];
     assert_eq!(again.read().await.unwrap(), expected);
     assert_eq!(mine.read().await.unwrap(), expected, "what it remembers is what there is");
@@ -140,10 +113,10 @@ async fn what_was_edited_by_hand_meanwhile_is_seen_before_it_is_written_over() {
 async fn a_mark_whose_set_was_deleted_by_hand_is_found_and_taken_away() {
     let aws = Route53::start().await;
     let (_, before) = aws.dump(&aws.zone).await;
-    Opened::new(aws.config("")).await.apply(&[Change::Upsert(aaaa("gone.example.com", &["2001:db8::1"]))]).await.unwrap();
+    opened(aws.config("")).await.apply(&[Change::Upsert(aaaa("gone.example.com", &["2001:db8::1"]))]).await.unwrap();
     let remove = format!("<Action>DELETE</Action>{}", of(&aaaa("gone.example.com", &["2001:db8::1"])));
     aws.change(&aws.zone, &[&remove]).await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     let held = mine.provider.read(&mine.zone, &name("gone.example.com")).await.unwrap();
     assert!(held.len() == 1 && held[0].owned && held[0].set.data.is_empty(), "{held:?}");
     mine.apply(&[delete("gone.example.com", held[0].set.data.kind())]).await.unwrap();
@@ -154,7 +127,7 @@ async fn a_mark_whose_set_was_deleted_by_hand_is_found_and_taken_away() {
 async fn an_answer_or_a_request_that_is_lost_makes_no_duplicate_and_no_error() {
     let aws = Route53::start().await;
     let (_, before) = aws.dump(&aws.zone).await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     let faults: [fn(&Route53, usize); 2] = [Route53::lose_answers, Route53::swallow_changes];
     for (n, fault) in (0..20).map(|n| (n, faults[n % 2])) {
         let at = format!("n{n}.example.com");
@@ -173,10 +146,10 @@ async fn an_answer_or_a_request_that_is_lost_makes_no_duplicate_and_no_error() {
 async fn the_zone_is_read_once_in_pages_and_a_change_costs_one_request() {
     let aws = Route53::start().await;
     let batch: Vec<Change> = (0..20).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
-    Opened::new(aws.config("")).await.apply(&batch).await.unwrap();
+    opened(aws.config("")).await.apply(&batch).await.unwrap();
     aws.asked();
     aws.pages(7, None);
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     assert_eq!(mine.read().await.unwrap().len(), 20);
     assert_eq!(aws.asked(), ["zones", "list", "list", "list", "list", "list", "list"], "20 names, their marks, SOA and NS");
     assert_eq!(mine.read().await.unwrap().len(), 20);
@@ -186,7 +159,7 @@ async fn the_zone_is_read_once_in_pages_and_a_change_costs_one_request() {
     mine.apply(&[delete("n4.example.com", Kind::A)]).await.unwrap();
     mine.apply(&[upsert("m.example.com", &["192.0.2.2"])]).await.unwrap();
     assert_eq!(aws.asked(), ["change 2", "change 2", "change 2"]);
-    let part = Opened::new(aws.config("")).await;
+    let part = opened(aws.config("")).await;
     assert_eq!(part.provider.read(&part.zone, &name("n3.example.com")).await.unwrap().len(), 1);
     assert_eq!(aws.asked(), ["zones", "list"], "only what lies below the name asked for");
 }
@@ -195,8 +168,8 @@ async fn the_zone_is_read_once_in_pages_and_a_change_costs_one_request() {
 async fn a_page_that_fails_is_an_error_and_no_smaller_zone() {
     let aws = Route53::start().await;
     let batch: Vec<Change> = (0..20).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
-    Opened::new(aws.config("")).await.apply(&batch).await.unwrap();
-    let mine = Opened::new(aws.config("")).await;
+    opened(aws.config("")).await.apply(&batch).await.unwrap();
+    let mine = opened(aws.config("")).await;
     for pages in 0..3 {
         aws.pages(7, Some(pages));
         let error = mine.read().await.unwrap_err();
@@ -212,7 +185,7 @@ async fn a_page_that_fails_is_an_error_and_no_smaller_zone() {
 #[tokio::test]
 async fn a_throttled_request_is_made_again_and_many_of_them_are_an_error_with_a_pause() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.read().await.unwrap();
     aws.throttle(4);
     assert_eq!(mine.apply(&[upsert("n.example.com", &["192.0.2.1"])]).await.unwrap(), []);
@@ -229,7 +202,7 @@ async fn a_throttled_request_is_made_again_and_many_of_them_are_an_error_with_a_
 #[tokio::test]
 async fn in_a_full_zone_what_makes_room_goes_and_the_others_are_told() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     let there: Vec<Change> = (0..10).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
     assert_eq!(mine.apply(&there).await.unwrap(), []);
     // Each name takes two, with its mark.
@@ -245,14 +218,14 @@ async fn in_a_full_zone_what_makes_room_goes_and_the_others_are_told() {
     let names = mine.read().await.unwrap();
     assert_eq!(names.iter().filter(|line| line.starts_with('m')).count(), 5, "{names:?}");
     assert_eq!(names.len(), 10, "{names:?}");
-    assert_eq!(Opened::new(aws.config("")).await.read().await.unwrap(), names, "what it remembers is what there is");
+    assert_eq!(opened(aws.config("")).await.read().await.unwrap(), names, "what it remembers is what there is");
 }
 
 #[tokio::test]
 async fn one_name_that_is_refused_costs_only_itself() {
     let aws = Route53::start().await;
     aws.values_of_a_set(100);
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.read().await.unwrap();
     let mut batch: Vec<Change> = (0..499).map(|n| upsert(&format!("n{n}.example.com"), &["192.0.2.1"])).collect();
     batch.insert(250, wide("wide.example.com", 101));
@@ -271,7 +244,7 @@ async fn one_name_that_is_refused_costs_only_itself() {
 #[tokio::test]
 async fn requests_keep_to_the_limits() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     let batch: Vec<Change> = (0..30).map(|n| wide(&format!("n{n}.example.com"), 150)).collect();
     assert_eq!(mine.apply(&batch).await.unwrap(), []);
     let asked = changes(&aws.asked());
@@ -284,17 +257,17 @@ async fn of_two_zones_of_one_name_the_one_that_is_meant_is_written() {
     let vpc = "<VPC><VPCRegion>us-east-1</VPCRegion><VPCId>vpc-1</VPCId></VPC>\
                <HostedZoneConfig><PrivateZone>true</PrivateZone></HostedZoneConfig>";
     let private = aws.create("example.com.", vpc).await;
-    let both = Opened::new(aws.config("")).await;
+    let both = opened(aws.config("")).await;
     let error = both.read().await.unwrap_err();
     let told = format!("{error} {}", error.hint().unwrap());
     assert!(told.contains("multiple matching DNS zones") && told.contains(&format!("{private}, private")), "{told}");
     let (_, public_before) = aws.dump(&aws.zone).await;
-    let inside = Opened::new(aws.config("zone-type = private\n")).await;
+    let inside = opened(aws.config("zone-type = private\n")).await;
     inside.apply(&[upsert("in.example.com", &["10.0.0.1"])]).await.unwrap();
     assert_eq!(aws.dump(&aws.zone).await.1, public_before, "the other zone is never written");
     aws.asked();
     let id = Some(format!("/hostedzone/{private}"));
-    let named = Opened::with(&Settings { zone_id: id, ..settings(aws.config("")) }).await;
+    let named = opened_with(&Settings { zone_id: id, ..settings(aws.config("")) }).await;
     assert_eq!(named.read().await.unwrap(), ["in.example.com. 180 A 10.0.0.1"]);
     assert_eq!(aws.asked(), ["list"], "with an id no right to list zones is needed");
     let unnamed = dns_providers::open(&Settings { zone: None, ..settings(aws.config("")) }).await.unwrap();
@@ -304,7 +277,7 @@ async fn of_two_zones_of_one_name_the_one_that_is_meant_is_written() {
 #[tokio::test]
 async fn a_zone_that_is_gone_and_rights_that_lack_are_told() {
     let aws = Route53::start().await;
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.read().await.unwrap();
     aws.deny(true);
     let error = mine.apply(&[upsert("n.example.com", &["192.0.2.1"])]).await.unwrap_err();
@@ -317,7 +290,7 @@ async fn a_zone_that_is_gone_and_rights_that_lack_are_told() {
     let error = provider.read(&zone, &zone.name).await.unwrap_err();
     assert!(error.to_string().contains("the account has no hosted zone example.org."), "{error}");
     let lost = Settings { zone_id: Some("Z000".to_owned()), ..settings(aws.config("")) };
-    let error = Opened::with(&lost).await.read().await.unwrap_err();
+    let error = opened_with(&lost).await.read().await.unwrap_err();
     assert!(error.to_string().contains("NoSuchHostedZone") && error.hint().is_some(), "{error}");
 }
 
@@ -348,32 +321,34 @@ async fn credentials_come_from_where_pods_have_them() {
         ),
         ("the machine", set(&[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &at)]), "AKIDNODE"),
     ] {
-        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-        child.args(["--exact", "as_a_pod_would", "--ignored"]).env("POD_CONFIG", &config).envs(environment);
-        child.env("HOME", aws.home()).env("AWS_REGION", "us-east-1");
-        let done = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
-        assert!(done.status.success(), "{kind}: {}", String::from_utf8_lossy(&done.stdout));
+        in_a_pod(&aws, "as_a_pod_would", &config, environment).await;
         let used = aws.keys();
         assert!(used.len() == 1 && used[0].starts_with(key), "{kind}: {used:?}");
     }
+    in_a_pod(&aws, "without_credentials", &config, set(&[off])).await;
+}
+
+/// Runs a test that is left out otherwise, in a process with nothing in its environment but this.
+async fn in_a_pod(aws: &Route53, test: &str, config: &Path, environment: Vec<(String, String)>) {
     let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "without_credentials", "--ignored"]).env("POD_CONFIG", &config).env("AWS_EC2_METADATA_DISABLED", "true");
-    child.env("HOME", aws.home());
+    child.args(["--exact", test, "--ignored"]).env_clear().env("POD_CONFIG", config);
+    child.env("HOME", aws.home()).env("AWS_REGION", "us-east-1").envs(environment.iter().cloned());
     let done = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    let told = String::from_utf8_lossy(&done.stdout);
+    assert!(done.status.success() && told.contains("1 passed"), "{test} with {environment:?}: {told}");
 }
 
 #[tokio::test]
 #[ignore = "run by credentials_come_from_where_pods_have_them, in an environment of its own"]
 async fn as_a_pod_would() {
-    let mine = Opened::new(std::env::var_os("POD_CONFIG").unwrap().into()).await;
+    let mine = opened(std::env::var_os("POD_CONFIG").unwrap().into()).await;
     mine.read().await.unwrap();
 }
 
 #[tokio::test]
 #[ignore = "run by credentials_come_from_where_pods_have_them, in an environment of its own"]
 async fn without_credentials() {
-    let error = Opened::new(std::env::var_os("POD_CONFIG").unwrap().into()).await.read().await.unwrap_err();
+    let error = opened(std::env::var_os("POD_CONFIG").unwrap().into()).await.read().await.unwrap_err();
     assert!(error.hint().unwrap().contains("IRSA") && !error.is_configuration(), "{error}");
 }
 
@@ -382,13 +357,10 @@ async fn a_role_is_taken_and_keys_that_are_replaced_are_used() {
     let aws = Route53::start().await;
     let role = "role-arn = arn:aws:iam::123456789012:role/dns\nexternal-id = moria\n";
     let (at, config) = (format!("http://{}", aws.address), aws.config(role));
-    let mut child = std::process::Command::new(std::env::current_exe().unwrap());
-    child.args(["--exact", "as_a_pod_would", "--ignored"]).env("POD_CONFIG", &config).env("AWS_ENDPOINT_URL_STS", at);
-    let done = tokio::task::spawn_blocking(move || child.output().unwrap()).await.unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stdout));
+    in_a_pod(&aws, "as_a_pod_would", &config, vec![("AWS_ENDPOINT_URL_STS".to_owned(), at)]).await;
     let used = aws.keys();
     assert!(used.len() == 1 && used[0].starts_with("ASIA"), "{used:?}");
-    let mine = Opened::new(aws.config("")).await;
+    let mine = opened(aws.config("")).await;
     mine.read().await.unwrap();
     assert_eq!(aws.keys(), [KEY]);
     aws.file("keys", "[default]\naws_access_key_id = AKIDNEW\naws_secret_access_key = secret\n");

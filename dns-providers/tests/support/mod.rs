@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dns_providers::{Data, DnsName, RecordSet};
+use dns_providers::{Change, Data, DnsName, Error, Kind, Provider, RecordSet, Rejected, Zone};
 use hickory_proto::op::{Edns, Message, MessageType, OpCode, Query, ResponseCode};
 use hickory_proto::rr::{Name, RecordType};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -35,6 +35,32 @@ pub fn aaaa(at: &str, ips: &[&str]) -> RecordSet {
 
 pub fn cname(at: &str, to: &str) -> RecordSet {
     RecordSet { name: name(at), ttl: 180, data: Data::Cname(name(to)) }
+}
+
+pub fn upsert(at: &str, ips: &[&str]) -> Change {
+    Change::Upsert(a(at, ips))
+}
+
+pub fn delete(at: &str, kind: Kind) -> Change {
+    Change::Delete { name: name(at), kind }
+}
+
+/// A provider and its zone.
+pub struct Opened {
+    pub provider: Arc<dyn Provider>,
+    pub zone: Zone,
+}
+
+impl Opened {
+    pub async fn apply(&self, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
+        self.provider.apply(&self.zone, batch).await
+    }
+
+    /// As text, those that are not ours in brackets.
+    pub async fn read(&self) -> Result<Vec<String>, Error> {
+        let held = self.provider.read(&self.zone, &self.zone.name).await?;
+        Ok(held.iter().map(|h| if h.owned { h.set.to_string() } else { format!("[{}]", h.set) }).collect())
+    }
 }
 
 /// A process that ends with the test, also when the test panics.

@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::timeout;
 
-use crate::batch::NameChanges;
+use crate::batch::{self, NameChanges};
 use crate::{DnsName, Error, Rejected};
 
 use super::config::Config;
@@ -131,18 +131,7 @@ impl<'a> Session<'a> {
         let mut todo: Vec<&NameChanges<'_>> = changes.iter().collect();
         let (mut divisions, mut unknown) = (0, None);
         for attempt in 0..=ATTEMPTS {
-            let mut steps = Vec::new();
-            todo.retain(|group| match plan::step(group, &view, self.zone, owner) {
-                Ok(step) => {
-                    let is_left = step.is_some();
-                    steps.extend(step);
-                    is_left
-                }
-                Err(reason) => {
-                    rejected.push(Rejected { name: group.name.clone(), reason });
-                    false
-                }
-            });
+            let steps = batch::left(&mut todo, rejected, |group| group.name, |group| plan::step(group, &view, self.zone, owner));
             if steps.is_empty() {
                 break;
             }

@@ -20,7 +20,7 @@ use super::plan::{Item, Step};
 use super::view::{Set, There};
 
 /// Sets of one answer, the most there may be.
-const PAGE: i32 = 300;
+pub(super) const PAGE: u16 = 300;
 /// Zones of one answer, the most there may be.
 const ZONES: i32 = 100;
 /// How often a request is made that is throttled, or whose answer is lost.
@@ -88,7 +88,7 @@ impl Api {
         loop {
             let (name, kind, id) = &start;
             let ask = |client: Client| async move {
-                let list = client.list_resource_record_sets().hosted_zone_id(zone).max_items(PAGE);
+                let list = client.list_resource_record_sets().hosted_zone_id(zone).max_items(i32::from(PAGE));
                 list.start_record_name(name).set_start_record_type(kind.clone()).set_start_record_identifier(id.clone()).send().await
             };
             let page = self.read(ask).await?;

@@ -1,9 +1,9 @@
 //! Writes a batch: in requests as large as they may be, each guarded by what is known.
 
-use crate::batch::NameChanges;
+use crate::batch::{self, NameChanges};
 use crate::{DnsName, Rejected};
 
-use super::api::Api;
+use super::api::{Api, PAGE};
 use super::failure::Failure;
 use super::plan::{self, Step};
 use super::reader;
@@ -16,8 +16,6 @@ const ATTEMPTS: usize = 4;
 const MAX_REFUSED: usize = 16;
 /// Why a name is given up that is not as wanted after all attempts.
 const OFTEN: &str = "others keep writing the name, or answers are lost again and again";
-/// Sets of one answer when all is read.
-const PAGE: usize = 300;
 
 /// One zone while a batch is written.
 pub(super) struct Writer<'a> {
@@ -36,7 +34,8 @@ struct Sent {
     refused: Vec<(Step, String)>,
     /// Of these nobody knows what came of them, and why.
     unknown: Option<(Vec<DnsName>, Failure)>,
-    /// Too many were refused in a row, the last for this: of those behind them only what deletes was tried.
+    /// Too many were refused in a row, the last for this: of those behind them only what deletes was tried, as far as it was
+    /// taken.
     stopped: Option<String>,
     /// Something was deleted after that.
     made_room: bool,
@@ -66,12 +65,8 @@ impl Writer<'_> {
             if let Some((names, failure)) = sent.unknown {
                 self.read(&names).await.map_err(|_| failure)?;
             }
-            if stopped.is_none() && sent.stopped.is_some() {
-                self.read_all().await?;
-            } else {
-                let names: Vec<DnsName> = sent.refused.iter().map(|(step, _)| step.name.clone()).collect();
-                self.read(&names).await?;
-            }
+            let names: Vec<DnsName> = sent.refused.iter().map(|(step, _)| step.name.clone()).collect();
+            self.read(&names).await?;
             // Where room was made they may be taken now.
             refused = if sent.made_room { Vec::new() } else { sent.refused };
             stopped = sent.stopped.or(stopped);
@@ -87,19 +82,7 @@ impl Writer<'_> {
 
     /// What is left to ask; names that are as wanted, or are to be left alone, are done.
     fn plan(&self, todo: &mut Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Vec<Step> {
-        let mut steps = Vec::new();
-        todo.retain(|group| match plan::step(group, self.view, self.zone, self.owner) {
-            Ok(step) => {
-                let is_left = step.is_some();
-                steps.extend(step);
-                is_left
-            }
-            Err(reason) => {
-                rejected.push(Rejected { name: group.name.clone(), reason });
-                false
-            }
-        });
-        steps
+        batch::left(todo, rejected, |group| group.name, |group| plan::step(group, self.view, self.zone, self.owner))
     }
 
     /// Sends requests one after another. One that is refused is divided until the names are found that it is refused for.
@@ -118,10 +101,12 @@ impl Writer<'_> {
                     Ok([one]) => {
                         let why = messages.join("; ");
                         in_a_row += 1;
-                        if in_a_row >= MAX_REFUSED && sent.stopped.is_none() {
-                            let deletes = packs.drain(..).rev().flatten().filter(|step| step.items.iter().all(|item| !item.create));
-                            packs = plan::pack(deletes.collect());
+                        if in_a_row == MAX_REFUSED {
+                            let is_first = sent.stopped.is_none();
+                            let makes_room = |step: &Step| is_first && step.items.iter().all(|item| !item.create);
+                            packs = plan::pack(packs.into_iter().rev().flatten().filter(makes_room).collect());
                             packs.reverse();
+                            in_a_row = 0;
                             sent.stopped = Some(why.clone());
                         }
                         sent.refused.push((one, why));
@@ -143,18 +128,14 @@ impl Writer<'_> {
 
     /// Reads names anew; all that is known where that takes fewer requests.
     async fn read(&mut self, names: &[DnsName]) -> Result<(), Failure> {
-        if 2 * names.len() > 1 + 2 * self.view.len() / PAGE {
-            return self.read_all().await;
+        if 2 * names.len() > 1 + 2 * self.view.len() / usize::from(PAGE) {
+            *self.view = reader::below(self.api, self.id, &self.view.under.clone()).await?;
+            return Ok(());
         }
         for name in names {
             let node = reader::at(self.api, self.id, name).await?;
             self.view.put(name, node);
         }
-        Ok(())
-    }
-
-    async fn read_all(&mut self) -> Result<(), Failure> {
-        *self.view = reader::below(self.api, self.id, &self.view.under.clone()).await?;
         Ok(())
     }
 }
