@@ -115,5 +115,9 @@ pub const REGION_LABEL_BETA: &str = "failure-domain.beta.kubernetes.io/region";
 pub const DEFAULT_SYSTEM_NAMESPACE: &str = "federation-system";
 /// Label `app` on everything `kubefed init` creates.
 pub const APP: &str = "federated-cluster";
+/// Lease of the controller manager that leads, in the federation.
+pub const LEADER_LEASE: &str = "federation-controller-manager";
+/// Namespace of [`LEADER_LEASE`].
+pub const LEADER_LEASE_NAMESPACE: &str = "kube-system";
 /// User (certificate common name) of the controller manager at the federation API server.
 pub const CONTROLLER_MANAGER_USER: &str = "federation-controller-manager";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use daemon::backoff::Policy;
+use federation_api::keys::{LEADER_LEASE as LEASE, LEADER_LEASE_NAMESPACE as NAMESPACE};
 use http::{Method, StatusCode};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -14,11 +15,6 @@ use crate::{
     members::request::{Call, JSON, RequestError},
     time::micros,
 };
-
-/// Name of the Lease.
-pub(crate) const LEASE: &str = "federation-controller-manager";
-/// Namespace of the Lease.
-pub(crate) const NAMESPACE: &str = "kube-system";
 
 /// How the lead was lost.
 #[derive(Clone, Debug, Eq, Error, PartialEq)]

@@ -1,6 +1,9 @@
 //! `kubefed status`.
 
+use std::time::Duration;
+
 use clap::Args;
+use federation_api::duration;
 
 use super::global::HostArgs;
 use super::values::Format;
@@ -9,7 +12,7 @@ use super::values::Format;
 ///
 /// Asks the federation for its API server, the controller manager that leads, the clusters, the objects that are not in
 /// every cluster as they should be, and the warnings of the last hour; with --host-cluster-context also the host for the pods
-/// of the control plane and for credentials that end within 30 days. Nothing is changed. Exit code 3 says that something is
+/// of the control plane and for credentials that end soon. Nothing is changed. Exit code 3 says that something is
 /// not right; so it can be run by cron.
 #[derive(Args, Debug)]
 #[command(
@@ -27,6 +30,9 @@ pub struct StatusArgs {
     /// Where its control plane is.
     #[command(flatten)]
     pub host: HostArgs,
+    /// Credentials that end within this time end soon
+    #[arg(long, value_name = "DURATION", default_value = "720h", value_parser = duration::parse)]
+    pub within: Duration,
     /// Print in this format instead of tables
     #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

@@ -21,9 +21,6 @@ use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
 use crate::render::names::Federation;
 
-/// What ends within this time ends soon, where nothing else is said; `--within` has the same.
-const SOON: Duration = Duration::from_hours(720);
-
 /// Carries out a command on certificates; the exit code.
 ///
 /// # Errors
@@ -41,7 +38,7 @@ pub(super) async fn run(session: &Session, command: &CertsCommand) -> Result<u8,
     }
 }
 
-/// What of a federation has ended, ends within [`SOON`] or cannot be used: its name, how it stands, and what mends it.
+/// What of a federation has ended, ends within so long from now, or cannot be used: its name, how it stands, and what mends it.
 ///
 /// # Errors
 /// Anything the host says.
@@ -49,12 +46,12 @@ pub(super) async fn due(
     session: &Session,
     host: &Connection,
     federation: &Federation,
-    now: Timestamp,
+    (now, within): (Timestamp, Duration),
 ) -> Result<Vec<(String, &'static str, String)>, Failure> {
     let all = check::all(session, host, federation, now).await?;
-    let due = all.into_iter().filter(|held| held.state(now, SOON) != State::Good);
+    let due = all.into_iter().filter(|held| held.state(now, within) != State::Good);
     Ok(due
-        .map(|held| (format!("{} in {}", held.name, held.place), held.state(now, SOON).word(), held.mend(federation, &host.context)))
+        .map(|held| (format!("{} in {}", held.name, held.place), held.state(now, within).word(), held.mend(federation, &host.context)))
         .collect())
 }
 

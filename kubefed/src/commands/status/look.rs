@@ -25,8 +25,6 @@ const PAGE: u32 = 500;
 const WARNINGS: usize = 10;
 /// Older warnings are not told.
 const RECENT: SignedDuration = SignedDuration::from_hours(1);
-/// The lease of controller managers.
-const LEASE: (&str, &str) = ("kube-system", "federation-controller-manager");
 
 /// What is seen of a federation. What cannot be read is a problem like others, unless nothing can.
 pub(super) async fn federation(at: &Connection, now: Timestamp) -> Result<Seen, Failure> {
@@ -41,13 +39,22 @@ pub(super) async fn federation(at: &Connection, now: Timestamp) -> Result<Seen, 
     Ok(seen)
 }
 
-/// Pods of the control plane in its host.
+/// Pods of the control plane in its host; that there are none is a failure.
 pub(super) async fn components(host: &Connection, federation: &Federation) -> Result<Vec<Component>, Failure> {
     let labels = format!("app={}", keys::APP);
     let list = host.typed::<Deployment>(&federation.namespace).list(&ListParams::default().labels(&labels)).await;
     let list = list.map_err(|e| host.failed("listing deployments", &e))?;
     let its = |deployment: &&Deployment| deployment.annotations().get(keys::FEDERATION_NAME) == Some(&federation.name);
-    Ok(list.items.iter().filter(its).map(component).collect())
+    let found: Vec<Component> = list.items.iter().filter(its).map(component).collect();
+    if found.is_empty() {
+        let Federation { name, namespace } = federation;
+        return Err(Failure::new(format!(
+            "there is nothing of federation \"{name}\" in namespace {namespace} of context {}",
+            host.context
+        ))
+        .hint("name its host with --host-cluster-context, and its namespace with --federation-system-namespace"));
+    }
+    Ok(found)
 }
 
 fn component(deployment: &Deployment) -> Component {
@@ -76,7 +83,7 @@ async fn unready(at: &Connection) -> String {
 }
 
 async fn leader(at: &Connection) -> Result<Option<Leader>, Failure> {
-    let lease = at.get_typed::<Lease>(LEASE.0, LEASE.1).await?;
+    let lease = at.get_typed::<Lease>(keys::LEADER_LEASE_NAMESPACE, keys::LEADER_LEASE).await?;
     Ok(lease.and_then(|lease| lease.spec).and_then(|spec| {
         let identity = spec.holder_identity.filter(|holder| !holder.is_empty())?;
         Some(Leader { identity, renewed: spec.renew_time?.0 })

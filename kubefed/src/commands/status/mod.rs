@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::Secret;
 use machinery::table::human_duration;
 
 use self::report::{Report, Seen};
+use super::init::resolve::federation;
 use super::{Session, certs};
 use crate::cli::StatusArgs;
 use crate::connection::Connection;
@@ -48,17 +49,18 @@ pub(super) async fn run(session: &Session, args: &StatusArgs) -> Result<u8, Fail
 
 async fn in_host(session: &Session, args: &StatusArgs, now: Timestamp, seen: &mut Seen) -> Result<(), Failure> {
     let host: Connection = session.host(&session.credentials(&args.host)?, &args.host).await?;
-    let mut federation = session.installed(&host, &args.host.federation_system_namespace).await?.federation;
-    if let [name] = args.names.as_slice() {
-        federation.name.clone_from(name);
-    }
+    let namespace = &args.host.federation_system_namespace;
+    let federation = match args.names.as_slice() {
+        [name, ..] => federation(name, namespace)?,
+        [] => session.installed(&host, namespace).await?.federation,
+    };
     seen.federation.clone_from(&federation.name);
     seen.components = look::components(&host, &federation).await?;
     // `kubefed up` has no certificates in its host.
     if host.get_typed::<Secret>(&federation.namespace, &federation.ca()).await?.is_none() {
         return Ok(());
     }
-    for (name, state, mend) in certs::due(session, &host, &federation, now).await? {
+    for (name, state, mend) in certs::due(session, &host, &federation, (now, args.within)).await? {
         seen.found.push(report::Problem { what: format!("{name}: {state}"), mend });
     }
     Ok(())

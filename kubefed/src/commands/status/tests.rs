@@ -152,6 +152,8 @@ async fn issue11_the_status_of_a_federation_follows_what_happens_to_it() {
     until(&realm, "rohan away", |code, value| code == 3 && value["clusters"][1]["ready"] == false).await;
     let (code, _, warnings) = realm.told(&["status"]).await;
     assert!(code == Ok(3) && warnings.contains("cluster rohan is not ready"), "{warnings}");
+    let (code, _, warnings) = realm.told(&["status", "fellowship", "--federation-system-namespace=elsewhere"]).await;
+    assert!(code == Ok(3) && warnings.contains("there is nothing of federation \"fellowship\" in namespace elsewhere"), "{warnings}");
     let (code, _, _) = realm.told(&["status", "one", "two"]).await;
     assert_eq!(code.unwrap_err().message, "one NAME at most is taken, got 2");
     realm.stop().await;
