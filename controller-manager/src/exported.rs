@@ -31,7 +31,7 @@ impl Exported {
         let kept = Kept::default();
         let provider = SdkTracerProvider::builder().with_simple_exporter(kept.clone()).build();
         let layer = tracing_opentelemetry::layer().with_tracer(provider.tracer("test"));
-        Self { kept, _here: tracing::subscriber::set_default(tracing_subscriber::registry().with(layer)) }
+        Self { kept, _here: daemon::logs::here(tracing_subscriber::registry().with(layer)) }
     }
 
     /// The spans of a name that ended.

@@ -1,5 +1,7 @@
 //! The log of a process: on stderr, one event a line, its level changeable while the process runs.
 
+#[cfg(any(test, feature = "faults"))]
+mod here;
 mod level;
 mod line;
 mod said;
@@ -12,6 +14,8 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, fmt, reload};
 
 use crate::trace::{Export, exporting};
+#[cfg(any(test, feature = "faults"))]
+pub use here::{here, within};
 pub use level::{LogLevel, PATH};
 pub use line::one_line;
 pub use said::{Said, Sparing};

@@ -172,7 +172,7 @@ mod tests {
             .with_ansi(false)
             .with_writer(move || writer.clone())
             .finish();
-        tracing::subscriber::with_default(told, || {
+        daemon::logs::within(told, || {
             let key = Arc::new(ObjectKey { kind: crate::kinds::id("ConfigMap"), namespace: "demo".into(), name: "ring".into() });
             let job = Job { key, epoch: 1, uid: "7f9c".into(), version: None, digest: Digest::default(), work: Work::Delete };
             job.span("gondor").record(field::OUTCOME, Outcome::Gone.word());
@@ -190,7 +190,7 @@ mod tests {
         use tracing_subscriber::layer::SubscriberExt;
         let tracer = opentelemetry_sdk::trace::SdkTracerProvider::builder().build().tracer("test");
         let layer = tracing_opentelemetry::layer().with_tracer(tracer);
-        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+        daemon::logs::within(tracing_subscriber::registry().with(layer), || {
             let trace = |span: &tracing::Span| span.context().span().span_context().trace_id();
             let written = tracing::info_span!(target: TARGET, "stored");
             follows(&written, "7f9c", "1842");

@@ -25,23 +25,34 @@ enum LevelError {
 }
 
 type Apply = Arc<dyn Fn(EnvFilter) -> Result<(), LevelError> + Send + Sync>;
+type Now = Arc<dyn Fn() -> Result<String, LevelError> + Send + Sync>;
 
 /// Changes the filter of the process' log.
 #[derive(Clone)]
 pub struct LogLevel {
     apply: Apply,
+    now: Now,
 }
 
 impl std::fmt::Debug for LogLevel {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("LogLevel")
+        write!(f, "LogLevel({})", self.now())
     }
 }
 
 impl LogLevel {
     /// Over a handle of `tracing_subscriber::reload`.
     pub fn reloading<S: 'static>(handle: tracing_subscriber::reload::Handle<EnvFilter, S>) -> Self {
-        Self { apply: Arc::new(move |filter| Ok(handle.reload(filter)?)) }
+        let of_now = handle.clone();
+        Self {
+            apply: Arc::new(move |filter| Ok(handle.reload(filter)?)),
+            now: Arc::new(move || Ok(of_now.with_current(EnvFilter::to_string)?)),
+        }
+    }
+
+    /// What is let through now, as a list of `target=level`; why it is not known, after the log has ended.
+    pub fn now(&self) -> String {
+        (self.now)().unwrap_or_else(|why| why.to_string())
     }
 
     /// Answers a request to [`PATH`]. The body is a number that means what it means to `-v`, a level,
@@ -136,7 +147,7 @@ mod tests {
         let (layer, handle) = tracing_subscriber::reload::Layer::new(EnvFilter::new("info"));
         let subscriber = tracing_subscriber::registry().with(layer);
         let level = LogLevel::reloading(handle);
-        tracing::subscriber::with_default(subscriber, || {
+        crate::logs::within(subscriber, || {
             assert!(!tracing::enabled!(tracing::Level::DEBUG));
             assert_eq!(level.respond(&Method::PUT, b"4\n").status(), 200);
             assert!(tracing::enabled!(tracing::Level::DEBUG));
@@ -148,7 +159,7 @@ mod tests {
     /// Whether request lines and debug lines of one program and trace lines of the other get through.
     fn lets_through(filter: EnvFilter) -> [bool; 3] {
         let subscriber = tracing_subscriber::registry().with(filter);
-        tracing::subscriber::with_default(subscriber, || {
+        crate::logs::within(subscriber, || {
             [
                 tracing::enabled!(target: "request", tracing::Level::DEBUG),
                 tracing::enabled!(target: "federation_apiserver::server", tracing::Level::DEBUG),
@@ -190,7 +201,7 @@ mod tests {
     fn spans_are_shown_with_debug_and_libraries_only_warn() {
         for (level, want) in [(0, [false, true, false]), (2, [true, true, false]), (6, [true, true, true])] {
             let subscriber = tracing_subscriber::registry().with(at_start(None, level));
-            let seen = tracing::subscriber::with_default(subscriber, || {
+            let seen = crate::logs::within(subscriber, || {
                 [
                     tracing::enabled!(target: "span", tracing::Level::INFO),
                     tracing::enabled!(target: "h2", tracing::Level::WARN),

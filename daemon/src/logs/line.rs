@@ -85,7 +85,7 @@ mod tests {
         let kept = Kept::default();
         let to = kept.clone();
         let log = tracing_subscriber::fmt().with_writer(move || Lines(to.clone())).with_ansi(false).without_time().finish();
-        tracing::subscriber::with_default(log, || {
+        crate::logs::within(log, || {
             tracing::info!(path = "/a\n\u{1b}[31m", "the peer\nsaid");
             tracing::info!("whole");
         });

@@ -49,7 +49,7 @@ async fn spans_of_one_change_reach_the_collector_in_one_trace() {
     let (sender, mut seen) = mpsc::channel(8);
     let collecting = tokio::spawn(collector(listener, sender));
     let (export, layer) = exporting("test-program", &endpoint).unwrap();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::logs::within(tracing_subscriber::registry().with(layer), || {
         let apply = tracing::info_span!(target: TARGET, "apply", { trace::field::CLUSTER } = "gondor");
         trace::follows(&apply, "7f9c", "1842");
         let _entered = apply.enter();
@@ -73,7 +73,7 @@ async fn issue7_what_many_changes_led_to_is_linked_to_so_many_of_them() {
     let collecting = tokio::spawn(collector(listener, sender));
     let (export, layer) = exporting("test-program", &endpoint).unwrap();
     let uids: Vec<String> = (0..1000).map(|n| format!("uid-{n}")).collect();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::logs::within(tracing_subscriber::registry().with(layer), || {
         let batch = tracing::info_span!(target: TARGET, "batch");
         trace::follows_all(&batch, uids.iter().map(|uid| (uid.as_str(), "1842")));
         trace::follows_all(&tracing::info_span!(target: TARGET, "of nothing"), []);
@@ -98,7 +98,7 @@ async fn a_strangers_traceparent_is_a_link_and_keeps_nothing_from_being_exported
         let value = format!("00-{}-{}-00", digit.repeat(32), digit.repeat(16));
         HeaderMap::from_iter([(http::HeaderName::from_static("traceparent"), HeaderValue::from_str(&value).unwrap())])
     };
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::logs::within(tracing_subscriber::registry().with(layer), || {
         for (who, digit, trusted) in [("stranger", "a", false), ("master", "b", true)] {
             let span = tracing::info_span!(target: TARGET, "request", { trace::field::USER } = who);
             trace::of_request(&span, &traceparent(digit), trusted);
@@ -119,7 +119,7 @@ async fn a_dead_collector_holds_nobody_up() {
     drop(listener);
     let (export, layer) = exporting("test-program", &endpoint).unwrap();
     let begun = std::time::Instant::now();
-    tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+    crate::logs::within(tracing_subscriber::registry().with(layer), || {
         for _ in 0..QUEUE * 4 {
             tracing::info_span!(target: TARGET, "request").in_scope(|| ());
         }

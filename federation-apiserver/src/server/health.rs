@@ -276,7 +276,7 @@ mod tests {
         let said = Lines::default();
         let to = said.clone();
         let log = tracing_subscriber::fmt().with_writer(move || to.clone()).with_ansi(false).finish();
-        let _logging = tracing::subscriber::set_default(log);
+        let _logging = daemon::logs::here(log);
         for _ in 0..5 {
             get(&health, "/readyz", "").await;
         }

@@ -235,7 +235,7 @@ async fn issue7_a_write_is_followed_from_the_audit_id_to_uid_and_resource_versio
         .with_ansi(false)
         .finish();
     let server = ready(Config::in_memory(Profile::Federation)).await;
-    let _collecting = tracing::subscriber::set_default(log);
+    let _collecting = daemon::logs::here(log);
     let mut request = post("/api/v1/namespaces/default/configmaps", r#"{"metadata":{"name":"ring"}}"#);
     request.headers_mut().insert("audit-id", "my-id".parse().unwrap());
     let response = server.admin_service().oneshot(request).await.unwrap();
