@@ -103,6 +103,14 @@ impl fmt::Display for Name {
     }
 }
 
+impl PartialEq for Names {
+    fn eq(&self, other: &Self) -> bool {
+        self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Names {}
+
 /// Several names.
 #[derive(Clone, Debug)]
 pub enum Names {

@@ -55,6 +55,7 @@ impl Identity {
         let mut identity = Self(KEYS.each_ref().map(BuildHasher::build_hasher));
         identity.write(resource.group.as_bytes());
         identity.write(resource.version.as_bytes());
+        identity.write(&call.entry.layout.serial.to_le_bytes());
         Some(identity)
     }
 

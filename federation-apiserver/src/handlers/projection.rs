@@ -14,7 +14,7 @@ use crate::http::accept::{self, Form};
 use crate::registry::Entry;
 use crate::registry::resource::Resource;
 use crate::storage::event::{INITIAL_EVENTS_END, WatchEvent};
-use crate::storage::object::Object;
+use crate::storage::object::{Layout, Object};
 use crate::storage::store::Listing;
 
 /// Lists are written in buffers of about this size.
@@ -27,7 +27,8 @@ const COPIED: usize = 16;
 pub(super) struct Projection {
     form: Form,
     include: IncludeObject,
-    columns: Columns,
+    /// Only tables have columns.
+    layout: Option<Arc<Layout>>,
     entry: Arc<Entry>,
 }
 
@@ -48,8 +49,13 @@ impl Projection {
             return Ok(None);
         }
         let include = IncludeObject::parse(call.query.get("includeObject")).map_err(|e| ApiError::bad_request(e.to_string()))?;
-        let columns = if form == Form::Table { call.entry.columns.clone() } else { Columns::new() };
-        Ok(Some(Self { form, include, columns, entry: Arc::clone(call.entry) }))
+        let layout = (form == Form::Table).then(|| Arc::clone(&call.entry.layout));
+        Ok(Some(Self { form, include, layout, entry: Arc::clone(call.entry) }))
+    }
+
+    fn columns(&self) -> &Columns {
+        static NONE: Columns = Columns::new();
+        self.layout.as_ref().map_or(&NONE, |layout| &layout.columns)
     }
 
     /// Whether whole objects are made from those that are stored.
@@ -62,7 +68,7 @@ impl Projection {
     pub(super) fn weight(&self, object: &Object) -> usize {
         let decoded = match self.form {
             _ if self.converts() => object.bytes.len(),
-            Form::Table => object.undecoded(),
+            Form::Table => self.layout.as_ref().map_or(0, |layout| object.undecoded(layout)),
             Form::Objects | Form::Partial => 0,
         };
         object.shown().metadata.len() / COPIED + decoded
@@ -81,9 +87,9 @@ impl Projection {
             return true;
         }
         // Cells and metadata are those of the stored version, as kube-apiserver's are of the one it works with.
-        let Some(cells) = object.cells(&self.entry.resource.plural, &self.columns) else { return false };
-        Shown { object: &bytes, ..object.shown() }.row(cells, self.include, now, out);
-        true
+        let Some(layout) = &self.layout else { return false };
+        let show = |cells: &Cells| Shown { object: &bytes, ..object.shown() }.row(cells, self.include, now, out);
+        object.with_cells(&self.entry.resource.plural, layout, show).is_some()
     }
 
     /// One stored object.
@@ -105,7 +111,7 @@ impl Projection {
         let version = value["metadata"]["resourceVersion"].as_str().unwrap_or_default();
         self.single(version, |out| match self.form {
             Form::Partial => shown.partial(out),
-            _ => shown.row(&Cells::of(&self.columns, value), self.include, now, out),
+            _ => shown.row(&Cells::of(self.columns(), value), self.include, now, out),
         })
     }
 
@@ -113,7 +119,7 @@ impl Projection {
         let mut out = Vec::new();
         match self.form {
             Form::Objects | Form::Partial => write(&mut out),
-            Form::Table => self.table(Some(&self.columns), version, write, &mut out),
+            Form::Table => self.table(Some(self.columns()), version, write, &mut out),
         }
         out.into()
     }
@@ -134,7 +140,7 @@ impl Projection {
         let head = match self.form {
             Form::Objects => open_list(&self.entry.resource, &meta.to_value()),
             Form::Partial => table::open_metadata_list(meta),
-            Form::Table => table::open_table(Some(&self.columns), meta),
+            Form::Table => table::open_table(Some(self.columns()), meta),
         };
         let mut parts = VecDeque::from([Bytes::from(head)]);
         let (mut out, mut empty) = (Vec::new(), true);
@@ -180,7 +186,7 @@ impl Projection {
             (Form::Objects, None) => return Some(event.line(&self.entry.resource.api_version(), &self.entry.resource.kind)),
             (Form::Objects | Form::Partial, _) => write(&mut out),
             (Form::Table, _) => {
-                let columns = headers.then_some(&self.columns);
+                let columns = headers.then_some(self.columns());
                 self.table(columns, &event.revision().to_string(), write, &mut out);
             }
         }

@@ -18,11 +18,12 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use machinery::conversion;
 use machinery::schema::{self, Gvk, TypeId, Types};
-use machinery::table::{self, Columns};
+use machinery::table;
 use serde_json::Value;
 
 use crate::config::Profile;
 use crate::storage::ROOT;
+use crate::storage::object::Layout;
 use crate::storage::store::{ResourceStore, Store};
 use resource::Resource;
 
@@ -63,7 +64,7 @@ pub struct Entry {
     /// Its type.
     pub type_id: TypeId,
     /// What a table of it shows.
-    pub columns: Columns,
+    pub layout: Arc<Layout>,
     /// Whether objects have copies in members.
     pub federated: bool,
     store: Option<Arc<ResourceStore>>,
@@ -176,7 +177,13 @@ impl Registry {
     pub fn open(store: &Arc<Store>, profile: Profile, event_ttl: Duration) -> Self {
         let federated = profile == Profile::Federation;
         let types = Types::shared();
-        let open = |resource| match entry(store, resource, &types, federated, event_ttl) {
+        // Versions of a kind have one, so that what is kept for one is there for the others.
+        let mut layouts: HashMap<(String, String), Arc<Layout>> = HashMap::new();
+        let mut layout_of = |resource: &Resource| {
+            let of = layouts.entry((resource.group.to_string(), resource.kind.to_string()));
+            Arc::clone(of.or_insert_with(|| layout(resource)))
+        };
+        let open = |resource: Resource| match entry(store, layout_of(&resource), resource, &types, federated, event_ttl) {
             Ok(entry) => Some(Arc::new(entry)),
             Err(error) => {
                 tracing::error!(%error, "a built-in resource is not served; this is a defect");
@@ -216,7 +223,7 @@ impl Registry {
     /// # Errors
     /// When `types` has none for its kind; nothing changes then.
     pub fn put(&self, resource: Resource, types: &Arc<Types>) -> Result<Arc<Entry>, RegistryError> {
-        let entry = Arc::new(entry(&self.store, resource, types, self.federated, self.event_ttl)?);
+        let entry = Arc::new(entry(&self.store, layout(&resource), resource, types, self.federated, self.event_ttl)?);
         self.change(&entry.resource.group, &entry.resource.version, &entry.resource.plural, Some((&entry, types)));
         Ok(entry)
     }
@@ -238,14 +245,24 @@ impl Registry {
     }
 }
 
-fn entry(store: &Store, resource: Resource, types: &Arc<Types>, federated: bool, event_ttl: Duration) -> Result<Entry, RegistryError> {
+fn layout(resource: &Resource) -> Arc<Layout> {
+    Arc::new(Layout::new(table::columns_for(&resource.group, &resource.kind)))
+}
+
+fn entry(
+    store: &Store,
+    layout: Arc<Layout>,
+    resource: Resource,
+    types: &Arc<Types>,
+    federated: bool,
+    event_ttl: Duration,
+) -> Result<Entry, RegistryError> {
     let gvk = Gvk::new(&*resource.group, &*resource.version, &*resource.kind);
     let Some(type_id) = types.kind(&gvk.group, &gvk.version, &gvk.kind) else { return Err(RegistryError::NoType(gvk)) };
     let ttl = resource.ttl.map(|_| event_ttl);
     let opened = resource.stored().then(|| store.resource(&key_prefix(&resource), resource.selectable.clone(), ttl));
-    let columns = table::columns_for(&gvk.group, &gvk.kind);
     let stored_as = conversion::stored_as(&gvk);
-    Ok(Entry { columns, gvk, stored_as, types: Arc::clone(types), type_id, federated, store: opened, resource })
+    Ok(Entry { layout, gvk, stored_as, types: Arc::clone(types), type_id, federated, store: opened, resource })
 }
 
 /// Where a resource's objects are: etcd's layout of Kubernetes, with the group in it.

@@ -76,6 +76,13 @@ async fn issue8_a_resource_is_served_and_no_more_while_the_server_runs() {
     assert_eq!((get(&path).await.0, get(group).await.0, described().await), (StatusCode::NOT_FOUND, StatusCode::NOT_FOUND, Value::Null));
     registry.put(rings(), &with_rings()).unwrap();
     assert_eq!(get(&format!("{path}/one")).await.1["data"], ring["data"], "what was stored is there again");
+
+    let selectable = crate::names::Names::Made([String::from("data.metal")].into());
+    registry.put(Resource { selectable, ..rings() }, &with_rings()).unwrap();
+    for (metal, count) in [("gold", 1), ("silver", 0)] {
+        let found = get(&format!("{path}?fieldSelector=data.metal%3D{metal}")).await.1;
+        assert_eq!(found["items"].as_array().map(Vec::len), Some(count), "{metal}: {found}");
+    }
 }
 
 #[tokio::test]

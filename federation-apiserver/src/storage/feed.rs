@@ -51,7 +51,7 @@ struct Feed {
     backend: Arc<dyn Backend>,
     registered: mpsc::UnboundedReceiver<Arc<Cache>>,
     pace: Arc<Pace>,
-    /// Sorted by prefix.
+    /// Sorted by prefix, which several may have.
     caches: Vec<Arc<Cache>>,
     /// Events of a revision of which there may be more: one may change many keys (an expired lease),
     /// and nobody must see a part of it, for who goes on behind that revision would miss the rest.
@@ -149,6 +149,8 @@ impl Feed {
                 }
             }
         }
+        // Nobody else has them: the resource is not served any more.
+        self.caches.retain(|cache| Arc::strong_count(cache) > 1);
         let incomplete = self.pending.split_off(self.pending.partition_point(|e| e.revision() <= applied));
         let mut of: Vec<Vec<Event>> = vec![Vec::new(); self.caches.len()];
         for event in std::mem::replace(&mut self.pending, incomplete) {
@@ -160,10 +162,11 @@ impl Feed {
                 Event::Delete { key, .. } => key.as_str(),
                 Event::Progress(_) => continue,
             };
-            let at = self.caches.partition_point(|c| c.prefix.as_str() <= key);
-            if let Some(at) = at.checked_sub(1).filter(|at| key.starts_with(&self.caches[*at].prefix)) {
-                of[at].push(event);
-            }
+            let end = self.caches.partition_point(|c| c.prefix.as_str() <= key);
+            let Some(last) = end.checked_sub(1).filter(|at| key.starts_with(&self.caches[*at].prefix)) else { continue };
+            let first = self.caches.partition_point(|c| c.prefix < self.caches[last].prefix);
+            of[first..last].iter_mut().for_each(|more| more.push(event.clone()));
+            of[last].push(event);
         }
         for (cache, events) in self.caches.iter().zip(of) {
             if !events.is_empty() {

@@ -1,9 +1,10 @@
 //! One stored object: its bytes as clients see them and a small parsed head.
 
 use std::fmt;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
+use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 use machinery::depth;
 use machinery::table::{Cells, Columns, Shown};
@@ -28,12 +29,45 @@ pub struct Object {
     digits: u32,
     /// Where its metadata ends in `bytes`; it begins just before the resourceVersion.
     metadata_end: u32,
-    /// What tables show of it, encoded when somebody asks; `None` when it cannot be decoded.
-    cells: OnceLock<Option<Cells>>,
+    /// What the last table showed of it, encoded when somebody asked.
+    cells: Kept,
     /// It was said that it cannot be decoded.
     told: OnceLock<()>,
     /// No two versions of objects of this process have the same.
     pub serial: u64,
+}
+
+/// The columns of a table. They never change: others are another layout, and what was kept for one is not shown in another.
+#[derive(Debug)]
+pub struct Layout {
+    /// The columns.
+    pub columns: Columns,
+    /// No two layouts of this process have the same.
+    pub serial: u64,
+}
+
+impl Layout {
+    /// A layout that was not there before.
+    pub fn new(columns: Columns) -> Self {
+        Self { columns, serial: next_serial() }
+    }
+}
+
+/// Cells in a layout; `None` when the object cannot be decoded.
+#[derive(Debug)]
+struct Laid {
+    layout: u64,
+    cells: Option<Cells>,
+}
+
+/// The cells that were asked for last.
+#[derive(Debug, Default)]
+struct Kept(ArcSwapOption<Laid>);
+
+impl Clone for Kept {
+    fn clone(&self) -> Self {
+        Self(ArcSwapOption::new(self.0.load_full()))
+    }
 }
 
 fn next_serial() -> u64 {
@@ -69,7 +103,7 @@ impl Object {
             revision,
             digits,
             metadata_end,
-            cells: OnceLock::new(),
+            cells: Kept::default(),
             told: OnceLock::new(),
             serial: next_serial(),
         })
@@ -106,15 +140,22 @@ impl Object {
         Shown { object: &self.bytes, metadata: &self.bytes[open..self.metadata_end as usize] }
     }
 
-    /// What tables show of it: decoded the first time and kept, a few dozen bytes. `None` when it cannot be decoded, which
-    /// is told once. The columns are those of its `resource`, always the same.
-    pub fn cells(&self, resource: &str, columns: &Columns) -> Option<&Cells> {
-        self.cells.get_or_init(|| self.readable(resource).map(|value| Cells::of(columns, &value))).as_ref()
+    /// Shows what a table of its `resource` says of it: decoded the first time and kept, a few dozen bytes, until a table
+    /// with another layout is asked for. `None` when it cannot be decoded, which is told once.
+    pub fn with_cells<R>(&self, resource: &str, layout: &Layout, show: impl FnOnce(&Cells) -> R) -> Option<R> {
+        let kept = self.cells.0.load();
+        if let Some(known) = kept.as_deref().filter(|known| known.layout == layout.serial) {
+            return known.cells.as_ref().map(show);
+        }
+        let cells = self.readable(resource).map(|value| Cells::of(&layout.columns, &value));
+        let made = Arc::new(Laid { layout: layout.serial, cells });
+        self.cells.0.store(Some(Arc::clone(&made)));
+        made.cells.as_ref().map(show)
     }
 
-    /// Bytes that have to be decoded before its cells are known.
-    pub fn undecoded(&self) -> usize {
-        if self.cells.get().is_some() { 0 } else { self.bytes.len() }
+    /// Bytes that have to be decoded before its cells in this layout are known.
+    pub fn undecoded(&self, layout: &Layout) -> usize {
+        if self.cells.0.load().as_deref().is_some_and(|known| known.layout == layout.serial) { 0 } else { self.bytes.len() }
     }
 
     /// Decodes, for the write path.
@@ -194,6 +235,7 @@ impl Serialize for Without<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use machinery::table::{IncludeObject, columns_for};
     use proptest::prelude::*;
     use serde_json::json;
 
@@ -221,6 +263,28 @@ mod tests {
         assert_eq!(head.label("a"), Some("b\"c"));
         assert_eq!(head.label("b"), None);
         assert_eq!([head.field(0), head.field(1), head.field(2)], ["T", "true", ""]);
+    }
+
+    #[test]
+    fn issue8_cells_are_shown_in_no_other_layout_than_theirs() {
+        let object = parse(&json!({"metadata": {"name": "web"}, "spec": {"replicas": 3}}), 42);
+        let [services, claims] = [("", "Service"), ("", "PersistentVolumeClaim")].map(|(g, k)| Layout::new(columns_for(g, k)));
+        let rows = |layout: &Layout| {
+            assert_eq!(object.clone().undecoded(layout), object.undecoded(layout));
+            object.with_cells("webs", layout, |cells| {
+                let mut out = Vec::new();
+                object.shown().row(cells, IncludeObject::None, 0, &mut out);
+                String::from_utf8(out).unwrap()
+            })
+        };
+        let want = |layout: &Layout| rows(&Layout::new(layout.columns.clone()));
+        assert_ne!(want(&services), want(&claims));
+        for layout in [&services, &claims, &services] {
+            assert!(object.undecoded(layout) > 0);
+            let first = rows(layout);
+            assert_eq!(object.undecoded(layout), 0, "kept");
+            assert_eq!((rows(layout), want(layout)), (first.clone(), first));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ pub type Filter = Arc<dyn Fn(&Head) -> bool + Send + Sync>;
 pub struct ResourceStore {
     pub(super) shared: Arc<Shared>,
     pub(super) cache: Arc<Cache>,
-    ttl: Option<Duration>,
+    pub(super) ttl: Option<Duration>,
 }
 
 impl ResourceStore {

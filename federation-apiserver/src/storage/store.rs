@@ -4,7 +4,7 @@
 //! single backend watch feeds the caches of all resources (`feed`), so one number says how far all
 //! of them are.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use daemon::supervise::{Supervisor, beating};
@@ -29,9 +29,10 @@ const HANGS: Duration = Duration::from_secs(60);
 /// Everything that is stored.
 pub struct Store {
     shared: Arc<Shared>,
-    /// Unbounded: what goes in is a resource's cache, once each, and there are some dozens.
+    /// Unbounded: what goes in is a resource's cache, once each time it is opened, and there are some dozens.
     register: mpsc::UnboundedSender<Arc<Cache>>,
-    resources: Mutex<Vec<Arc<ResourceStore>>>,
+    /// Those that somebody still uses.
+    resources: Mutex<Vec<Weak<ResourceStore>>>,
     _tasks: Supervisor,
 }
 
@@ -49,7 +50,7 @@ impl Store {
 
     /// [`Store::open_with`] with an owner for its tasks.
     pub fn supervised(backend: Arc<dyn Backend>, tuning: Tuning, tasks: Supervisor) -> Arc<Self> {
-        // Unbounded: each resource that is served registers once.
+        // Unbounded: each resource registers when it is opened, which the feed keeps up with.
         let (register, registered) = mpsc::unbounded_channel();
         let (horizon, pace) = (Arc::<Horizon>::default(), Arc::<Pace>::default());
         let feeding = feed::run(backend.clone(), registered, pace.clone(), horizon.clone());
@@ -61,18 +62,24 @@ impl Store {
 
     /// The part of one resource. `prefix` is its key prefix, `/registry/<group>/<resource>/` (without group for
     /// the core group); `selectable` are the dotted paths heads keep; objects vanish after `ttl`.
-    /// The same prefix gives the same part again.
+    ///
+    /// As long as somebody has it, the same prefix gives the same part again, unless something else about it differs: then
+    /// it is another part of the same objects, and who has the first goes on with it. A part that nobody has any more is
+    /// forgotten with its cache; what is stored stays.
     pub fn resource(&self, prefix: &str, selectable: impl Into<Names>, ttl: Option<Duration>) -> Arc<ResourceStore> {
         let prefix = format!("{}/", prefix.trim_end_matches('/'));
         let mut resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = resources.iter().find(|r| r.cache.prefix == prefix) {
-            return known.clone();
+        let selectable = selectable.into();
+        resources.retain(|known| known.strong_count() > 0);
+        let mut there = resources.iter().filter_map(Weak::upgrade);
+        if let Some(known) = there.find(|r| r.cache.prefix == prefix && r.cache.selectable == selectable && r.ttl == ttl) {
+            return known;
         }
-        let cache = Arc::new(Cache::new(prefix, selectable.into(), self.shared.tuning));
+        let cache = Arc::new(Cache::new(prefix, selectable, self.shared.tuning));
         // The feed lives as long as the store, so somebody listens.
         let _ = self.register.send(cache.clone());
         let resource = Arc::new(ResourceStore::new(self.shared.clone(), cache, ttl));
-        resources.push(resource.clone());
+        resources.push(Arc::downgrade(&resource));
         resource
     }
 
@@ -82,7 +89,7 @@ impl Store {
             return Err(Unready::Trouble(trouble));
         }
         let resources = self.resources.lock().unwrap_or_else(PoisonError::into_inner);
-        match resources.iter().find(|r| !r.cache.loaded()) {
+        match resources.iter().filter_map(Weak::upgrade).find(|r| !r.cache.loaded()) {
             Some(r) => Err(Unready::Loading(r.cache.prefix.clone())),
             None => Ok(()),
         }
@@ -106,5 +113,57 @@ impl Store {
     /// The backend's newest revision, linearizable.
     pub async fn latest(&self) -> Result<u64, StorageError> {
         self.shared.latest().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::super::embedded::Embedded;
+    use super::*;
+
+    const MAPS: &str = "/registry/maps";
+
+    fn map(name: &str) -> Value {
+        json!({"metadata": {"name": name}, "spec": {"metal": "gold"}})
+    }
+
+    #[tokio::test]
+    async fn issue8_a_resource_that_nobody_uses_is_forgotten_and_there_again_when_somebody_does() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let others = store.resource("/registry/others", &[], None);
+        let maps = store.resource(MAPS, &[], None);
+        assert!(Arc::ptr_eq(&maps, &store.resource(MAPS, &[], None)));
+        maps.create(None, "a", &map("a")).await.unwrap();
+        let cache = Arc::downgrade(&maps.cache);
+        drop(maps);
+        let forgotten = async {
+            for n in 0.. {
+                // What happens to others is enough.
+                others.create(None, &format!("b{n}"), &map("b")).await.unwrap();
+                if cache.strong_count() == 0 {
+                    return;
+                }
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), forgotten).await.unwrap();
+        let again = store.resource(MAPS, &[], None);
+        assert_eq!(again.get(None, "a", ReadAt::Latest).await.unwrap().unwrap().value().unwrap()["spec"]["metal"], "gold");
+    }
+
+    #[tokio::test]
+    async fn issue8_a_resource_is_opened_as_it_is_asked_for_while_others_have_it_otherwise() {
+        let store = Store::open(Arc::new(Embedded::in_memory()));
+        let before = store.resource(MAPS, &[], None);
+        before.create(None, "a", &map("a")).await.unwrap();
+        let after = store.resource(MAPS, &["spec.metal"], Some(Duration::from_secs(60)));
+        assert_eq!(after.get(None, "a", ReadAt::Latest).await.unwrap().unwrap().head.field(0), "gold");
+        after.create(None, "b", &map("b")).await.unwrap();
+        for part in [&before, &after] {
+            for name in ["a", "b"] {
+                assert!(part.get(None, name, ReadAt::Latest).await.unwrap().is_some(), "{name}: each follows all changes");
+            }
+        }
     }
 }

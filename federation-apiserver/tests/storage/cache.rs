@@ -87,7 +87,7 @@ async fn objects_are_written_and_read(subject: &Subject) {
     assert_eq!((deleted.head.field(0), deleted.revision > updated.revision), ("2", true));
     assert!(maps.get(Some("ns"), "a", ReadAt::Any).await.unwrap().is_none());
     assert!(matches!(maps.create(Some("n/s"), "a", &map("a", "web", 1)).await, Err(StorageError::BadName(_))));
-    assert!(Arc::ptr_eq(&maps, &store.resource("/registry/configmaps/", &[], None)));
+    assert!(Arc::ptr_eq(&maps, &store.resource("/registry/configmaps/", &["data.n"], None)));
 }
 
 async fn lists_are_paged_consistently(subject: &Subject) {
