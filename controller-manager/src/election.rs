@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::{
     config::Election,
-    members::request::{Call, JSON, RequestError},
+    request::{Call, JSON, RequestError},
     time::micros,
 };
 

@@ -8,7 +8,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use crate::{
     kinds::ObjectKey,
-    members::request::{Call, JSON},
+    request::{Call, JSON},
 };
 
 /// Name of this process in events.

@@ -56,6 +56,7 @@ pub mod options;
 pub mod placement;
 pub mod planner;
 pub(crate) mod propagation;
+pub(crate) mod request;
 pub mod services;
 pub mod time;
 

@@ -187,9 +187,8 @@ pub fn storage(backend: &'static str, operation: &'static str, took: Duration, f
     }
 }
 
-/// How many stored objects under a prefix cannot be read back. The prefix is that of a resource we serve.
-pub fn damaged_objects(prefix: &str, count: usize) {
-    let resource = prefix.strip_prefix(crate::storage::ROOT).unwrap_or(prefix).trim_end_matches('/');
+/// How many stored objects of a resource we serve cannot be read back. `resource` is `pods` or `group/plural`.
+pub fn damaged_objects(resource: &str, count: usize) {
     gauge!(DAMAGED, "resource" => resource.to_owned()).set(count as f64);
 }
 

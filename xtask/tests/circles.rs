@@ -46,6 +46,74 @@ fn no_files_import_each_other_in_a_circle() {
     assert!(found.is_empty(), "files that import each other in a circle:\n  {}", found.join("\n  "));
 }
 
+/// Crates whose rooms the architecture lists, lowest first, and what stands above the list.
+const ROOMS: [(&str, &str); 2] =
+    [("federation-apiserver", "## Rooms of the API server"), ("controller-manager", "## Rooms of the controller manager")];
+
+#[test]
+fn rooms_know_only_those_above_them_in_the_architecture() {
+    let root = root();
+    let page = std::fs::read_to_string(root.join("docs/architecture.md")).expect("a page");
+    let found: Vec<String> = ROOMS
+        .iter()
+        .flat_map(|(name, heading)| {
+            let wrong = upwards(&Crate::read(&root.join(name).join("src")), &rooms(&page, heading));
+            wrong.into_iter().map(move |wrong| format!("{name}: {wrong}"))
+        })
+        .collect();
+    assert!(found.is_empty(), "against the order of rooms in docs/architecture.md:\n  {}", found.join("\n  "));
+}
+
+/// What knows a room below its own, or is in none, and rooms that are not there.
+fn upwards(read: &Crate, rows: &[Vec<String>]) -> Vec<String> {
+    let row = |module: &Name| rows.iter().position(|row| module.first().is_some_and(|top| row.contains(top)));
+    let mut found = Vec::new();
+    for (module, imports) in read.edges() {
+        // The crate's root puts things together, and says for others what is where.
+        let Some(top) = module.first() else { continue };
+        let Some(here) = row(module) else {
+            found.push(format!("{top} is in no room"));
+            continue;
+        };
+        let upwards = imports.into_iter().filter(|other| row(other).is_some_and(|there| there > here));
+        found.extend(upwards.map(|other| format!("{} knows {}", module.join("::"), other.join("::"))));
+    }
+    let gone = rows.iter().flatten().filter(|room| !read.0.contains_key(std::slice::from_ref(*room)));
+    found.extend(gone.map(|room| format!("{room} is not there")));
+    found.dedup();
+    found
+}
+
+/// The modules of each row of the table of rooms.
+fn rooms(page: &str, heading: &str) -> Vec<Vec<String>> {
+    let (_, section) = page.split_once(heading).expect("rooms are listed");
+    let table = section.lines().map(str::trim).skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let first = |line: &str| line.split('|').nth(1).unwrap_or_default().to_owned();
+    let named = |cell: String| cell.split('`').skip(1).step_by(2).map(|name| name.trim_end_matches('/').to_owned()).collect();
+    table.skip(2).map(|line| named(first(line))).collect()
+}
+
+#[test]
+fn rooms_are_read_from_the_page_and_looked_at_one_way() {
+    let page = "x\n## Rooms\n\ntext\n\n| room | what |\n|---|---|\n| `a`, `b` | the ground |\n| `c/` | `d` |\n\n| `e` | other |";
+    let rows = rooms(page, "## Rooms");
+    assert_eq!(rows, [vec!["a", "b"], vec!["c"]]);
+    let wrong = |files: &[(&str, &str)]| {
+        let dir = tempfile::tempdir().expect("a folder");
+        files.iter().for_each(|(name, text)| put(dir.path(), name, text));
+        upwards(&Crate::read(dir.path()), &rows)
+    };
+    let lib = ("lib.rs", "mod a; mod b; mod c; pub use c::f;");
+    let (down, beside) = (("c.rs", "mod d; pub use d::f; use crate::a::A;"), ("b.rs", "use crate::a::A;"));
+    let child = ("c/d.rs", "pub fn f() {}");
+    assert!(wrong(&[lib, ("a.rs", ""), beside, down, child]).is_empty());
+    // Through what others pass on as well.
+    let up = ("a.rs", "use crate::f; fn a() { f() } #[cfg(test)] mod tests { use crate::c; }");
+    assert_eq!(wrong(&[lib, up, beside, down, child]), ["a knows c::d"]);
+    let roomless = ("lib.rs", "mod a; mod c; mod e;");
+    assert_eq!(wrong(&[roomless, ("a.rs", ""), ("e.rs", ""), down, child]), ["e is in no room", "b is not there"]);
+}
+
 impl Crate {
     fn read(src: &Path) -> Self {
         let mut modules = BTreeMap::new();

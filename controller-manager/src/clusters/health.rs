@@ -7,10 +7,12 @@ use federation_client::Trouble;
 use http::StatusCode;
 use serde_json::Value;
 
-use crate::members::{
-    Health,
+use crate::{
+    members::{
+        Health,
+        trouble::{hint, reason},
+    },
     request::{Call, CallError, Reply},
-    trouble::{hint, reason},
 };
 
 /// A question only an account with rights is answered. Its uid tells which cluster this is.

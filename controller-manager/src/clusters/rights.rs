@@ -9,10 +9,8 @@ use serde_json::{Value, json};
 
 use crate::{
     kinds::{KINDS, Kind, KindId, PerKind},
-    members::{
-        news::Lacks,
-        request::{Call, JSON},
-    },
+    members::news::Lacks,
+    request::{Call, JSON},
 };
 
 const TIMEOUT: Duration = Duration::from_secs(10);

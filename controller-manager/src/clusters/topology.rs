@@ -6,7 +6,7 @@ use federation_api::keys;
 use http::StatusCode;
 use serde_json::{Value, json};
 
-use crate::members::request::{Call, Pages};
+use crate::request::{Call, Pages};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 

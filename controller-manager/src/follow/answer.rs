@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{change::Head, source::Source};
-use crate::members::request::{LARGEST, Reply, chain};
+use crate::request::{LARGEST, Reply, chain};
 
 /// Bounds of one list, far above any real one: pages, objects, and bytes of all answers.
 pub(super) const MOST_PAGES: usize = 20_000;

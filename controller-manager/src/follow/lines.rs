@@ -42,7 +42,7 @@ impl Lines {
                         self.buffer.extend_from_slice(&data);
                     }
                 }
-                Some(Err(error)) => return Err(crate::members::request::chain(&error)),
+                Some(Err(error)) => return Err(crate::request::chain(&error)),
                 None => return Ok(None),
             }
         }

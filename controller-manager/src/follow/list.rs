@@ -7,7 +7,7 @@ use super::{
     change::{Head, Listing, Why},
     source::{PAGE, Source},
 };
-use crate::members::request::query_value;
+use crate::request::query_value;
 
 /// How often a list may begin anew because its pages became too old on the way.
 const LIST_TRIES: usize = 3;

@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::Instant;
 
 use super::change::{Head, Why};
-use crate::members::request::query_value;
+use crate::request::query_value;
 
 /// A watch that lived for so long worked: nothing is wrong with the server when it ends.
 pub(super) const LIVES: Duration = Duration::from_secs(5);

@@ -8,9 +8,12 @@ use serde_json::{Value, json};
 use super::{
     exchange::{Exchange, failed, parsed},
     job::{Known, Outcome},
+};
+use crate::{
+    compact::Uid,
+    kinds::ObjectKey,
     request::{APPLY, Call, Reply},
 };
-use crate::{compact::Uid, kinds::ObjectKey};
 use federation_api::keys;
 
 /// How often it is tried, and a name that changes hands looked at, before the job is tried again later.

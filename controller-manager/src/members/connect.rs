@@ -9,10 +9,8 @@ use k8s_openapi::api::core::v1::Secret;
 use sha2::{Digest, Sha256};
 
 pub use super::access::ConnectError;
-use super::{
-    access::{ALLOWED, Access, Data},
-    request::chain,
-};
+use super::access::{ALLOWED, Access, Data};
+use crate::request::chain;
 
 #[cfg(test)]
 #[path = "connect_tests.rs"]

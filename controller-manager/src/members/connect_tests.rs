@@ -96,7 +96,7 @@ async fn d8_a_redirect_takes_no_credentials_elsewhere() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let connector = host(&[("token", "secret"), ("server", &server)]);
     let connection = connector.connect("gondor", &spec(&server, Some("gondor")), true, None).await.unwrap().unwrap();
-    let reply = crate::members::request::Call::get("/healthz").send(&connection.client, Duration::from_secs(30)).await.unwrap();
+    let reply = crate::request::Call::get("/healthz").send(&connection.client, Duration::from_secs(30)).await.unwrap();
     assert_eq!(reply.status, 302);
     assert!(asked.await.unwrap().contains("authorization: Bearer secret"), "the member itself gets them");
     let visited = std::future::poll_fn(|cx| std::task::Poll::Ready(elsewhere.poll_accept(cx).is_ready())).await;

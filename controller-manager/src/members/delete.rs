@@ -8,11 +8,11 @@ use super::{
     exchange::{Exchange, UNSEEN, endless, failed, parsed, unseen},
     foreign,
     job::Outcome,
-    request::{Call, JSON, Pages},
 };
 use crate::{
     compact::Uid,
     kinds::{NAMESPACE, ObjectKey},
+    request::{Call, JSON, Pages},
 };
 
 impl Exchange {

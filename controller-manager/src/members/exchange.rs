@@ -13,9 +13,12 @@ use tokio::time::Instant;
 use super::{
     job::{Job, Outcome, Work},
     limiter::{Came, Like, Report},
+};
+use crate::{
+    kinds::ObjectKey,
+    observed::Seen,
     request::{Call, Endless, Reply},
 };
-use crate::{kinds::ObjectKey, observed::Seen};
 
 /// Requests of one job the limiter hears of.
 const REPORTS: usize = 16;
@@ -111,7 +114,7 @@ pub(super) mod tests {
     use serde_json::json;
 
     use super::*;
-    use crate::members::request::MERGE;
+    use crate::request::MERGE;
 
     /// An exchange with a member that answers as `answer` says, from how often it was asked.
     pub(in crate::members) fn exchange(answer: fn(usize, &str) -> std::io::Result<(u16, Value)>) -> Exchange {

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::request::query_value;
+use crate::request::query_value;
 use federation_api::{keys, kinds::KINDS};
 use machinery::discovery::Collection;
 

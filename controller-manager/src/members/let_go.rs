@@ -9,9 +9,12 @@ use serde_json::json;
 use super::{
     exchange::{Exchange, failed},
     job::Outcome,
+};
+use crate::{
+    compact::Uid,
+    kinds::ObjectKey,
     request::{Call, MERGE},
 };
-use crate::{compact::Uid, kinds::ObjectKey};
 
 impl Exchange {
     /// Takes our marks off what was made from `source`.

@@ -6,9 +6,8 @@ use machinery::discovery;
 use super::{
     exchange::{Exchange, failed, parsed, unseen},
     job::Outcome,
-    request::Call,
 };
-use crate::{kinds::ObjectKey, observed::Seen};
+use crate::{kinds::ObjectKey, observed::Seen, request::Call};
 
 impl Exchange {
     /// What is there now under the name, if anything.

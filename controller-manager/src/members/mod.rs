@@ -21,7 +21,6 @@ mod let_go;
 pub(crate) mod limiter;
 mod look;
 pub(crate) mod news;
-pub(crate) mod request;
 pub mod services;
 mod survey;
 pub(crate) mod trouble;

@@ -8,9 +8,11 @@ use serde_json::Value;
 use super::{
     exchange::{Exchange, endless, failed, parsed},
     job::{Outcome, Survey},
+};
+use crate::{
+    kinds::ObjectKey,
     request::{Call, Pages, query_value},
 };
-use crate::kinds::ObjectKey;
 
 /// Pods, or sets of pods, of one workload a page.
 const SURVEY_PAGE: usize = 500;

@@ -13,7 +13,7 @@ use crate::{
     events::{About, Event, Events},
     follow::{Change, Source},
     kinds::{KINDS, KindId, ObjectKey, path},
-    members::request::{Call, MERGE},
+    request::{Call, MERGE},
 };
 
 /// Longest wait for an answer of the federation.

@@ -30,7 +30,7 @@ use crate::{
     backoff::WRITE,
     compact::{Uid, Version},
     follow::Head,
-    members::request::{Call, JSON, RequestError},
+    request::{Call, JSON, RequestError},
 };
 
 /// URL path of all records.
@@ -144,7 +144,7 @@ impl Records {
     pub(crate) async fn load(&self) -> Result<Vec<(Uid, Record)>, RequestError> {
         let (mut records, mut token, mut names) = (Vec::new(), String::new(), Names::default());
         loop {
-            let path = format!("{PATH}?limit={PAGE}&continue={}", crate::members::request::query_value(&token));
+            let path = format!("{PATH}?limit={PAGE}&continue={}", crate::request::query_value(&token));
             let reply = Call::get(&path).send(&self.client, TIMEOUT).await?;
             if reply.status != StatusCode::OK {
                 return Err(reply.into());

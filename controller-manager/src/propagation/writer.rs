@@ -16,7 +16,7 @@ use super::{
     records::Records,
 };
 use crate::compact::Uid;
-use crate::members::request::{Call, CallError, JSON, MERGE, Reply};
+use crate::request::{Call, CallError, JSON, MERGE, Reply};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// Writes under way at a time.

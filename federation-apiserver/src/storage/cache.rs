@@ -9,7 +9,7 @@ use super::event::Change;
 use super::object::Object;
 use super::shared::Tuning;
 use super::sorted::Sorted;
-use super::{Event, StorageError, Versioned};
+use super::{Event, ROOT, StorageError, Versioned};
 use crate::metrics;
 use crate::names::Names;
 
@@ -243,7 +243,8 @@ impl Cache {
     }
 
     fn tell_damage(&self, state: &State) {
-        metrics::damaged_objects(&self.prefix, state.broken.len());
+        let resource = self.prefix.strip_prefix(ROOT).unwrap_or(&self.prefix).trim_end_matches('/');
+        metrics::damaged_objects(resource, state.broken.len());
         // That there is still none is no news: followers list anew for this, and wait before they go on.
         let now = state.broken.len();
         self.damaged.send_if_modified(|before| std::mem::replace(before, now) != 0 || now != 0);

@@ -12,11 +12,8 @@ use tokio::time::Instant;
 use super::{Monitor, TIMEOUT};
 use crate::{
     clusters::{Joined, health::conditions, rights, topology},
-    members::{
-        Health,
-        news::News,
-        request::{Call, MERGE},
-    },
+    members::{Health, news::News},
+    request::{Call, MERGE},
 };
 
 impl Monitor {
