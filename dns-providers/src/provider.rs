@@ -1,11 +1,27 @@
-//! The provider trait, and finding the zone to publish in.
+//! The provider trait, what a provider is opened with, and finding the zone to publish in.
 
 use std::fmt::Debug;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use async_trait::async_trait;
 
 use crate::{Capabilities, Change, DnsName, Error, RecordSet};
+
+/// What a provider is opened with.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name of the provider, one of [`known`](crate::known).
+    pub provider: String,
+    /// Its configuration file, if one was named.
+    pub config: Option<PathBuf>,
+    /// Name of the federation, written into everything as the mark of ownership.
+    pub owner: String,
+    /// The zone to publish in; the embedded provider serves it when its configuration names no zones.
+    pub zone: Option<DnsName>,
+    /// The provider's id of it, if one was named.
+    pub zone_id: Option<String>,
+}
 
 /// One zone of a provider.
 #[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]

@@ -40,10 +40,10 @@ const ROWS: &[Row] = &[
 
 fn table() -> String {
     let line = |first: &str, cells: &mut dyn Iterator<Item = String>| format!("| {first} | {} |\n", cells.collect::<Vec<_>>().join(" | "));
-    let mut text = line("", &mut DRIVERS.iter().map(|driver| format!("`{}`", driver.name())));
+    let mut text = line("", &mut DRIVERS.iter().map(|driver| format!("`{}`", driver.name)));
     text += &line("---", &mut DRIVERS.iter().map(|_| "---".to_owned()));
     for (what, cell) in ROWS {
-        text += &line(what, &mut DRIVERS.iter().map(|driver| cell(driver.capabilities())));
+        text += &line(what, &mut DRIVERS.iter().map(|driver| cell(driver.capabilities)));
     }
     text
 }

@@ -104,7 +104,7 @@ pub struct DnsArgs {
 }
 
 fn providers() -> String {
-    let each = dns_providers::DRIVERS.iter().map(|driver| format!("{} for {}", driver.name(), driver.summary()));
+    let each = dns_providers::DRIVERS.iter().map(|driver| format!("{} for {}", driver.name, driver.summary));
     format!("DNS provider: {}", each.collect::<Vec<_>>().join(", "))
 }
 

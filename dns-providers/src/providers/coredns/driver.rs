@@ -2,52 +2,33 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 use crate::deploy::mounted;
-use crate::{Capabilities, Deployment, Error, Ini, PodNeeds, Provider, Settings};
+use crate::{Deployment, Error, Ini, PodNeeds, Provider, Settings};
 
+use super::CoreDns;
 use super::config::{Config, KEYS};
-use super::{CAPABILITIES, CoreDns, NAME};
 
 /// Keys of the configuration that name files, and what these are called in the pod.
 const FILE_KEYS: [(&str, &str); 3] =
     [("etcd-ca-file", "etcd-ca.crt"), ("etcd-cert-file", "etcd-client.crt"), ("etcd-key-file", "etcd-client.key")];
 
-/// Registration of `coredns`.
-#[derive(Debug)]
-pub struct Driver;
+/// As [`crate::Driver::deploys`].
+pub(in crate::providers) fn deploys(wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
+    let Some((path, text)) = wanted.config else {
+        return Err(Error::Undeployable {
+            message: "--dns-provider=coredns needs --dns-provider-config".to_owned(),
+            hint: "a file with the lines [Global], etcd-endpoints = http://etcd.dns:2379 and zones = example.com.".to_owned(),
+        });
+    };
+    let config = Config::parse(path, text)?;
+    wanted.published_in(path, &config.zones)?;
+    let (text, files) = mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, wanted.pod.config_dir)?;
+    Ok(PodNeeds { config: Some(text), files, nameservers: Some(config.nameservers), ..PodNeeds::default() })
+}
 
-#[async_trait]
-impl crate::Driver for Driver {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn summary(&self) -> &'static str {
-        "CoreDNS with its etcd plugin"
-    }
-
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
-    }
-
-    fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
-        let Some((path, text)) = wanted.config else {
-            return Err(Error::Undeployable {
-                message: "--dns-provider=coredns needs --dns-provider-config".to_owned(),
-                hint: "a file with the lines [Global], etcd-endpoints = http://etcd.dns:2379 and zones = example.com.".to_owned(),
-            });
-        };
-        let config = Config::parse(path, text)?;
-        wanted.published_in(path, &config.zones)?;
-        let (text, files) = mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, wanted.pod.config_dir)?;
-        Ok(PodNeeds { config: Some(text), files, nameservers: Some(config.nameservers), ..PodNeeds::default() })
-    }
-
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
-        Ok(Arc::new(CoreDns::connect(Config::load(settings.config.as_deref())?, &settings.owner).await?))
-    }
+/// As [`crate::Driver::open`].
+pub(in crate::providers) async fn open(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
+    Ok(Arc::new(CoreDns::connect(Config::load(settings.config.as_deref())?, &settings.owner).await?))
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ use etcd_endpoints::{Effort, Endpoint, Endpoints, Failure, Repeat};
 use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Tls};
-pub use driver::Driver;
+pub(super) use driver::{deploys, open};
 pub use name::NAME;
 use plan::{MAX_OPS, Present};
 use skydns::Record;

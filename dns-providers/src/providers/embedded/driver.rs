@@ -3,48 +3,29 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use async_trait::async_trait;
+use crate::{Deployment, Error, Pod, PodNeeds, Provider, Settings};
 
-use crate::{Capabilities, Deployment, Error, Pod, PodNeeds, Provider, Settings};
-
+use super::Embedded;
 use super::config::Config;
-use super::{CAPABILITIES, Embedded, NAME};
 
-/// Registration of `embedded`.
-#[derive(Debug)]
-pub struct Driver;
+/// As [`crate::Driver::deploys`].
+pub(in crate::providers) fn deploys(wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
+    let config = match wanted.config {
+        None => default_config(&wanted.pod),
+        Some((path, text)) => {
+            let config = Config::parse(path, text, wanted.zone_name())?;
+            wanted.published_in(path, &config.zones)?;
+            fits(path, &config, &wanted.pod)?;
+            text.to_owned()
+        }
+    };
+    Ok(PodNeeds { config: Some(config), answers: true, state: true, ..PodNeeds::default() })
+}
 
-#[async_trait]
-impl crate::Driver for Driver {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn summary(&self) -> &'static str {
-        "a DNS server inside the controller manager"
-    }
-
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
-    }
-
-    fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
-        let config = match wanted.config {
-            None => default_config(&wanted.pod),
-            Some((path, text)) => {
-                let config = Config::parse(path, text, wanted.zone_name())?;
-                wanted.published_in(path, &config.zones)?;
-                fits(path, &config, &wanted.pod)?;
-                text.to_owned()
-            }
-        };
-        Ok(PodNeeds { config: Some(config), answers: true, state: true, ..PodNeeds::default() })
-    }
-
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
-        let config = Config::load(settings.config.as_deref(), settings.zone.clone())?;
-        Ok(Arc::new(Embedded::start(config).await?))
-    }
+/// As [`crate::Driver::open`].
+pub(in crate::providers) async fn open(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
+    let config = Config::load(settings.config.as_deref(), settings.zone.clone())?;
+    Ok(Arc::new(Embedded::start(config).await?))
 }
 
 /// What the server is told when no configuration file is given.

@@ -23,7 +23,7 @@ use tokio::sync::Mutex;
 use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Nameserver};
-pub use driver::Driver;
+pub(super) use driver::{deploys, open};
 pub use name::NAME;
 use snapshot::{Snapshot, ZoneSnapshot};
 use zone::{Frame, ZoneData};

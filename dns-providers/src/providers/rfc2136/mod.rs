@@ -25,7 +25,7 @@ use tokio::sync::Mutex;
 use crate::{Capabilities, Change, Data, DnsName, Error, Held, Kind, MAX_TTL, Marks, Provider, RecordSet, Rejected, Zone, batch};
 
 pub use config::Config;
-pub use driver::Driver;
+pub(super) use driver::{deploys, open};
 use mark::Mark;
 pub use name::NAME;
 use session::Session;

@@ -2,45 +2,26 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
-
 use crate::deploy::mounted;
-use crate::{Capabilities, Deployment, Error, Ini, PodNeeds, Provider, Settings};
+use crate::{Deployment, Error, Ini, PodNeeds, Provider, Settings};
 
+use super::Route53;
 use super::config::{Config, FILE_KEYS, KEYS};
-use super::{CAPABILITIES, NAME, Route53};
 
 /// By this annotation of a service account EKS gives its pods a role.
 const ROLE: &str = "eks.amazonaws.com/role-arn";
 
-/// Registration of `aws-route53`.
-#[derive(Debug)]
-pub struct Driver;
+/// As [`crate::Driver::deploys`].
+pub(in crate::providers) fn deploys(wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
+    // As with v1, what is found in the pod is enough.
+    let Some((path, text)) = wanted.config else { return Ok(PodNeeds::default()) };
+    let config = Config::parse(path, text)?;
+    let (text, files) = mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, wanted.pod.config_dir)?;
+    let account_annotations = config.service_account_role.map(|role| (ROLE.to_owned(), role)).into_iter().collect();
+    Ok(PodNeeds { config: Some(text), files, account_annotations, ..PodNeeds::default() })
+}
 
-#[async_trait]
-impl crate::Driver for Driver {
-    fn name(&self) -> &'static str {
-        NAME
-    }
-
-    fn summary(&self) -> &'static str {
-        "Amazon Route 53"
-    }
-
-    fn capabilities(&self) -> &'static Capabilities {
-        &CAPABILITIES
-    }
-
-    fn deploys(&self, wanted: &Deployment<'_>) -> Result<PodNeeds, Error> {
-        // As with v1, what is found in the pod is enough.
-        let Some((path, text)) = wanted.config else { return Ok(PodNeeds::default()) };
-        let config = Config::parse(path, text)?;
-        let (text, files) = mounted(&Ini::parse(path, text, KEYS)?, text, &FILE_KEYS, wanted.pod.config_dir)?;
-        let account_annotations = config.service_account_role.map(|role| (ROLE.to_owned(), role)).into_iter().collect();
-        Ok(PodNeeds { config: Some(text), files, account_annotations, ..PodNeeds::default() })
-    }
-
-    async fn open(&self, settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
-        Ok(Arc::new(Route53::new(Config::load(settings.config.as_deref())?, settings)))
-    }
+/// As [`crate::Driver::open`].
+pub(in crate::providers) async fn open(settings: &Settings) -> Result<Arc<dyn Provider>, Error> {
+    Ok(Arc::new(Route53::new(Config::load(settings.config.as_deref())?, settings)))
 }

@@ -27,7 +27,7 @@ use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider
 
 use api::Api;
 pub use config::{Config, Role, Visibility};
-pub use driver::Driver;
+pub(super) use driver::{deploys, open};
 pub use name::NAME;
 use view::View;
 use writer::Writer;

@@ -176,7 +176,7 @@ fn dns(args: &DnsArgs) -> Result<Dns, Failure> {
     let config = text.as_ref().map(|(path, text)| (*path, text.as_str()));
     let wanted = Deployment { zone: &args.dns_zone_name, config, pod: POD };
     let needs = driver.deploys(&wanted).map_err(|e| provider_failure(&e))?;
-    Ok(Dns { provider: driver.name().to_owned(), zone: args.dns_zone_name.clone(), needs })
+    Ok(Dns { provider: driver.name.to_owned(), zone: args.dns_zone_name.clone(), needs })
 }
 
 fn provider_failure(error: &dns_providers::Error) -> Failure {

@@ -313,8 +313,8 @@ fn issue8_no_provider_is_known_by_name() {
             let text = fs::read_to_string(&path).unwrap();
             read += 1;
             for driver in dns_providers::DRIVERS {
-                assert!(!text.contains(&format!("\"{}\"", driver.name())), "{} names {}", path.display(), driver.name());
-                assert!(!text.contains(&format!("{}::", driver.name())), "{} uses {}", path.display(), driver.name());
+                assert!(!text.contains(&format!("\"{}\"", driver.name)), "{} names {}", path.display(), driver.name);
+                assert!(!text.contains(&format!("{}::", driver.name)), "{} uses {}", path.display(), driver.name);
             }
         }
     }
