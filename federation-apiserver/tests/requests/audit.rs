@@ -14,6 +14,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
+use crate::service_accounts::issuer;
 use crate::subject::ready;
 
 const POLICY: &str = r#"
@@ -149,6 +150,44 @@ async fn d22_what_is_carried_out_is_recorded_in_whatever_form_it_came() {
     let annotations = &event["annotations"];
     assert_eq!(annotations["federation.kubernetes.io/requestObject"], format!("{size} bytes which are too many to be recorded"));
     assert!(annotations["federation.kubernetes.io/responseObject"].is_string(), "{event}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue10_no_token_is_recorded_whatever_the_policy_says() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = ready(Config { service_accounts: Some(issuer(dir.path())), ..audited(dir.path()) }).await;
+    let send = async |path: &str, kind: &str, body: String| {
+        let request = Request::post(path).header("content-type", kind).header("accept", "application/json");
+        let response = server.admin_service().oneshot(request.body(Full::<Bytes>::from(body)).unwrap()).await.unwrap();
+        assert_eq!(response.status().as_u16(), 201, "{path}");
+        serde_json::from_slice::<Value>(&response.into_body().collect().await.unwrap().to_bytes()).unwrap()
+    };
+    let (accounts, reviews) = ("/api/v1/namespaces/default/serviceaccounts", "/apis/authentication.k8s.io/v1/tokenreviews");
+    let json = "application/json";
+    send(accounts, json, r#"{"metadata":{"name":"frodo"}}"#.to_owned()).await;
+    let made = send(&format!("{accounts}/frodo/token"), json, r#"{"spec":{"expirationSeconds":600}}"#.to_owned()).await;
+    let token = made["status"]["token"].as_str().unwrap();
+    for (kind, body) in [
+        (json, format!(r#"{{"spec":{{"token":"{token}"}}}}"#)),
+        ("application/yaml", format!("Spec: {{TOKEN: {token}}}\nspec: {{token: '{token}'}}")),
+    ] {
+        let review = send(reviews, kind, body).await;
+        assert_eq!(review["status"]["authenticated"], true, "{review}");
+    }
+    let events = events(dir.path(), 4).await;
+    let [account, request, reviews @ ..] = events.as_slice() else { panic!("{events:?}") };
+    assert_eq!(account["requestObject"]["metadata"]["name"], "frodo");
+    assert_eq!(
+        (&request["requestObject"]["spec"]["expirationSeconds"], &request["responseObject"]["status"]["token"]),
+        (&600.into(), &"REDACTED".into())
+    );
+    for review in reviews {
+        assert_eq!(review["requestObject"]["spec"]["token"], "REDACTED");
+        assert_eq!(review["responseObject"]["status"]["authenticated"], true, "the rest is there: {review}");
+    }
+    // The part that makes it one.
+    let signature = token.rsplit('.').next().unwrap();
+    assert!(!events.iter().any(|event| event.to_string().contains(signature)), "{events:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,5 +1,6 @@
 //! Tokens of service accounts: made on request, for a time, for audiences, and bound to what has to be there.
 
+use std::path::Path;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -17,22 +18,27 @@ const ISSUER: &str = "https://fellowship.example.com";
 const ACCOUNTS: &str = "/api/v1/namespaces/default/serviceaccounts";
 const REVIEWS: &str = "/apis/authentication.k8s.io/v1/tokenreviews";
 
-/// A server that makes tokens; the directory holds its key.
-async fn issuing(profile: Profile) -> (Box<Server>, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
-    let (key, public) = (dir.path().join("sa.key"), dir.path().join("sa.pub"));
+/// What makes tokens, with a key in the directory.
+pub(crate) fn issuer(dir: &Path) -> ServiceAccountConfig {
+    let (key, public) = (dir.join("sa.key"), dir.join("sa.pub"));
     let pair = KeyPair::generate().unwrap();
     std::fs::write(&key, pair.serialize_pem()).unwrap();
     std::fs::write(&public, pair.public_key_pem()).unwrap();
-    let tokens = ServiceAccountConfig {
+    ServiceAccountConfig {
         issuer: ISSUER.into(),
         signing_key: key,
         keys: vec![public],
         jwks_uri: None,
         audiences: vec![ISSUER.into()],
         longest: Some(Duration::from_secs(7200)),
-    };
-    (ready(Config { service_accounts: Some(tokens), ..Config::in_memory(profile) }).await, dir)
+    }
+}
+
+/// A server that makes tokens; the directory holds its key.
+async fn issuing(profile: Profile) -> (Box<Server>, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let config = Config { service_accounts: Some(issuer(dir.path())), ..Config::in_memory(profile) };
+    (ready(config).await, dir)
 }
 
 fn claims(token: &str) -> Value {
