@@ -12,7 +12,7 @@ use rcgen::{
 use rustls::RootCertStore;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
-use rustls::crypto::CryptoProvider;
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::WebPkiClientVerifier;
@@ -159,6 +159,35 @@ fn client(ca: &Pair, name: &str, groups: &[&str], now: SystemTime) -> Result<Pai
     sign(ca, params(name, groups, now, LEAF_VALIDITY), ExtendedKeyUsagePurpose::ClientAuth)
 }
 
+/// A client certificate for a user, in one group at most, by an authority whose key is at hand; it never outlives the authority.
+/// Of several certificates the first is the authority's. Its key may be RSA, ECDSA or Ed25519, in PKCS#8, PKCS#1 or SEC1.
+///
+/// # Errors
+/// The authority is none, has ended, or the key is another's.
+pub fn component(ca: &Pair, user: &str, group: Option<&str>, validity: Duration, now: SystemTime) -> Result<Pair, Failure> {
+    let bad = |why: &str, hint: &str| Failure::usage(format!("the authority cannot sign: {why}")).hint(hint);
+    let other = "name the authority's certificate with --certificate-authority and its key, in PEM and not encrypted, with --ca-key";
+    let der = CertificateDer::from_pem_slice(ca.cert.as_bytes()).map_err(|e| bad(&e.to_string(), other))?;
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).map_err(|e| bad(&e.to_string(), other))?;
+    if !parsed.is_ca() {
+        return Err(bad("its certificate is no authority's", other));
+    }
+    let end = u64::try_from(parsed.validity().not_after.timestamp()).unwrap_or(0);
+    let end = SystemTime::UNIX_EPOCH + Duration::from_secs(end);
+    if end <= now {
+        return Err(bad("it has expired", "nobody takes what it signs: make a new authority"));
+    }
+    // What is wrong with a key is not told in the library's words, which may show some of it.
+    let key = PrivateKeyDer::from_pem_slice(ca.key.as_bytes()).map_err(|_| bad("its key cannot be read", other))?;
+    let key = aws_lc_rs::default_provider().key_provider.load_private_key(key).map_err(|_| bad("its key cannot be read", other))?;
+    CertifiedKey::new(vec![der.clone()], key).keys_match().map_err(|_| bad("the key is not that of the certificate", other))?;
+    let first = Pair { cert: pem::encode(&pem::Pem::new("CERTIFICATE", der.to_vec())), key: ca.key.clone() };
+    let groups: Vec<&str> = group.into_iter().collect();
+    let mut params = params(user, &groups, now, DAY);
+    params.not_after = now.checked_add(validity).map_or(end, |wanted| wanted.min(end)).into();
+    sign(&first, params, ExtendedKeyUsagePurpose::ClientAuth)
+}
+
 /// An authority that can sign for another year, or why not.
 fn usable_authority(ca: Pair, now: SystemTime) -> Result<Pair, Failure> {
     let bad = |why: String| Failure::new(format!("the federation's authority cannot be used: {why}")).hint(RESTORE);
@@ -185,11 +214,7 @@ impl Checker {
         let mut roots = RootCertStore::empty();
         roots.add(CertificateDer::from_pem_slice(ca.cert.as_bytes()).map_err(broken)?).map_err(broken)?;
         let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap_or(DAY);
-        Ok(Self {
-            roots: Arc::new(roots),
-            provider: Arc::new(rustls::crypto::aws_lc_rs::default_provider()),
-            at: UnixTime::since_unix_epoch(since),
-        })
+        Ok(Self { roots: Arc::new(roots), provider: Arc::new(aws_lc_rs::default_provider()), at: UnixTime::since_unix_epoch(since) })
     }
 
     fn leaf(&self, pair: &Pair) -> Option<CertificateDer<'static>> {

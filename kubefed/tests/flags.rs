@@ -14,10 +14,11 @@ use kubefed::cli::Cli;
 const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
-/// Flags of other programs that the documents show: kubectl, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 30] = [
+/// Flags of other programs that the documents show: kubectl, kubelet, etcd, curl, cargo and `cargo xtask`.
+const OTHERS: [&str; 31] = [
     "advertise-client-urls",
     "applyset",
+    "bootstrap-kubeconfig",
     "bound-object-kind",
     "bound-object-name",
     "bump-revision",

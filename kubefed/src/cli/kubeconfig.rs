@@ -20,6 +20,85 @@ pub struct KubeconfigArgs {
 pub enum KubeconfigCommand {
     /// Make a kubeconfig with a certificate for a user
     Issue(Box<IssueArgs>),
+    /// Make the kubeconfig that a client without a certificate begins with: a server, its authority and a token
+    Bootstrap(BootstrapArgs),
+    /// Make the kubeconfig of a component of a cluster, with a certificate
+    Component(Box<ComponentArgs>),
+}
+
+/// Where a kubeconfig goes.
+#[derive(Args, Debug)]
+pub struct OutputArgs {
+    /// File to write, readable by you alone; standard output if not given
+    #[arg(long, short = 'o', value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the file also where there is one of its name
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// Make the kubeconfig that a client without a certificate begins with
+///
+/// It holds a server (--server), the authority of its certificate (--certificate-authority) and a token, as a kubelet's
+/// --bootstrap-kubeconfig does. It is made of what is given; no kubeconfig is read.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        # With a token of kubefed token create\n  \
+        kubefed token create --ttl=1h > token\n  \
+        kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 --certificate-authority=ca.pem --token-file=token \\\n    \
+          --output=bootstrap.kubeconfig\n\n  \
+        # With the token of a token file\n  \
+        cut -d, -f1 token.csv | kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 --certificate-authority=ca.pem \\\n    \
+          --token-file=- --output=bootstrap.kubeconfig")]
+pub struct BootstrapArgs {
+    /// File with the token, - for standard input: other users of this machine see what --token gives
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub to: OutputArgs,
+}
+
+/// Make the kubeconfig of a component of a cluster, with a certificate
+///
+/// The key is made here. With --ca-key the certificate is signed here too, by the authority of --certificate-authority, and
+/// nobody is asked; the kubeconfig leads to --server. Without it the federation's API server signs, as for kubefed kubeconfig
+/// issue, and the kubeconfig leads there.
+///
+/// COMPONENT is kubelet, kube-proxy, controller-manager, scheduler or admin, which have Kubernetes' own users and groups, or
+/// any other name, which is the user's.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        # For kube-proxy, by the authority's key\n  \
+        kubefed kubeconfig component kube-proxy --server=https://10.64.3.7:6443 --certificate-authority=ca.pem \\\n    \
+          --ca-key=ca-key.pem --output=kube-proxy.kubeconfig\n\n  \
+        # For the kubelet of a node, by the federation\n  \
+        kubefed kubeconfig component kubelet --node=gondor-1 --output=kubelet.kubeconfig")]
+pub struct ComponentArgs {
+    /// What it is for
+    #[arg(value_name = "COMPONENT")]
+    pub component: String,
+    /// Node of a kubelet
+    #[arg(long, value_name = "NAME")]
+    pub node: Option<String>,
+    /// Group of another component
+    #[arg(long, value_name = "GROUP")]
+    pub group: Option<String>,
+    /// Key of the authority, a PEM file: the certificate is signed here
+    #[arg(long, value_name = "FILE")]
+    pub ca_key: Option<PathBuf>,
+    /// How long the certificate is good for, at least 10m; it never outlives the authority, and the API server may make it shorter
+    #[arg(long, value_name = "DURATION", default_value = "8760h", value_parser = duration::parse)]
+    pub ttl: Duration,
+    /// Where it goes.
+    #[command(flatten)]
+    pub to: OutputArgs,
+    /// Let another component's name, or its group, begin with system:
+    #[arg(long)]
+    pub allow_system: bool,
+    /// How long to wait for the API server to sign
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
+    pub timeout: Duration,
 }
 
 /// Make a kubeconfig with a certificate for a user
@@ -49,9 +128,9 @@ pub struct IssueArgs {
     /// Namespace that commands with the new kubeconfig are about
     #[arg(long, short = 'n', value_name = "NAMESPACE")]
     pub namespace: Option<String>,
-    /// File to write, readable by you alone, which may not be there yet; standard output if not given
-    #[arg(long, value_name = "FILE")]
-    pub output: Option<PathBuf>,
+    /// Where it goes.
+    #[command(flatten)]
+    pub to: OutputArgs,
     /// Let the user's name, or a group, begin with system:
     #[arg(long)]
     pub allow_system: bool,

@@ -31,9 +31,9 @@ pub use deinit::DeinitArgs;
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
-pub use kubeconfig::{IssueArgs, KubeconfigArgs, KubeconfigCommand};
+pub use kubeconfig::{BootstrapArgs, ComponentArgs, IssueArgs, KubeconfigArgs, KubeconfigCommand, OutputArgs};
 pub use status::StatusArgs;
-pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenDeleteArgs, TokenListArgs};
+pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenCsvArgs, TokenDeleteArgs, TokenListArgs};
 pub use unjoin::UnjoinArgs;
 pub use up::UpArgs;
 pub use values::{DryRun, Format, NamedFormat};
@@ -138,10 +138,14 @@ mod tests {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }
-        let config = command.find_subcommand_mut("config").unwrap();
-        // Without the flags of every command, which stand in the others.
-        let helps = config.get_subcommands().map(|sub| sub.clone().term_width(100).render_long_help().to_string());
-        let own: Vec<String> = helps.map(|help| help.split("\nGlobal Options:").next().unwrap_or_default().to_owned()).collect();
-        insta::assert_snapshot!("help_config_commands", own.join("\n----\n"));
+        for name in ["config", "kubeconfig", "token"] {
+            // Without the flags of every command, which stand in the others.
+            let own = command.find_subcommand(name).unwrap().get_subcommands().map(|sub| {
+                let help = sub.clone().term_width(100).render_long_help().to_string();
+                let (own, rest) = help.split_once("\nGlobal Options:").unwrap_or((&help, ""));
+                own.to_owned() + rest.find("\nExamples:").map_or("", |at| &rest[at..])
+            });
+            insta::assert_snapshot!(format!("help_{name}_commands"), own.collect::<Vec<_>>().join("\n----\n"));
+        }
     }
 }

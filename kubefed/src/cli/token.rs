@@ -1,5 +1,6 @@
 //! `kubefed token`: kubeadm's commands and flags.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
@@ -37,6 +38,36 @@ pub enum TokenCommand {
     Delete(TokenDeleteArgs),
     /// Print a random token, and store nothing
     Generate,
+    /// Make a line of an API server's token file (--token-auth-file)
+    Csv(TokenCsvArgs),
+}
+
+/// Make a line of an API server's token file (--token-auth-file)
+///
+/// It holds a random token, and the user and groups it stands for. Such a token lasts until its line is taken out of the file:
+/// where the API server takes bootstrap tokens, kubefed token create is better.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  \
+        # For the first requests of kubelets\n  \
+        kubefed token csv --append=token.csv\n\n  \
+        # For somebody else\n  \
+        kubefed token csv --user=frodo --uid=4711 --group=hobbits > token.csv")]
+pub struct TokenCsvArgs {
+    /// User that the token stands for
+    #[arg(long, value_name = "NAME", default_value = "kubelet-bootstrap")]
+    pub user: String,
+    /// The user's id, which no other has
+    #[arg(long, value_name = "UID", default_value = "10001")]
+    pub uid: String,
+    /// Group of the user; can be repeated
+    #[arg(long = "group", value_name = "GROUP", default_value = "system:kubelet-bootstrap")]
+    pub groups: Vec<String>,
+    /// File with the token, - for standard input; a random one if not given
+    #[arg(long, value_name = "FILE")]
+    pub token_file: Option<PathBuf>,
+    /// File to add the line to, which is made if it is not there, readable by you alone; standard output if not given
+    #[arg(long, value_name = "FILE")]
+    pub append: Option<PathBuf>,
 }
 
 /// Make a token.

@@ -3,6 +3,7 @@
 mod certs;
 mod config;
 pub mod deinit;
+mod given;
 mod identity;
 pub mod init;
 pub mod join;

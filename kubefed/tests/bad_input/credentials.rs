@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use crate::support::{ADMIN, Apiserver, NOBODY, Place};
 
 /// A server that signs with the authority of its clients and takes bootstrap tokens, and the kubeconfig to it.
-fn signing(place: &Place) -> (Apiserver, String) {
+pub(crate) fn signing(place: &Place) -> (Apiserver, String) {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -46,18 +46,23 @@ fn runtime() -> tokio::runtime::Runtime {
 }
 
 /// Who the holder of a kubeconfig is, and its groups.
-fn holder(path: &std::path::Path) -> (String, Vec<String>) {
+pub(crate) fn holder(path: &std::path::Path) -> (String, Vec<String>) {
+    known(path).unwrap()
+}
+
+/// The same, where the server knows it.
+pub(crate) fn known(path: &std::path::Path) -> Result<(String, Vec<String>), kube::Error> {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     runtime().block_on(async {
         let config = Files::choose(Some(path)).load().unwrap();
         let client = Access::resolve(&config, &Target::context(None), &Environment::default()).unwrap().client().await.unwrap();
-        let review = Api::<SelfSubjectReview>::all(client).create(&PostParams::default(), &SelfSubjectReview::default()).await.unwrap();
+        let review = Api::<SelfSubjectReview>::all(client).create(&PostParams::default(), &SelfSubjectReview::default()).await?;
         let user = review.status.unwrap().user_info.unwrap();
-        (user.username.unwrap(), user.groups.unwrap())
+        Ok((user.username.unwrap(), user.groups.unwrap()))
     })
 }
 
-fn requests(server: &Apiserver) -> usize {
+pub(crate) fn requests(server: &Apiserver) -> usize {
     runtime().block_on(async {
         let all = Api::<CertificateSigningRequest>::all(server.client(ADMIN)).list(&ListParams::default()).await.unwrap();
         all.items.len()

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot be set up has failed")]
 
 mod apiserver;
+mod bootstrap;
 mod config;
 mod config_beyond;
 mod config_health;

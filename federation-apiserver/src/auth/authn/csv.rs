@@ -1,17 +1,24 @@
 //! RFC 4180 records, as kube-apiserver reads its credential files: quoted fields may hold commas,
 //! doubled quotes and line breaks; blank lines are skipped; records may differ in length.
 
-/// One record and the line it starts on, from 1.
+use thiserror::Error;
+
+/// One record.
 #[derive(Debug, Eq, PartialEq)]
-pub(super) struct Record {
+pub struct Record {
+    /// The line it starts on, from 1.
     pub line: usize,
+    /// Its fields, without their quotes.
     pub fields: Vec<String>,
 }
 
-/// What is wrong, and on which line.
-#[derive(Debug, Eq, PartialEq)]
-pub(super) struct CsvError {
+/// What cannot be read.
+#[derive(Clone, Copy, Debug, Eq, Error, PartialEq)]
+#[error("line {line}: {what}")]
+pub struct CsvError {
+    /// The line, from 1.
     pub line: usize,
+    /// What is wrong there; nothing of the file.
     pub what: &'static str,
 }
 
@@ -23,8 +30,20 @@ enum Field {
     QuoteSeen,
 }
 
+/// A record as a line, its last field in quotes, which holds groups as a rule; others where they need them.
+pub fn line(fields: &[&str], last: &str) -> String {
+    let quoted = |field: &str| format!("\"{}\"", field.replace('"', "\"\""));
+    let field = |field: &&str| if field.contains([',', '"', '\n', '\r']) { quoted(field) } else { (*field).to_owned() };
+    let mut all: Vec<String> = fields.iter().map(field).collect();
+    all.push(quoted(last));
+    all.join(",") + "\n"
+}
+
 /// All records of a file.
-pub(super) fn parse(text: &str) -> Result<Vec<Record>, CsvError> {
+///
+/// # Errors
+/// A quote where none may be, or that is not closed.
+pub fn parse(text: &str) -> Result<Vec<Record>, CsvError> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let (mut records, mut fields, mut field) = (Vec::new(), Vec::new(), String::new());
     let (mut line, mut start, mut opened, mut state) = (1, 1, 1, Field::Start);

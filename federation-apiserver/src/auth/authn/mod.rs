@@ -6,7 +6,7 @@
 mod basic;
 mod bootstrap;
 mod certificate;
-mod csv;
+pub mod csv;
 mod file;
 mod impersonate;
 pub(crate) mod service_account;

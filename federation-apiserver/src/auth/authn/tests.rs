@@ -168,6 +168,13 @@ proptest::proptest! {
     }
 
     #[test]
+    fn issue10_a_line_that_is_made_reads_back(fields in proptest::collection::vec("[a-c,\" é]{1,6}", 1..4), last in "[a-c,\" é]{0,6}") {
+        let texts: Vec<&str> = fields.iter().map(String::as_str).collect();
+        let read = csv::parse(&csv::line(&texts, &last)).unwrap();
+        proptest::prop_assert_eq!(read, [Record { line: 1, fields: fields.into_iter().chain([last]).collect() }]);
+    }
+
+    #[test]
     fn no_text_makes_the_reader_panic(text in "[a\",\r\n]{0,40}") {
         let _ = csv::parse(&text);
     }

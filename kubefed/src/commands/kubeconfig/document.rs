@@ -20,11 +20,22 @@ pub(super) struct Holder<'a> {
     pub(super) until: Timestamp,
 }
 
-/// One context to where `access` leads, or to another `endpoint` of the same server. Names hold the user's and the server's,
-/// so that several can be merged.
-pub(super) fn kubeconfig(access: &Access, endpoint: Option<&str>, namespace: Option<&str>, holder: &Holder<'_>) -> Value {
-    let (cluster_name, user) = (&access.context, holder.user);
-    let name = format!("{user}@{cluster_name}");
+/// What its entries are called.
+pub(super) struct Names<'a> {
+    pub(super) cluster: &'a str,
+    pub(super) user: &'a str,
+    pub(super) context: &'a str,
+}
+
+impl<'a> Names<'a> {
+    /// As the tutorials and kubeadm call them: one file has one context, and the file's name says whose it is.
+    pub(super) fn of_component(user: &'a str) -> Self {
+        Self { cluster: "kubernetes", user, context: "default" }
+    }
+}
+
+/// The cluster entry of where `access` leads, or of another `endpoint` of the same server.
+pub(super) fn cluster_of(access: &Access, endpoint: Option<&str>) -> Value {
     let mut cluster = json!({"server": endpoint.map_or_else(|| access.url(), str::to_owned)});
     if access.insecure {
         cluster["insecure-skip-tls-verify"] = true.into();
@@ -38,19 +49,37 @@ pub(super) fn kubeconfig(access: &Access, endpoint: Option<&str>, namespace: Opt
         // A name and a password there are the issuer's own.
         cluster["proxy-url"] = proxy.bare_url().into();
     }
-    let mut context = json!({"cluster": cluster_name, "user": name});
+    cluster
+}
+
+/// The cluster entry of a server and its authorities, in PEM.
+pub(super) fn cluster(server: &str, authorities: &str) -> Value {
+    json!({"certificate-authority-data": STANDARD.encode(authorities), "server": server})
+}
+
+/// The user entry of a certificate's holder.
+pub(super) fn by_certificate(holder: &Holder<'_>) -> Value {
+    json!({"client-certificate-data": STANDARD.encode(holder.certificate), "client-key-data": STANDARD.encode(holder.key)})
+}
+
+/// The user entry of a token's holder.
+pub(super) fn by_token(token: &str) -> Value {
+    json!({"token": token})
+}
+
+/// One context, the current one.
+pub(super) fn kubeconfig(names: &Names<'_>, cluster: &Value, user: &Value, namespace: Option<&str>) -> Value {
+    let mut context = json!({"cluster": names.cluster, "user": names.user});
     if let Some(namespace) = namespace {
         context["namespace"] = namespace.into();
     }
-    let credentials =
-        json!({"client-certificate-data": STANDARD.encode(holder.certificate), "client-key-data": STANDARD.encode(holder.key)});
     json!({
         "apiVersion": "v1",
         "kind": "Config",
-        "clusters": [{"name": cluster_name, "cluster": cluster}],
-        "contexts": [{"name": name, "context": context}],
-        "current-context": name,
-        "users": [{"name": name, "user": credentials}],
+        "clusters": [{"name": names.cluster, "cluster": cluster}],
+        "contexts": [{"name": names.context, "context": context}],
+        "current-context": names.context,
+        "users": [{"name": names.user, "user": user}],
     })
 }
 
@@ -58,10 +87,10 @@ pub(super) fn kubeconfig(access: &Access, endpoint: Option<&str>, namespace: Opt
 ///
 /// # Errors
 /// It cannot be written as YAML.
-pub(super) fn text(config: &Value, holder: &Holder<'_>) -> Result<String, Failure> {
+pub(super) fn text(config: &Value, told: &str) -> Result<String, Failure> {
     let plain = serde_saphyr::ser_options! { prefer_block_scalars: false };
     let yaml = serde_saphyr::to_string_with_options(config, plain).map_err(|e| Failure::new(format!("printing YAML: {e}")))?;
-    Ok(format!("# {}\n{yaml}", told(holder)))
+    Ok(format!("# {told}\n{yaml}"))
 }
 
 /// What it is, for people who find it.

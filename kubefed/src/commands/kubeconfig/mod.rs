@@ -1,8 +1,12 @@
 //! `kubefed kubeconfig`: access to the federation for others.
 
+mod bootstrap;
+mod certificate;
+mod component;
 mod document;
 mod issue;
 mod output;
+mod subject;
 
 use super::Session;
 use crate::cli::KubeconfigCommand;
@@ -15,5 +19,7 @@ use crate::error::Failure;
 pub(super) async fn run(session: &Session, command: &KubeconfigCommand) -> Result<(), Failure> {
     match command {
         KubeconfigCommand::Issue(args) => issue::run(session, args).await,
+        KubeconfigCommand::Bootstrap(args) => bootstrap::run(session, args),
+        KubeconfigCommand::Component(args) => component::run(session, args).await,
     }
 }

@@ -1,5 +1,7 @@
 //! `kubefed token`: bootstrap tokens, each kept in a secret of the federation as Kubernetes keeps them.
 
+mod csv;
+
 use std::time::Duration;
 
 use federation_api::bootstrap::{self, Token};
@@ -31,6 +33,7 @@ pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<(),
         TokenCommand::Create(args) => create(session, args).await,
         TokenCommand::List(args) => list(session, args).await,
         TokenCommand::Delete(args) => delete(session, args).await,
+        TokenCommand::Csv(args) => csv::run(session, args).await,
         TokenCommand::Generate => {
             session.printer.data(&random()?.reveal());
             Ok(())
