@@ -26,8 +26,15 @@ pub const EXTRA_GROUPS: &str = "auth-extra-groups";
 pub const USAGE_PREFIX: &str = "usage-bootstrap-";
 /// As bearer token.
 pub const AUTHENTICATION: &str = "authentication";
-/// What a token can be used for: to sign the federation's public address, and as bearer token.
-pub const USAGES: [&str; 2] = ["signing", AUTHENTICATION];
+/// To sign what everybody can read of a server: its address and its authority.
+pub const SIGNING: &str = "signing";
+/// What a token can be used for.
+pub const USAGES: [&str; 2] = [SIGNING, AUTHENTICATION];
+
+/// Namespace of what everybody can read.
+pub const PUBLIC_NAMESPACE: &str = "kube-public";
+/// The ConfigMap there that tells who has no credentials yet what the server's authority is, signed with tokens.
+pub const CLUSTER_INFO: &str = "cluster-info";
 
 /// What users of tokens are called; the id follows.
 pub const USER_PREFIX: &str = "system:bootstrap:";

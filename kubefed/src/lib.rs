@@ -21,6 +21,7 @@ pub mod certs;
 pub mod cli;
 pub mod commands;
 pub mod connection;
+pub mod discovery;
 pub mod error;
 mod expiry;
 mod jsonpath;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use daemon::supervise::guarded;
 use daemon::trace::{self, field};
+use federation_api::bootstrap;
 use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
@@ -260,6 +261,7 @@ fn prove(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> 
     match caller {
         Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
         Caller::Connection(connected) => match server.api.authn.authenticate(&parts.headers, &connected.peer()) {
+            Err(e) if introduces(info) => server.api.authn.stranger(&parts.headers, &connected.peer()).ok_or(e),
             Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
                 Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
             }
@@ -270,6 +272,13 @@ fn prove(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> 
             outcome => outcome,
         },
     }
+}
+
+/// Whether this is what clients ask for that do not know the server yet (kubeadm's discovery). They may where somebody gave
+/// `system:anonymous` the right, as `kubefed token create --print-join-command` does.
+fn introduces(info: &Attributes) -> bool {
+    let of_core = info.verb == Verb::Get && info.group.is_empty() && info.resource == "configmaps" && info.subresource.is_empty();
+    of_core && info.namespace == bootstrap::PUBLIC_NAMESPACE && info.name == bootstrap::CLUSTER_INFO
 }
 
 fn timed_out() -> ApiError {

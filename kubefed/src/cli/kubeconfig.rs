@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use federation_api::duration;
 
+use crate::discovery::Pin;
+
 /// Give others access to the federation
 #[derive(Args, Debug)]
 #[command(arg_required_else_help = true)]
@@ -41,16 +43,23 @@ pub struct OutputArgs {
 ///
 /// It holds a server (--server), the authority of its certificate (--certificate-authority) and a token, as a kubelet's
 /// --bootstrap-kubeconfig does. It is made of what is given; no kubeconfig is read.
+///
+/// Who has no file with the authority gives the hash of its public key (--discovery-token-ca-cert-hash): the server is asked for
+/// the authority then, and believed if the hash is right and the answer is signed with the token. The token itself is not sent
+/// before. kubefed token create --print-join-command prints that command.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         # With a token of kubefed token create\n  \
-        kubefed token create --ttl=1h > token\n  \
-        kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 --certificate-authority=ca.pem --token-file=token \\\n    \
-          --output=bootstrap.kubeconfig\n\n  \
+        (umask 077; kubefed token create --ttl=1h > token)\n  \
+        kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 --certificate-authority=ca.pem \\\n    \
+          --token-file=token --output=bootstrap.kubeconfig\n\n  \
         # With the token of a token file\n  \
-        cut -d, -f1 token.csv | kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 --certificate-authority=ca.pem \\\n    \
-          --token-file=- --output=bootstrap.kubeconfig")]
+        cut -d, -f1 token.csv | kubefed kubeconfig bootstrap --server=https://10.64.3.7:6443 \\\n    \
+          --certificate-authority=ca.pem --token-file=- --output=bootstrap.kubeconfig")]
 pub struct BootstrapArgs {
+    /// Hash of the public key of the server's authority, sha256:HEX, instead of --certificate-authority; can be repeated
+    #[arg(long = "discovery-token-ca-cert-hash", value_name = "HASH")]
+    pub pins: Vec<Pin>,
     /// File with the token, - for standard input: other users of this machine see what --token gives
     #[arg(long, value_name = "FILE")]
     pub token_file: Option<PathBuf>,
@@ -70,8 +79,8 @@ pub struct BootstrapArgs {
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         # For kube-proxy, by the authority's key\n  \
-        kubefed kubeconfig component kube-proxy --server=https://10.64.3.7:6443 --certificate-authority=ca.pem \\\n    \
-          --ca-key=ca-key.pem --output=kube-proxy.kubeconfig\n\n  \
+        kubefed kubeconfig component kube-proxy --server=https://10.64.3.7:6443 \\\n    \
+          --certificate-authority=ca.pem --ca-key=ca-key.pem --output=kube-proxy.kubeconfig\n\n  \
         # For the kubelet of a node, by the federation\n  \
         kubefed kubeconfig component kubelet --node=gondor-1 --output=kubelet.kubeconfig")]
 pub struct ComponentArgs {

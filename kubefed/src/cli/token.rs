@@ -18,6 +18,8 @@ use super::values::Format;
     after_help = "Examples:\n  \
         # A token that is good for an hour\n  \
         kubefed token create --ttl=1h --description='nodes of gondor'\n\n  \
+        # What the holder of a token runs to begin with\n  \
+        kubefed token create --print-join-command\n\n  \
         # It is no longer needed\n  \
         kubefed token delete abcdef"
 )]
@@ -88,6 +90,9 @@ pub struct TokenCreateArgs {
     /// What it is for, for people
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     pub description: String,
+    /// Print the command by which the token's holder gets a kubeconfig, and let everybody read the authority that it names
+    #[arg(long, conflicts_with = "output")]
+    pub print_join_command: bool,
     /// Print the token and what is known of it as an object
     #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

@@ -13,6 +13,7 @@ mod names;
 mod run;
 mod session;
 mod status;
+mod stranger;
 mod token;
 pub mod unjoin;
 mod version;

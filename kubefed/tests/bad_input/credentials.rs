@@ -41,7 +41,7 @@ pub(crate) fn signing(place: &Place) -> (Apiserver, String) {
     (server, config)
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap()
 }
 

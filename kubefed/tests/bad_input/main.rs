@@ -10,6 +10,7 @@ mod config_beyond;
 mod config_health;
 mod credentials;
 mod deinit;
+mod discovery;
 mod etcd;
 mod host;
 mod kubeconfig;

@@ -113,6 +113,13 @@ impl Authentication {
         found.map(authenticated).ok_or_else(ApiError::unauthorized)
     }
 
+    /// Who shows no credentials at all, for what is there for those who have none yet; nobody where bootstrap tokens are not
+    /// taken. Rights count as for anybody.
+    pub(crate) fn stranger(&self, headers: &HeaderMap, peer: &Peer) -> Option<UserInfo> {
+        let shows_nothing = *peer == Peer::Nobody && !headers.contains_key(AUTHORIZATION);
+        (self.bootstrap.is_some() && shows_nothing).then(anonymous)
+    }
+
     /// The user a bearer token stands for, as TokenReview tells it; and for which of `audiences`, or of the server's own
     /// where there are none, if it is a token for audiences.
     pub fn review_token(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>)> {

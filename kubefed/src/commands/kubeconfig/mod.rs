@@ -19,7 +19,7 @@ use crate::error::Failure;
 pub(super) async fn run(session: &Session, command: &KubeconfigCommand) -> Result<(), Failure> {
     match command {
         KubeconfigCommand::Issue(args) => issue::run(session, args).await,
-        KubeconfigCommand::Bootstrap(args) => bootstrap::run(session, args),
+        KubeconfigCommand::Bootstrap(args) => bootstrap::run(session, args).await,
         KubeconfigCommand::Component(args) => component::run(session, args).await,
     }
 }

@@ -1,27 +1,28 @@
 //! `kubefed token`: bootstrap tokens, each kept in a secret of the federation as Kubernetes keeps them.
 
 mod csv;
+mod join;
+mod known;
 
 use std::time::Duration;
 
 use federation_api::bootstrap::{self, Token};
+use federation_client::{Access, Environment};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
-use kube::ResourceExt as _;
 use kube::api::{DynamicObject, ListParams, PostParams};
 use kube::core::ApiResource;
-use machinery::table::human_duration;
-use serde_json::{Value, json};
 
+use self::join::Server;
+use self::known::{Known, MOST};
 use super::Session;
 use crate::cli::{TokenCommand, TokenCreateArgs, TokenDeleteArgs, TokenListArgs};
+use crate::connection::Connection;
 use crate::error::Failure;
 use crate::wait::spell;
 
-/// Tokens that are read, at most; nobody has so many.
-const MOST: u32 = 5000;
 const HEADINGS: [&str; 6] = ["ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"];
 
 /// Carries out a command on tokens.
@@ -52,13 +53,22 @@ async fn create(session: &Session, args: &TokenCreateArgs) -> Result<(), Failure
     }
     let expires = expiration(args.ttl, Timestamp::now())?;
     let secret = secret(&token, args, expires);
-    let at = session.here().await?;
+    let target = session.federation_target(session.global.context.as_deref())?;
+    let access = Access::resolve(&session.files().load()?, &target, &Environment::of_process())?;
+    let server = args.print_join_command.then(|| joinable(&access, args)).transpose()?;
+    let at = Connection::to(&access).await?.of_federation().await?;
     let made = at.typed::<Secret>(bootstrap::NAMESPACE).create(&PostParams::default(), &secret).await;
     let made = made.map_err(|e| match &e {
         kube::Error::Api(status) if status.code == 409 => Failure::new(format!("there is a token with id \"{}\" already", token.id()))
             .hint(format!("delete it with kubefed token delete {}, or choose another id", token.id())),
         _ => at.failed("storing the token", &e),
     })?;
+    if let Some(server) = server {
+        let stored = format!("token {} is stored; kubefed token delete {} takes it away", token.id(), token.id());
+        server.publish(session, &at).await.map_err(|failure| failure.or_hint(stored))?;
+        session.printer.data(&server.command(&token));
+        return Ok(());
+    }
     match args.output {
         None => session.printer.data(&token.reveal()),
         Some(format) => {
@@ -68,6 +78,15 @@ async fn create(session: &Session, args: &TokenCreateArgs) -> Result<(), Failure
         }
     }
     Ok(())
+}
+
+/// The server that a token's holder can get to know by it.
+fn joinable(access: &Access, args: &TokenCreateArgs) -> Result<Server, Failure> {
+    if let Some(missing) = bootstrap::USAGES.iter().find(|usage| !args.usages.iter().any(|given| given == *usage)) {
+        return Err(Failure::usage(format!("--print-join-command: the token cannot be used for {missing}"))
+            .hint("leave --usages out, or name both"));
+    }
+    Server::of(access)
 }
 
 async fn list(session: &Session, args: &TokenListArgs) -> Result<(), Failure> {
@@ -131,56 +150,5 @@ fn secret(token: &Token, args: &TokenCreateArgs, expires: Option<Timestamp>) -> 
         type_: Some(bootstrap::SECRET_TYPE.to_owned()),
         data: Some(data.into_iter().map(|(key, text)| (key, ByteString(text.into_bytes()))).collect()),
         ..Secret::default()
-    }
-}
-
-/// What is told of a token: nothing secret.
-#[derive(Debug)]
-struct Known {
-    id: String,
-    /// As written; it may be no time.
-    expires: Option<String>,
-    usages: Vec<String>,
-    description: String,
-    groups: Vec<String>,
-}
-
-impl Known {
-    fn of(secret: &Secret) -> Self {
-        let texts = secret.data.iter().flatten().filter_map(|(key, bytes)| Some((key.as_str(), std::str::from_utf8(&bytes.0).ok()?)));
-        let texts: std::collections::BTreeMap<&str, &str> = texts.collect();
-        let text = |key: &str| texts.get(key).copied().unwrap_or_default().to_owned();
-        let usages = texts.iter().filter(|(_, text)| **text == "true").filter_map(|(key, _)| key.strip_prefix(bootstrap::USAGE_PREFIX));
-        Self {
-            id: secret.name_any().trim_start_matches(bootstrap::SECRET_PREFIX).to_owned(),
-            expires: texts.get(bootstrap::EXPIRATION).map(|text| (*text).to_owned()),
-            usages: usages.map(str::to_owned).collect(),
-            description: text(bootstrap::DESCRIPTION),
-            groups: text(bootstrap::EXTRA_GROUPS).split(',').filter(|group| !group.is_empty()).map(str::to_owned).collect(),
-        }
-    }
-
-    fn object(&self) -> Value {
-        let mut out = json!({"id": self.id, "usages": self.usages, "groups": self.groups});
-        if let Some(expires) = &self.expires {
-            out["expires"] = expires.as_str().into();
-        }
-        if !self.description.is_empty() {
-            out["description"] = self.description.as_str().into();
-        }
-        out
-    }
-
-    fn row(&self, now: Timestamp) -> Vec<String> {
-        let none = |text: String| if text.is_empty() { "<none>".to_owned() } else { text };
-        let left = |text: &String| text.parse::<Timestamp>().ok().map(|end| end.as_second() - now.as_second()).filter(|left| *left > 0);
-        let (ttl, expires) = match &self.expires {
-            None => ("<forever>".to_owned(), "<never>".to_owned()),
-            Some(text) => {
-                let ttl = left(text).map(human_duration);
-                (ttl.unwrap_or_else(|| "<invalid>".to_owned()), text.clone())
-            }
-        };
-        vec![self.id.clone(), ttl, expires, none(self.usages.join(",")), none(self.description.clone()), none(self.groups.join(","))]
     }
 }
