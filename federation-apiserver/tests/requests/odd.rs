@@ -40,6 +40,31 @@ async fn issue8_odd_requests_are_answered_as_by_kube_apiserver() {
             ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"add"}]"#.to_owned()),
             ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":3,"path":"/a"}]"#.to_owned()),
             ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"add","path":"/data"}]"#.to_owned()),
+            (
+                "PATCH",
+                one.clone(),
+                JSON_PATCH,
+                r#"[{"op":"add","path":"/data","value":{}},{"op":"replace","path":"/data/new","value":"x"}]"#.to_owned(),
+            ),
+            ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"replace","path":"/metadata/labels/new","value":"x"}]"#.to_owned()),
+            ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"test","path":"/data/none","value":null}]"#.to_owned()),
+            ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"test","path":"/metadata/labels/none","value":null}]"#.to_owned()),
+            ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"copy","from":"/data/none","path":"/data/other"}]"#.to_owned()),
+            ("PATCH", one.clone(), JSON_PATCH, r#"[{"op":"move","from":"/data/none","path":"/data/other"}]"#.to_owned()),
+            (
+                "PATCH",
+                one.clone(),
+                JSON_PATCH,
+                r#"[{"op":"add","path":"/metadata/finalizers","value":["a/b"]},{"op":"remove","path":"/metadata/finalizers/-1"}]"#
+                    .to_owned(),
+            ),
+            (
+                "PATCH",
+                one.clone(),
+                JSON_PATCH,
+                r#"[{"op":"add","path":"/metadata/finalizers","value":["a/b"]},{"op":"remove","path":"/metadata/finalizers/-2"}]"#
+                    .to_owned(),
+            ),
             ("PATCH", maps.clone(), MERGE_PATCH, "{}".to_owned()),
             ("PUT", maps.clone(), JSON, map(json!({"name": "a"}))),
             ("POST", one.clone(), JSON, map(json!({"name": "a"}))),

@@ -87,8 +87,8 @@ enum Unread {
 
 /// Applies the patch (a JSON array of operations; `null` is an empty one) and returns the new document.
 ///
-/// As for kube-apiserver the document as a whole can be replaced and tested and nothing else, and a `value` that is not
-/// given is `null`.
+/// As for kube-apiserver the document as a whole can be replaced and tested and nothing else, a `value` that is not
+/// given is `null`, and so is what an object does not have when it is replaced, tested or copied.
 ///
 /// # Errors
 /// 400 when the patch is no list of operations or a part of one has the wrong type, 413 when it has too many operations
@@ -202,8 +202,7 @@ fn run(document: &mut Value, operation: Operation, spent: &mut Spent) -> Result<
         }
         Operation::Replace { path, value } => {
             depth::check_below(&value, path.len())?;
-            *path.get_mut(document)? = value;
-            Ok(())
+            Ok(path.replace(document, value)?)
         }
         Operation::Move { from, path } => {
             if from.is_proper_prefix_of(&path) {
@@ -217,14 +216,14 @@ fn run(document: &mut Value, operation: Operation, spent: &mut Spent) -> Result<
             spent.work(path.add(document, value)?)
         }
         Operation::Copy { from, path } => {
-            let value = from.get(document)?;
+            let value = from.get_or_null(document)?;
             spent.copy(size(value))?;
             depth::check_below(value, path.len())?;
             let value = value.clone();
             spent.work(path.add(document, value)?)
         }
         Operation::Test { path, value } => {
-            let found = path.get(document)?;
+            let found = path.get_or_null(document)?;
             if same(found, &value) { Ok(()) } else { Err(Fault::Misfit("test failed: the value is different".into())) }
         }
     }

@@ -1,6 +1,7 @@
 //! RFC 6901 JSON pointers, and the edits JSON patch makes through them.
 
 use std::fmt;
+use std::slice;
 
 use serde_json::Value;
 
@@ -41,15 +42,30 @@ impl Pointer {
     }
 
     pub(super) fn get<'a>(&self, document: &'a Value) -> Result<&'a Value, String> {
-        self.0.iter().try_fold(document, |at, token| match at {
-            Value::Object(map) => map.get(token).ok_or_else(|| missing(token)),
-            Value::Array(list) => list.get(index(token)?).ok_or_else(|| beyond(token, list.len())),
-            _ => Err(leaf(token)),
-        })
+        read(document, &self.0)
     }
 
-    pub(super) fn get_mut<'a>(&self, document: &'a mut Value) -> Result<&'a mut Value, String> {
-        walk(document, &self.0)
+    /// As [`Pointer::get`]; what an object does not have is `null`.
+    pub(super) fn get_or_null<'a>(&self, document: &'a Value) -> Result<&'a Value, String> {
+        static NULL: Value = Value::Null;
+        let Some((last, parents)) = self.0.split_last() else { return Ok(document) };
+        match read(document, parents)? {
+            Value::Object(map) => Ok(map.get(last).unwrap_or(&NULL)),
+            parent => read(parent, slice::from_ref(last)),
+        }
+    }
+
+    /// Puts a value in the place of another one, or into an object that has none of that name.
+    pub(super) fn replace(&self, document: &mut Value, value: Value) -> Result<(), String> {
+        let Some((last, parents)) = self.0.split_last() else {
+            *document = value;
+            return Ok(());
+        };
+        match walk(document, parents)? {
+            Value::Object(map) => drop(map.insert(last.clone(), value)),
+            parent => *walk(parent, slice::from_ref(last))? = value,
+        }
+        Ok(())
     }
 
     /// Puts a value in; answers how many items of a list it pushed aside.
@@ -64,10 +80,7 @@ impl Pointer {
                 Ok(0)
             }
             Value::Array(list) => {
-                let at = if last == "-" { list.len() } else { index(last)? };
-                if at > list.len() {
-                    return Err(beyond(last, list.len()));
-                }
+                let at = if last == "-" { list.len() } else { index(last, list.len(), list.len() + 1)? };
                 list.insert(at, value);
                 Ok(list.len() - at)
             }
@@ -81,20 +94,28 @@ impl Pointer {
         match walk(document, parents)? {
             Value::Object(map) => map.remove(last).map(|v| (v, 0)).ok_or_else(|| missing(last)),
             Value::Array(list) => {
-                let at = index(last)?;
-                if at < list.len() { Ok((list.remove(at), list.len() - at)) } else { Err(beyond(last, list.len())) }
+                let at = index(last, list.len(), list.len())?;
+                Ok((list.remove(at), list.len() - at))
             }
             _ => Err(leaf(last)),
         }
     }
 }
 
+fn read<'a>(document: &'a Value, tokens: &[String]) -> Result<&'a Value, String> {
+    tokens.iter().try_fold(document, |at, token| match at {
+        Value::Object(map) => map.get(token).ok_or_else(|| missing(token)),
+        Value::Array(list) => Ok(&list[index(token, list.len(), list.len())?]),
+        _ => Err(leaf(token)),
+    })
+}
+
 fn walk<'a>(document: &'a mut Value, tokens: &[String]) -> Result<&'a mut Value, String> {
     tokens.iter().try_fold(document, |at, token| match at {
         Value::Object(map) => map.get_mut(token).ok_or_else(|| missing(token)),
         Value::Array(list) => {
-            let len = list.len();
-            list.get_mut(index(token)?).ok_or_else(|| beyond(token, len))
+            let at = index(token, list.len(), list.len())?;
+            Ok(&mut list[at])
         }
         _ => Err(leaf(token)),
     })
@@ -116,19 +137,17 @@ fn unescape(token: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// An array index: digits without leading zeros.
-fn index(token: &str) -> Result<usize, String> {
-    let digits = !token.is_empty() && token.bytes().all(|b| b.is_ascii_digit()) && (token == "0" || !token.starts_with('0'));
-    let parsed = if digits { token.parse().ok() } else { None };
-    parsed.ok_or_else(|| format!("\"{token}\" is not an index of a list"))
+/// One of `places` places in a list of `len`. kube-apiserver reads more than RFC 6901 has: a sign, leading zeros, and what is
+/// negative counts from the end.
+fn index(token: &str, len: usize, places: usize) -> Result<usize, String> {
+    let number: i64 = token.parse().map_err(|_| format!("\"{token}\" is not an index of a list"))?;
+    let distance = usize::try_from(number.unsigned_abs()).unwrap_or(usize::MAX);
+    let at = if number < 0 { places.checked_sub(distance) } else { Some(distance) };
+    at.filter(|at| *at < places).ok_or_else(|| format!("index {token} is beyond the list of {len}"))
 }
 
 fn missing(token: &str) -> String {
     format!("there is no \"{token}\"")
-}
-
-fn beyond(token: &str, len: usize) -> String {
-    format!("index {token} is beyond the list of {len}")
 }
 
 fn leaf(token: &str) -> String {

@@ -39,8 +39,16 @@ fn errors_name_the_operation() {
             "operation 1 of the JSON patch (remove /nope): there is no \"nope\"",
         ),
         (json!([{"op": "add", "path": "/spec/list/3", "value": 1}]), 422, "index 3 is beyond the list of 1"),
-        (json!([{"op": "add", "path": "/spec/list/01", "value": 1}]), 422, "\"01\" is not an index"),
-        (json!([{"op": "replace", "path": "/spec/other", "value": 1}]), 422, "there is no \"other\""),
+        (json!([{"op": "add", "path": "/spec/list/-3", "value": 1}]), 422, "index -3 is beyond the list of 1"),
+        (json!([{"op": "replace", "path": "/spec/list/1", "value": 1}]), 422, "index 1 is beyond the list of 1"),
+        (json!([{"op": "remove", "path": "/spec/list/-9223372036854775808"}]), 422, "is beyond the list of 1"),
+        (json!([{"op": "test", "path": "/spec/list/x", "value": null}]), 422, "\"x\" is not an index"),
+        (json!([{"op": "replace", "path": "/spec/list/-", "value": 1}]), 422, "\"-\" is not an index"),
+        (json!([{"op": "replace", "path": "/other/in", "value": 1}]), 422, "there is no \"other\""),
+        (json!([{"op": "replace", "path": "/spec/replicas/in", "value": 1}]), 422, "does not lead into an object or a list"),
+        (json!([{"op": "test", "path": "/spec/other", "value": 1}]), 422, "test failed"),
+        (json!([{"op": "test", "path": "/other/in", "value": null}]), 422, "there is no \"other\""),
+        (json!([{"op": "move", "from": "/spec/other", "path": "/a"}]), 422, "there is no \"other\""),
         (json!([{"op": "move", "from": "/spec", "path": "/spec/in"}]), 422, "into itself"),
         (json!([{"op": "frob", "path": "/a"}]), 422, "operation 0 of the JSON patch: unknown op \"frob\""),
         (json!([{"path": "/a"}]), 422, "\"op\" is missing"),
@@ -70,6 +78,25 @@ fn what_is_not_said_is_null() {
     assert_eq!(apply(&doc, &Value::Null).expect("an empty patch"), doc);
     assert_eq!(apply(&doc, &json!([{"op": "add", "path": "/b"}])).expect("fits"), json!({"a": 1, "b": null}));
     assert_eq!(apply(&doc, &json!([{"op": "replace", "path": "", "value": [1]}])).expect("fits"), json!([1]));
+}
+
+/// As kube-apiserver 1.36 answered to each.
+#[test]
+fn what_is_not_there_is_null_and_lists_are_counted_from_both_ends() {
+    let doc = json!({"spec": {"list": [1, 2]}});
+    let cases = [
+        (json!({"op": "replace", "path": "/spec/other", "value": 3}), json!({"list": [1, 2], "other": 3})),
+        (json!({"op": "test", "path": "/spec/other"}), json!({"list": [1, 2]})),
+        (json!({"op": "copy", "from": "/spec/other", "path": "/spec/new"}), json!({"list": [1, 2], "new": null})),
+        (json!({"op": "replace", "path": "/spec/list/-1", "value": 3}), json!({"list": [1, 3]})),
+        (json!({"op": "replace", "path": "/spec/list/01", "value": 3}), json!({"list": [1, 3]})),
+        (json!({"op": "add", "path": "/spec/list/-1", "value": 3}), json!({"list": [1, 2, 3]})),
+        (json!({"op": "add", "path": "/spec/list/-3", "value": 3}), json!({"list": [3, 1, 2]})),
+        (json!({"op": "remove", "path": "/spec/list/-2"}), json!({"list": [2]})),
+    ];
+    for (operation, want) in cases {
+        assert_eq!(apply(&doc, &json!([operation])).map_err(|e| e.message), Ok(json!({"spec": want})), "{operation}");
+    }
 }
 
 proptest! {
