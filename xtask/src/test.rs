@@ -88,8 +88,10 @@ const SUITES: &[Suite] = &[
         shell::run(&mut cargo(&["build", "--quiet", "--package", "federation-apiserver", "--bin", "federation-apiserver"]))?;
         real("oracle")
     }),
-    suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs, and what it refuses, against ours", || {
-        shell::run(&mut cargo(&["test", "--quiet", "--package", "federation-client", "--features", "real", "--test", "real_kubectl"]))
+    suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs and what it refuses, against ours; tutorials", || {
+        shell::run(&mut cargo(&["test", "--quiet", "--package", "federation-client", "--features", "real", "--test", "real_kubectl"]))?;
+        let tutorials = ["test", "--quiet", "--package", "kubefed", "--features", "real", "--test", "bad_input", "tutorials::"];
+        shell::run(&mut cargo(&tutorials))
     }),
     suite("config", true, "random commands of kubefed config on random files, against a real kubectl config", || {
         shell::run(&mut cargo(&["test", "--quiet", "--package", "kubefed", "--features", "real", "--test", "real_config"]))

@@ -19,5 +19,7 @@ mod member;
 mod names;
 mod proxies;
 mod support;
+#[cfg(feature = "real")]
+mod tutorials;
 mod up;
 mod usage;
