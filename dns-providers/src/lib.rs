@@ -45,7 +45,7 @@ pub use deploy::{Deployment, File, Pod, PodNeeds};
 pub use error::Error;
 pub use ini::{Entry, Ini};
 pub use name::{DnsName, InvalidDnsName};
-pub use provider::{Held, Provider, Rejected, Settings, Zone, select_zone};
+pub use provider::{Held, Owner, Provider, Rejected, Settings, Zone, select_zone};
 // All of it, so that another provider is told in that one file.
 pub use providers::*;
 pub use record::{Change, Data, Kind, RecordSet};

@@ -34,13 +34,42 @@ pub struct Zone {
     pub about: String,
 }
 
+/// Who wrote a record set, by its mark of ownership.
+#[derive(Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub enum Owner {
+    /// Nobody who marks what is his: a person, another program, or Federation v1.
+    Unmarked,
+    /// The federation of this name, which is another.
+    Federation(String),
+    /// This federation.
+    Ours,
+}
+
 /// A record set a provider holds.
 #[derive(Clone, Debug, Eq, PartialEq)]
 pub struct Held {
     /// The set.
     pub set: RecordSet,
-    /// Whether this federation wrote it. Sets of others are never changed.
-    pub owned: bool,
+    /// Who wrote it. Sets of others are never changed.
+    pub owner: Owner,
+}
+
+impl Owner {
+    /// What a mark says to the federation `own`; `None` is no mark.
+    pub(crate) fn by_mark(mark: Option<&str>, own: &str) -> Self {
+        match mark {
+            None | Some("") => Owner::Unmarked,
+            Some(name) if name == own => Owner::Ours,
+            Some(name) => Owner::Federation(name.to_owned()),
+        }
+    }
+}
+
+impl Held {
+    /// Whether this federation wrote it.
+    pub fn owned(&self) -> bool {
+        self.owner == Owner::Ours
+    }
 }
 
 /// A name of a batch that was left as it is, and why; the rest of the batch was applied.

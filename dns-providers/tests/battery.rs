@@ -119,7 +119,7 @@ impl Subject {
 
     async fn held(&self, under: &str) -> Vec<RecordSet> {
         let held: Vec<Held> = self.provider.read(&self.zone, &name(under)).await.unwrap();
-        assert!(held.iter().all(|h| h.owned));
+        assert!(held.iter().all(|h| h.owned()));
         let mut sets: Vec<RecordSet> = held.into_iter().map(|h| h.set).collect();
         sets.sort();
         sets
@@ -202,7 +202,7 @@ fn delete(at: &str, kind: Kind) -> Change {
 /// Takes away all that a federation has.
 async fn purge(s: &Subject) {
     let held = s.provider.read(&s.zone, &s.zone.name).await.unwrap();
-    let ours = held.into_iter().filter(|h| h.owned).map(|h| delete(h.set.name.as_str(), h.set.data.kind()));
+    let ours = held.into_iter().filter(|h| h.owned()).map(|h| delete(h.set.name.as_str(), h.set.data.kind()));
     assert_eq!(s.apply(&ours.collect::<Vec<_>>()).await, Vec::<String>::new());
 }
 
@@ -221,7 +221,7 @@ async fn names_of_others_are_left_alone(backend: &dyn Backend) {
     assert_eq!(other.apply(&deletes).await, Vec::<String>::new());
     assert_eq!(backend.dump().await.1, both, "what another federation deletes is only its own");
     let held = other.provider.read(&other.zone, &other.zone.name).await.unwrap();
-    assert!(held.len() == 2 && held.iter().all(|h| !h.owned), "{held:?}");
+    assert!(held.len() == 2 && held.iter().all(|h| !h.owned()), "{held:?}");
     mine.apply(&deletes).await;
     assert_eq!(backend.dump().await.1, before);
 }
@@ -251,7 +251,7 @@ async fn after_a_restart_nothing_is_written_and_a_purge_leaves_what_was_there(ba
     let held = again.provider.read(&again.zone, &name("svc.example.com")).await.unwrap();
     assert_eq!(held.len(), 301, "only what is under the name asked for");
     let mut held: Vec<RecordSet> =
-        again.provider.read(&again.zone, &again.zone.name).await.unwrap().into_iter().filter(|h| h.owned).map(|h| h.set).collect();
+        again.provider.read(&again.zone, &again.zone.name).await.unwrap().into_iter().filter(|h| h.owned()).map(|h| h.set).collect();
     held.sort();
     assert_eq!(held, sets);
     assert_eq!(again.apply(&upserts(&sets)).await, Vec::<String>::new());

@@ -39,8 +39,8 @@ async fn only_our_own_records_are_touched() {
     let delete = |at: &str| Change::Delete { name: name(at), kind: Kind::A };
     other.apply(&zone, &[delete("ok.example.com"), delete("web.example.com")]).await.unwrap();
     let held = mine.read(&zone, &name("example.com")).await.unwrap();
-    assert_eq!(held.iter().filter(|h| h.owned).count(), 1, "another federation deletes nothing of ours");
-    assert_eq!(held.iter().filter(|h| !h.owned).count(), 1);
+    assert_eq!(held.iter().filter(|h| h.owned()).count(), 1, "another federation deletes nothing of ours");
+    assert_eq!(held.iter().filter(|h| !h.owned()).count(), 1);
     mine.apply(&zone, &[delete("ok.example.com"), delete("web.example.com")]).await.unwrap();
     let left = raw.get("/skydns/", Some(GetOptions::new().with_prefix())).await.unwrap();
     let left: Vec<&str> = left.kvs().iter().map(|kv| kv.key_str().unwrap()).collect();

@@ -100,7 +100,7 @@ async fn a_mark_whose_set_was_deleted_by_hand_is_found_and_taken_away() {
         mine.apply(&[Change::Upsert(aaaa("gone.example.com", &["2001:db8::1"]))]).await.unwrap();
         ns.by_hand(&[("gone.example.com.", RecordType::AAAA)], &[]).await;
         let held = mine.provider.read(&mine.zone, &name("gone.example.com")).await.unwrap();
-        assert!(held.len() == 1 && held[0].owned && held[0].set.data.values().is_empty(), "{server:?}: {held:?}");
+        assert!(held.len() == 1 && held[0].owned() && held[0].set.data.values().is_empty(), "{server:?}: {held:?}");
         mine.apply(&[delete("gone.example.com", held[0].set.data.kind())]).await.unwrap();
         assert_eq!(ns.dump().await.1, before, "{server:?}");
     }

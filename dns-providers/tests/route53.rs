@@ -118,7 +118,7 @@ async fn a_mark_whose_set_was_deleted_by_hand_is_found_and_taken_away() {
     aws.change(&aws.zone, &[&remove]).await;
     let mine = opened(aws.config("")).await;
     let held = mine.provider.read(&mine.zone, &name("gone.example.com")).await.unwrap();
-    assert!(held.len() == 1 && held[0].owned && held[0].set.data.is_empty(), "{held:?}");
+    assert!(held.len() == 1 && held[0].owned() && held[0].set.data.is_empty(), "{held:?}");
     mine.apply(&[delete("gone.example.com", held[0].set.data.kind())]).await.unwrap();
     assert_eq!(aws.dump(&aws.zone).await.1, before);
 }

@@ -10,6 +10,9 @@ use crate::error::{Failure, chain};
 use crate::render::names::MANAGER;
 use crate::render::object::Object;
 
+/// Objects in a part of a list.
+const PAGE: u32 = 500;
+
 /// What an apply did.
 #[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
 pub enum Change {
@@ -128,6 +131,25 @@ impl Connection {
         let doing = format!("listing {}", resource.plural);
         let list = self.api(resource, namespace).list(&ListParams::default().labels(labels)).await;
         list.map(|l| l.items).map_err(|e| self.failed(&doing, &e))
+    }
+
+    /// Gives each object of a list, which is asked for in parts.
+    ///
+    /// # Errors
+    /// Anything the server or the network says; what was given before is not all.
+    pub async fn pages<K>(&self, api: &Api<K>, doing: &str, params: &ListParams, mut each: impl FnMut(K)) -> Result<(), Failure>
+    where
+        K: Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    {
+        let mut params = params.clone().limit(PAGE);
+        loop {
+            let page = api.list(&params).await.map_err(|e| self.failed(doing, &e))?;
+            page.items.into_iter().for_each(&mut each);
+            match page.metadata.continue_.filter(|token| !token.is_empty()) {
+                Some(token) => params = params.continue_token(&token),
+                None => return Ok(()),
+            }
+        }
     }
 
     /// Applies an object on the server. An object of the same name that belongs to somebody else is left alone.

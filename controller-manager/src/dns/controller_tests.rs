@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dns_providers::{Data, DnsName, Provider, RecordSet, embedded};
+use dns_providers::{Data, DnsName, Owner, Provider, RecordSet, embedded};
 use tokio_util::sync::CancellationToken;
 
 use super::memory::{Memory, zone};
@@ -166,13 +166,13 @@ async fn promise_1_a_read_that_fails_or_comes_back_empty_empties_no_name() {
 async fn what_others_change_is_put_right_and_what_is_theirs_stays() {
     let memory = Memory::default();
     let foreign = RecordSet { name: name("www.example.com"), ttl: 5, data: Data::A(["203.0.113.1".parse().unwrap()].into()) };
-    memory.put(foreign, false);
+    memory.put(foreign, Owner::Unmarked);
     let f = start(memory, fast());
     f.dns.publish(key("nginx"), vec![site("gondor", "minas", "192.0.2.1", Worth::Serving)]);
     f.dns.complete();
     until("published", || f.provider.lines().len() == 4).await;
     let wrong = RecordSet { name: name("nginx.demo.f.svc.example.com"), ttl: 1, data: Data::A(["203.0.113.66".parse().unwrap()].into()) };
-    f.provider.put(wrong, true);
+    f.provider.put(wrong, Owner::Ours);
     until("put right", || f.provider.lines().iter().all(|l| !l.contains("203.0.113.66"))).await;
     f.dns.withdraw(key("nginx"));
     until("gone but for the foreign one", || f.provider.lines() == ["www.example.com. 5 A 203.0.113.1"]).await;
@@ -183,7 +183,7 @@ async fn leftovers_wait_for_a_complete_view_and_too_many_are_kept() {
     let memory = Memory::default();
     for i in 0..40 {
         let left = name(&format!("old{i}.demo.f.svc.example.com"));
-        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, true);
+        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, Owner::Ours);
     }
     let f = start(memory, fast());
     f.dns.publish(key("nginx"), vec![site("", "", "192.0.2.1", Worth::Serving)]);
@@ -220,7 +220,7 @@ async fn leftovers_go_with_consent_but_not_before_everything_is_known() {
     let memory = Memory::default();
     for i in 0..40 {
         let left = name(&format!("old{i}.demo.f.svc.example.com"));
-        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, true);
+        memory.put(RecordSet { name: left, ttl: 180, data: Data::A(["192.0.2.9".parse().unwrap()].into()) }, Owner::Ours);
     }
     let f = start(memory, fast());
     f.dns.consent(true);
@@ -307,7 +307,7 @@ async fn host_names_are_resolved_again_and_keep_their_last_answer() {
 async fn after_a_restart_an_unresolved_host_name_does_not_empty_the_answer() {
     let memory = Memory::default();
     let there = RecordSet { name: name("nginx.demo.f.svc.example.com"), ttl: 180, data: Data::A(["192.0.2.7".parse().unwrap()].into()) };
-    memory.put(there, true);
+    memory.put(there, Owner::Ours);
     let f = start(memory, fast());
     *f.resolver.0.lock().unwrap() = None;
     f.dns.publish(key("nginx"), vec![site("", "", "lb.example.net", Worth::Serving)]);

@@ -41,7 +41,7 @@ pub struct Diff {
 pub fn diff<'a>(names: impl IntoIterator<Item = &'a DnsName>, desired: &BTreeMap<DnsName, Vec<RecordSet>>, held: &HeldByName) -> Diff {
     let mut out = Diff::default();
     for name in names {
-        let owned = || held.get(name).into_iter().flatten().filter(|h| h.owned).map(|h| &h.set);
+        let owned = || held.get(name).into_iter().flatten().filter(|h| h.owned()).map(|h| &h.set);
         let wanted = desired.get(name).map_or(&[][..], Vec::as_slice);
         let kinds: BTreeSet<Kind> = wanted.iter().map(|set| set.data.kind()).collect();
         let surplus: BTreeSet<Kind> = owned().map(|set| set.data.kind()).filter(|kind| !kinds.contains(kind)).collect();
@@ -85,7 +85,7 @@ pub fn held_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use dns_providers::Data;
+    use dns_providers::{Data, Owner};
     use proptest::prelude::*;
 
     fn set(name: usize, kind: u8, ips: &[u32], ttl: u32) -> RecordSet {
@@ -106,7 +106,7 @@ mod tests {
     }
 
     fn holding(sets: &[RecordSet]) -> HeldByName {
-        by_name(sets).into_iter().map(|(n, s)| (n, s.into_iter().map(|set| Held { set, owned: true }).collect())).collect()
+        by_name(sets).into_iter().map(|(n, s)| (n, s.into_iter().map(|set| Held { set, owner: Owner::Ours }).collect())).collect()
     }
 
     fn all(a: &BTreeMap<DnsName, Vec<RecordSet>>, b: &HeldByName) -> BTreeSet<DnsName> {
@@ -117,7 +117,7 @@ mod tests {
     fn what_is_right_is_left_alone_and_others_records_are_not_ours_to_delete() {
         let right = [set(1, 0, &[1, 2], 180), set(1, 1, &[1], 180)];
         let mut held = holding(&right);
-        held.insert(DnsName::parse("foreign.example.com").unwrap(), vec![Held { set: set(9, 0, &[9], 5), owned: false }]);
+        held.insert(DnsName::parse("foreign.example.com").unwrap(), vec![Held { set: set(9, 0, &[9], 5), owner: Owner::Unmarked }]);
         let desired = by_name(&right);
         assert_eq!(diff(&all(&desired, &held), &desired, &held), Diff::default());
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dns_providers::{Capabilities, Change, DnsName, Error, Held, Kind, Provider, RecordSet, Rejected, Zone, embedded};
+use dns_providers::{Capabilities, Change, DnsName, Error, Held, Kind, Owner, Provider, RecordSet, Rejected, Zone, embedded};
 
 /// A provider in memory that can be away and refuses names with "bad" in them.
 #[derive(Debug, Default)]
@@ -35,8 +35,8 @@ impl Memory {
         self.sets.lock().unwrap().values().map(|held| held.set.to_string()).collect()
     }
 
-    pub(crate) fn put(&self, set: RecordSet, owned: bool) {
-        self.sets.lock().unwrap().insert((set.name.clone(), set.data.kind()), Held { set, owned });
+    pub(crate) fn put(&self, set: RecordSet, owner: Owner) {
+        self.sets.lock().unwrap().insert((set.name.clone(), set.data.kind()), Held { set, owner });
     }
 }
 
@@ -62,7 +62,7 @@ impl Provider for Memory {
         let (bad, good): (Vec<&Change>, Vec<&Change>) = batch.iter().partition(|change| change.name().as_str().contains("bad"));
         for change in good {
             match change {
-                Change::Upsert(set) => self.put(set.clone(), true),
+                Change::Upsert(set) => self.put(set.clone(), Owner::Ours),
                 Change::Delete { name, kind } => drop(self.sets.lock().unwrap().remove(&(name.clone(), *kind))),
             }
         }

@@ -8,6 +8,7 @@ pub mod diff;
 pub mod inbox;
 #[cfg(test)]
 pub(crate) mod memory;
+pub mod place;
 pub mod records;
 pub mod report;
 pub mod resolve;
@@ -124,6 +125,21 @@ impl Opened {
         let aliases_out = provider.capabilities().aliases_out;
         let tree = Tree { federation: config.federation_name.clone(), suffix, ttl: TTL, aliases_out };
         Ok(Opened { provider, zone, tree })
+    }
+
+    /// The provider.
+    pub fn provider(&self) -> &dyn Provider {
+        &*self.provider
+    }
+
+    /// The zone in it.
+    pub fn zone(&self) -> &Zone {
+        &self.zone
+    }
+
+    /// Where the federation's names hang in the zone.
+    pub fn tree(&self) -> &Tree {
+        &self.tree
     }
 
     /// Addresses at which the provider itself answers queries; empty if something else does.

@@ -3,13 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
-use dns_providers::{Change, DnsName, Held, RecordSet, Rejected};
+use dns_providers::{Change, DnsName, Held, Owner, RecordSet, Rejected};
 
 use tokio::time::Instant;
 
 use super::diff::{Brake, HeldByName, diff, held_back};
 use super::inbox::{News, Object, Where};
-use super::records::{Addresses, Place, Tree, desired};
+use super::place::place;
+use super::records::{Place, Tree, desired};
 use super::resolve::Resolved;
 use super::site::{ServiceKey, Site, Target};
 
@@ -156,7 +157,7 @@ impl State {
     /// Whether we hold any record of a Service.
     pub(super) fn holds(&self, service: &ServiceKey) -> bool {
         let names = self.names.get(service).into_iter().flatten();
-        names.filter_map(|name| self.held.get(name)).flatten().any(|held| held.owned)
+        names.filter_map(|name| self.held.get(name)).flatten().any(|held| held.owned())
     }
 
     /// Whether every Service there is was told of.
@@ -171,7 +172,7 @@ impl State {
 
     /// How many names are ours.
     pub(super) fn owned(&self) -> usize {
-        self.held.values().filter(|sets| sets.iter().any(|held| held.owned)).count()
+        self.held.values().filter(|sets| sets.iter().any(|held| held.owned())).count()
     }
 
     /// What to change for some Services.
@@ -213,8 +214,8 @@ impl State {
         }
         let refused: BTreeSet<&DnsName> = rejected.iter().map(|r| &r.name).collect();
         for name in pass.batch.iter().map(Change::name).filter(|name| !refused.contains(name)).collect::<BTreeSet<_>>() {
-            let mut now: Vec<Held> = self.held.remove(name).unwrap_or_default().into_iter().filter(|h| !h.owned).collect();
-            now.extend(self.desired.get(name).into_iter().flatten().map(|set| Held { set: set.clone(), owned: true }));
+            let mut now: Vec<Held> = self.held.remove(name).unwrap_or_default().into_iter().filter(|h| !h.owned()).collect();
+            now.extend(self.desired.get(name).into_iter().flatten().map(|set| Held { set: set.clone(), owner: Owner::Ours }));
             if !now.is_empty() {
                 self.held.insert(name.clone(), now);
             }
@@ -241,25 +242,4 @@ impl State {
             }
         }
     }
-}
-
-fn place(tree: &Tree, site: &Site, resolved: &Resolved, unresolved: &mut BTreeSet<String>) -> Place {
-    let mut addresses = Addresses::default();
-    for target in &site.targets {
-        match target {
-            Target::Address(ip) => addresses.extend([*ip]),
-            Target::Host(host) => match resolved.get(host) {
-                Some(known) => {
-                    addresses.v4.extend(&known.v4);
-                    addresses.v6.extend(&known.v6);
-                }
-                None => drop(unresolved.insert(host.clone())),
-            },
-        }
-    }
-    let host = match site.targets.as_slice() {
-        [Target::Host(name)] if tree.aliases_out => DnsName::parse(name).ok(),
-        _ => None,
-    };
-    Place { region: site.region.clone(), zones: site.zones.clone(), addresses, host, worth: site.worth }
 }

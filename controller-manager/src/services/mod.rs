@@ -5,5 +5,6 @@ pub mod controller;
 pub mod ingress;
 mod members;
 mod status;
+pub mod told;
 
 pub use controller::run;

@@ -16,6 +16,7 @@ pub const DRIVERS: &[Driver] = &[
         name: coredns::NAME,
         summary: "CoreDNS with its etcd plugin",
         capabilities: &coredns::CAPABILITIES,
+        shared: true,
         deploys: coredns::deploys,
         open: |settings| Box::pin(coredns::open(settings)),
     },
@@ -23,6 +24,7 @@ pub const DRIVERS: &[Driver] = &[
         name: embedded::NAME,
         summary: "a DNS server inside the controller manager",
         capabilities: &embedded::CAPABILITIES,
+        shared: false,
         deploys: embedded::deploys,
         open: |settings| Box::pin(embedded::open(settings)),
     },
@@ -30,6 +32,7 @@ pub const DRIVERS: &[Driver] = &[
         name: rfc2136::NAME,
         summary: "a DNS server that takes updates, as BIND does",
         capabilities: &rfc2136::CAPABILITIES,
+        shared: true,
         deploys: rfc2136::deploys,
         open: |settings| Box::pin(rfc2136::open(settings)),
     },
@@ -37,6 +40,7 @@ pub const DRIVERS: &[Driver] = &[
         name: route53::NAME,
         summary: "Amazon Route 53",
         capabilities: &route53::CAPABILITIES,
+        shared: true,
         deploys: route53::deploys,
         open: |settings| Box::pin(route53::open(settings)),
     },
@@ -53,6 +57,9 @@ pub struct Driver {
     pub summary: &'static str,
     /// What it can do.
     pub capabilities: &'static Capabilities,
+    /// Whether its records are kept where another process reaches them too: people look at them and mend them while the
+    /// controller manager runs, or when there is none any more. Else they are in the memory of the process that opened it.
+    pub shared: bool,
     deploys: fn(&Deployment<'_>) -> Result<PodNeeds, Error>,
     open: fn(&Settings) -> Opening<'_>,
 }

@@ -59,7 +59,7 @@ impl Opened {
     /// As text, those that are not ours in brackets.
     pub async fn read(&self) -> Result<Vec<String>, Error> {
         let held = self.provider.read(&self.zone, &self.zone.name).await?;
-        Ok(held.iter().map(|h| if h.owned { h.set.to_string() } else { format!("[{}]", h.set) }).collect())
+        Ok(held.iter().map(|h| if h.owned() { h.set.to_string() } else { format!("[{}]", h.set) }).collect())
     }
 }
 

@@ -5,6 +5,7 @@ mod certs;
 mod completion;
 mod config;
 mod deinit;
+mod dns;
 mod global;
 mod init;
 mod join;
@@ -28,6 +29,7 @@ pub use config::{
     SetCredentialsArgs, SplitArgs, ViewArgs, ViewFormat,
 };
 pub use deinit::DeinitArgs;
+pub use dns::{DnsCommand, DnsCommandArgs, DnsDiffArgs, DnsListArgs, DnsPurgeArgs, WideFormat, ZoneArgs};
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
@@ -49,7 +51,7 @@ pub use version::VersionArgs;
     arg_required_else_help = true,
     max_term_width = 120,
     after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon; status,\n\
-                  config lint and config check: something was found, 64 the command line is wrong.\n\
+                  config lint and config check: something was found; dns diff: 1 something differs, 4 it could not be compared, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {
@@ -76,6 +78,8 @@ pub enum Command {
     Certs(CertsArgs),
     /// Say how a federation is doing, and what to do about what is not right
     Status(StatusArgs),
+    /// Look at the federation's names in DNS, and mend them
+    Dns(Box<DnsCommandArgs>),
     /// Run a federation with hollow members in this process, to try things out
     Up(UpArgs),
     /// Show and change kubeconfig files, as kubectl config does
@@ -134,11 +138,11 @@ mod tests {
         let mut command = Cli::command().term_width(100);
         command.build();
         insta::assert_snapshot!("help_kubefed", command.render_long_help().to_string());
-        for name in ["init", "join", "unjoin", "deinit", "certs", "status", "up", "config", "kubeconfig", "token", "version"] {
+        for name in ["init", "join", "unjoin", "deinit", "certs", "status", "dns", "up", "config", "kubeconfig", "token", "version"] {
             let sub = command.find_subcommand_mut(name).unwrap();
             insta::assert_snapshot!(format!("help_{name}"), sub.clone().term_width(100).render_long_help().to_string());
         }
-        for name in ["config", "kubeconfig", "token"] {
+        for name in ["config", "dns", "kubeconfig", "token"] {
             // Without the flags of every command, which stand in the others.
             let own = command.find_subcommand(name).unwrap().get_subcommands().map(|sub| {
                 let help = sub.clone().term_width(100).render_long_help().to_string();

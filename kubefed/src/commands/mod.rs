@@ -1,8 +1,10 @@
 //! What the commands do: resolve what was typed, then act.
 
+mod agree;
 mod certs;
 mod config;
 pub mod deinit;
+mod dns;
 mod given;
 mod identity;
 pub mod init;
@@ -47,6 +49,7 @@ pub async fn run(session: &Session, command: Command) -> Result<u8, Failure> {
         Command::Deinit(args) => deinit::run(session, &args).await,
         Command::Certs(args) => return certs::run(session, &args.command).await,
         Command::Status(args) => return status::run(session, &args).await,
+        Command::Dns(args) => return dns::run(session, &args.command).await,
         Command::Up(args) => crate::up::run(session, &args, boxed).await,
         Command::Config(args) => return config::run(session, &args.command).await,
         Command::Kubeconfig(args) => kubeconfig::run(session, &args.command).await,

@@ -19,6 +19,8 @@ use crate::cli::Cli;
 use crate::commands::{Run, Session};
 use crate::error::Failure;
 use crate::printer::Printer;
+use crate::render::controller_manager::POD;
+use crate::render::credentials::DNS_PROVIDER_CONF;
 
 /// Name of the federation, of its context and its DNS label.
 pub(crate) const FEDERATION: &str = "fellowship";
@@ -58,11 +60,21 @@ pub(crate) struct Realm {
     commands: Run,
     /// Own everything that runs.
     tasks: Supervisor,
+    /// Stops the controller manager.
+    #[cfg(test)]
+    retire: Box<dyn Fn() + Send + Sync>,
 }
 
 impl Realm {
     /// Starts everything; nobody has joined yet.
     pub(crate) async fn start(dir: &Path, commands: Run) -> Result<Self> {
+        let dns = free_address()?;
+        let text = format!("[Global]\nlisten = {dns}\nzones = {ZONE}\n");
+        Self::publishing(dir, commands, dns, ("embedded", &text)).await
+    }
+
+    /// As [`Realm::start`], with a provider, its configuration, and where it answers.
+    pub(crate) async fn publishing(dir: &Path, commands: Run, dns: SocketAddr, (provider, config): (&str, &str)) -> Result<Self> {
         std::fs::create_dir_all(dir).with_context(|| format!("creating {}", dir.display()))?;
         let tasks = Supervisor::default();
         let mut sites = vec![site(dir, FEDERATION, Profile::Federation, &tasks).await?];
@@ -76,24 +88,37 @@ impl Realm {
             tasks.spawn("simulator", site.simulate(appearance));
         }
 
-        let dns = free_address()?;
-        let provider_config = dir.join("embedded-dns.conf");
-        std::fs::write(&provider_config, format!("[Global]\nlisten = {dns}\nzones = {ZONE}\n"))?;
+        let provider_config = dir.join("dns-provider.conf");
+        hollow::write_private(&provider_config, config)?;
         let federation = sites[0].admin();
         let host = sites[1].admin();
-        present_control_plane(&host).await.context("preparing the host")?;
+        present_control_plane(&host, provider, config).await.context("preparing the host")?;
+        let managed = tasks.stopping().child_token();
         let managing = manager::run(
-            manager_config(&provider_config),
+            manager_config(provider, &provider_config),
             sites[0].as_user(keys::CONTROLLER_MANAGER_USER),
             manager::HostCredentials { client: host, namespace: keys::DEFAULT_SYSTEM_NAMESPACE.into() },
-            tasks.stopping(),
+            managed.clone(),
         );
         tasks.spawn("controller-manager", async move {
             managing.await.map_err(|error| format!("{error:#}"))?;
             // It may come back only when it was asked to, which the supervisor knows.
             Err::<Done, _>("it ended".to_owned())
         });
-        Ok(Self { federation, dns, kubeconfig, sites, commands, tasks })
+        #[cfg(not(test))]
+        drop(managed);
+        #[cfg(test)]
+        let retire = Box::new(move || managed.cancel());
+        Ok(Self {
+            federation,
+            dns,
+            kubeconfig,
+            sites,
+            commands,
+            tasks,
+            #[cfg(test)]
+            retire,
+        })
     }
 
     fn site(&self, name: &str) -> Result<&Site> {
@@ -190,6 +215,13 @@ impl Realm {
         self.tasks.fault(part);
     }
 
+    /// Stops the controller manager; the API servers go on.
+    #[cfg(test)]
+    pub(crate) async fn retire(&self) {
+        (self.retire)();
+        self.death().await;
+    }
+
     /// Ends everything.
     pub(crate) async fn stop(self) {
         self.tasks.stop(START).await;
@@ -201,7 +233,7 @@ async fn site(dir: &Path, name: &str, profile: Profile, tasks: &Supervisor) -> R
     Ok(Site::start(dir, name, profile, &account, tasks).await?)
 }
 
-fn manager_config(provider_config: &Path) -> manager::Config {
+fn manager_config(provider: &str, provider_config: &Path) -> manager::Config {
     let monitor = manager::config::Monitor {
         period: Duration::from_millis(500),
         timeout: Duration::from_millis(500),
@@ -220,29 +252,42 @@ fn manager_config(provider_config: &Path) -> manager::Config {
         election: Some(election),
         federation_name: FEDERATION.into(),
         zone_name: ZONE.into(),
-        dns_provider: "embedded".into(),
+        dns_provider: provider.into(),
         dns_provider_config: provider_config.display().to_string(),
         monitor,
         ..Default::default()
     }
 }
 
-/// What `kubefed init` leaves in a host and `kubefed join` looks for: the controller manager's
-/// Deployment. It has no replicas, since the controller manager runs in this process.
-async fn present_control_plane(host: &Client) -> Result<()> {
+/// What `kubefed init` leaves in a host and other commands look for: the controller manager's Deployment with its flags, and
+/// the configuration of its DNS provider. It has no replicas, since the controller manager runs in this process.
+async fn present_control_plane(host: &Client, provider: &str, config: &str) -> Result<()> {
     let name = format!("{FEDERATION}-federation-controller-manager");
     let labels = json!({"app": keys::APP, "module": "federation-controller-manager"});
     let annotations = json!({keys::FEDERATION_NAME: FEDERATION, "federations": format!("{FEDERATION}={}", ZONE.trim_end_matches('.'))});
     let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": keys::DEFAULT_SYSTEM_NAMESPACE}});
+    let conf = format!("{}/{DNS_PROVIDER_CONF}", POD.config_dir);
+    let flags = [
+        format!("--federation-name={FEDERATION}"),
+        format!("--dns-provider={provider}"),
+        format!("--dns-provider-config={conf}"),
+        format!("--zone-name={ZONE}"),
+    ];
+    let secret = json!({
+        "apiVersion": "v1", "kind": "Secret",
+        "metadata": {"name": format!("{FEDERATION}-federation-dns-provider.conf"), "namespace": keys::DEFAULT_SYSTEM_NAMESPACE},
+        "stringData": {DNS_PROVIDER_CONF: config},
+    });
     let deployment = json!({
         "apiVersion": "apps/v1", "kind": "Deployment",
         "metadata": {"name": name, "namespace": keys::DEFAULT_SYSTEM_NAMESPACE, "labels": labels, "annotations": annotations},
         "spec": {
             "replicas": 0, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "controller-manager", "image": "kubefed-up"}]}},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "controller-manager", "image": "kubefed-up", "args": flags}]}},
         },
     });
     apply(host, "", "v1", "Namespace", "namespaces", &namespace).await?;
+    apply(host, "", "v1", "Secret", "secrets", &secret).await?;
     apply(host, "apps", "v1", "Deployment", "deployments", &deployment).await
 }
 

@@ -11,6 +11,7 @@ mod config_health;
 mod credentials;
 mod deinit;
 mod discovery;
+mod dns;
 mod etcd;
 mod host;
 mod kubeconfig;

@@ -11,7 +11,7 @@ use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Data, DnsName, Held, RecordSet};
+use crate::{Data, DnsName, Held, Owner, RecordSet};
 
 /// Where CoreDNS looks unless told otherwise.
 pub(super) const PREFIX: &str = "/skydns/";
@@ -66,10 +66,10 @@ pub(super) fn encode(all: &mut BTreeMap<String, Record>, set: &RecordSet, owner:
 /// Puts records together into sets. Records of one name that differ in owner, type, TTL or alias are
 /// different sets, so that nothing that CoreDNS would answer is hidden from the comparison.
 pub(super) fn decode<'a>(records: impl Iterator<Item = (DnsName, &'a Record)>, owner: &str) -> Vec<Held> {
-    let mut sets: BTreeMap<(DnsName, bool, u32, u8, String), Data> = BTreeMap::new();
+    let mut sets: BTreeMap<(DnsName, Owner, u32, u8, String), Data> = BTreeMap::new();
     for (name, record) in records {
-        let owned = record.owner == owner;
-        let key = |kind, alias: &str| (name.clone(), owned, record.ttl, kind, alias.to_owned());
+        let owner = Owner::by_mark(Some(&record.owner), owner);
+        let key = |kind, alias: &str| (name.clone(), owner.clone(), record.ttl, kind, alias.to_owned());
         match record.host.parse::<IpAddr>() {
             Ok(IpAddr::V4(ip)) => match sets.entry(key(0, "")).or_insert_with(|| Data::A([ip].into())) {
                 Data::A(set) => drop(set.insert(ip)),
@@ -86,7 +86,7 @@ pub(super) fn decode<'a>(records: impl Iterator<Item = (DnsName, &'a Record)>, o
             }
         }
     }
-    sets.into_iter().map(|((name, owned, ttl, ..), data)| Held { set: RecordSet { name, ttl, data }, owned }).collect()
+    sets.into_iter().map(|((name, owner, ttl, ..), data)| Held { set: RecordSet { name, ttl, data }, owner }).collect()
 }
 
 /// FNV-1a, 32 bit.
@@ -160,8 +160,8 @@ mod tests {
         records.insert("/skydns/com/example/a/txt".to_owned(), Record::default());
         let held = decode(records.iter().map(|(key, record)| (name_of(key).unwrap(), record)), "mine");
         assert_eq!(held.len(), 2);
-        assert!(held.iter().any(|h| h.owned && h.set == set));
-        assert!(held.iter().any(|h| !h.owned));
+        assert!(held.iter().any(|h| h.owned() && h.set == set));
+        assert!(held.iter().any(|h| !h.owned()));
     }
 
     #[test]

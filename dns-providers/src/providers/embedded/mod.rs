@@ -20,7 +20,7 @@ use arc_swap::ArcSwap;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
+use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Owner, Provider, Rejected, Zone, batch};
 
 pub use config::{Config, Nameserver};
 pub(super) use driver::{deploys, open};
@@ -106,7 +106,7 @@ impl Provider for Embedded {
     async fn read(&self, zone: &Zone, under: &DnsName) -> Result<Vec<Held>, Error> {
         let zones = self.zones.load();
         let sets = zones.iter().filter(|z| z.name == zone.name).flat_map(|z| z.sets.values()).flat_map(|s| s.values());
-        Ok(sets.filter(|set| set.name.is_within(under)).map(|set| Held { set: set.clone(), owned: true }).collect())
+        Ok(sets.filter(|set| set.name.is_within(under)).map(|set| Held { set: set.clone(), owner: Owner::Ours }).collect())
     }
 
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {

@@ -22,7 +22,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{Capabilities, Change, Data, DnsName, Error, Held, Kind, MAX_TTL, Marks, Provider, RecordSet, Rejected, Zone, batch};
+use crate::{Capabilities, Change, Data, DnsName, Error, Held, Kind, MAX_TTL, Marks, Owner, Provider, RecordSet, Rejected, Zone, batch};
 
 pub use config::Config;
 pub(super) use driver::{deploys, open};
@@ -108,18 +108,19 @@ impl Provider for Rfc2136 {
 fn held(view: &View, under: &DnsName, owner: &str) -> Vec<Held> {
     let mut held = Vec::new();
     for (name, node) in view.names().filter(|(name, _)| name.is_within(under)) {
-        let mark = node.mark.as_ref().and_then(Mark::read).filter(|mark| mark.owner == owner);
+        let mark = node.mark.as_ref().and_then(Mark::read);
         for kind in Kind::ALL {
-            let owned = mark.as_ref().is_some_and(|mark| mark.kinds.contains(&kind));
+            let marked = mark.as_ref().filter(|mark| mark.kinds.contains(&kind));
+            let owner = Owner::by_mark(marked.map(|mark| mark.owner.as_str()), owner);
             let (ttl, data) = match node.set(plan::record_type(kind)) {
                 Some(set) => match data(set) {
                     Some(data) => (set.ttl, data),
                     None => continue,
                 },
-                None if owned => (0, Data::A([].into())),
+                None if owner == Owner::Ours => (0, Data::A([].into())),
                 None => continue,
             };
-            held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owned });
+            held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owner });
         }
     }
     held

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::mark::{self, Mark};
-use crate::{Data, DnsName, Held, Kind, RecordSet};
+use crate::{Data, DnsName, Held, Kind, Owner, RecordSet};
 
 /// A plain set: not by policy, no alias of Amazon's, no health check. Values are as Route 53 told them, since a deletion has
 /// to repeat them.
@@ -109,18 +109,19 @@ impl View {
     pub(super) fn held(&self, under: &DnsName, owner: &str) -> Vec<Held> {
         let mut held = Vec::new();
         for (name, node) in self.names.iter().filter(|(name, _)| name.is_within(under)) {
-            let mark = node.marked().filter(|mark| mark.owner == owner);
+            let mark = node.marked();
             for kind in Kind::ALL {
-                let owned = mark.as_ref().is_some_and(|mark| mark.kinds.contains(&kind));
+                let marked = mark.as_ref().filter(|mark| mark.kinds.contains(&kind));
+                let owner = Owner::by_mark(marked.map(|mark| mark.owner.as_str()), owner);
                 let (ttl, data) = match node.sets.get(&kind) {
                     Some(set) => match data(kind, set) {
                         Some(data) => (u32::try_from(set.ttl).unwrap_or(u32::MAX), data),
                         None => continue,
                     },
-                    None if owned => (0, Data::A([].into())),
+                    None if owner == Owner::Ours => (0, Data::A([].into())),
                     None => continue,
                 };
-                held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owned });
+                held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owner });
             }
         }
         held
@@ -171,7 +172,7 @@ mod tests {
             ("\\052.example.com.", "A", &["192.0.2.1"]),
             ("_kubefed.other.example.com.", "TXT", &["\"v=spf1\""]),
         ]);
-        let told = |owner| view.held(&name("example.com"), owner).iter().map(|h| format!("{} {}", h.set, h.owned)).collect::<Vec<_>>();
+        let told = |owner| view.held(&name("example.com"), owner).iter().map(|h| format!("{} {}", h.set, h.owned())).collect::<Vec<_>>();
         assert_eq!(
             told("fellowship"),
             ["hand.example.com. 60 AAAA 2001:db8::1 false", "web.example.com. 60 A 192.0.2.1 true", "web.example.com. 0 A  true"]

@@ -1,12 +1,11 @@
 //! `kubefed config prune`.
 
-use std::io::{IsTerminal as _, stdin};
-
 use federation_client::config::Config;
 
 use super::check::{State, ask};
 use crate::cli::PruneArgs;
 use crate::commands::Session;
+use crate::commands::agree::agreed;
 use crate::error::Failure;
 
 pub(super) async fn run(session: &Session, config: &Config, args: &PruneArgs) -> Result<(), Failure> {
@@ -30,7 +29,8 @@ pub(super) async fn run(session: &Session, config: &Config, args: &PruneArgs) ->
         printer.data("Nothing to do: every context that can be asked answers.");
         return Ok(());
     }
-    if !args.yes.unwrap_or_default() && !agreed(session, silent.len())? {
+    let question = format!("Delete {} contexts, with the clusters and users that only they use?", silent.len());
+    if !args.yes.unwrap_or_default() && !agreed(session, &question, "--yes deletes them without asking; nothing was deleted")? {
         printer.data("Nothing was deleted.");
         return Ok(());
     }
@@ -39,15 +39,4 @@ pub(super) async fn run(session: &Session, config: &Config, args: &PruneArgs) ->
     }
     printer.note("kubefed config undo brings them back");
     Ok(())
-}
-
-fn agreed(session: &Session, count: usize) -> Result<bool, Failure> {
-    if !stdin().is_terminal() {
-        return Err(Failure::new("nobody can be asked: standard input is no terminal")
-            .hint("--yes deletes them without asking; nothing was deleted"));
-    }
-    session.printer.note(&format!("Delete {count} contexts, with the clusters and users that only they use? Only \"yes\" does it."));
-    let mut line = String::new();
-    stdin().read_line(&mut line).map_err(|e| Failure::new(format!("reading the answer: {e}")).hint("nothing was deleted"))?;
-    Ok(line.trim() == "yes")
 }

@@ -19,8 +19,6 @@ use crate::error::Failure;
 use crate::render::federated;
 use crate::render::names::Federation;
 
-/// Objects in a part of a list.
-const PAGE: u32 = 500;
 /// Warnings that are told, at most.
 const WARNINGS: usize = 10;
 /// Older warnings are not told.
@@ -91,7 +89,7 @@ async fn leader(at: &Connection) -> Result<Option<Leader>, Failure> {
 }
 
 async fn clusters(at: &Connection, mut each: impl FnMut(String, ClusterStatus)) -> Result<(), Failure> {
-    pages(at, at.api(&federated::resource(), None), "listing clusters", &ListParams::default(), |object| {
+    at.pages(&at.api(&federated::resource(), None), "listing clusters", &ListParams::default(), |object| {
         each(object.name_any(), part(&object.data, "status"));
     })
     .await
@@ -101,12 +99,12 @@ async fn records(at: &Connection, tally: &mut Tally) -> Result<(), Failure> {
     let kind = GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "PropagationRecord");
     let resource = ApiResource::from_gvk_with_plural(&kind, "propagationrecords");
     let add = |object: kube::api::DynamicObject| tally.add(&part::<PropagationRecordSpec>(&object.data, "spec"));
-    pages(at, at.api(&resource, None), "listing propagationrecords", &ListParams::default(), add).await
+    at.pages(&at.api(&resource, None), "listing propagationrecords", &ListParams::default(), add).await
 }
 
 async fn warnings(at: &Connection, now: Timestamp) -> Result<Vec<Warning>, Failure> {
     let (mut all, params) = (Vec::new(), ListParams::default().fields("type=Warning"));
-    pages(at, Api::<Event>::all(at.client.clone()), "listing events", &params, |event| all.extend(warning(event))).await?;
+    at.pages(&Api::<Event>::all(at.client.clone()), "listing events", &params, |event| all.extend(warning(event))).await?;
     all.retain(|warning| now.duration_since(warning.seen) < RECENT);
     all.sort_by(|a, b| b.seen.cmp(&a.seen).then_with(|| a.object.cmp(&b.object)));
     all.truncate(WARNINGS);
@@ -119,22 +117,6 @@ fn warning(event: Event) -> Option<Warning> {
     let namespace = about.namespace.filter(|namespace| !namespace.is_empty()).map(|namespace| format!("{namespace}/")).unwrap_or_default();
     let object = format!("{} {namespace}{}", about.kind.unwrap_or_default(), about.name.unwrap_or_default());
     Some(Warning { seen, reason: event.reason.unwrap_or_default(), object, message: event.message.unwrap_or_default() })
-}
-
-/// All objects of a list, in parts.
-async fn pages<K>(at: &Connection, api: Api<K>, doing: &str, params: &ListParams, mut each: impl FnMut(K)) -> Result<(), Failure>
-where
-    K: Clone + std::fmt::Debug + DeserializeOwned,
-{
-    let mut params = params.clone().limit(PAGE);
-    loop {
-        let page = api.list(&params).await.map_err(|e| at.failed(doing, &e))?;
-        page.items.into_iter().for_each(&mut each);
-        match page.metadata.continue_.filter(|token| !token.is_empty()) {
-            Some(token) => params = params.continue_token(&token),
-            None => return Ok(()),
-        }
-    }
 }
 
 /// A part of an object; what it is without anything where it is missing or not readable.
