@@ -62,6 +62,9 @@ impl std::fmt::Debug for Body {
 
 impl Body {
     /// Keeps something until the last byte is written, or the body is dropped before.
+    ///
+    /// It must be no part of the connection, as a request's body is: h2 drops what was written while it holds the lock of its
+    /// streams, which such a part would wait for.
     #[must_use]
     pub(crate) fn keeping(self, kept: impl Any + Send) -> Self {
         match self {

@@ -9,7 +9,8 @@ use federation_apiserver::auth::authz::Mode;
 use federation_apiserver::config::{Limits, Patience, TlsConfig};
 use federation_apiserver::{Config, Profile};
 use http::Request;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
@@ -171,6 +172,61 @@ async fn tls(at: &str, protocol: &str) -> TlsStream<TcpStream> {
     config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
     let stream = TcpStream::connect(at).await.unwrap();
     TlsConnector::from(Arc::new(config)).connect("localhost".try_into().unwrap(), stream).await.unwrap()
+}
+
+/// More than windows hold and the server takes.
+const TOO_LONG: usize = 4 << 20;
+
+#[tokio::test]
+async fn issue8_who_sends_a_body_that_is_not_read_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let tokens = dir.path().join("tokens.csv");
+    std::fs::write(&tokens, "t,root,1,system:masters\ns,sam,2\n").unwrap();
+    let server = ready(Config { token_auth_file: Some(tokens), ..Config::in_memory(Profile::Member) }).await;
+    let listening = server.listen().await.unwrap();
+    let at = listening.address().to_string();
+    tokio::spawn(listening.serve(std::future::pending()));
+    // Its length is known, or not before it is too long.
+    for (protocol, known) in [("h2", true), ("h2", false), ("http/1.1", true), ("http/1.1", false)] {
+        for (token, code) in [("t", 413), ("s", 403), ("nobody", 401)] {
+            let answered = tokio::time::timeout(Duration::from_secs(30), posted(&at, protocol, token, too_long(known)));
+            let (status, body) = answered.await.unwrap_or_else(|_| panic!("no answer of {code} over {protocol}, length known: {known}"));
+            assert_eq!((status, body["code"].as_u64()), (code, Some(u64::from(code))), "{protocol}, length known: {known}");
+        }
+    }
+}
+
+type AnyBody = http_body_util::combinators::UnsyncBoxBody<Bytes, std::convert::Infallible>;
+
+fn too_long(known: bool) -> AnyBody {
+    if known {
+        return Full::new(Bytes::from(vec![b' '; TOO_LONG])).boxed_unsync();
+    }
+    let pieces = (0..TOO_LONG >> 16).map(|_| Ok(Frame::data(Bytes::from(vec![b' '; 1 << 16]))));
+    StreamBody::new(futures::stream::iter(pieces)).boxed_unsync()
+}
+
+/// Sends a body on a connection of its own; answers the code and the Status.
+async fn posted(at: &str, protocol: &str, token: &str, body: AnyBody) -> (u16, serde_json::Value) {
+    let path = "/api/v1/namespaces/default/configmaps";
+    let io = TokioIo::new(tls(at, protocol).await);
+    let request = |target: String| {
+        let request = Request::post(target).header("host", "a").header("authorization", format!("Bearer {token}"));
+        request.header("content-type", "application/json").body(body).unwrap()
+    };
+    let answer = if protocol == "h2" {
+        let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), io).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request(format!("https://{at}{path}"))).await
+    } else {
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await.unwrap();
+        tokio::spawn(connection);
+        sender.send_request(request(path.to_owned())).await
+    };
+    let answer = answer.unwrap_or_else(|e| panic!("{protocol}, {token}: no answer: {e:?}"));
+    let status = answer.status().as_u16();
+    let body = answer.into_body().collect().await.unwrap_or_else(|e| panic!("{protocol}, {token}: half an answer: {e:?}")).to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
 }
 
 /// More than sockets and windows hold.
