@@ -1,6 +1,7 @@
 //! `cargo xtask image`: one static binary, and an OCI image archive of it and whom TLS trusts.
 
 use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result};
 use kit::oci::{self, Entry, Image};
@@ -27,15 +28,32 @@ pub(crate) struct Args {
     name: String,
 }
 
-/// Builds a program of a package with everything linked in and answers where it is; `more` goes to cargo.
-pub(crate) fn build_static(package: &str, program: &str, more: &[&str]) -> Result<PathBuf> {
+/// What builds a program of a package with everything linked in; `more` goes to cargo.
+fn linked_whole(package: &str, program: &str, more: &[&str]) -> Command {
     let home = std::env::var("CARGO_HOME").or_else(|_| std::env::var("HOME").map(|h| format!("{h}/.cargo"))).unwrap_or_default();
     // No path of this machine in the binary: the same sources give the same bytes elsewhere.
     let flags = format!("-C target-feature=+crt-static --remap-path-prefix={}=. --remap-path-prefix={home}=cargo", root().display());
     let args = ["build", "--quiet", "--release", "--package", package, "--bin", program, "--target", TARGET];
-    let args = [&args, more].concat();
-    shell::run(cargo(&args).env("RUSTFLAGS", flags))?;
+    let mut command = cargo(&[&args, more].concat());
+    command.env("RUSTFLAGS", flags);
+    command
+}
+
+/// Builds a program of a package with everything linked in and answers where it is; `more` goes to cargo.
+pub(crate) fn build_static(package: &str, program: &str, more: &[&str]) -> Result<PathBuf> {
+    shell::run(&mut linked_whole(package, program, more))?;
     built(&format!("{TARGET}/release"), program)
+}
+
+/// Begins to build the program with what others leave idle of the processors. [`build`] waits for it at cargo's lock, goes on
+/// from where it came to, and tells what went wrong.
+pub(crate) fn ahead() -> Result<Child> {
+    setup::ensure(&[setup::BUILD, setup::IMAGE], &say)?;
+    let build = linked_whole("kubefed", "fcp", &[]);
+    let mut nice = Command::new("nice");
+    nice.args(["-n", "19"]).arg(build.get_program()).args(build.get_args()).current_dir(root());
+    nice.envs(build.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    nice.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().context("running nice")
 }
 
 /// Builds both and answers the archive's path.

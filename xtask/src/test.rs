@@ -3,7 +3,7 @@
 use std::process::Command;
 use std::time::Instant;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use kit::{ApiServer, Options, programs, setup};
 
 use crate::shell::{self, cargo, say};
@@ -30,20 +30,20 @@ const fn suite(name: &'static str, real: bool, what: &'static str, run: fn() -> 
     Suite { name, what, real, run }
 }
 
-/// A test target of `federation-tests` that needs real clusters.
-fn real(target: &str) -> Result<()> {
-    shell::run(&mut cargo(&[
-        "test",
-        "--quiet",
-        "--package",
-        "federation-tests",
-        "--features",
-        "real",
-        "--test",
-        target,
-        "--",
-        "--nocapture",
-    ]))
+/// `cargo test`, always of the whole workspace: asked for one package, cargo builds the libraries it shares with others anew,
+/// with fewer features.
+fn tests(more: &[&str]) -> Command {
+    cargo(&[&["test", "--quiet", "--workspace"], more].concat())
+}
+
+/// A test target whose tests are ignored elsewhere, because they need what only some machines have.
+fn real(target: &str) -> Command {
+    tests(&["--test", target, "--", "--ignored", "--nocapture"])
+}
+
+/// Builds the programs of the package that this test target is of.
+fn programs_beside(target: &str) -> Result<()> {
+    shell::run(&mut tests(&["--no-run", "--test", target]))
 }
 
 /// The dependencies keep to `deny.toml`. cargo-deny is built once, into the cache folder.
@@ -61,9 +61,11 @@ fn dependencies() -> Result<()> {
 fn requests() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let peer = ApiServer::start(dir.path(), Options::default())?;
-    let mut command = cargo(&["test", "--quiet", "--package", "federation-apiserver", "--test", "requests"]);
-    shell::run(command.env("KUBE_SUBJECT_URL", peer.url()).env("KUBE_SUBJECT_TOKEN", peer.token()))
+    shell::run(tests(&["--test", "requests"]).env("KUBE_SUBJECT_URL", peer.url()).env("KUBE_SUBJECT_TOKEN", peer.token()))
 }
+
+/// The suite that runs our image.
+const FELLOWSHIP: &str = "fellowship";
 
 const SUITES: &[Suite] = &[
     suite("format", false, "rustfmt", || shell::run(&mut cargo(&["fmt", "--all", "--check"]))),
@@ -75,36 +77,32 @@ const SUITES: &[Suite] = &[
         shell::run(cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
     }),
     suite("unused", false, "every dependency of a crate is used by it", unused::check),
-    suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || {
-        shell::run(&mut cargo(&["test", "--quiet", "--workspace"]))
-    }),
+    suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || shell::run(&mut tests(&[]))),
     suite("dependencies", true, "cargo deny: one crypto library, known licences, known registries", dependencies),
     suite("demo", false, "the first run, told by `kubefed up --story`", || {
-        shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
+        programs_beside("flags")?;
         demo::story(false)
     }),
-    suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || real("kit")),
+    suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || shell::run(&mut real("kit"))),
     suite("oracle", true, "our API server against a real kube-apiserver, through kubectl", || {
-        shell::run(&mut cargo(&["build", "--quiet", "--package", "federation-apiserver", "--bin", "federation-apiserver"]))?;
-        real("oracle")
+        programs_beside("requests")?;
+        shell::run(&mut real("oracle"))
     }),
     suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs and what it refuses, against ours; tutorials", || {
-        shell::run(&mut cargo(&["test", "--quiet", "--package", "federation-client", "--features", "real", "--test", "real_kubectl"]))?;
-        let tutorials = ["test", "--quiet", "--package", "kubefed", "--features", "real", "--test", "bad_input", "tutorials::"];
-        shell::run(&mut cargo(&tutorials))
+        shell::run(&mut real("real_kubectl"))?;
+        shell::run(&mut real("bad_input"))
     }),
     suite("config", true, "random commands of kubefed config on random files, against a real kubectl config", || {
-        shell::run(&mut cargo(&["test", "--quiet", "--package", "kubefed", "--features", "real", "--test", "real_config"]))
+        shell::run(&mut real("real_config"))
     }),
     suite("requests", true, "the tests of our API server's answers, asked of a real kube-apiserver", requests),
     suite("coredns", true, "a real CoreDNS answers from the records we write", || {
-        let args = ["test", "--quiet", "--package", "dns-providers", "--features", "real", "--test", "real_coredns"];
-        shell::run(cargo(&args).env("KIT_BIN", programs::built()?))
+        shell::run(real("real_coredns").env("KIT_BIN", programs::built()?))
     }),
-    suite("fellowship", true, "the on-prem tutorial on three real clusters", || {
+    suite(FELLOWSHIP, true, "the on-prem tutorial on three real clusters", || {
         image::build(None, image::REFERENCE)?;
-        shell::run(&mut cargo(&["build", "--quiet", "--package", "kubefed", "--bin", "kubefed"]))?;
-        real("fellowship")
+        programs_beside("flags")?;
+        shell::run(&mut real("fellowship"))
     }),
 ];
 
@@ -121,6 +119,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         setup::ensure(&[setup::REAL], &say)?;
         programs::ensure(&say)?;
     }
+    // Minutes of all processors; the suites before leave enough of them idle.
+    let image = if now.iter().any(|s| s.name == FELLOWSHIP) { Some(image::ahead()?) } else { None };
     let mut failed = vec![];
     for suite in now {
         say(&format!("== {}: {}", suite.name, suite.what));
@@ -134,6 +134,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
                 failed.push(suite.name);
             }
         }
+    }
+    if let Some(mut image) = image {
+        image.wait().context("waiting for the build of the image")?;
     }
     if !left.is_empty() {
         say("left out, because they need real clusters (root, Linux) or build tools of their own:");

@@ -20,7 +20,6 @@ mod member;
 mod names;
 mod proxies;
 mod support;
-#[cfg(feature = "real")]
 mod tutorials;
 mod up;
 mod usage;
