@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a test that tells its story")]
 
 mod heals;
+mod kinds;
 mod world;
 
 use std::time::Instant;
@@ -68,6 +69,9 @@ fn the_tutorial_runs_on_real_clusters() {
 
     step("three events that a member does not get over by itself");
     heals::all(&mut world).unwrap();
+
+    step("kinds that v1 did not have");
+    kinds::all(&world).unwrap();
 
     step("the same init and join again change nothing");
     repeat_changes_nothing(&world, &init).unwrap();
