@@ -12,13 +12,17 @@ use super::proxy::Proxy;
 pub struct Timeouts {
     /// For a connection, its proxy's and TLS's part included.
     pub connect: Duration,
-    /// For the next byte of an answer; none: for ever.
+    /// For the next byte of an answer, by HTTP/1 then: with HTTP/2 an answer to another request would count as well. None: for
+    /// ever.
     pub read: Option<Duration>,
+    /// With HTTP/2: how long nothing comes before the server is asked whether it is there, and how long it has to say so. A
+    /// connection that something on the way forgot is noticed within both, by watches too, which may wait for minutes.
+    pub silence: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self { connect: Duration::from_secs(30), read: None }
+        Self { connect: Duration::from_secs(30), read: None, silence: Duration::from_secs(5) }
     }
 }
 

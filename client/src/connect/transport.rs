@@ -4,6 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use arc_swap::{ArcSwap, ArcSwapOption};
 use base64::Engine as _;
@@ -16,7 +17,7 @@ use hyper_timeout::TimeoutConnector;
 use hyper_util::client::legacy::Client as Http;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::proxy::{SocksV5, Tunnel};
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use kube::client::{Body, ConfigExt as _};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::client::ResolvesClientCert;
@@ -61,8 +62,9 @@ pub(super) async fn make(access: &Access) -> Result<Transport, Error> {
         headers: headers(access).map_err(|e| say(format!("as: {e}")))?,
         authorizer,
         certificate,
-        http: ArcSwap::from_pointee(Http::builder(TokioExecutor::new()).build(connector.clone())),
+        http: ArcSwap::new(pool(&connector, access.timeouts.silence)),
         connector,
+        silence: access.timeouts.silence,
     })))
 }
 
@@ -111,11 +113,25 @@ fn connector(access: &Access, tls: rustls::ClientConfig) -> Result<Connector, St
         let name = name.clone().try_into().map_err(|_| format!("tls-server-name \"{name}\" is neither a name nor an address"))?;
         builder = builder.with_server_name_resolver(FixedServerNameResolver::new(name));
     }
-    let mut connector = TimeoutConnector::new(builder.enable_http1().wrap_connector(way));
+    let https = match access.timeouts.read {
+        Some(_) => builder.enable_http1().wrap_connector(way),
+        None => builder.enable_all_versions().wrap_connector(way),
+    };
+    let mut connector = TimeoutConnector::new(https);
     connector.set_connect_timeout(Some(access.timeouts.connect));
     connector.set_read_timeout(access.timeouts.read);
     connector.set_reset_reader_on_write(true);
     Ok(connector)
+}
+
+type Pool = Http<Connector, Body>;
+
+/// Connections to the server, none yet.
+fn pool(connector: &Connector, silence: Duration) -> Arc<Pool> {
+    let mut builder = Http::builder(TokioExecutor::new());
+    builder.timer(TokioTimer::new());
+    builder.http2_keep_alive_interval(silence).http2_keep_alive_timeout(silence).http2_keep_alive_while_idle(true);
+    Arc::new(builder.build(connector.clone()))
 }
 
 /// The way to the server's port.
@@ -198,7 +214,8 @@ struct Shared {
     authorizer: Authorizer,
     certificate: Arc<Certificate>,
     connector: Connector,
-    http: ArcSwap<Http<Connector, Body>>,
+    silence: Duration,
+    http: ArcSwap<Pool>,
 }
 
 /// Sends requests to one server as one user.
@@ -234,7 +251,11 @@ impl Shared {
         }
         let (method, uri) = (request.method().clone(), request.uri().clone());
         tracing::debug!(%method, %uri, "request");
-        let answer = self.http.load_full().request(request).await;
+        let pool = self.http.load_full();
+        let mut waiting = Waiting { shared: &self, by: Some(Arc::clone(&pool)) };
+        let answer = pool.request(request).await;
+        waiting.by = None;
+        drop(waiting);
         match &answer {
             Ok(response) => tracing::debug!(%method, %uri, status = response.status().as_u16(), "answer"),
             Err(error) => tracing::debug!(%method, %uri, error = program::failure::chain(error), "no answer"),
@@ -254,8 +275,13 @@ impl Shared {
         };
         if !same {
             self.certificate.0.store(certificate.cloned());
-            self.http.store(Arc::new(Http::builder(TokioExecutor::new()).build(self.connector.clone())));
+            self.connect_anew();
         }
+    }
+
+    /// Requests from now on go by new connections; those under way end by theirs.
+    fn connect_anew(&self) {
+        self.http.store(pool(&self.connector, self.silence));
     }
 
     /// A request's path under the server's.
@@ -265,6 +291,21 @@ impl Shared {
         let mut parts = self.base.clone().into_parts();
         parts.path_and_query = Some(format!("{prefix}{path}").parse()?);
         Ok(Uri::from_parts(parts)?)
+    }
+}
+
+/// A request without an answer yet. Who gives up on it may do so because its connection is dead, as when a load balancer
+/// forgot it. With HTTP/1 the connection went with the request; with HTTP/2 the next request would go the same way.
+struct Waiting<'a> {
+    shared: &'a Shared,
+    by: Option<Arc<Pool>>,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        if self.by.as_ref().is_some_and(|by| Arc::ptr_eq(by, &self.shared.http.load())) {
+            self.shared.connect_anew();
+        }
     }
 }
 

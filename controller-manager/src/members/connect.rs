@@ -103,7 +103,7 @@ impl MemberConnector for HostConnector {
         if known == Some(fingerprint.as_str()) {
             return Ok(None);
         }
-        let timeouts = Timeouts { connect: CONNECT_TIMEOUT, read: None };
+        let timeouts = Timeouts { connect: CONNECT_TIMEOUT, ..Timeouts::default() };
         let made = async { access.resolve(cluster, &server, timeouts)?.client().await };
         let client = made.await.map_err(|e| ConnectError::Other(format!("no client can be made: {e}")))?;
         Ok(Some(Connection { client, fingerprint }))

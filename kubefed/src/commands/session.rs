@@ -36,7 +36,8 @@ const READ_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long one request waits, `--request-timeout` given; zero is none given.
 pub(super) fn timeouts(flag: Duration) -> Timeouts {
     let limit = (!flag.is_zero()).then_some(flag);
-    Timeouts { connect: limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT), read: Some(limit.unwrap_or(READ_TIMEOUT)) }
+    let connect = limit.unwrap_or(CONNECT_TIMEOUT).min(CONNECT_TIMEOUT);
+    Timeouts { connect, read: Some(limit.unwrap_or(READ_TIMEOUT)), ..Timeouts::default() }
 }
 
 /// A control plane found in a host cluster.

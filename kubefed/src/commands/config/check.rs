@@ -106,7 +106,8 @@ pub(super) async fn ask(session: &Session, config: &Config, names: &[String], ti
     }
     let names: Vec<&String> = if names.is_empty() { all.contexts.keys().collect() } else { names.iter().collect() };
     let asked = names.into_iter().map(|name| async move {
-        let target = Target { timeouts: Timeouts { connect: timeout, read: Some(timeout) }, ..session.target(Some(name)) };
+        let target =
+            Target { timeouts: Timeouts { connect: timeout, read: Some(timeout), ..Timeouts::default() }, ..session.target(Some(name)) };
         one(all, name, &target, timeout).await
     });
     Ok(stream::iter(asked).buffered(AT_ONCE).collect().await)

@@ -2,60 +2,20 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod authority;
+mod http2;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
+use authority::Authority;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use federation_client::{Access, Environment, Kubeconfig, Source, Target};
-use rcgen::{BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rcgen::ExtendedKeyUsagePurpose;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, copy_bidirectional};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-
-/// An authority, and what it signs.
-struct Authority {
-    pem: String,
-    issuer: Issuer<'static, KeyPair>,
-}
-
-impl Authority {
-    fn new() -> Self {
-        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![]).unwrap();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let pem = params.self_signed(&key).unwrap().pem();
-        Self { pem, issuer: Issuer::new(params, key) }
-    }
-
-    /// Certificate and key in PEM.
-    fn sign(&self, name: &str, usage: ExtendedKeyUsagePurpose) -> (String, String) {
-        let key = KeyPair::generate().unwrap();
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.extended_key_usages = vec![usage];
-        (params.signed_by(&key, &self.issuer).unwrap().pem(), key.serialize_pem())
-    }
-
-    /// TLS of a server of this name, which demands certificates of ours where `clients` says so.
-    fn acceptor(&self, name: &str, clients: bool) -> TlsAcceptor {
-        use rustls::pki_types::pem::PemObject as _;
-        let (cert, key) = self.sign(name, ExtendedKeyUsagePurpose::ServerAuth);
-        let chain = vec![CertificateDer::from_pem_slice(cert.as_bytes()).unwrap()];
-        let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-        let mut roots = RootCertStore::empty();
-        roots.add(CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap()).unwrap();
-        let builder = ServerConfig::builder();
-        let builder = match clients {
-            true => builder.with_client_cert_verifier(WebPkiClientVerifier::builder(Arc::new(roots)).build().unwrap()),
-            false => builder.with_no_client_auth(),
-        };
-        TlsAcceptor::from(Arc::new(builder.with_single_cert(chain, key).unwrap()))
-    }
-}
 
 type Log = Arc<Mutex<Vec<String>>>;
 
