@@ -35,13 +35,23 @@ pub(crate) fn group<'a>(batch: &'a [Change], zone: &DnsName, can: &Capabilities)
     (grouped, rejected)
 }
 
+/// Why a name is left alone: the reason of its [`Rejected`].
+#[derive(Debug)]
+pub(crate) struct LeftAlone(pub(crate) String);
+
+impl From<String> for LeftAlone {
+    fn from(reason: String) -> Self {
+        Self(reason)
+    }
+}
+
 /// What is left to ask, by a provider's plan of one name: names that are as wanted are done, and of those that are to be left
 /// alone `rejected` has the reason.
 pub(crate) fn left<G, S>(
     todo: &mut Vec<G>,
     rejected: &mut Vec<Rejected>,
     name: impl Fn(&G) -> &DnsName,
-    plan: impl Fn(&G) -> Result<Option<S>, String>,
+    plan: impl Fn(&G) -> Result<Option<S>, LeftAlone>,
 ) -> Vec<S> {
     let mut steps = Vec::new();
     todo.retain(|group| match plan(group) {
@@ -50,7 +60,7 @@ pub(crate) fn left<G, S>(
             steps.extend(step);
             is_left
         }
-        Err(reason) => {
+        Err(LeftAlone(reason)) => {
             rejected.push(Rejected { name: name(group).clone(), reason });
             false
         }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use hickory_proto::op::{Message, MessageType, OpCode, Query};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 
-use crate::batch::NameChanges;
+use crate::batch::{LeftAlone, NameChanges};
 use crate::{Change, Data, DnsName, Kind, RecordSet};
 
 use super::mark::{self, Mark};
@@ -38,7 +38,7 @@ pub(super) fn record_type(kind: Kind) -> RecordType {
 ///
 /// # Errors
 /// Why the name is left alone.
-pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: &str) -> Result<Option<Step>, String> {
+pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: &str) -> Result<Option<Step>, LeftAlone> {
     let node = view.at(group.name);
     let there = Ours::read(node, owner);
     let mut after: BTreeMap<Kind, Option<&RecordSet>> = BTreeMap::new();
@@ -75,7 +75,7 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
         let wanted = (!marked.kinds.is_empty()).then(|| (ttl, vec![marked.write()]));
         sections.replace(&mark_name, RecordType::TXT, node.mark.as_ref(), wanted);
     }
-    sections.step(group.name)
+    Ok(sections.step(group.name)?)
 }
 
 /// What at a name is ours.

@@ -39,7 +39,7 @@ fn delete(kind: Kind) -> Change {
 fn planned(changes: &[Change], view: &View) -> Result<Option<Step>, String> {
     let at = name(WEB);
     let group = NameChanges { name: &at, changes: changes.iter().collect() };
-    step(&group, view, &name("example.com"), "fellowship")
+    step(&group, view, &name("example.com"), "fellowship").map_err(|LeftAlone(reason)| reason)
 }
 
 /// The sections of a step as one would say them to nsupdate, without the zone's name.

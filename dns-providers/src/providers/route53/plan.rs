@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::batch::NameChanges;
+use crate::batch::{LeftAlone, NameChanges};
 use crate::mark::{self, Mark};
 use crate::{Change, DnsName, Kind, RecordSet};
 
@@ -46,7 +46,7 @@ impl Step {
 ///
 /// # Errors
 /// Why the name is left alone.
-pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: &str) -> Result<Option<Step>, String> {
+pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: &str) -> Result<Option<Step>, LeftAlone> {
     let (name, node) = (group.name, view.at(group.name));
     let marked = node.marked();
     let ours = marked.as_ref().filter(|mark| mark.owner == owner);
@@ -88,7 +88,7 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
     }
     let step = Step { name: name.clone(), items, after: then };
     if step.values() > MAX_VALUES || step.characters() > MAX_CHARACTERS {
-        return Err("it has more values than one request holds".to_owned());
+        return Err(LeftAlone("it has more values than one request holds".to_owned()));
     }
     Ok(Some(step))
 }

@@ -42,6 +42,7 @@ fn delete(kind: Kind) -> Change {
 fn planned(changes: &[Change], view: &View) -> Result<Option<Step>, String> {
     let at = name(WEB);
     step(&NameChanges { name: &at, changes: changes.iter().collect() }, view, &name("example.com"), "fellowship")
+        .map_err(|LeftAlone(reason)| reason)
 }
 
 /// What is asked, a line for each set.
