@@ -62,6 +62,10 @@ impl Provider for Empty {
         Ok(Vec::new())
     }
 
+    async fn adopt(&self, _: &Zone, _: &[Held]) -> Result<Vec<Rejected>, Error> {
+        Ok(Vec::new())
+    }
+
     async fn apply(&self, _: &Zone, _: &[Change]) -> Result<Vec<Rejected>, Error> {
         Ok(Vec::new())
     }

@@ -1,8 +1,8 @@
 //! A batch of changes, put together by name: what every provider that writes elsewhere begins with. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Capabilities, Change, DnsName, Kind, Rejected};
+use crate::{Capabilities, Change, DnsName, Held, Kind, Owner, Rejected};
 
 /// All changes of a batch to one name.
 pub(crate) struct NameChanges<'a> {
@@ -43,6 +43,41 @@ impl From<String> for LeftAlone {
     fn from(reason: String) -> Self {
         Self(reason)
     }
+}
+
+/// Why a name is not marked that is no longer as it was read.
+pub(crate) const CHANGED: &str = "its records changed since they were read; look at them again";
+
+/// All sets of a name that is to be marked as this federation's.
+pub(crate) struct Adoption<'a> {
+    pub(crate) name: &'a DnsName,
+    sets: Vec<&'a Held>,
+}
+
+impl Adoption<'_> {
+    /// Whether nothing changed since the sets were read; a name that did is left alone for [`CHANGED`].
+    pub(crate) fn is_unchanged(&self, now: &[Held]) -> bool {
+        now.len() == self.sets.len() && now.iter().all(|one| self.sets.contains(&one))
+    }
+
+    /// The other federation that the sets are taken from, if they are of one.
+    pub(crate) fn from(&self) -> Option<&str> {
+        self.sets.iter().find_map(|held| if let Owner::Federation(name) = &held.owner { Some(name.as_str()) } else { None })
+    }
+
+    /// The types of the sets. An empty one stands for a mark whose set somebody took away.
+    pub(crate) fn kinds(&self) -> BTreeSet<Kind> {
+        self.sets.iter().filter(|held| !held.set.data.is_empty()).map(|held| held.set.data.kind()).collect()
+    }
+}
+
+/// Puts the sets of each name together.
+pub(crate) fn adoptions(sets: &[Held]) -> Vec<Adoption<'_>> {
+    let mut by_name: BTreeMap<&DnsName, Vec<&Held>> = BTreeMap::new();
+    for held in sets {
+        by_name.entry(&held.set.name).or_default().push(held);
+    }
+    by_name.into_iter().map(|(name, sets)| Adoption { name, sets }).collect()
 }
 
 /// What is left to ask, by a provider's plan of one name: names that are as wanted are done, and of those that are to be left

@@ -107,6 +107,14 @@ pub trait Provider: Debug + Send + Sync {
     /// The backend is away: some names of a large batch may be applied. Applying the same batch again is safe.
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error>;
 
+    /// Marks names as this federation's, with all their sets as they stand: nothing else changes. `sets` are all sets of these
+    /// names as they were read. A name that is no longer so is returned and left as it is; so is one of another federation,
+    /// unless that is the owner of a set here.
+    ///
+    /// # Errors
+    /// The backend is away: some names may be marked. The same again is safe.
+    async fn adopt(&self, zone: &Zone, sets: &[Held]) -> Result<Vec<Rejected>, Error>;
+
     /// Waits until the provider itself answers no more though nobody stopped it, and says why; for ever where something
     /// else answers.
     async fn ended(&self) -> String {

@@ -7,7 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dns_providers::{Change, Data, Held, Kind, Provider, RecordSet, Settings, Zone, coredns, embedded, rfc2136, route53, select_zone};
+use dns_providers::{
+    Change, Data, Held, Kind, Owner, Provider, RecordSet, Settings, Zone, coredns, embedded, rfc2136, route53, select_zone,
+};
 use etcd_client::{Client, GetOptions};
 use hickory_proto::rr::RData;
 use support::nameserver::{Nameserver, Server, values};
@@ -260,6 +262,44 @@ async fn after_a_restart_nothing_is_written_and_a_purge_leaves_what_was_there(ba
     assert_eq!(backend.dump().await.1, before);
 }
 
+async fn a_name_that_is_taken_over_says_what_it_said(backend: &dyn Backend) {
+    let (_, before) = backend.dump().await;
+    let (hand, web) = (a("taken.example.com", &["192.0.2.71", "192.0.2.72"]), a("moved.example.com", &["192.0.2.73"]));
+    backend.by_hand(&hand).await;
+    let (_, by_hand) = backend.dump().await;
+    let (mine, other) = (backend.open("fellowship").await, backend.open("mordor").await);
+    assert_eq!(other.apply(&upserts(std::slice::from_ref(&web))).await, Vec::<String>::new());
+    let at = async |subject: &Subject, at: &str| subject.provider.read(&subject.zone, &name(at)).await.unwrap();
+    let there = at(&mine, "taken.example.com").await;
+    assert!(there.len() == 1 && there[0].owner == Owner::Unmarked, "{there:?}");
+
+    // It changed after it was looked at.
+    let mut old = there.clone();
+    old[0].set.data = Data::A(["192.0.2.74".parse().unwrap()].into());
+    let rejected = mine.provider.adopt(&mine.zone, &old).await.unwrap();
+    assert!(rejected.len() == 1 && rejected[0].reason.contains("changed"), "{rejected:?}");
+    // Somebody else's mark is not passed over.
+    let theirs = at(&mine, "moved.example.com").await;
+    assert_eq!(theirs[0].owner, Owner::Federation("mordor".to_owned()));
+    let unmarked: Vec<Held> = theirs.iter().map(|held| Held { owner: Owner::Unmarked, ..held.clone() }).collect();
+    assert_eq!(mine.provider.adopt(&mine.zone, &unmarked).await.unwrap().len(), 1);
+
+    let both = [there.clone(), theirs].concat();
+    assert_eq!(mine.provider.adopt(&mine.zone, &both).await.unwrap(), []);
+    for (held, set) in [(at(&mine, "taken.example.com").await, &there[0].set), (at(&mine, "moved.example.com").await, &web)] {
+        assert!(held.len() == 1 && held[0].owned() && held[0].set == *set, "{held:?}");
+    }
+    let fresh = backend.open("fellowship").await;
+    let (revision, _) = backend.dump().await;
+    let again = [at(&fresh, "taken.example.com").await, at(&fresh, "moved.example.com").await].concat();
+    assert_eq!(fresh.provider.adopt(&fresh.zone, &again).await.unwrap(), []);
+    assert_eq!(backend.dump().await.0, revision, "a repeat changes nothing");
+    fresh.apply(&[delete("moved.example.com", Kind::A)]).await;
+    assert_ne!(backend.dump().await.1, by_hand, "the mark is there");
+    fresh.apply(&[delete("taken.example.com", Kind::A)]).await;
+    assert_eq!(backend.dump().await.1, before);
+}
+
 /// What every provider does that writes where others write too.
 async fn shared_battery(backend: &dyn Backend) {
     let subject = backend.open("fellowship").await;
@@ -268,6 +308,7 @@ async fn shared_battery(backend: &dyn Backend) {
     names_of_others_are_left_alone(backend).await;
     of_two_that_write_a_name_at_once_one_has_it(backend).await;
     after_a_restart_nothing_is_written_and_a_purge_leaves_what_was_there(backend).await;
+    a_name_that_is_taken_over_says_what_it_said(backend).await;
 }
 
 #[tokio::test]

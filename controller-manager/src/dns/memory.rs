@@ -56,6 +56,11 @@ impl Provider for Memory {
         self.reads.fetch_add(1, Ordering::SeqCst);
         Ok(self.sets.lock().unwrap().values().filter(|held| held.set.name.is_within(under)).cloned().collect())
     }
+    async fn adopt(&self, _: &Zone, sets: &[Held]) -> Result<Vec<Rejected>, Error> {
+        self.away()?;
+        sets.iter().for_each(|held| self.put(held.set.clone(), Owner::Ours));
+        Ok(Vec::new())
+    }
     async fn apply(&self, _: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
         self.away()?;
         self.applies.fetch_add(1, Ordering::SeqCst);

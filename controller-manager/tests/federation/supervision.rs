@@ -196,6 +196,10 @@ impl Provider for Broken {
         Ok(Vec::new())
     }
 
+    async fn adopt(&self, _: &Zone, _: &[Held]) -> Result<Vec<Rejected>, Error> {
+        Ok(Vec::new())
+    }
+
     async fn ended(&self) -> String {
         if !self.ends {
             std::future::pending::<()>().await;

@@ -1,8 +1,10 @@
 //! `kubefed dns`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand, ValueEnum};
+use federation_api::duration;
 
 use super::global::HostArgs;
 use super::values::Format;
@@ -37,6 +39,12 @@ pub enum DnsCommand {
     List(DnsListArgs),
     /// Compare what the federation wants with what the provider has
     Diff(DnsDiffArgs),
+    /// Ask name servers for the names the federation wants
+    Verify(DnsVerifyArgs),
+    /// Walk from a Service to what answers for it, and name the first link that does not hold
+    Check(DnsCheckArgs),
+    /// Take records of others at names of this federation into its ownership
+    Adopt(DnsAdoptArgs),
     /// Remove all records of this federation from the zone
     Purge(DnsPurgeArgs),
 }
@@ -65,6 +73,21 @@ pub struct ZoneArgs {
     /// What names of Services end with, if not with the zone, with --dns-provider
     #[arg(long, value_name = "SUFFIX", default_value = "", hide_default_value = true, requires = "dns_provider")]
     pub service_dns_suffix: String,
+}
+
+/// How name servers are asked.
+#[derive(Args, Clone, Debug)]
+pub struct QueryArgs {
+    /// Name server to ask, an address or name, with a port if it is not 53; can be repeated. If none is given, those
+    /// in the zone's NS records, or else those that members forward to
+    #[arg(long = "name-server", value_name = "SERVER")]
+    pub servers: Vec<String>,
+    /// How long one answer may take; each is asked for twice
+    #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = duration::parse)]
+    pub query_timeout: Duration,
+    /// How many questions are asked at a time
+    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub parallel: u16,
 }
 
 /// How record sets are printed.
@@ -116,12 +139,114 @@ pub struct DnsListArgs {
     override_usage = "kubefed dns diff [OPTIONS]",
     after_help = "Examples:\n  \
         # For a program\n  \
-        kubefed dns diff --host-cluster-context=rivendell -o json"
+        kubefed dns diff --host-cluster-context=rivendell -o json\n\n\
+        Exit codes: 0 nothing differs, 1 something does, above 1 the two could not be compared."
 )]
 pub struct DnsDiffArgs {
     /// Which zone.
     #[command(flatten)]
     pub zone: ZoneArgs,
+    /// Print in this format instead of a table
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Ask name servers for the names the federation wants.
+///
+/// Every server is asked for every name, by UDP, and by TCP where the answer is cut; what it says is compared with what the
+/// federation wants. Servers that do not answer at all are told once. Exit code 3 says that some answer is not as wanted.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "kubefed dns verify [SERVICE] [OPTIONS]",
+    after_help = "Examples:\n  \
+        # What one of the servers answers for one Service\n  \
+        kubefed dns verify web -n shire --name-server=10.0.0.53 --host-cluster-context=rivendell\n\n\
+        Exit codes: 0 every answer is as wanted, 3 some answer is not."
+)]
+pub struct DnsVerifyArgs {
+    /// Only names of Services of this name
+    #[arg(value_name = "SERVICE")]
+    pub service: Option<String>,
+    /// Only names of Services in this namespace
+    #[arg(long, short = 'n', value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneArgs,
+    /// Who is asked.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// Print in this format instead of a table
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Walk from a Service to what answers for it, and name the first link that does not hold.
+///
+/// The links are: the Service, its copies in clusters, their load balancers and endpoints, the records that are wanted, what
+/// the provider has, what name servers answer, and with --connect a TCP connection to each published address. Endpoints are
+/// counted in the clusters themselves where the host's credentials for them can be read. Nothing is changed. Exit code 3
+/// says that some link does not hold.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "kubefed dns check SERVICE [OPTIONS]",
+    after_help = "Examples:\n  \
+        # Why does nobody reach web?\n  \
+        kubefed dns check web -n shire --connect --host-cluster-context=rivendell\n\n\
+        Exit codes: 0 every link holds, 3 some link does not."
+)]
+pub struct DnsCheckArgs {
+    /// Name of the Service
+    #[arg(value_name = "SERVICE")]
+    pub service: String,
+    /// Its namespace; needed where several have a Service of this name
+    #[arg(long, short = 'n', value_name = "NAMESPACE")]
+    pub namespace: Option<String>,
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneArgs,
+    /// Who is asked.
+    #[command(flatten)]
+    pub query: QueryArgs,
+    /// Also connect to the published addresses from here
+    #[arg(long)]
+    pub connect: bool,
+    /// Port to connect to; the first TCP port of the Service if not given
+    #[arg(long, value_name = "PORT", requires = "connect")]
+    pub port: Option<u16>,
+    /// Print in this format instead of a table
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Take records of others at names of this federation into its ownership.
+///
+/// Where diff finds foreign records in the way, and they may go: the federation's mark is put on them as they stand. From then
+/// on the controller manager makes them what it wants. What is taken is shown first, and taken when asked for; records
+/// that changed meanwhile are left alone.
+#[derive(Args, Debug)]
+#[command(
+    override_usage = "kubefed dns adopt NAME... [OPTIONS]",
+    after_help = "Examples:\n  \
+        # Federation v1 left a name behind\n  \
+        kubefed dns adopt web.shire.fellowship.svc.example.com --host-cluster-context=rivendell"
+)]
+pub struct DnsAdoptArgs {
+    /// Names whose records to take, as list and diff show them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Which zone.
+    #[command(flatten)]
+    pub zone: ZoneArgs,
+    /// Take records that have the mark of this other federation too
+    #[arg(long, value_name = "FEDERATION")]
+    pub from: Option<String>,
+    /// Do not ask
+    #[arg(long, short = 'y')]
+    pub yes: bool,
+    /// Show what would be taken, and take nothing
+    #[arg(long)]
+    pub dry_run: bool,
     /// Print in this format instead of a table
     #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
     pub output: Option<Format>,

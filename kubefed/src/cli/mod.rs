@@ -29,7 +29,10 @@ pub use config::{
     SetCredentialsArgs, SplitArgs, ViewArgs, ViewFormat,
 };
 pub use deinit::DeinitArgs;
-pub use dns::{DnsCommand, DnsCommandArgs, DnsDiffArgs, DnsListArgs, DnsPurgeArgs, WideFormat, ZoneArgs};
+pub use dns::{
+    DnsAdoptArgs, DnsCheckArgs, DnsCommand, DnsCommandArgs, DnsDiffArgs, DnsListArgs, DnsPurgeArgs, DnsVerifyArgs, QueryArgs, WideFormat,
+    ZoneArgs,
+};
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
@@ -50,8 +53,9 @@ pub use version::VersionArgs;
     infer_long_args = false,
     arg_required_else_help = true,
     max_term_width = 120,
-    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin: done, but something remains; certs check: something ends soon; status,\n\
-                  config lint and config check: something was found; dns diff: 1 something differs, 4 it could not be compared, 64 the command line is wrong.\n\
+    after_help = "Exit codes: 0 done, 1 failed, 2 a wait ran out, 3 unjoin, dns purge and dns adopt: done, but something remains; certs\n\
+                  check: something ends soon; status, config lint, config check, dns verify and dns check: something was found; dns\n\
+                  diff: 1 something differs, 4 it could not be compared, 64 the command line is wrong.\n\
                   Every command can be repeated: it carries on where it stopped and changes nothing that is right already."
 )]
 pub struct Cli {

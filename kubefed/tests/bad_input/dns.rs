@@ -28,6 +28,11 @@ fn a_provider_that_is_named_wrongly_or_away() {
         &[&["dns", "list", "--service-dns-suffix=example.net.", away], DIRECT].concat(),
         &["dns", "purge", "--federation-name=fellowship", "--dns-provider=embedded", "--dns-zone-name=example.com."],
         &["dns", "lits"],
+        &["dns", "check"],
+        &[&["dns", "adopt", away], DIRECT].concat(),
+        &[&["dns", "adopt", "a..b", away], DIRECT].concat(),
+        &["dns", "check", "web", "--port=80"],
+        &["dns", "verify", "--parallel=0"],
     ] {
         let code = if args.contains(&"--dns-provider=embedded") { 1 } else { 64 };
         all.push_str(&place.kubefed(args).complaint(code));

@@ -1,5 +1,6 @@
 //! The `coredns` provider: SkyDNS records in etcd v3, answered by CoreDNS's etcd plugin.
 
+mod adopt;
 mod config;
 mod driver;
 mod name;
@@ -184,6 +185,28 @@ impl Provider for CoreDns {
                 }
                 todo = again;
             }
+        }
+        Ok(rejected)
+    }
+
+    async fn adopt(&self, _zone: &Zone, sets: &[Held]) -> Result<Vec<Rejected>, Error> {
+        let mut rejected = Vec::new();
+        for name in batch::adoptions(sets) {
+            let directory = skydns::directory(name.name);
+            let read = |endpoint: Arc<Endpoint>| {
+                let (from, options) = (directory.clone(), GetOptions::new().with_prefix());
+                async move { endpoint.client().kv_client().get(from, Some(options)).await }
+            };
+            let found = self.endpoints.call(REQUEST, read).await.map_err(|e| self.unavailable(e))?;
+            let refused = match adopt::transaction(&name, found.kvs(), &self.owner) {
+                Ok(None) => continue,
+                Ok(Some(txn)) => match self.transact(txn).await?.succeeded() {
+                    true => continue,
+                    false => "others wrote it at the same moment".to_owned(),
+                },
+                Err(reason) => reason,
+            };
+            rejected.push(Rejected { name: name.name.clone(), reason: refused });
         }
         Ok(rejected)
     }

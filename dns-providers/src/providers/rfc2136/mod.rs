@@ -1,9 +1,11 @@
 //! The `rfc2136` provider: a zone of any server that takes signed updates (RFC 2136, TSIG of RFC 8945) and hands the zone
 //! out (AXFR, RFC 5936, and IXFR, RFC 1995), as BIND does.
 
+mod adopt;
 mod config;
 mod driver;
 mod exchange;
+mod held;
 mod key;
 mod mark;
 mod name;
@@ -22,14 +24,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tokio::sync::Mutex;
 
-use crate::{Capabilities, Change, Data, DnsName, Error, Held, Kind, MAX_TTL, Marks, Owner, Provider, RecordSet, Rejected, Zone, batch};
+use crate::{Capabilities, Change, DnsName, Error, Held, MAX_TTL, Marks, Provider, Rejected, Zone, batch};
 
 pub use config::Config;
 pub(super) use driver::{deploys, open};
-use mark::Mark;
 pub use name::NAME;
 use session::Session;
-use value::{Set, Value};
 use view::View;
 
 /// What the provider can do. A TTL of 0 is left out: some servers check less then.
@@ -86,7 +86,7 @@ impl Provider for Rfc2136 {
         // What is known is taken out: where reading fails, the next one begins with all of the zone.
         let known = read.remove(&zone.id);
         let view = Session::new(&self.config, &zone.name).view(known).await?;
-        let held = held(&view, under, &self.owner);
+        let held = held::below(&view, under, &self.owner);
         read.insert(zone.id.clone(), view);
         Ok(held)
     }
@@ -98,41 +98,21 @@ impl Provider for Rfc2136 {
         }
         let mut read = self.read.lock().await;
         let known = read.remove(&zone.id);
-        let view = Session::new(&self.config, &zone.name).write(known, &by_name, &self.owner, &mut rejected).await?;
+        let plan = |group: &batch::NameChanges<'_>, view: &View| plan::step(group, view, &zone.name, &self.owner);
+        let view = Session::new(&self.config, &zone.name).write(known, &by_name, |group| group.name, plan, &mut rejected).await?;
         read.insert(zone.id.clone(), view);
         Ok(rejected)
     }
-}
 
-/// The sets at or below a name. A mark whose set somebody took away is held as an empty one, so that it is found.
-fn held(view: &View, under: &DnsName, owner: &str) -> Vec<Held> {
-    let mut held = Vec::new();
-    for (name, node) in view.names().filter(|(name, _)| name.is_within(under)) {
-        let mark = node.mark.as_ref().and_then(Mark::read);
-        for kind in Kind::ALL {
-            let marked = mark.as_ref().filter(|mark| mark.kinds.contains(&kind));
-            let owner = Owner::by_mark(marked.map(|mark| mark.owner.as_str()), owner);
-            let (ttl, data) = match node.set(plan::record_type(kind)) {
-                Some(set) => match data(set) {
-                    Some(data) => (set.ttl, data),
-                    None => continue,
-                },
-                None if owner == Owner::Ours => (0, Data::A([].into())),
-                None => continue,
-            };
-            held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owner });
-        }
-    }
-    held
-}
-
-fn data(set: &Set) -> Option<Data> {
-    match set.values.first()? {
-        Value::A(_) => Some(Data::A(set.values.iter().filter_map(|v| if let Value::A(ip) = v { Some(*ip) } else { None }).collect())),
-        Value::Aaaa(_) => {
-            Some(Data::Aaaa(set.values.iter().filter_map(|v| if let Value::Aaaa(ip) = v { Some(*ip) } else { None }).collect()))
-        }
-        Value::Alias(target) => Some(Data::Cname(target.clone())),
-        Value::Text(_) | Value::Other(_) => None,
+    async fn adopt(&self, zone: &Zone, sets: &[Held]) -> Result<Vec<Rejected>, Error> {
+        let (names, mut rejected) = (batch::adoptions(sets), Vec::new());
+        let mut read = self.read.lock().await;
+        let mut session = Session::new(&self.config, &zone.name);
+        // What is taken over is what is there now, and not what was known.
+        let view = session.view(read.remove(&zone.id)).await?;
+        let plan = |name: &batch::Adoption<'_>, view: &View| adopt::step(name, view, &self.owner);
+        let view = session.write(Some(view), &names, |name| name.name, plan, &mut rejected).await?;
+        read.insert(zone.id.clone(), view);
+        Ok(rejected)
     }
 }

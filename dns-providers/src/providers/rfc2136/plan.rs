@@ -78,6 +78,19 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
     Ok(sections.step(group.name)?)
 }
 
+/// What marks a name where nothing of it changed since it was read.
+pub(super) fn mark_step(name: &DnsName, node: &Node, marked: &Mark) -> Result<Option<Step>, String> {
+    let mark_at = mark::at(name).map_err(|_| "there is no room for _kubefed. before the name".to_owned())?;
+    let mut sections = Sections::default();
+    for kind in Kind::ALL.map(record_type) {
+        sections.expect(&wire(name), kind, node.set(kind));
+    }
+    let ttl = Kind::ALL.iter().find_map(|kind| Some(node.set(record_type(*kind))?.ttl)).unwrap_or_default();
+    sections.expect(&wire(&mark_at), RecordType::TXT, node.mark.as_ref());
+    sections.replace(&wire(&mark_at), RecordType::TXT, node.mark.as_ref(), Some((ttl, vec![marked.write()])));
+    sections.step(name)
+}
+
 /// What at a name is ours.
 struct Ours {
     /// Our mark.

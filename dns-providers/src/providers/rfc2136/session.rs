@@ -7,7 +7,7 @@ use hickory_proto::rr::rdata::SOA;
 use hickory_proto::rr::{Name, RData, Record, RecordType};
 use tokio::time::timeout;
 
-use crate::batch::{self, NameChanges};
+use crate::batch::{self, LeftAlone};
 use crate::{DnsName, Error, Rejected};
 
 use super::config::Config;
@@ -116,11 +116,13 @@ impl<'a> Session<'a> {
 
     /// Makes the zone as the changes want it and reads back what came of it: a server may pass over in silence what it
     /// does not like, and others write too.
-    pub(super) async fn write(
+    /// `plan` says what must be sent for a name; nothing where it is as wanted.
+    pub(super) async fn write<G: Sync>(
         &mut self,
         known: Option<View>,
-        changes: &[NameChanges<'_>],
-        owner: &str,
+        changes: &[G],
+        name: impl Fn(&G) -> &DnsName + Sync,
+        plan: impl Fn(&G, &View) -> Result<Option<Step>, LeftAlone> + Sync,
         rejected: &mut Vec<Rejected>,
     ) -> Result<View, Error> {
         // What is known may be old: the server compares it with what is.
@@ -128,10 +130,10 @@ impl<'a> Session<'a> {
             Some(view) => view,
             None => self.view(None).await?,
         };
-        let mut todo: Vec<&NameChanges<'_>> = changes.iter().collect();
+        let mut todo: Vec<&G> = changes.iter().collect();
         let (mut divisions, mut unknown) = (0, None);
         for attempt in 0..=ATTEMPTS {
-            let steps = batch::left(&mut todo, rejected, |group| group.name, |group| plan::step(group, &view, self.zone, owner));
+            let steps = batch::left(&mut todo, rejected, |group| name(group), |group| plan(group, &view));
             if steps.is_empty() {
                 break;
             }
@@ -144,7 +146,7 @@ impl<'a> Session<'a> {
             }
             let refused = rejected.len();
             let sent = self.send(steps, attempt > 0, &mut divisions, rejected).await?;
-            todo.retain(|group| !rejected[refused..].iter().any(|r| r.name == *group.name));
+            todo.retain(|group| !rejected[refused..].iter().any(|r| r.name == *name(group)));
             let before = view.serial;
             view = self.view(Some(view)).await?;
             if sent.conflict && view.serial == before {

@@ -3,6 +3,7 @@
 //! Route 53 counts requests and not records, so the zone is read as a whole now and then only, and known from memory between.
 //! Each change carries what it replaces, and is refused where that is no longer so.
 
+mod adopt;
 mod api;
 mod client;
 mod config;
@@ -148,18 +149,38 @@ impl Provider for Route53 {
     }
 
     async fn apply(&self, zone: &Zone, batch: &[Change]) -> Result<Vec<Rejected>, Error> {
-        let (by_name, mut rejected) = batch::group(batch, &zone.name, &CAPABILITIES);
-        if by_name.is_empty() {
+        let (by_name, rejected) = batch::group(batch, &zone.name, &CAPABILITIES);
+        let plan = |group: &batch::NameChanges<'_>, view: &View| plan::step(group, view, &zone.name, &self.owner);
+        self.write(zone, by_name, |group| group.name, plan, rejected).await
+    }
+
+    async fn adopt(&self, zone: &Zone, sets: &[Held]) -> Result<Vec<Rejected>, Error> {
+        let plan = |name: &batch::Adoption<'_>, view: &View| adopt::step(name, view, &self.owner);
+        self.write(zone, batch::adoptions(sets), |name| name.name, plan, Vec::new()).await
+    }
+}
+
+impl Route53 {
+    /// Makes names as a plan says.
+    async fn write<G: Sync + Send>(
+        &self,
+        zone: &Zone,
+        groups: Vec<G>,
+        name: impl Fn(&G) -> &DnsName + Send + Sync,
+        plan: impl Fn(&G, &View) -> Result<Option<plan::Step>, batch::LeftAlone> + Send + Sync,
+        mut rejected: Vec<Rejected>,
+    ) -> Result<Vec<Rejected>, Error> {
+        if groups.is_empty() {
             return Ok(rejected);
         }
         let mut all = self.known.lock().await;
         // It may be old: what is not as it was is refused there.
-        let mut known = match all.remove(zone).filter(|known| by_name.iter().all(|group| group.name.is_within(&known.view.under))) {
+        let mut known = match all.remove(zone).filter(|known| groups.iter().all(|group| name(group).is_within(&known.view.under))) {
             Some(known) => known,
             None => self.look(zone, &zone.name).await?,
         };
-        let mut writer = Writer { api: &self.api, zone: &zone.name, id: &known.id, owner: &self.owner, view: &mut known.view };
-        let written = writer.write(by_name, &mut rejected).await;
+        let mut writer = Writer { api: &self.api, id: &known.id, view: &mut known.view };
+        let written = writer.write(groups, name, plan, &mut rejected).await;
         // Where something is in doubt it stays forgotten.
         match written {
             Ok(()) => drop(all.insert(zone.clone(), known)),

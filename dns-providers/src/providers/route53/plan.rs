@@ -93,6 +93,20 @@ pub(super) fn step(group: &NameChanges<'_>, view: &View, zone: &DnsName, owner: 
     Ok(Some(step))
 }
 
+/// What marks a name where nothing of it changed since it was read: each set is deleted as it was and created again.
+pub(super) fn mark_step(name: &DnsName, node: &Node, marked: &Mark) -> Result<Option<Step>, String> {
+    let mark_at = mark::at(name).map_err(|_| "there is no room for _kubefed. before the name".to_owned())?;
+    let ttl = node.sets.values().next().map_or(0, |set| set.ttl);
+    let after = Node { mark: Some(Set { ttl, values: vec![format!("\"{}\"", marked.text())] }), ..node.clone() };
+    let empty = Node { sets: BTreeMap::new(), others: Vec::new(), mark: None };
+    let items = items(name, &mark_at, node, &empty).into_iter().chain(items(name, &mark_at, &empty, &after)).collect();
+    let step = Step { name: name.clone(), items, after };
+    if step.values() > MAX_VALUES || step.characters() > MAX_CHARACTERS {
+        return Err("it has more values than one request holds".to_owned());
+    }
+    Ok(Some(step))
+}
+
 /// A set as it is to be. Where it says the same as what is there, in other letters or another order, nothing changes.
 fn plain(there: Option<&Set>, wanted: &RecordSet) -> Set {
     let set = Set { ttl: i64::from(wanted.ttl), values: wanted.data.values() };

@@ -107,25 +107,28 @@ impl View {
 
     /// The sets at or below a name. A mark whose set somebody took away is held as an empty one, so that it is found.
     pub(super) fn held(&self, under: &DnsName, owner: &str) -> Vec<Held> {
-        let mut held = Vec::new();
-        for (name, node) in self.names.iter().filter(|(name, _)| name.is_within(under)) {
-            let mark = node.marked();
-            for kind in Kind::ALL {
-                let marked = mark.as_ref().filter(|mark| mark.kinds.contains(&kind));
-                let owner = Owner::by_mark(marked.map(|mark| mark.owner.as_str()), owner);
-                let (ttl, data) = match node.sets.get(&kind) {
-                    Some(set) => match data(kind, set) {
-                        Some(data) => (u32::try_from(set.ttl).unwrap_or(u32::MAX), data),
-                        None => continue,
-                    },
-                    None if owner == Owner::Ours => (0, Data::A([].into())),
-                    None => continue,
-                };
-                held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owner });
-            }
-        }
-        held
+        self.names.iter().filter(|(name, _)| name.is_within(under)).flat_map(|(name, node)| held_at(name, node, owner)).collect()
     }
+}
+
+/// The sets at a name.
+pub(super) fn held_at(name: &DnsName, node: &Node, owner: &str) -> Vec<Held> {
+    let mut held = Vec::new();
+    let mark = node.marked();
+    for kind in Kind::ALL {
+        let marked = mark.as_ref().filter(|mark| mark.kinds.contains(&kind));
+        let owner = Owner::by_mark(marked.map(|mark| mark.owner.as_str()), owner);
+        let (ttl, data) = match node.sets.get(&kind) {
+            Some(set) => match data(kind, set) {
+                Some(data) => (u32::try_from(set.ttl).unwrap_or(u32::MAX), data),
+                None => continue,
+            },
+            None if owner == Owner::Ours => (0, Data::A([].into())),
+            None => continue,
+        };
+        held.push(Held { set: RecordSet { name: name.clone(), ttl, data }, owner });
+    }
+    held
 }
 
 /// The values as ours; none where they cannot be (an alias to a name that is none to us).

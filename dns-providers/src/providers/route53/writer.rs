@@ -1,6 +1,6 @@
 //! Writes a batch: in requests as large as they may be, each guarded by what is known.
 
-use crate::batch::{self, NameChanges};
+use crate::batch::{self, LeftAlone};
 use crate::{DnsName, Rejected};
 
 use super::api::{Api, PAGE};
@@ -20,9 +20,7 @@ const OFTEN: &str = "others keep writing the name, or answers are lost again and
 /// One zone while a batch is written.
 pub(super) struct Writer<'a> {
     pub(super) api: &'a Api,
-    pub(super) zone: &'a DnsName,
     pub(super) id: &'a str,
-    pub(super) owner: &'a str,
     /// What is known of the zone; kept as it becomes.
     pub(super) view: &'a mut View,
 }
@@ -46,15 +44,22 @@ impl Writer<'_> {
     ///
     /// # Errors
     /// Some may be made, and of some nobody may know. The same again is safe.
-    pub(super) async fn write(&mut self, mut todo: Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Result<(), Failure> {
+    /// `plan` says what must be asked for a name; nothing where it is as wanted.
+    pub(super) async fn write<G: Send + Sync>(
+        &mut self,
+        mut todo: Vec<G>,
+        name: impl Fn(&G) -> &DnsName + Send + Sync,
+        plan: impl Fn(&G, &View) -> Result<Option<Step>, LeftAlone> + Send + Sync,
+        rejected: &mut Vec<Rejected>,
+    ) -> Result<(), Failure> {
         let (mut refused, mut stopped): (Vec<(Step, String)>, Option<String>) = (Vec::new(), None);
         for _ in 0..ATTEMPTS {
-            let mut steps = self.plan(&mut todo, rejected);
+            let mut steps = batch::left(&mut todo, rejected, &name, |group| plan(group, self.view));
             // What is refused though everything is as it was known is refused for itself.
             for (step, reason) in refused {
                 if steps.contains(&step) {
                     steps.retain(|one| *one != step);
-                    todo.retain(|group| *group.name != step.name);
+                    todo.retain(|group| *name(group) != step.name);
                     rejected.push(Rejected { name: step.name, reason });
                 }
             }
@@ -75,14 +80,9 @@ impl Writer<'_> {
             || OFTEN.to_owned(),
             |why| format!("it was not tried again: {MAX_REFUSED} names in a row were refused, the last for: {why}"),
         );
-        let left = self.plan(&mut todo, rejected);
+        let left = batch::left(&mut todo, rejected, &name, |group| plan(group, self.view));
         rejected.extend(left.into_iter().map(|step| Rejected { name: step.name, reason: reason.clone() }));
         Ok(())
-    }
-
-    /// What is left to ask; names that are as wanted, or are to be left alone, are done.
-    fn plan(&self, todo: &mut Vec<NameChanges<'_>>, rejected: &mut Vec<Rejected>) -> Vec<Step> {
-        batch::left(todo, rejected, |group| group.name, |group| plan::step(group, self.view, self.zone, self.owner))
     }
 
     /// Sends requests one after another. One that is refused is divided until the names are found that it is refused for.

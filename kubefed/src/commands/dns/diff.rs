@@ -53,7 +53,7 @@ fn print(session: &Session, found: &Comparison, zone: &str) {
         printer.note("The controller manager mends what is missing, wrong or leftover within half a minute; if it stays, kubefed status and the Events of the Service tell why.");
     }
     if any(State::Foreign) {
-        printer.note("What is foreign stays as it is: the federation touches no records of others.");
+        printer.note("What is foreign stays as it is: remove it at the provider, or take it over with kubefed dns adopt NAME.");
     }
     for one in &found.not_compared {
         printer.warn(&format!("names of Service {} were not compared: {}", one.service, one.reason));

@@ -1,11 +1,18 @@
 //! `kubefed dns`: what the federation wants in DNS, what the provider has, and what is answered.
 
+mod adopt;
+mod ask;
+mod chain;
+mod check;
 mod compare;
 mod diff;
 mod list;
+mod members;
 mod purge;
 mod reach;
+mod servers;
 mod told;
+mod verify;
 mod wanted;
 
 #[cfg(test)]
@@ -23,6 +30,9 @@ pub(super) async fn run(session: &Session, command: &DnsCommand) -> Result<u8, F
     match command {
         DnsCommand::List(args) => list::run(session, args).await,
         DnsCommand::Diff(args) => diff::run(session, args).await.map_err(not_compared),
+        DnsCommand::Verify(args) => verify::run(session, args).await,
+        DnsCommand::Check(args) => check::run(session, args).await,
+        DnsCommand::Adopt(args) => adopt::run(session, args).await,
         DnsCommand::Purge(args) => purge::run(session, args).await,
     }
 }

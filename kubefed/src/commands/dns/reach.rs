@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dns_providers::{Driver, Error};
+use dns_providers::{DnsName, Driver, Error};
 use federation_api::names;
 use federation_controller_manager as manager;
 use k8s_openapi::api::apps::v1::Deployment;
-use k8s_openapi::api::core::v1::Secret;
-use manager::dns::{OpenError, Opened};
+use k8s_openapi::api::core::v1::{Secret, Service};
+use kube::ResourceExt;
+use manager::HostCredentials;
+use manager::dns::{OpenError, Opened, TTL, Tree};
 use tempfile::TempDir;
 
 use crate::cli::ZoneArgs;
@@ -17,7 +19,7 @@ use crate::commands::Session;
 use crate::commands::init::resolve::federation;
 use crate::connection::Connection;
 use crate::error::Failure;
-use crate::render::controller_manager::POD;
+use crate::render::controller_manager::{NAMESERVER, POD};
 use crate::render::credentials::DNS_PROVIDER_CONF;
 use crate::render::names::Federation;
 
@@ -30,6 +32,10 @@ pub(super) struct Publisher {
     driver: &'static Driver,
     /// A controller manager runs in this host, by its Deployment, whose name and namespace these are.
     pub(super) at_work: Option<AtWork>,
+    /// Name servers that members forward the zone to, and where a provider that answers itself is reached.
+    pub(super) nameservers: Vec<String>,
+    /// The host, where the control plane is in one: it has the credentials of members.
+    pub(super) host: Option<HostCredentials>,
     /// Holds the provider's configuration while it is open.
     _files: Option<TempDir>,
 }
@@ -71,7 +77,7 @@ impl Publisher {
             dns_provider_config: path.into_owned(),
             ..manager::Config::default()
         };
-        Ok(Self { federation: name.to_owned(), config, driver, at_work: None, _files: None })
+        Ok(Self { federation: name.to_owned(), config, driver, at_work: None, nameservers: Vec::new(), host: None, _files: None })
     }
 
     async fn in_host(session: &Session, args: &ZoneArgs) -> Result<Self, Failure> {
@@ -118,9 +124,32 @@ impl Publisher {
             ..manager::Config::default()
         };
         let runs = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1) > 0;
+        let nameservers = nameservers(&host, &federation, &deployment, driver).await?;
+        let members = HostCredentials { client: host.client.clone(), namespace: namespace.clone() };
         let (context, name) = (host.context, federation.controller_manager());
         let at_work = runs.then_some(AtWork { context, namespace: federation.namespace, deployment: name });
-        Ok(Self { federation: federation.name, config, driver, at_work, _files: files })
+        Ok(Self { federation: federation.name, config, driver, at_work, nameservers, host: Some(members), _files: files })
+    }
+
+    /// Whether other programs than the controller manager reach the records.
+    pub(super) fn is_shared(&self) -> bool {
+        self.driver.shared
+    }
+
+    /// Where the federation's names hang, and the zone.
+    ///
+    /// # Errors
+    /// Neither the flags nor the provider tell it.
+    pub(super) async fn place(&self) -> Result<(Tree, DnsName), Failure> {
+        if self.is_shared() {
+            let opened = self.open().await?;
+            return Ok((opened.tree().clone(), opened.zone().name.clone()));
+        }
+        let name = |text: &str| DnsName::parse(text).map_err(|e| Failure::usage(e.to_string()).hint("name the zone with --dns-zone-name"));
+        let zone = name(&self.config.zone_name)?;
+        let suffix = if self.config.service_dns_suffix.is_empty() { zone.clone() } else { name(&self.config.service_dns_suffix)? };
+        let aliases_out = self.driver.capabilities.aliases_out;
+        Ok((Tree { federation: self.federation.clone(), suffix, ttl: TTL, aliases_out }, zone))
     }
 
     /// Opens the provider, as the controller manager does.
@@ -133,7 +162,7 @@ impl Publisher {
             return Err(Failure::new(format!(
                 "provider {name} keeps its records in the memory of the controller manager, where no other program sees or changes them"
             ))
-            .hint("they end with its pod; ask its name server for them, at the Service NAME-federation-dns of the host"));
+            .hint("they end with its pod; kubefed dns verify asks its name server for them"));
         }
         match manager::dns::open(&self.config).await? {
             Some(opened) => Ok(opened),
@@ -155,6 +184,19 @@ pub(super) async fn asked<T>(limit: Duration, doing: &str, answer: impl Future<O
         Err(_) => Err(Failure::timed_out(format!("{doing}: the provider did not answer in {} s", limit.as_secs()))
             .hint("repeat the command, with a longer --timeout if the zone is large")),
     }
+}
+
+/// Name servers told in the host.
+async fn nameservers(host: &Connection, federation: &Federation, deployment: &Deployment, driver: &Driver) -> Result<Vec<String>, Failure> {
+    let told = deployment.annotations().get(NAMESERVER).map(String::as_str).unwrap_or_default();
+    let mut all: Vec<String> = told.split(',').map(str::trim).filter(|one| !one.is_empty()).map(str::to_owned).collect();
+    if !driver.shared
+        && let Some(service) = host.get_typed::<Service>(&federation.namespace, &federation.dns()).await?
+    {
+        let ingress = service.status.and_then(|status| status.load_balancer).and_then(|balancer| balancer.ingress);
+        all.extend(ingress.into_iter().flatten().filter_map(|one| one.ip.or(one.hostname)));
+    }
+    Ok(all)
 }
 
 fn driver(name: &str) -> Result<&'static Driver, Failure> {

@@ -18,25 +18,37 @@ async fn realm(dir: &Path, ground: &dyn Ground) -> Realm {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let nowhere = ([127, 0, 0, 1], 9).into();
     let realm = Realm::publishing(dir, crate::commands::boxed, nowhere, (ground.provider(), &ground.config())).await.unwrap();
-    for member in ["gondor", "dol-amroth"] {
-        realm.join(member).await.unwrap();
-    }
-    let labels = json!({"app": "web"});
-    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shire"}});
-    let deployment = json!({
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shire"},
-        "spec": {"replicas": 4, "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}}},
-    });
-    apply(&realm.federation, "", "v1", "Namespace", "namespaces", &namespace).await.unwrap();
-    apply(&realm.federation, "apps", "v1", "Deployment", "deployments", &deployment).await.unwrap();
+    inhabit(&realm).await;
     realm
 }
 
+/// Members, a namespace and pods.
+async fn inhabit(realm: &Realm) {
+    for member in ["gondor", "dol-amroth"] {
+        realm.join(member).await.unwrap();
+    }
+    let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shire"}});
+    apply(&realm.federation, "", "v1", "Namespace", "namespaces", &namespace).await.unwrap();
+    apply(&realm.federation, "apps", "v1", "Deployment", "deployments", &deployment(4)).await.unwrap();
+}
+
+fn deployment(replicas: i32) -> Value {
+    let labels = json!({"app": "web"});
+    json!({
+        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web", "namespace": "shire"},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "web", "image": "nginx"}]}}},
+    })
+}
+
 async fn service(realm: &Realm, name: &str) {
+    typed(realm, name, "LoadBalancer").await;
+}
+
+async fn typed(realm: &Realm, name: &str, kind: &str) {
     let service = json!({
         "apiVersion": "v1", "kind": "Service", "metadata": {"name": name, "namespace": "shire"},
-        "spec": {"type": "LoadBalancer", "selector": {"app": "web"}, "ports": [{"port": 80}]},
+        "spec": {"type": kind, "selector": {"app": "web"}, "ports": [{"port": 80}]},
     });
     apply(&realm.federation, "", "v1", "Service", "services", &service).await.unwrap();
 }
@@ -127,4 +139,103 @@ async fn issue9_names_at_coredns_are_looked_at_and_purged() {
 async fn issue9_names_at_bind_are_looked_at_and_purged() {
     let dir = tempfile::tempdir().unwrap();
     a_zone_is_looked_at_and_purged(dir.path(), &Bind::start(dir.path())).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue9_names_at_bind_are_verified_checked_and_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let ground = Bind::start(dir.path());
+    let realm = realm(dir.path(), &ground).await;
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (server, other) = (format!("--name-server={}", ground.address), format!("--name-server={}", silent.local_addr().unwrap()));
+    let mut all = String::new();
+    let mut tell = async |words: &[&str]| {
+        let text = told(&realm, words).await;
+        let hidden = text.replace(&ground.address.to_string(), "BIND").replace(&silent.local_addr().unwrap().to_string(), "SILENT");
+        all.push_str(&hidden);
+    };
+    service(&realm, "web").await;
+    until(&realm, "all names of web", |code, found| code == 0 && found["equal"] == 4).await;
+    tell(&["dns", "verify", &server]).await;
+    tell(&["dns", "verify", "web", "-n", "shire", &server, &other, "--query-timeout=200ms"]).await;
+    tell(&["dns", "check", "web", &server]).await;
+    tell(&["dns", "check", "web", "--name-server=127.0.0.1:1", "--query-timeout=200ms"]).await;
+
+    service(&realm, "blocked").await;
+    let both = json!(["192.0.2.2", "198.51.100.2"]);
+    let settled = |code, found: &Value| code == 1 && found["equal"] == 7 && found["differences"][0]["wanted"]["values"] == both;
+    until(&realm, "all other names of blocked", settled).await;
+    tell(&["dns", "verify", &server]).await;
+    tell(&["dns", "check", "blocked", "-n", "shire", &server]).await;
+    let name = "blocked.shire.fellowship.svc.example.com.";
+    let before = ground.dump().await;
+    tell(&["dns", "adopt", name, "--dry-run"]).await;
+    assert_eq!(ground.dump().await, before);
+    tell(&["dns", "adopt", name, "web.shire.fellowship.svc.example.com", "--yes"]).await;
+    until(&realm, "the name that was taken over", |code, found| code == 0 && found["equal"] == 8).await;
+    tell(&["dns", "verify", &server, "-o", "json", "blocked"]).await;
+    let mark =
+        ground.dump().await.into_iter().filter(|line| line.starts_with("_kubefed.blocked.shire.fellowship.svc.example.com. ")).count();
+    assert_eq!(mark, 1);
+    // What is no name of this federation, or of another one, is not taken.
+    for (typed, why) in
+        [("hand.example.com", "is no name of a Service"), ("x.shire.fellowship.svc.example.com", "there is no A, AAAA or CNAME")]
+    {
+        let (ended, ..) = realm.told(&["dns", "adopt", "--yes", typed]).await;
+        let failure = ended.unwrap_err();
+        assert!(failure.message.contains(why) && failure.hint.is_some(), "{failure:?}");
+    }
+
+    // The last Service: the members number what they give out.
+    typed(&realm, "inner", "ClusterIP").await;
+    tell(&["dns", "check", "inner", &server]).await;
+
+    realm.retire().await;
+    let ours = Other::open(&ground, dir.path(), "fellowship").await;
+    ours.apply(&[a("web.shire.fellowship.svc.south.example.com", "192.0.2.200"), delete("web.shire.fellowship.svc.example.com", Kind::A)])
+        .await;
+    tell(&["dns", "verify", &server]).await;
+    tell(&["dns", "check", "web", &server, "-o", "yaml"]).await;
+    insta::assert_snapshot!(all);
+    realm.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue9_the_embedded_server_is_verified_and_pods_that_are_gone_are_found() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let dir = tempfile::tempdir().unwrap();
+    let realm = Realm::start(dir.path(), crate::commands::boxed).await.unwrap();
+    inhabit(&realm).await;
+    service(&realm, "web").await;
+    let server = format!("--name-server={}", realm.dns);
+    let end = Instant::now() + SOON;
+    loop {
+        let (code, out, err) = realm.told(&["dns", "check", "web", &server, "-o", "json"]).await;
+        if code == Ok(0) {
+            let found: Value = serde_json::from_str(&out).unwrap();
+            let states: Vec<&str> = found["links"].as_array().unwrap().iter().map(|link| link["state"].as_str().unwrap()).collect();
+            assert_eq!(states, ["ok", "ok", "ok", "ok", "ok", "unknown", "ok"], "{out}");
+            break;
+        }
+        assert!(Instant::now() < end, "{code:?} {out}{err}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let (code, _, err) = realm.told(&["dns", "verify", &server]).await;
+    assert_eq!((code, err.as_str()), (Ok(0), ""));
+    let (ended, ..) = realm.told(&["dns", "list"]).await;
+    assert!(ended.unwrap_err().message.starts_with("provider embedded keeps its records in the memory"));
+
+    apply(&realm.federation, "apps", "v1", "Deployment", "deployments", &deployment(0)).await.unwrap();
+    let end = Instant::now() + SOON;
+    loop {
+        let (code, out, err) = realm.told(&["dns", "check", "web", &server, "-o", "json"]).await;
+        let found: Value = serde_json::from_str(&out).unwrap_or_default();
+        if code == Ok(3) && found["first"]["link"] == "endpoints" && found["first"]["state"] == "broken" {
+            assert!(found["first"]["seen"] == "dol-amroth: none is ready; gondor: none is ready", "{found:#}");
+            break;
+        }
+        assert!(Instant::now() < end, "{code:?} {out}{err}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    realm.stop().await;
 }

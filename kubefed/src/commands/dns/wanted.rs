@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dns_providers::{DnsName, RecordSet};
-use federation_api::cluster::ClusterStatus;
+use federation_api::cluster::{ClusterSpec, ClusterStatus};
 use federation_api::keys;
 use federation_api::record::PropagationRecordSpec;
 use federation_controller_manager::dns::place::place;
@@ -40,6 +40,9 @@ pub(super) struct Wanted {
 pub(super) struct Seen {
     pub(super) services: BTreeMap<ServiceKey, Service>,
     pub(super) clusters: BTreeMap<String, ClusterStatus>,
+    pub(super) specs: BTreeMap<String, ClusterSpec>,
+    /// Annotations of the clusters.
+    pub(super) annotations: BTreeMap<String, BTreeMap<String, String>>,
     /// Clusters that have a copy of a Service.
     pub(super) holders: BTreeMap<ServiceKey, BTreeSet<String>>,
 }
@@ -53,7 +56,10 @@ impl Seen {
         let mut seen = Seen::default();
         let params = ListParams::default();
         at.pages(&at.api(&federated::resource(), None), "listing clusters", &params, |object: DynamicObject| {
-            seen.clusters.insert(object.name_any(), ClusterStatus::deserialize(&object.data["status"]).unwrap_or_default());
+            let name = object.name_any();
+            seen.clusters.insert(name.clone(), ClusterStatus::deserialize(&object.data["status"]).unwrap_or_default());
+            seen.specs.insert(name.clone(), ClusterSpec::deserialize(&object.data["spec"]).unwrap_or_default());
+            seen.annotations.insert(name, object.annotations().clone());
         })
         .await?;
         let kind = GroupVersionKind::gvk(keys::GROUP, keys::VERSION, "PropagationRecord");

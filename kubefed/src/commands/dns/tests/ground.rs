@@ -97,7 +97,8 @@ impl Ground for CoreDns {
 
 /// BIND with a key that may write the zone.
 pub(super) struct Bind {
-    address: SocketAddr,
+    /// Where it answers.
+    pub(super) address: SocketAddr,
     _named: kit::process::Running,
 }
 
