@@ -19,6 +19,7 @@
 
 pub mod bootstrap;
 pub mod cluster;
+pub mod credential;
 pub mod duration;
 pub mod keys;
 pub mod kinds;

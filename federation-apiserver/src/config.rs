@@ -38,6 +38,9 @@ pub struct Config {
     pub bootstrap_tokens: bool,
     /// How tokens of service accounts are made.
     pub service_accounts: Option<ServiceAccountConfig>,
+    /// Where it is written down what was revoked, besides the storage: a storage that is put back to an earlier state gives
+    /// nothing back then. A JSON file, which need not be there.
+    pub revocations: Option<PathBuf>,
     /// Passwords.
     pub basic_auth_file: Option<PathBuf>,
     /// Authorizers in the order they are asked.
@@ -81,6 +84,7 @@ impl Config {
             token_auth_file: None,
             bootstrap_tokens: false,
             service_accounts: None,
+            revocations: None,
             basic_auth_file: None,
             authorization: vec![Mode::Rbac],
             anonymous_auth: false,

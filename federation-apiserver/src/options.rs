@@ -77,6 +77,9 @@ pub struct Options {
     /// CSV file of passwords: password,user,uid,"group1,group2"
     #[arg(long, value_name = "FILE")]
     pub basic_auth_file: Option<PathBuf>,
+    /// JSON file of what was revoked, which outlives a storage that is restored; beside the embedded store if not given
+    #[arg(long, value_name = "FILE")]
+    pub revocations_file: Option<PathBuf>,
     /// Who makes tokens of service accounts, a URL; with --service-account-signing-key-file they are made and taken
     #[arg(long, value_name = "URL", requires = "service_account_signing_key_file")]
     pub service_account_issuer: Option<String>,
@@ -164,6 +167,8 @@ pub struct Options {
 /// The admission plugin that is not always on.
 const FINALIZERS: &str = "FederationFinalizers";
 
+/// File of what was revoked, in the directory of the embedded store.
+const REVOCATIONS: &str = "revoked.json";
 /// The life of tokens that most programs ask for.
 const SHORTEST_TOKENS: Duration = Duration::from_secs(3600);
 /// The life that every request may ask for.
@@ -205,6 +210,8 @@ impl Options {
             }
         }
         let (storage, audit, signing, accounts) = (self.storage()?, self.audit()?, self.signing()?, self.service_accounts()?);
+        let beside = matches!(storage, StorageConfig::Embedded { .. }).then(|| self.data_dir.join(REVOCATIONS));
+        let revocations = self.revocations_file.clone().or(beside);
         Ok(Config {
             profile: Profile::Federation,
             bind: SocketAddr::new(self.bind_address, self.secure_port),
@@ -217,6 +224,7 @@ impl Options {
             signing,
             token_auth_file: self.token_auth_file,
             service_accounts: accounts,
+            revocations,
             bootstrap_tokens: self.enable_bootstrap_token_auth,
             basic_auth_file: self.basic_auth_file,
             authorization,

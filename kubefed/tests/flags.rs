@@ -15,7 +15,7 @@ const UPDATE: &str = "UPDATE_DOCS";
 const PAGE: &str = "docs/kubefed.md";
 
 /// Flags of other programs that the documents show: kubectl, kubelet, etcd, curl, cargo and `cargo xtask`.
-const OTHERS: [&str; 31] = [
+const OTHERS: [&str; 34] = [
     "advertise-client-urls",
     "applyset",
     "bootstrap-kubeconfig",
@@ -43,10 +43,13 @@ const OTHERS: [&str; 31] = [
     "raw",
     "real",
     "replicas",
+    "resource",
+    "resource-name",
     "revision",
     "template",
     "test",
     "type",
+    "verb",
 ];
 
 fn root() -> PathBuf {

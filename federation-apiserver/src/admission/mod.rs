@@ -2,6 +2,7 @@
 //! Kubernetes has always on; and FederationFinalizers.
 
 pub(crate) mod certificates;
+pub(crate) mod credentials;
 
 use std::sync::Arc;
 

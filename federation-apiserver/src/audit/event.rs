@@ -18,10 +18,14 @@ use super::sink::Sink;
 use crate::auth::{Attributes, UserInfo};
 use crate::cpu;
 use crate::http::patch::PatchKind;
-use crate::http::response::{Body, Written};
+use crate::http::response::{Body, Revoked, Written};
 
 /// Annotation: the resourceVersion a write made. It and the object's uid lead to what was done for it.
 const RESOURCE_VERSION: &str = "federation.kubernetes.io/resource-version";
+/// Annotation: whose credential was revoked, where that is known.
+const REVOKED_USER: &str = "federation.kubernetes.io/revoked-user";
+/// Annotation: why it was, where that was said.
+const REVOKED_REASON: &str = "federation.kubernetes.io/revoked-reason";
 /// Annotation: the uid of the object written.
 const UID: &str = "federation.kubernetes.io/uid";
 /// Longest `User-Agent` that is recorded, as in kube-apiserver.
@@ -106,6 +110,13 @@ impl Record {
         if let Some(Written { uid, revision }) = response.extensions().get() {
             self.event["annotations"][UID] = uid.as_str().into();
             self.event["annotations"][RESOURCE_VERSION] = revision.to_string().into();
+        }
+        if let Some(Revoked { user, reason }) = response.extensions().get() {
+            for (annotation, text) in [(REVOKED_USER, user), (REVOKED_REASON, reason)] {
+                if !text.is_empty() {
+                    self.event["annotations"][annotation] = text.as_str().into();
+                }
+            }
         }
         let whole = match response.body() {
             Body::Full(bytes) => Some(bytes.clone()),

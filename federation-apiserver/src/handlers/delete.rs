@@ -124,6 +124,11 @@ pub(crate) enum Deleted {
 pub(super) async fn delete(call: Call<'_>, wanted: &DeleteOptions) -> Result<Response<Body>, ApiError> {
     let resource = call.resource();
     admission::delete(resource, &call.info.name)?;
+    if admission::credentials::concerns(resource)
+        && let Some(object) = call.current().await?
+    {
+        admission::credentials::delete(&object.value()?)?;
+    }
     let pending = if wanted.cascade { StatusCode::ACCEPTED } else { StatusCode::OK };
     match delete_object(call.entry, call.namespace(), &call.info.name, wanted).await? {
         Deleted::Gone(object) if resource.strategy.returns_deleted() => encode::object(call, StatusCode::OK, &object).await,

@@ -14,8 +14,9 @@ use super::gzip::{self, Identity};
 use super::projection::{Projection, open_list};
 use super::scale;
 use super::write::{Outcome, Stored};
+use crate::admission::credentials;
 use crate::auth::Verb;
-use crate::http::response::{self, Body, Written};
+use crate::http::response::{self, Body, Revoked, Written};
 use crate::http::warnings::with_warnings;
 use crate::registry::resource::{Resource, Subresource};
 use crate::storage::object::Object;
@@ -46,12 +47,25 @@ pub(super) fn noted(mut response: Response<Body>, object: &Object) -> Response<B
     response
 }
 
+/// Notes that a credential is revoked, for the audit log.
+fn revoked(mut response: Response<Body>, credential: &Value) -> Response<Body> {
+    let text = |pointer: &str| credential.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned();
+    if credential["status"]["revoked"].is_object() {
+        response.extensions_mut().insert(Revoked { user: text("/spec/user"), reason: text("/status/revoked/reason") });
+    }
+    response
+}
+
 /// What was written.
 pub(super) async fn written(call: Call<'_>, part: Option<Subresource>, outcome: Outcome) -> Result<Response<Body>, ApiError> {
     let code = if outcome.created { StatusCode::CREATED } else { StatusCode::OK };
     let response = match (part, &outcome.stored) {
         (Some(Subresource::Scale), Stored::Object(object)) => response::json(code, &scale::of(&object.value()?)),
         (Some(Subresource::Scale), Stored::Value(value)) => response::json(code, &scale::of(value)),
+        (Some(Subresource::Status), Stored::Object(stored)) if credentials::concerns(call.resource()) => {
+            let response = object(call, code, stored).await?;
+            revoked(response, &stored.value()?)
+        }
         (_, Stored::Object(stored)) => object(call, code, stored).await?,
         (_, Stored::Value(unstored)) => value(call, code, unstored)?,
     };

@@ -8,6 +8,7 @@ mod decode;
 mod delete;
 mod encode;
 mod gzip;
+mod issued;
 mod list;
 mod options;
 mod patch;
@@ -34,6 +35,7 @@ use crate::registry::resource::Subresource;
 pub(crate) use api::Api;
 pub(crate) use call::Call;
 pub(crate) use delete::{DeleteOptions, Deleted, delete_object, keeps_copies};
+pub(crate) use issued::{record, time};
 pub(crate) use prepare::{Write, waits};
 
 /// Makes an object of the server's own ready to be stored.

@@ -1,12 +1,13 @@
 //! A token for a service account: `TokenRequest`, made at its subresource `token`.
 
+use federation_api::credential::{self, CredentialSpec, Type};
 use http::{Response, StatusCode};
 use machinery::schema::Gvk;
 use machinery::status::{ApiError, FieldError};
 use serde_json::{Value, json};
 
 use super::call::Call;
-use super::{decode, prepare};
+use super::{decode, issued, prepare};
 use crate::auth::authn::service_account::{Kind, ServiceAccounts, Wanted};
 use crate::http::request::RequestBody;
 use crate::http::response::{self, Body};
@@ -66,7 +67,16 @@ pub(super) async fn issue(call: Call<'_>, body: RequestBody) -> Result<Response<
         seconds,
         now,
     });
-    let token = token.map_err(|e| ApiError::internal(format!("failed to generate token: {e}")))?;
+    let (token, id) = token.map_err(|e| ApiError::internal(format!("failed to generate token: {e}")))?;
+    let spec = CredentialSpec {
+        type_: Type::Token,
+        user: format!("system:serviceaccount:{namespace}:{name}"),
+        issued_by: call.user.name.clone(),
+        not_before: issued::time(now),
+        not_after: issued::time(now.saturating_add(seconds)),
+        ..CredentialSpec::default()
+    };
+    issued::record(call.api, &credential::of_token(&id), &spec).await?;
     let until = jiff::Timestamp::from_second(now.saturating_add(seconds)).map(|at| at.to_string()).unwrap_or_default();
     request["metadata"] = json!({"name": name, "namespace": namespace, "uid": uid, "creationTimestamp": prepare::now()});
     request["spec"]["audiences"] = audiences.into();

@@ -7,6 +7,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use bytes::{Bytes, BytesMut};
+use futures::StreamExt as _;
 use futures::stream::BoxStream;
 use http::{HeaderValue, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
@@ -73,6 +74,16 @@ impl Body {
                 Self::Kept(body, all)
             }
             body => Self::Kept(Box::new(body), vec![Box::new(kept)]),
+        }
+    }
+
+    /// Ends it, where it is a stream, when `end` comes.
+    #[must_use]
+    pub(crate) fn until(self, end: impl Future<Output = ()> + Send + 'static) -> Self {
+        match self {
+            Self::Stream(stream) => Self::Stream(stream.take_until(Box::pin(end)).boxed()),
+            Self::Kept(body, kept) => Self::Kept(Box::new(body.until(end)), kept),
+            body => body,
         }
     }
 
@@ -200,6 +211,15 @@ pub(crate) struct Written {
     pub(crate) uid: String,
     /// Its revision after the write.
     pub(crate) revision: u64,
+}
+
+/// What an answer to a revocation says of it: kept among the answer's extensions.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub(crate) struct Revoked {
+    /// Whose credential it was; empty when that is not known.
+    pub(crate) user: String,
+    /// Why, as it was said.
+    pub(crate) reason: String,
 }
 
 /// `Status` of a success.

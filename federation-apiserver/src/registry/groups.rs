@@ -1,10 +1,11 @@
 //! The federated kinds, and the groups besides the core one.
 
+use federation_api::credential;
 use federation_api::kinds::{KINDS, Kind, Served};
 
 use super::certificates::{self, Requests};
 use super::core::{Claims, Rbac, ServiceAccounts};
-use super::federation::Clusters;
+use super::federation::{Clusters, Credentials};
 use super::namespaces::Namespaces;
 use super::resource::{ALL_VERBS, Plain, Resource, Strategy, Subresource};
 use super::services::Services;
@@ -141,6 +142,15 @@ pub(super) fn federation() -> Vec<Resource> {
             subresources: STATUS,
             strategy: &Clusters,
             ..Resource::cluster("federation", "v1beta1", "Cluster", "clusters", "cluster")
+        },
+        Resource {
+            short_names: Names::Fixed(&["cred"]),
+            // They are kept until they have expired, so nobody deletes them by the collection.
+            verbs: NO_DELETECOLLECTION,
+            subresources: STATUS,
+            selectable: Names::Fixed(&["spec.type", "spec.user"]),
+            strategy: &Credentials,
+            ..Resource::cluster("federation", "v1beta1", credential::KIND, credential::PLURAL, "credential")
         },
         Resource {
             strategy: &SpecOnly,

@@ -70,6 +70,12 @@ pub struct Entry {
     store: Option<Arc<ResourceStore>>,
 }
 
+impl std::fmt::Debug for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.resource.fmt(f)
+    }
+}
+
 impl Entry {
     /// Where its objects are.
     ///

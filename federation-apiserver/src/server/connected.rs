@@ -2,17 +2,23 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use arc_swap::ArcSwapOption;
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
+use tokio::sync::watch;
 
 use super::room::Known;
 use super::tls::{Current, Tls};
 use crate::auth::authn::Peer;
+use crate::auth::authn::proof::Proof;
+use crate::auth::authn::used::{Use, Used};
 
 /// The chain is looked at again after so many seconds, because one of its certificates may have expired.
 const LOOK_AGAIN: i64 = 10;
+/// So many seconds may pass before a use of the same certificate is noted again.
+const NOTED_EVERY: i64 = 10;
 
 /// What the certificate of a connection proves is decided for each request, as in kube-apiserver: the
 /// authorities may have changed since the handshake, and certificates expire. The verdict is kept for as
@@ -23,6 +29,8 @@ pub(super) struct Connected {
     certificate: Option<(Arc<Tls>, Vec<CertificateDer<'static>>)>,
     verdict: ArcSwapOption<Verdict>,
     known: Known,
+    /// When it was noted last that its certificate is used, in seconds since the epoch.
+    noted: AtomicI64,
 }
 
 #[derive(Debug)]
@@ -36,7 +44,7 @@ impl Connected {
     /// From that address, with the chain it showed.
     pub(super) fn new(address: SocketAddr, tls: Arc<Tls>, chain: Option<&[CertificateDer<'static>]>) -> Self {
         let certificate = chain.filter(|chain| !chain.is_empty()).map(|chain| (tls, chain.to_vec()));
-        Self { address: Some(address), certificate, verdict: ArcSwapOption::empty(), known: Known::default() }
+        Self { address: Some(address), certificate, verdict: ArcSwapOption::empty(), known: Known::default(), noted: AtomicI64::default() }
     }
 
     /// `known` is told when it proves who it is.
@@ -49,9 +57,25 @@ impl Connected {
         self.known.set();
     }
 
+    /// Notes that what it showed was used. Of its certificate that is said once in a while.
+    pub(super) fn used(&self, used: &Used, proof: &Proof, peer: &Peer) {
+        let at = Timestamp::now().as_second();
+        if let Proof::Certificate = proof
+            && self.noted.swap(at / NOTED_EVERY, Ordering::Relaxed) == at / NOTED_EVERY
+        {
+            return;
+        }
+        proof.note(used, peer, Use { at, from: self.address() });
+    }
+
     /// Where it is.
     pub(super) fn address(&self) -> Option<IpAddr> {
         self.address.map(|address| address.ip().to_canonical())
+    }
+
+    /// Told when the authorities change; `None` where they decide nothing.
+    pub(super) fn changes(&self) -> Option<watch::Receiver<()>> {
+        self.certificate.as_ref().map(|(tls, _)| tls.changes())
     }
 
     /// Who it is now.

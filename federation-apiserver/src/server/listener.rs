@@ -11,6 +11,7 @@ use daemon::supervise::{Done, guarded};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -19,6 +20,7 @@ use super::connected::Connected;
 use super::open_requests::OpenRequests;
 use super::room::{Known, Room};
 use super::service::ApiService;
+use super::standing;
 use super::tls::Tls;
 use crate::config::Patience;
 use crate::error::ConfigError;
@@ -32,6 +34,8 @@ const MAX_STREAMS: u32 = 250;
 
 /// Rests while connections cannot be accepted.
 const REST: Policy = Policy::doubling(Duration::from_millis(50), Duration::from_secs(1));
+/// Time for what was asked on a connection to be answered, when its certificate holds no more. Streams end at once.
+const LAST_ANSWERS: Duration = Duration::from_millis(250);
 /// Time for connections to end that were cut off at the end of the grace.
 pub(super) const LAST: Duration = Duration::from_secs(2);
 
@@ -132,7 +136,9 @@ async fn connection(
         }
         Err(_) => return,
     };
-    let service = service.for_connection(Connected::new(address, tls, stream.get_ref().1.peer_certificates()).telling(known));
+    let connected = Arc::new(Connected::new(address, tls, stream.get_ref().1.peer_certificates()).telling(known));
+    let cut = standing::cut(Arc::clone(&service.served.api.authn), Arc::clone(&connected));
+    let service = service.for_connection(connected);
     // An answer may take as long to be read as it may take to be made.
     let (requests, limit) = (OpenRequests::default(), service.served.config.request_timeout);
     let answer = hyper::service::service_fn(|request| {
@@ -141,14 +147,19 @@ async fn connection(
     });
     let builder = builder(stream.get_ref().1.alpn_protocol());
     let connection = builder.serve_connection(TokioIo::new(stream), answer);
-    tokio::pin!(connection);
-    let mut closing = false;
+    tokio::pin!(connection, cut);
+    let (mut closing, mut refused) = (false, None);
     let outcome = loop {
         tokio::select! {
             outcome = connection.as_mut() => break outcome,
             () = stopping.cancelled(), if !closing => {}
             // Who was told to go and neither asks nor leaves is left.
             () = requests.exhaust(patience) => if closing { return },
+            () = &mut cut, if refused.is_none() => {
+                tracing::debug!(%address, "the certificate of a connection holds no more, it is closed");
+                refused = Some(Instant::now() + LAST_ANSWERS);
+            }
+            () = at(refused), if refused.is_some() => return,
             () = requests.overdue() => {
                 tracing::debug!(%address, "an answer is not read, the connection is closed");
                 return;
@@ -159,6 +170,14 @@ async fn connection(
     };
     if let Err(e) = outcome {
         tracing::debug!("connection ended: {e}");
+    }
+}
+
+/// Comes back at that time; never where there is none.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => tokio::time::sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

@@ -15,6 +15,7 @@ mod request_info;
 mod room;
 mod served;
 pub mod service;
+mod standing;
 pub(crate) mod tls;
 
 use std::future::Future;
@@ -24,11 +25,13 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use daemon::supervise::{Death, Done, Supervisor};
+use federation_api::{credential, keys};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::Audit;
+use crate::auth::authn::revoked::Revoked;
 use crate::auth::authn::service_account::{Keys, ServiceAccounts};
 use crate::auth::authn::{Authentication, AuthnConfig};
 use crate::auth::authz::feed::{self, RbacStores};
@@ -36,6 +39,7 @@ use crate::auth::authz::{Authorization, Rbac};
 use crate::auth::{AUTHENTICATED, MASTERS, UserInfo};
 use crate::background;
 use crate::background::certificates::authority::Authority;
+use crate::background::certificates::own::Own;
 use crate::config::{Config, StorageConfig};
 use crate::error::ConfigError;
 use crate::handlers::Api;
@@ -101,12 +105,17 @@ impl Server {
             Some(entry) => authn.with_bootstrap_tokens(Arc::clone(entry)),
             None => authn,
         };
+        let issued = registry.find(keys::GROUP, keys::VERSION, credential::PLURAL);
+        let revoked = Arc::new(Revoked::new(issued.is_none()));
+        if let Some(path) = &config.revocations {
+            background::revocations::load(&revoked, path)?;
+        }
         let accounts = config.service_accounts.clone().zip(accounts);
-        let accounts = accounts.and_then(|(config, keys)| ServiceAccounts::new(config, keys, &registry));
-        let authn = Arc::new(authn.with_service_accounts(accounts));
+        let accounts = accounts.and_then(|(config, keys)| ServiceAccounts::new(config, keys, Arc::clone(&revoked), &registry));
+        let authn = Arc::new(authn.with_service_accounts(accounts).with_revoked(revoked, issued));
         let published = ArcSwap::from_pointee(Published::of(registry.catalog(), &config.advertised()));
         let (ready_sender, ready) = watch::channel(false);
-        let health = health_checks(&store, &authz, ready.clone()).with_tasks(tasks.child());
+        let health = health_checks(&store, &authz, &authn, ready.clone()).with_tasks(tasks.child());
         let audit = config.audit.as_ref().map(|audit| Audit::open(audit, config.request_timeout, &tasks)).transpose()?;
         let api = Arc::new(Api { store, registry, authn, authz, finalizers: config.finalizers, stopping });
         let inflight = Inflight::new(config.limits);
@@ -118,10 +127,16 @@ impl Server {
         tasks.restart("bootstrap", move || background::bootstrap::run(Arc::clone(&known), roles.clone(), ready_sender.clone()));
         let known = Arc::clone(&api);
         tasks.restart("namespaces", move || background::namespaces::run(Arc::clone(&known)));
-        let (known, signs) = (Arc::clone(&api), authority);
-        tasks.restart_always("certificate-requests", move || background::certificates::run(Arc::clone(&known), signs.clone()));
+        let (known, signs, own) = (Arc::clone(&api), authority, Own::of(&served.config));
+        tasks.restart_always("certificate-requests", move || background::certificates::run(Arc::clone(&known), signs.clone(), own.clone()));
         let known = Arc::clone(&api);
         tasks.restart_always("old-certificate-requests", move || background::certificates::old::run(Arc::clone(&known)));
+        let (known, file) = (Arc::clone(&api), served.config.revocations.clone());
+        tasks.restart_always("revocations", move || background::revocations::run(Arc::clone(&known), file.clone()));
+        let known = Arc::clone(&api);
+        tasks.restart_always("expired-credentials", move || background::credentials::run(Arc::clone(&known)));
+        let known = Arc::clone(&api);
+        tasks.restart_always("used-credentials", move || background::used::run(Arc::clone(&known)));
         if secrets.is_some() {
             let known = Arc::clone(&api);
             tasks.restart_always("bootstrap-tokens", move || background::tokens::run(Arc::clone(&known)));
@@ -156,7 +171,7 @@ impl Server {
         let mut ready = self.ready.clone();
         let waiting = async {
             let _ = ready.wait_for(|r| *r).await;
-            while !self.served.api.authz.rbac().synced() {
+            while !self.served.api.authz.rbac().synced() || !self.served.api.authn.revoked().loaded() {
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
@@ -279,8 +294,9 @@ fn data_dir_hint(error: &OpenError) -> &'static str {
     }
 }
 
-fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::Receiver<bool>) -> Health {
-    let (written, stored, latest, authz) = (Arc::clone(store), Arc::clone(store), Arc::clone(store), Arc::clone(authz));
+fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, authn: &Arc<Authentication>, ready: watch::Receiver<bool>) -> Health {
+    let (written, stored, latest) = (Arc::clone(store), Arc::clone(store), Arc::clone(store));
+    let (authz, authn) = (Arc::clone(authz), Arc::clone(authn));
     Health::default()
         .with("storage-writer", health::Scope::Live, move || written.failure().map_or(Ok(()), |why| Err(Unhealthy::Unwritable(why))))
         .with_async("storage", health::Scope::Ready, move || {
@@ -295,5 +311,6 @@ fn health_checks(store: &Arc<Store>, authz: &Arc<Authorization>, ready: watch::R
                 if authz.rbac().synced() { Ok(()) } else { Err(Unready::Authorization.into()) }
             },
         )
+        .with("revocations", health::Scope::Ready, move || if authn.revoked().loaded() { Ok(()) } else { Err(Unready::Revocations.into()) })
         .with("bootstrap", health::Scope::Ready, move || if *ready.borrow() { Ok(()) } else { Err(Unready::Bootstrap.into()) })
 }

@@ -19,9 +19,10 @@ use tracing::{Instrument as _, Span};
 use super::caller::Caller;
 use super::inflight::Place;
 use super::served::Served;
-use super::{fixed, request_info};
+use super::{fixed, request_info, standing};
 use crate::audit::{self, Record};
 use crate::auth::authn::impersonate;
+use crate::auth::authn::proof::Proof;
 use crate::auth::{ANONYMOUS, Attributes, MASTERS, UNAUTHENTICATED, UserInfo, Verb};
 use crate::handlers;
 use crate::http::query::Query;
@@ -72,12 +73,13 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
         { field::CODE } = Empty,
     );
     let proved = guarded("request", async { authenticate(server, caller, &parts, &info) }).await;
-    trace::of_request(&span, &parts.headers, matches!(&proved, Some(Ok(user)) if user.in_group(MASTERS)));
+    trace::of_request(&span, &parts.headers, matches!(&proved, Some(Ok((user, _))) if user.in_group(MASTERS)));
+    let mut proof = None;
     let outcome = match proved {
         None => None,
         Some(Err(e)) => Some(Err(e)),
-        Some(Ok(user)) => {
-            known.user = user;
+        Some(Ok((user, by))) => {
+            (known.user, proof) = (user, Some(by));
             let work = stages(server, caller, &parts, &query, &info, body, &mut known);
             let work = guarded("request", work).instrument(span.clone());
             if info.verb == Verb::Watch {
@@ -96,6 +98,14 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
             response::error(&ApiError::internal("the server failed while answering this request"))
         }
     };
+    // What lasts ends with the credential of who asked for it, whoever he acts as.
+    if response.body().is_stream()
+        && let (Some(proof), Caller::Connection(connected)) = (proof, caller)
+    {
+        let user = known.impersonator.as_ref().unwrap_or(&known.user).clone();
+        let ended = standing::ended(Arc::clone(&server.api.authn), Arc::clone(connected), user, proof);
+        *response.body_mut() = std::mem::take(response.body_mut()).until(ended);
+    }
     let Known { id, user, impersonator, mut record, judged, taken } = known;
     follow(&span, &id, &info, &user, &response);
     if !judged {
@@ -251,26 +261,38 @@ fn scoped(server: &Served, info: &Attributes) -> Result<(), ApiError> {
     if entry.resource.namespaced || info.namespace.is_empty() || itself { Ok(()) } else { Err(ApiError::no_such_path()) }
 }
 
-fn authenticate(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
+fn authenticate(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<(UserInfo, Proof), ApiError> {
     let proved = prove(server, caller, parts, info);
     metrics::authentication(proved.is_ok());
     proved
 }
 
-fn prove(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<UserInfo, ApiError> {
+fn prove(server: &Served, caller: &Caller, parts: &Parts, info: &Attributes) -> Result<(UserInfo, Proof), ApiError> {
     match caller {
-        Caller::Process(default) => Ok(parts.extensions.get::<UserInfo>().unwrap_or(default).clone()),
-        Caller::Connection(connected) => match server.api.authn.authenticate(&parts.headers, &connected.peer()) {
-            Err(e) if introduces(info) => server.api.authn.stranger(&parts.headers, &connected.peer()).ok_or(e),
-            Err(_) if OPEN_PATHS.iter().any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) => {
-                Ok(UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] })
+        Caller::Process(default) => Ok((parts.extensions.get::<UserInfo>().unwrap_or(default).clone(), Proof::Nothing)),
+        Caller::Connection(connected) => {
+            let peer = connected.peer();
+            match server.api.authn.prove(&parts.headers, &peer) {
+                Err(e) if introduces(info) => {
+                    let stranger = server.api.authn.stranger(&parts.headers, &peer);
+                    stranger.map(|user| (user, Proof::Nothing)).ok_or(e)
+                }
+                Err(_)
+                    if OPEN_PATHS
+                        .iter()
+                        .any(|p| info.path == *p || info.path.strip_prefix(p).is_some_and(|rest| rest.starts_with('/'))) =>
+                {
+                    let anonymous = UserInfo { name: ANONYMOUS.into(), uid: String::new(), groups: vec![UNAUTHENTICATED.into()] };
+                    Ok((anonymous, Proof::Nothing))
+                }
+                Ok((user, proof)) if user.name != ANONYMOUS => {
+                    connected.proved();
+                    connected.used(server.api.authn.used(), &proof, &peer);
+                    Ok((user, proof))
+                }
+                outcome => outcome,
             }
-            Ok(user) if user.name != ANONYMOUS => {
-                connected.proved();
-                Ok(user)
-            }
-            outcome => outcome,
-        },
+        }
     }
 }
 

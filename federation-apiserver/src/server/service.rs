@@ -26,8 +26,8 @@ pub struct ApiService {
 
 impl ApiService {
     /// The service as one connection uses it.
-    pub(super) fn for_connection(&self, connected: Connected) -> Self {
-        Self { served: Arc::clone(&self.served), caller: Caller::Connection(Arc::new(connected)) }
+    pub(super) fn for_connection(&self, connected: Arc<Connected>) -> Self {
+        Self { served: Arc::clone(&self.served), caller: Caller::Connection(connected) }
     }
 }
 

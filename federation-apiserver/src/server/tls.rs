@@ -17,6 +17,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{DigitallySignedStruct, DistinguishedName, RootCertStore, ServerConfig, SignatureScheme};
 use sha2::{Digest, Sha256};
+use tokio::sync::watch;
 use x509_parser::prelude::{FromDer as _, X509Certificate};
 
 use super::certificate;
@@ -90,6 +91,8 @@ pub(super) struct Tls {
     source: Source,
     client_ca: Option<PathBuf>,
     current: ArcSwap<Current>,
+    /// Told when that is another one.
+    changed: watch::Sender<()>,
     certificate_pem: ArcSwap<Vec<u8>>,
 }
 
@@ -115,12 +118,23 @@ impl Tls {
         let client_ca = config.client_ca_file.clone();
         let material = Material::read(&source, client_ca.as_deref())?;
         let current = material.build(Timestamp::now().as_second())?;
-        Ok(Self { source, client_ca, current: ArcSwap::from_pointee(current), certificate_pem: ArcSwap::from_pointee(material.cert) })
+        Ok(Self {
+            source,
+            client_ca,
+            current: ArcSwap::from_pointee(current),
+            changed: watch::Sender::new(()),
+            certificate_pem: ArcSwap::from_pointee(material.cert),
+        })
     }
 
     /// What a new connection uses.
     pub(super) fn current(&self) -> Arc<Current> {
         self.current.load_full()
+    }
+
+    /// Told when [`Tls::current`] is another one.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changed.subscribe()
     }
 
     /// The serving certificate as PEM.
@@ -150,6 +164,7 @@ impl Tls {
         let digest = material.digest();
         if digest != *seen || now >= self.current.load().good_until {
             self.current.store(Arc::new(material.build(now)?));
+            self.changed.send_replace(());
             self.certificate_pem.store(Arc::new(material.cert));
             *seen = digest;
             tracing::info!("certificates reloaded");

@@ -5,8 +5,10 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How far the caches are.
 #[derive(Clone, Debug, Default)]
@@ -15,6 +17,8 @@ pub(super) struct Progress {
     pub(super) applied: u64,
     /// Why they do not follow the backend at the moment.
     pub(super) trouble: Option<Arc<str>>,
+    /// Since when.
+    since: Option<Instant>,
 }
 
 /// The feed's progress, and those who wait for it.
@@ -50,6 +54,11 @@ impl Pace {
         self.state().now.trouble.clone()
     }
 
+    /// For how long they do not.
+    pub(super) fn lost_for(&self) -> Option<Duration> {
+        self.state().now.since.map(|since| since.elapsed())
+    }
+
     /// The caches have reached a revision.
     pub(super) fn advance(&self, applied: u64) {
         let mut state = self.state();
@@ -64,6 +73,8 @@ impl Pace {
     pub(super) fn turn(&self, change: impl FnOnce(&mut Progress)) {
         let mut state = self.state();
         change(&mut state.now);
+        let now = &mut state.now;
+        now.since = now.trouble.is_some().then(|| now.since.unwrap_or_else(Instant::now));
         let all = std::mem::take(&mut state.waiting);
         drop(state);
         wake(all);

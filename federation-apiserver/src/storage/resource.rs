@@ -44,6 +44,11 @@ impl ResourceStore {
         self.cache.get(&key(ns, name)?)
     }
 
+    /// For how long the caches have not followed the backend, which may hold something else by now; `None` while they do.
+    pub fn lost_for(&self) -> Option<Duration> {
+        self.shared.pace.lost_for()
+    }
+
     /// Stores a new object; [`StorageError::Conflict`] when there is one of its name.
     pub async fn create(&self, ns: Option<&str>, name: &str, value: &Value) -> Result<Arc<Object>, StorageError> {
         self.put(ns, name, value, Expect::Absent, None).await

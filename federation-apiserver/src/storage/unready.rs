@@ -15,6 +15,9 @@ pub enum Unready {
     /// What a server stores first is not stored yet.
     #[error("namespaces and roles are not stored yet")]
     Bootstrap,
+    /// What was revoked is not known yet.
+    #[error("what was revoked is not loaded yet")]
+    Revocations,
     /// Authorization does not know them yet.
     #[error("roles and bindings are not loaded yet")]
     Authorization,

@@ -142,7 +142,10 @@ async fn issue10_who_approves_and_who_signs_need_the_right_on_the_signer() {
     let parts = ["certificatesigningrequests/approval", "certificatesigningrequests/status"];
     let write = json!({"apiGroups": ["certificates.k8s.io"], "resources": parts, "verbs": ["update", "patch"]});
     let signers = |verb: &str, name: &str| json!({"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": [verb], "resourceNames": [name]});
-    grant(&server, "gandalf", json!([write.clone(), signers("approve", CLIENT)]), ("approve", "signers", CLIENT)).await;
+    let acts =
+        |plural: &str, name: &str| json!({"apiGroups": [""], "resources": [plural], "verbs": ["impersonate"], "resourceNames": [name]});
+    let approves = json!([write.clone(), signers("approve", CLIENT), acts("users", "frodo"), acts("groups", "hobbits")]);
+    grant(&server, "gandalf", approves, ("approve", "signers", CLIENT)).await;
     grant(&server, "saruman", json!([write, signers("sign", "kubernetes.io/*")]), ("sign", "signers", "kubernetes.io/*")).await;
     let (gandalf, saruman) = (as_user(&server, "gandalf"), as_user(&server, "saruman"));
     admin.expect(201, "POST", ALL, request("ring", &pem("frodo", "hobbits"))).await;

@@ -18,8 +18,12 @@ mod patches;
 mod permissions;
 mod property;
 mod reads;
+mod revocation;
 mod service_accounts;
 mod signing;
+#[allow(dead_code, reason = "shared with the battery of stores, which uses all of it")]
+#[path = "../storage/subject.rs"]
+mod stores;
 mod subject;
 mod supervision;
 mod tokens;

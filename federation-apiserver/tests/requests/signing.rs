@@ -7,6 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use federation_apiserver::auth::UserInfo;
+use federation_apiserver::auth::authz::Mode;
 use federation_apiserver::config::SigningConfig;
 use federation_apiserver::{Config, Profile, Server};
 use http::Request;
@@ -22,6 +23,11 @@ const NODE: &str = "system:node:bagend";
 
 /// A server whose clients are certified by the authority it signs with.
 async fn signing(dir: &Path) -> Box<Server> {
+    ready(authority(dir, Config::in_memory(Profile::Federation))).await
+}
+
+/// The same configuration with an authority, in files of a directory, that certifies clients and signs.
+pub(crate) fn authority(dir: &Path, config: Config) -> Config {
     let key = KeyPair::generate().unwrap();
     let mut params = CertificateParams::default();
     params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -31,11 +37,11 @@ async fn signing(dir: &Path) -> Box<Server> {
     std::fs::write(&key_file, key.serialize_pem()).unwrap();
     let longest = Duration::from_secs(3600);
     let signing = SigningConfig { cert: cert.clone(), key: key_file, longest };
-    ready(Config { client_ca_file: Some(cert), signing: Some(signing), ..Config::in_memory(Profile::Federation) }).await
+    Config { client_ca_file: Some(cert), signing: Some(signing), ..config }
 }
 
 /// A request for a certificate, and its key.
-fn request(name: &str, signer: &str, (user, group): (&str, &str), usages: &[&str]) -> (Value, String) {
+pub(crate) fn request(name: &str, signer: &str, (user, group): (&str, &str), usages: &[&str]) -> (Value, String) {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, user);
     params.distinguished_name.push(DnType::OrganizationName, group);
@@ -46,7 +52,7 @@ fn request(name: &str, signer: &str, (user, group): (&str, &str), usages: &[&str
 }
 
 /// The request as soon as its status is as wanted.
-async fn until(subject: &Subject, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+pub(crate) async fn until(subject: &Subject, name: &str, wanted: impl Fn(&Value) -> bool) -> Value {
     let mut last = Value::Null;
     for _ in 0..600 {
         last = subject.expect(200, "GET", &format!("{ALL}/{name}"), Value::Null).await;
@@ -63,11 +69,11 @@ fn condition(status: &Value, kind: &str) -> Option<String> {
     Some(format!("{}: {}", found["reason"].as_str()?, found["message"].as_str()?))
 }
 
-fn issued(status: &Value) -> bool {
+pub(crate) fn issued(status: &Value) -> bool {
     status["certificate"].is_string()
 }
 
-async fn approve(subject: &Subject, name: &str) {
+pub(crate) async fn approve(subject: &Subject, name: &str) {
     let condition = json!({"type": "Approved", "status": "True", "reason": "Told", "message": "by hand"});
     subject.expect(200, "PATCH", &format!("{ALL}/{name}/approval"), json!({"status": {"conditions": [condition]}})).await;
 }
@@ -139,7 +145,6 @@ async fn issue10_a_node_gets_its_certificate_by_rights_alone_and_renews_it() {
     ask(&kubelet, "first", NODE, "kube-apiserver-client-kubelet").await;
     ask(&kubelet, "person", "frodo", "kube-apiserver-client").await;
     ask(&node, "renewed", NODE, "kube-apiserver-client-kubelet").await;
-    ask(&node, "another", "system:node:rivendell", "kube-apiserver-client-kubelet").await;
 
     const PREFIX: &str = "system:certificates.k8s.io:certificatesigningrequests";
     bind("renewals", &format!("{PREFIX}:selfnodeclient"), "Group", "system:nodes").await;
@@ -148,9 +153,91 @@ async fn issue10_a_node_gets_its_certificate_by_rights_alone_and_renews_it() {
     assert_eq!(why, "AutoApproved: Approved by itself: the creator may create certificatesigningrequests/selfnodeclient.");
     bind("first-ones", &format!("{PREFIX}:nodeclient"), "Group", "bootstrappers").await;
     until(&admin, "first", issued).await;
-    // Both were looked at whenever these were.
-    for name in ["person", "another"] {
-        let pending = admin.expect(200, "GET", &format!("{ALL}/{name}"), Value::Null).await;
-        assert_eq!(pending["status"], json!({}), "{name}");
+    // It was looked at whenever these were.
+    let pending = admin.expect(200, "GET", &format!("{ALL}/person"), Value::Null).await;
+    assert_eq!(pending["status"], json!({}));
+}
+
+#[tokio::test]
+async fn issue10_who_approves_cannot_become_whom_he_may_not_act_as() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = signing(dir.path()).await;
+    let admin = Subject::Service(server.admin_service());
+    let role = json!({"metadata": {"name": "approver"}, "rules": [
+        {"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests", "certificatesigningrequests/approval"], "verbs": ["*"]},
+        {"apiGroups": ["certificates.k8s.io"], "resources": ["signers"], "verbs": ["approve"]},
+        {"apiGroups": [""], "resources": ["users"], "resourceNames": ["frodo"], "verbs": ["impersonate"]},
+        {"apiGroups": [""], "resources": ["groups"], "resourceNames": ["hobbits"], "verbs": ["impersonate"]}]});
+    admin.expect(201, "POST", &format!("{RBAC}/clusterroles"), role).await;
+    let binding = json!({"metadata": {"name": "approver"}, "subjects": [{"kind": "User", "name": "gandalf", "apiGroup": "rbac.authorization.k8s.io"}],
+        "roleRef": {"kind": "ClusterRole", "name": "approver", "apiGroup": "rbac.authorization.k8s.io"}});
+    admin.expect(201, "POST", &format!("{RBAC}/clusterrolebindings"), binding).await;
+    let user = UserInfo { name: "gandalf".into(), uid: String::new(), groups: vec!["system:authenticated".into()] };
+    let gandalf = Subject::Service(server.service(user));
+    let conditions =
+        |kind: &str| json!({"status": {"conditions": [{"type": kind, "status": "True", "reason": "Told", "message": "by hand"}]}});
+    for (n, (subject, code)) in [
+        (("frodo", "hobbits"), 200),
+        (("federation-controller-manager", "hobbits"), 403),
+        (("frodo", "wizards"), 403),
+        (("system:serviceaccount:kube-system:ring", "hobbits"), 403),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let name = format!("request-{n}");
+        let (object, _) = request(&name, "kube-apiserver-client", subject, &["client auth"]);
+        admin.expect(201, "POST", ALL, object).await;
+        let path = format!("{ALL}/{name}/approval");
+        let mut answer =
+            gandalf.send("PATCH", &path, &[("content-type", "application/merge-patch+json")], conditions("Approved").to_string()).await;
+        for _ in 0..400 {
+            // The binding may not count yet.
+            if answer.code == code && (code == 200 || answer.json()["message"].as_str().unwrap().contains("may not act as")) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            answer =
+                gandalf.send("PATCH", &path, &[("content-type", "application/merge-patch+json")], conditions("Approved").to_string()).await;
+        }
+        assert_eq!(answer.code, code, "{subject:?}: {}", answer.json());
+        if code == 403 {
+            assert!(answer.json()["message"].as_str().unwrap().contains("for whom he may not act as"), "{}", answer.json());
+            gandalf.expect(200, "PATCH", &path, conditions("Denied")).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn issue10_a_node_asks_for_itself_and_is_never_certified_as_the_api_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = authority(dir.path(), Config::in_memory(Profile::Federation));
+    let server = ready(Config { authorization: vec![Mode::AlwaysAllow], ..config }).await;
+    let admin = Subject::Service(server.admin_service());
+    let groups = vec!["system:nodes".to_owned(), "system:authenticated".to_owned()];
+    let node = Subject::Service(server.service(UserInfo { name: NODE.into(), uid: String::new(), groups }));
+    for signer in ["kube-apiserver-client-kubelet", "kubelet-serving"] {
+        let usages = ["digital signature", if signer == "kubelet-serving" { "server auth" } else { "client auth" }];
+        let (other, _) = request(&format!("{signer}-other"), signer, ("system:node:rivendell", "system:nodes"), &usages);
+        let said = node.expect(403, "POST", ALL, other).await;
+        assert!(said["message"].as_str().unwrap().contains("can only create a node CSR with CN=system:node:bagend"), "{said}");
+        let (own, _) = request(&format!("{signer}-own"), signer, (NODE, "system:nodes"), &usages);
+        node.expect(201, "POST", ALL, own).await;
+    }
+    let serving = async |name: &str, names: &[&str]| {
+        let mut params = CertificateParams::new(names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>()).unwrap();
+        params.distinguished_name.push(DnType::CommonName, NODE);
+        params.distinguished_name.push(DnType::OrganizationName, "system:nodes");
+        let pem = params.serialize_request(&KeyPair::generate().unwrap()).unwrap().pem().unwrap();
+        let usages = ["digital signature", "server auth"];
+        let spec = json!({"request": STANDARD.encode(pem), "signerName": "kubernetes.io/kubelet-serving", "usages": usages});
+        node.expect(201, "POST", ALL, json!({"metadata": {"name": name}, "spec": spec})).await;
+        approve(&admin, name).await;
+        until(&admin, name, |status| issued(status) || condition(status, "Failed").is_some()).await["status"].clone()
+    };
+    assert!(issued(&serving("good", &["bagend", "198.18.0.9"]).await));
+    for (name, taken) in [("a", "kubernetes.default.svc"), ("b", "127.0.0.1"), ("c", "localhost")] {
+        let status = serving(name, &["bagend", taken]).await;
+        assert!(!issued(&status) && condition(&status, "Failed").unwrap().contains("of the API server itself"), "{status}");
     }
 }

@@ -10,17 +10,20 @@ use crate::audit::audited;
 use crate::subject::{self, Subject};
 
 /// Tasks that are made again; the death of any other ends the server.
-const RESTARTED: [&str; 10] = [
+const RESTARTED: [&str; 13] = [
     "bootstrap-tokens",
     "certificate-requests",
     "certificates",
     "credentials",
     "damage",
+    "expired-credentials",
     "metrics",
     "namespaces",
     "old-certificate-requests",
     "rbac",
+    "revocations",
     "storage-compaction",
+    "used-credentials",
 ];
 /// Ends in good order when its work is done.
 const DONE: &str = "bootstrap";
@@ -60,14 +63,17 @@ async fn issue7_the_death_of_each_task_is_seen() {
                     "certificates",
                     "credentials",
                     "damage",
+                    "expired-credentials",
                     "listener",
                     "metrics",
                     "namespaces",
                     "old-certificate-requests",
                     "rbac",
+                    "revocations",
                     "storage-compaction",
                     "storage-feed",
-                    "storage-writer"
+                    "storage-writer",
+                    "used-credentials"
                 ],
                 "a new task wants its place in this test and in docs/operations.md"
             );

@@ -6,6 +6,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 use federation_api::duration;
 
+use super::values::Format;
 use crate::discovery::Pin;
 
 /// Give others access to the federation
@@ -26,6 +27,10 @@ pub enum KubeconfigCommand {
     Bootstrap(BootstrapArgs),
     /// Make the kubeconfig of a component of a cluster, with a certificate
     Component(Box<ComponentArgs>),
+    /// List the credentials that the federation issued and that have not expired
+    List(CredentialListArgs),
+    /// Take credentials back at once
+    Revoke(RevokeArgs),
 }
 
 /// Where a kubeconfig goes.
@@ -114,7 +119,7 @@ pub struct ComponentArgs {
 ///
 /// The key is made here and does not leave the kubeconfig. The federation's API server signs the certificate, which you
 /// approve: you need the right to that for signer kubernetes.io/kube-apiserver-client. What the user may do is said by roles
-/// and bindings as always; a certificate cannot be taken back, so a short life is best.
+/// and bindings as always; kubefed kubeconfig revoke takes the certificate back.
 #[derive(Args, Debug)]
 #[command(after_help = "Examples:\n  \
         # For frodo, who may be in two groups until tonight\n  \
@@ -146,4 +151,48 @@ pub struct IssueArgs {
     /// How long to wait for the API server to sign
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = duration::parse)]
     pub timeout: Duration,
+}
+
+/// List the credentials that the federation issued and that have not expired
+#[derive(Args, Debug)]
+pub struct CredentialListArgs {
+    /// Those of one user alone
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// Print them as a list of objects
+    #[arg(long, short = 'o', value_enum, value_name = "FORMAT")]
+    pub output: Option<Format>,
+}
+
+/// Take credentials back at once
+///
+/// Every API server of the federation refuses them from then on, and ends what they had open, within a second. It cannot be
+/// undone.
+#[derive(Args, Debug)]
+#[command(
+    group = clap::ArgGroup::new("which").required(true).args(["names", "user", "serial", "all"]),
+    after_help = "Examples:\n  \
+        # Everything that was issued for frodo, certificates and tokens\n  \
+        kubefed kubeconfig revoke --user=frodo --reason='laptop lost'\n\n  \
+        # One of those that kubefed kubeconfig list shows\n  \
+        kubefed kubeconfig revoke certificate-19f2c4a1b0\n\n  \
+        # The certificate in a kubeconfig, wherever it was signed\n  \
+        kubefed kubeconfig revoke --serial=\"$(openssl x509 -in frodo.crt -noout -serial | cut -d= -f2)\""
+)]
+pub struct RevokeArgs {
+    /// Names of credentials, as kubefed kubeconfig list shows them
+    #[arg(value_name = "NAME")]
+    pub names: Vec<String>,
+    /// Everything that was issued for a user
+    #[arg(long, value_name = "USER")]
+    pub user: Option<String>,
+    /// The certificate with this serial number, in hexadecimal digits; the federation need not have issued it
+    #[arg(long, value_name = "SERIAL")]
+    pub serial: Option<String>,
+    /// Everything that was issued; those of kubefed init are not
+    #[arg(long)]
+    pub all: bool,
+    /// Why, for people
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub reason: String,
 }

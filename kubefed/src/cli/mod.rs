@@ -36,7 +36,9 @@ pub use dns::{
 pub use global::{Global, HostArgs};
 pub use init::{DnsArgs, EtcdArgs, ImageArgs, InitArgs, PodArgs, ServiceArgs};
 pub use join::JoinArgs;
-pub use kubeconfig::{BootstrapArgs, ComponentArgs, IssueArgs, KubeconfigArgs, KubeconfigCommand, OutputArgs};
+pub use kubeconfig::{
+    BootstrapArgs, ComponentArgs, CredentialListArgs, IssueArgs, KubeconfigArgs, KubeconfigCommand, OutputArgs, RevokeArgs,
+};
 pub use status::StatusArgs;
 pub use token::{TokenArgs, TokenCommand, TokenCreateArgs, TokenCsvArgs, TokenDeleteArgs, TokenListArgs};
 pub use unjoin::UnjoinArgs;

@@ -75,8 +75,8 @@ pub struct TokenCsvArgs {
 /// Make a token.
 #[derive(Args, Debug)]
 pub struct TokenCreateArgs {
-    /// The token; a random one if none is given
-    #[arg(value_name = "TOKEN")]
+    /// - to read the token from standard input, for arguments can be read by everybody on a machine; a random one if not given
+    #[arg(value_name = "-")]
     pub given: Option<String>,
     /// How long it is good for; 0 is for ever
     #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration::parse)]

@@ -104,6 +104,57 @@ fn issue10_an_issued_kubeconfig_needs_nothing_else_and_leaves_nothing_behind() {
 }
 
 #[test]
+fn issue10_what_was_issued_is_listed_and_taken_back() {
+    let place = Place::new();
+    let (server, _) = signing(&place);
+    for user in ["frodo", "sam"] {
+        let said = place.kubefed(&["kubeconfig", "issue", user, "--group=hobbits", &format!("--output={user}.kubeconfig")]);
+        assert_eq!(said.code, 0, "{}", said.err);
+    }
+    let list = |args: &[&str]| -> Vec<Vec<String>> {
+        let said = place.kubefed(&[&["kubeconfig", "list"], args].concat());
+        assert_eq!(said.code, 0, "{}", said.err);
+        said.out.lines().map(|line| line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect()).collect()
+    };
+    let all = list(&[]);
+    assert_eq!(all[0], ["NAME", "TYPE", "USER", "GROUPS", "ISSUED", "EXPIRES", "ISSUED BY", "LAST USED", "FROM", "STATE"]);
+    assert_eq!(all.len(), 3);
+    let frodos = list(&["--user=frodo"])[1].clone();
+    assert_eq!((&frodos[1..4], frodos[9].as_str()), (&["Certificate", "frodo", "hobbits"].map(String::from)[..], "Issued"));
+
+    let revoked = place.kubefed(&["kubeconfig", "revoke", "--user=frodo", "--reason=laptop lost"]);
+    assert_eq!(revoked.out, format!("credential \"{}\" of user frodo revoked\n", frodos[0]));
+    assert_eq!(list(&["--user=frodo"])[1][9], "Revoked: laptop lost");
+    let frodo = place.kubefed(&["--kubeconfig=frodo.kubeconfig", "kubeconfig", "list"]).complaint(1);
+    assert!(frodo.contains("Unauthorized"), "{frodo}");
+    assert_eq!(holder(&place.path("sam.kubeconfig")).0, "sam");
+    let nothing = place.kubefed(&["kubeconfig", "revoke", "--user=frodo"]);
+    assert_eq!((nothing.code, nothing.err.as_str()), (0, "There is nothing to revoke.\n"));
+
+    let sams = &list(&["--user=sam"])[1][0];
+    let serial = sams.trim_start_matches("certificate-").to_ascii_uppercase();
+    assert_eq!(place.kubefed(&["kubeconfig", "revoke", &format!("--serial={serial}")]).code, 0);
+    assert!(place.kubefed(&["--kubeconfig=sam.kubeconfig", "kubeconfig", "list"]).complaint(1).contains("Unauthorized"));
+    let foreign = place.kubefed(&["kubeconfig", "revoke", "--serial=0A:BC"]);
+    assert_eq!(foreign.out, "credential \"certificate-abc\" revoked\n", "{}", foreign.err);
+
+    let mut said = String::new();
+    for (code, args) in [
+        (64, &[][..]),
+        (64, &["--all", "--user=sam"]),
+        (64, &["sam"]),
+        (64, &["certificate-0A"]),
+        (64, &["--serial=sting"]),
+        (1, &["certificate-1"]),
+        (1, &["--all", "--context=nobody"]),
+    ] {
+        said.push_str(&place.kubefed(&[&["kubeconfig", "revoke"], args].concat()).complaint(code));
+    }
+    insta::assert_snapshot!(said.replace(&server.url, "URL"));
+    server.close();
+}
+
+#[test]
 fn issue10_nothing_is_issued_that_cannot_or_should_not_be() {
     let place = Place::new();
     let (server, _) = signing(&place);
@@ -149,14 +200,14 @@ fn issue10_tokens_are_made_listed_used_and_deleted() {
         assert_eq!((said.code, said.err.as_str()), (0, ""), "{args:?}");
         said.out
     };
-    let made = ok(&[
-        "create",
-        "fedcba.abcdef0123456789",
-        "--ttl=0",
-        "--groups=system:bootstrappers:riders",
-        "--description=of the mark",
-        "--usages=authentication",
-    ]);
+    // Given by standard input, for arguments are seen by all.
+    let piped = |token: &str, rest: &str| place.shell(&format!("echo {token} | \"$kubefed\" token create - {rest}"));
+    let good = |said: crate::support::Said| {
+        assert_eq!((said.code, said.err.as_str()), (0, ""));
+        said.out
+    };
+    let rest = "--ttl=0 --groups=system:bootstrappers:riders '--description=of the mark' --usages=authentication";
+    let made = good(piped("fedcba.abcdef0123456789", rest));
     let token = made.trim().to_owned();
     assert_eq!(token, "fedcba.abcdef0123456789");
     let used = std::fs::read_to_string(&config).unwrap().replace(ADMIN, &token);
@@ -164,7 +215,7 @@ fn issue10_tokens_are_made_listed_used_and_deleted() {
     let groups = ["system:bootstrappers", "system:bootstrappers:riders", "system:authenticated"].map(String::from).to_vec();
     assert_eq!(holder(&place.path("used.kubeconfig")), ("system:bootstrap:fedcba".into(), groups));
 
-    let object: Value = serde_json::from_str(&ok(&["create", "abcdef.0123456789abcdef", "-o", "json"])).unwrap();
+    let object: Value = serde_json::from_str(&good(piped("abcdef.0123456789abcdef", "-o json"))).unwrap();
     assert_eq!(object["token"], "abcdef.0123456789abcdef");
     assert_eq!(
         (&object["usages"], &object["groups"]),
@@ -178,8 +229,7 @@ fn issue10_tokens_are_made_listed_used_and_deleted() {
 
     let mut wrong = String::new();
     for (code, args) in [
-        (1, &["create", "abcdef.0123456789abcdef"][..]),
-        (64, &["create", "abcdef"]),
+        (64, &["create", "abcdef.0123456789abcdef"][..]),
         (64, &["create", "--groups=system:masters"]),
         (64, &["create", "--usages=everything"]),
         (64, &["create", "--ttl=-1h"]),
@@ -192,6 +242,8 @@ fn issue10_tokens_are_made_listed_used_and_deleted() {
     ] {
         wrong.push_str(&place.kubefed(&[&["token"], args].concat()).complaint(code));
     }
+    wrong.push_str(&piped("abcdef.0123456789abcdef", "").complaint(1));
+    wrong.push_str(&piped("abcdef", "").complaint(64));
     insta::assert_snapshot!(wrong.replace(&server.url, "URL"));
 
     assert_eq!(ok(&["delete", "abcdef", &token]), "bootstrap token \"abcdef\" deleted\nbootstrap token \"fedcba\" deleted\n");

@@ -3,6 +3,7 @@
 
 use federation_api::{
     cluster::{ClusterCondition, ClusterSpec, ClusterStatus, SecretRef, ServerAddressByClientCidr},
+    credential::{CredentialSpec, CredentialStatus, LastUse, Revocation, Type},
     keys,
     record::{ClusterRecord, ObjectRef, PropagationRecordSpec, State},
 };
@@ -43,6 +44,25 @@ fn every_field_of_a_record_survives_the_schema() {
     let spec =
         PropagationRecordSpec { object, clusters: [("gondor".to_owned(), cluster)].into(), deleted: Some("2026-01-01T00:00:00Z".into()) };
     survives("PropagationRecord", &json!({"spec": spec}));
+}
+
+#[test]
+fn every_field_of_a_credential_survives_the_schema() {
+    let time = || Some("2026-01-01T00:00:00Z".to_owned());
+    let spec = CredentialSpec {
+        type_: Type::Token,
+        user: "frodo".into(),
+        groups: vec!["hobbits".into()],
+        fingerprint: "ab".into(),
+        issued_by: "gandalf".into(),
+        not_before: time(),
+        not_after: time(),
+    };
+    let status = CredentialStatus {
+        revoked: Some(Revocation { time: time(), reason: "lost".into() }),
+        last_used: Some(LastUse { time: time(), address: "192.0.2.1".into() }),
+    };
+    survives("Credential", &json!({"spec": spec, "status": status}));
 }
 
 #[test]

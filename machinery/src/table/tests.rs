@@ -233,6 +233,16 @@ fn networking_rbac_and_our_own_kinds() {
         ),
         print(
             "federation",
+            "Credential",
+            &[
+                json!({"metadata": meta("certificate-1f"), "spec": {"type": "Certificate", "user": "frodo", "groups": ["hobbits", "bearers"],
+                    "issuedBy": "gandalf", "notAfter": "2026-01-01T00:00:00Z"}, "status": {"revoked": {"reason": "laptop lost"},
+                    "lastUsed": {"time": "2025-12-31T00:00:00Z", "address": "192.0.2.1"}}}),
+                json!({"metadata": meta("token-1"), "spec": {"type": "Token", "user": "system:serviceaccount:shire:sam"}}),
+            ],
+        ),
+        print(
+            "federation",
             "PropagationRecord",
             &[json!({"metadata": meta("uid"), "spec": {
             "object": {"group": "apps", "version": "v1", "resource": "deployments", "namespace": "default", "name": "web"},

@@ -1,5 +1,6 @@
 //! The identity in a client certificate: common name and organizations.
 
+use federation_api::credential;
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use crate::auth::UserInfo;
@@ -21,6 +22,8 @@ pub enum Peer {
 pub struct PeerIdentity {
     /// Common name and organizations as user and groups, without `system:authenticated`.
     pub user: UserInfo,
+    /// Name of the certificate among credentials.
+    credential: String,
     /// Seconds since the epoch.
     not_before: i64,
     /// Seconds since the epoch.
@@ -39,6 +42,7 @@ impl Peer {
         let groups = subject.iter_organization().filter_map(|o| o.as_str().ok()).map(str::to_owned).collect();
         Self::Known(PeerIdentity {
             user: UserInfo { name: name.to_owned(), uid: String::new(), groups },
+            credential: credential::of_serial(cert.raw_serial()),
             not_before: cert.validity().not_before.timestamp(),
             not_after: cert.validity().not_after.timestamp(),
         })
@@ -46,6 +50,16 @@ impl Peer {
 }
 
 impl PeerIdentity {
+    /// Name of the certificate among credentials (`federation_api::credential`).
+    pub fn credential(&self) -> &str {
+        &self.credential
+    }
+
+    /// When the certificate ends, in seconds since the epoch.
+    pub fn not_after(&self) -> i64 {
+        self.not_after
+    }
+
     /// Whether the certificate holds at that time (seconds since the epoch): a connection may
     /// outlive the certificate it was made with.
     pub fn valid_at(&self, now: i64) -> bool {

@@ -30,10 +30,7 @@ pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -
         return Err(ApiError::bad_request("impersonation of extra fields is not supported"));
     }
     let service_account = name.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':'));
-    match service_account {
-        Some((namespace, account)) => authz.authorize(&user, &wants("", "serviceaccounts", namespace, account))?,
-        None => authz.authorize(&user, &wants("", "users", "", &name))?,
-    }
+    authz.authorize(&user, &named(&name))?;
     for group in &groups {
         authz.authorize(&user, &wants("", "groups", "", group))?;
     }
@@ -51,6 +48,25 @@ pub fn impersonate(authz: &Authorization, user: UserInfo, headers: &HeaderMap) -
         groups.push(known.to_owned());
     }
     Ok(UserInfo { name, uid: uids.into_iter().next().unwrap_or_default(), groups })
+}
+
+/// Whether `user` may act as another: the verb `impersonate` on his name and each of his groups.
+///
+/// # Errors
+/// 403 with the part that `user` may not act as.
+pub(crate) fn may_act_as(authz: &Authorization, user: &UserInfo, name: &str, groups: &[String]) -> Result<(), ApiError> {
+    if !name.is_empty() {
+        authz.authorize(user, &named(name))?;
+    }
+    groups.iter().try_for_each(|group| authz.authorize(user, &wants("", "groups", "", group)))
+}
+
+/// What acting as somebody of that name is.
+fn named(name: &str) -> Attributes {
+    match name.strip_prefix(SERVICE_ACCOUNT).and_then(|rest| rest.split_once(':')) {
+        Some((namespace, account)) => wants("", "serviceaccounts", namespace, account),
+        None => wants("", "users", "", name),
+    }
 }
 
 /// Values of a header. One that cannot be read is an error: left out, the request would be carried

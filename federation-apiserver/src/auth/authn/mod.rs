@@ -9,32 +9,43 @@ mod certificate;
 pub mod csv;
 mod file;
 mod impersonate;
+pub(crate) mod proof;
+pub(crate) mod revoked;
 pub(crate) mod service_account;
 #[cfg(test)]
 mod tests;
+pub(crate) mod used;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::HeaderMap;
 use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
 use jiff::Timestamp;
 use machinery::status::ApiError;
+use serde_json::json;
 
 pub(crate) use bootstrap::expired;
 pub use certificate::{Peer, PeerIdentity};
 pub use file::CredentialFileError;
 pub use impersonate::impersonate;
+pub(crate) use impersonate::may_act_as;
 
 use super::{ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, UserInfo};
 use crate::registry::Entry;
 use bootstrap::BootstrapTokens;
 use file::{Credentials, Kind};
-use service_account::ServiceAccounts;
+use proof::Proof;
+use revoked::Revoked;
+use service_account::{Claims, ServiceAccounts};
+use used::Used;
 
 /// How often credential files are looked at for changes.
 pub const RELOAD_EVERY: Duration = Duration::from_secs(5);
+
+/// How long credentials count that may have been taken back in a storage that is away.
+const TRUSTED_FOR: Duration = Duration::from_secs(10);
 
 /// Which ways of proving an identity are open.
 #[derive(Clone, Debug, Default)]
@@ -54,6 +65,10 @@ pub struct Authentication {
     passwords: Option<Credentials>,
     bootstrap: Option<BootstrapTokens>,
     service_accounts: Option<ServiceAccounts>,
+    revoked: Arc<Revoked>,
+    used: Used,
+    /// The credentials that were issued, where that is written down.
+    issued: Option<Arc<Entry>>,
     anonymous: bool,
 }
 
@@ -68,6 +83,9 @@ impl Authentication {
             passwords: config.basic_auth_file.as_deref().map(|p| Credentials::load(p, Kind::Password)).transpose()?,
             bootstrap: None,
             service_accounts: None,
+            revoked: Arc::new(Revoked::new(true)),
+            used: Used::default(),
+            issued: None,
             anonymous: config.anonymous,
         })
     }
@@ -84,6 +102,22 @@ impl Authentication {
         Self { service_accounts: accounts, ..self }
     }
 
+    /// Refuses what was revoked, of the credentials that are issued.
+    #[must_use]
+    pub(crate) fn with_revoked(self, revoked: Arc<Revoked>, issued: Option<Arc<Entry>>) -> Self {
+        Self { revoked, issued, ..self }
+    }
+
+    /// What was used.
+    pub(crate) fn used(&self) -> &Used {
+        &self.used
+    }
+
+    /// What was revoked.
+    pub(crate) fn revoked(&self) -> &Arc<Revoked> {
+        &self.revoked
+    }
+
     /// What makes and takes tokens of service accounts, where that is switched on.
     pub(crate) fn service_accounts(&self) -> Option<&ServiceAccounts> {
         self.service_accounts.as_ref()
@@ -92,25 +126,72 @@ impl Authentication {
     /// Who sent the request.
     ///
     /// # Errors
-    /// 401 for wrong credentials, and for none unless anonymous requests are let in.
+    /// 401 for wrong credentials, and for none unless anonymous requests are let in; 503 while it is not known what was
+    /// revoked or deleted.
     pub fn authenticate(&self, headers: &HeaderMap, peer: &Peer) -> Result<UserInfo, ApiError> {
+        self.prove(headers, peer).map(|(user, _)| user)
+    }
+
+    /// [`Authentication::authenticate`], and by what it was proved.
+    pub(crate) fn prove(&self, headers: &HeaderMap, peer: &Peer) -> Result<(UserInfo, Proof), ApiError> {
         if let Peer::Known(identity) = peer
             && identity.valid_at(Timestamp::now().as_second())
         {
-            return Ok(authenticated(identity.user.clone()));
+            if !self.revoked.loaded() {
+                return Err(unknown("what was revoked"));
+            }
+            if !self.revoked.has(identity.credential()) {
+                if self.lost() && self.issued(identity.credential()) {
+                    return Err(unknown("what was revoked meanwhile"));
+                }
+                return Ok((authenticated(identity.user.clone()), Proof::Certificate));
+            }
         }
         let Some(header) = headers.get(AUTHORIZATION) else {
-            return if self.anonymous && *peer == Peer::Nobody { Ok(anonymous()) } else { Err(ApiError::unauthorized()) };
+            return if self.anonymous && *peer == Peer::Nobody { Ok((anonymous(), Proof::Nothing)) } else { Err(ApiError::unauthorized()) };
         };
         let (scheme, rest) = header.to_str().ok().and_then(|h| h.trim().split_once(' ')).ok_or_else(ApiError::unauthorized)?;
         let found = if scheme.eq_ignore_ascii_case("bearer") {
-            self.authenticate_token(rest.trim())
+            self.authenticate_token(rest.trim(), header)?
         } else if scheme.eq_ignore_ascii_case("basic") {
-            basic::decode(rest.trim()).and_then(|(name, password)| self.passwords.as_ref()?.by_password(&name, &password))
+            let user = basic::decode(rest.trim()).and_then(|(name, password)| self.passwords.as_ref()?.by_password(&name, &password));
+            user.map(|user| (user, Proof::Header(header.clone())))
         } else {
             None
         };
-        found.map(authenticated).ok_or_else(ApiError::unauthorized)
+        found.map(|(user, proof)| (authenticated(user), proof)).ok_or_else(ApiError::unauthorized)
+    }
+
+    /// Whether what was proved before still holds at `now` (seconds since the epoch).
+    pub(crate) fn still(&self, user: &UserInfo, proof: &Proof, peer: &Peer, now: i64) -> bool {
+        match proof {
+            Proof::Nothing => true,
+            Proof::Certificate => {
+                let Peer::Known(identity) = peer else { return false };
+                let name = identity.credential();
+                identity.valid_at(now) && !self.revoked.has(name) && !(self.lost() && self.issued(name))
+            }
+            Proof::Account(claims) => {
+                let accounts = self.service_accounts.as_ref();
+                !self.lost() && accounts.is_some_and(|accounts| accounts.holds(claims, accounts.audiences(), now).is_some())
+            }
+            Proof::Header(header) => {
+                let headers = HeaderMap::from_iter([(AUTHORIZATION, header.clone())]);
+                self.prove(&headers, &Peer::Nobody).is_ok_and(|(now, _)| now == *user)
+            }
+        }
+    }
+
+    /// Whether a credential is one that was issued here.
+    fn issued(&self, name: &str) -> bool {
+        self.issued.as_ref().is_some_and(|entry| entry.store().cached(None, name).is_ok_and(|found| found.is_some()))
+    }
+
+    /// Whether the storage has been away for so long that what is known of it may be worth nothing any more.
+    fn lost(&self) -> bool {
+        let accounts = self.service_accounts.as_ref().and_then(|accounts| accounts.of(service_account::Kind::Secret));
+        let entry = self.issued.as_ref().or(self.bootstrap.as_ref().map(|tokens| &tokens.0)).or(accounts);
+        entry.and_then(|entry| entry.store().lost_for()).is_some_and(|since| since >= TRUSTED_FOR)
     }
 
     /// Who shows no credentials at all, for what is there for those who have none yet; nobody where bootstrap tokens are not
@@ -123,26 +204,37 @@ impl Authentication {
     /// The user a bearer token stands for, as TokenReview tells it; and for which of `audiences`, or of the server's own
     /// where there are none, if it is a token for audiences.
     pub fn review_token(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>)> {
-        let (user, audiences) = match self.authenticate_stored(token) {
+        let file = self.tokens.as_ref().and_then(|tokens| tokens.by_token(token));
+        let (user, audiences) = match file {
             Some(user) => (user, Vec::new()),
-            None => self.of_account(token, audiences)?,
+            None if self.lost() || !self.revoked.loaded() => return None,
+            None => match self.bootstrap.as_ref().and_then(|tokens| tokens.by_token(token, Timestamp::now())) {
+                Some(user) => (user, Vec::new()),
+                None => self.of_account(token, audiences).map(|(user, audiences, _)| (user, audiences))?,
+            },
         };
         Some((authenticated(user), audiences))
     }
 
-    fn authenticate_token(&self, token: &str) -> Option<UserInfo> {
-        self.authenticate_stored(token).or_else(|| Some(self.of_account(token, &[])?.0))
+    fn authenticate_token(&self, token: &str, header: &HeaderValue) -> Result<Option<(UserInfo, Proof)>, ApiError> {
+        let stored = |user| (user, Proof::Header(header.clone()));
+        if let Some(user) = self.tokens.as_ref().and_then(|tokens| tokens.by_token(token)) {
+            return Ok(Some(stored(user)));
+        }
+        // What else there is may have been deleted or revoked, and only the storage knows.
+        if (self.bootstrap.is_some() || self.service_accounts.is_some()) && (self.lost() || !self.revoked.loaded()) {
+            return Err(unknown("whether the token still holds"));
+        }
+        if let Some(user) = self.bootstrap.as_ref().and_then(|tokens| tokens.by_token(token, Timestamp::now())) {
+            return Ok(Some(stored(user)));
+        }
+        Ok(self.of_account(token, &[]).map(|(user, _, claims)| (user, Proof::Account(Box::new(claims)))))
     }
 
-    fn of_account(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>)> {
+    fn of_account(&self, token: &str, audiences: &[String]) -> Option<(UserInfo, Vec<String>, Claims)> {
         let accounts = self.service_accounts.as_ref()?;
         let audiences = if audiences.is_empty() { accounts.audiences() } else { audiences };
         accounts.by_token(token, audiences, Timestamp::now().as_second())
-    }
-
-    fn authenticate_stored(&self, token: &str) -> Option<UserInfo> {
-        let of_file = self.tokens.as_ref().and_then(|tokens| tokens.by_token(token));
-        of_file.or_else(|| self.bootstrap.as_ref()?.by_token(token, Timestamp::now()))
     }
 
     /// Reads the credential files again where they changed. A file that went bad is reported and its
@@ -171,6 +263,12 @@ impl Authentication {
             last = said;
         }
     }
+}
+
+/// 503 while the storage does not say what has to be known.
+fn unknown(what: &str) -> ApiError {
+    let e = ApiError::new(503, "ServiceUnavailable", format!("the storage cannot be asked {what}; try again later"));
+    ApiError { details: json!({"retryAfterSeconds": 1}), ..e }
 }
 
 /// Adds the group of everybody who proved an identity.

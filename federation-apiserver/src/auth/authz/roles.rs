@@ -31,6 +31,9 @@ const ISSUER: &[&str] = &["/.well-known/openid-configuration", "/.well-known/ope
 /// Role of who may read them, and its binding.
 const ISSUER_DISCOVERY: &str = "system:service-account-issuer-discovery";
 
+/// Role of who issues and revokes credentials of others, whom he may act as (`impersonate`) by other roles.
+const CREDENTIAL_ISSUER: &str = "system:federation-credential-issuer";
+
 /// Signers of Kubernetes, below `kubernetes.io/`, that a role to approve is there for.
 const SIGNERS: [&str; 4] = ["kube-apiserver-client", "kube-apiserver-client-kubelet", "kubelet-serving", "legacy-unknown"];
 
@@ -50,6 +53,7 @@ pub fn cluster_roles() -> Vec<Value> {
         ("system:node-bootstrapper", vec![Rule::on(&[CERTIFICATES], &["certificatesigningrequests"], &["create", "get", "list", "watch"])]),
         ("system:certificates.k8s.io:certificatesigningrequests:nodeclient", approved("nodeclient")),
         ("system:certificates.k8s.io:certificatesigningrequests:selfnodeclient", approved("selfnodeclient")),
+        (CREDENTIAL_ISSUER, credential_issuer()),
         (CONTROLLER_MANAGER_ROLE, controller_manager()),
     ];
     let approvers = SIGNERS.map(|signer| (format!("system:certificates.k8s.io:{signer}-approver"), vec![approves(signer)]));
@@ -128,6 +132,17 @@ fn basic_user() -> Vec<Rule> {
     vec![
         Rule::on(&[AUTHORIZATION], &["selfsubjectaccessreviews", "selfsubjectrulesreviews"], &["create"]),
         Rule::on(&[AUTHENTICATION], &["selfsubjectreviews"], &["create"]),
+    ]
+}
+
+/// Having certificates signed and taking credentials back.
+fn credential_issuer() -> Vec<Rule> {
+    vec![
+        Rule::on(&[CERTIFICATES], &["certificatesigningrequests"], &["create", "delete", "get", "list", "watch"]),
+        Rule::on(&[CERTIFICATES], &["certificatesigningrequests/approval"], &["patch", "update"]),
+        approves("kube-apiserver-client"),
+        Rule::on(&["federation"], &["credentials"], &["create", "get", "list", "watch"]),
+        Rule::on(&["federation"], &["credentials/status"], &["patch", "update"]),
     ]
 }
 

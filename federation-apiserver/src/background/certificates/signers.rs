@@ -5,12 +5,7 @@ use std::collections::BTreeSet;
 use x509_parser::extensions::GeneralName;
 
 use crate::registry::certificates::request::Subject;
-use crate::registry::certificates::{CLIENT_SIGNER, KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER};
-
-/// Group of all nodes.
-const NODES: &str = "system:nodes";
-/// What the names of nodes' users begin with.
-const NODE_USER: &str = "system:node:";
+use crate::registry::certificates::{CLIENT_SIGNER, KUBELET_CLIENT_SIGNER, KUBELET_SERVING_SIGNER, NODE_USER, NODES};
 
 const DIGITAL_SIGNATURE: &str = "digital signature";
 const KEY_ENCIPHERMENT: &str = "key encipherment";
@@ -62,6 +57,8 @@ pub(super) enum Refusal {
     Names(&'static str),
     #[error("at least one DNS name or IP address is needed among the subject alternative names")]
     NoNames,
+    #[error("{0} is a name or address of the API server itself")]
+    Own(String),
     #[error("usage {0:?} is not allowed")]
     Usage(String),
     #[error("usage {0:?} is missing")]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use federation_api::{credential, keys};
 use futures::StreamExt as _;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, KeyPair, KeyUsagePurpose, SignatureAlgorithm};
 use serde_json::json;
@@ -20,7 +21,7 @@ use crate::config::SigningConfig;
 use crate::registry::certificates::request::{Subject, alternative_names, parse};
 use crate::registry::certificates::{CLIENT_SIGNER, GROUP, PLURAL};
 use crate::server::Server;
-use crate::storage::store::{WatchFrom, WatchOptions};
+use crate::storage::store::{ListOptions, ReadAt, WatchFrom, WatchOptions};
 use crate::{Config, Profile};
 
 /// Of `openssl req`: three organizations, all kinds of alternative names, and a wish to be an authority.
@@ -172,7 +173,9 @@ async fn issue10_of_several_replicas_one_signs() {
     let server = Server::start(Config::in_memory(Profile::Federation)).await.unwrap();
     server.wait_ready(Duration::from_secs(60)).await.unwrap();
     let signs = Arc::new(Authority::load(config(dir.path())).unwrap());
-    let replicas: Vec<_> = (0..4).map(|_| tokio::spawn(super::run(Arc::clone(server.api()), Some(Arc::clone(&signs))))).collect();
+    let own = super::own::Own::of(&crate::Config::in_memory(crate::Profile::Federation));
+    let replicas: Vec<_> =
+        (0..4).map(|_| tokio::spawn(super::run(Arc::clone(server.api()), Some(Arc::clone(&signs)), own.clone()))).collect();
     let entry = server.api().registry.find(GROUP, "v1", PLURAL).unwrap();
     let options = WatchOptions { from: WatchFrom::Latest, bookmarks: false, send_initial_events: None };
     let mut events = entry.store().watch(None, options, None).await.unwrap();
@@ -190,6 +193,11 @@ async fn issue10_of_several_replicas_one_signs() {
         let object = event.object().unwrap().value().unwrap();
         seen.push((object["metadata"]["name"].clone(), object["status"]["certificate"].is_string()));
     }
+    // Of those that nobody has, nothing stays.
+    let credentials = server.api().registry.find(keys::GROUP, keys::VERSION, credential::PLURAL).unwrap();
+    let all = ListOptions { at: ReadAt::Latest, limit: 0, continue_token: None };
+    let alone = async { while credentials.store().list(None, &all, None).await.unwrap().items.len() != MANY {} };
+    tokio::time::timeout(Duration::from_secs(30), alone).await.unwrap();
     for replica in replicas {
         replica.abort();
         assert!(replica.await.unwrap_err().is_cancelled(), "none of them failed");

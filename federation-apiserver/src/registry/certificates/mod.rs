@@ -23,6 +23,10 @@ pub(crate) const CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client";
 pub(crate) const KUBELET_CLIENT_SIGNER: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 /// Signer of certificates that kubelets serve with.
 pub(crate) const KUBELET_SERVING_SIGNER: &str = "kubernetes.io/kubelet-serving";
+/// Group of all nodes.
+pub(crate) const NODES: &str = "system:nodes";
+/// What the names of nodes' users begin with.
+pub(crate) const NODE_USER: &str = "system:node:";
 /// Certificates in one answer of a signer, at most.
 const LONGEST_CHAIN: usize = 100;
 

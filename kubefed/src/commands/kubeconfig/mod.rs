@@ -6,6 +6,7 @@ mod component;
 mod document;
 mod issue;
 mod output;
+mod revoke;
 mod subject;
 
 use super::Session;
@@ -21,5 +22,7 @@ pub(super) async fn run(session: &Session, command: &KubeconfigCommand) -> Resul
         KubeconfigCommand::Issue(args) => issue::run(session, args).await,
         KubeconfigCommand::Bootstrap(args) => bootstrap::run(session, args).await,
         KubeconfigCommand::Component(args) => component::run(session, args).await,
+        KubeconfigCommand::List(args) => revoke::list(session, args).await,
+        KubeconfigCommand::Revoke(args) => revoke::revoke(session, args).await,
     }
 }

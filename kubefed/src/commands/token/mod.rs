@@ -4,6 +4,7 @@ mod csv;
 mod join;
 mod known;
 
+use std::io::Read;
 use std::time::Duration;
 
 use federation_api::bootstrap::{self, Token};
@@ -23,6 +24,8 @@ use crate::connection::Connection;
 use crate::error::Failure;
 use crate::wait::spell;
 
+/// Bytes of standard input that may hold a token.
+const LONGEST: u64 = 1024;
 const HEADINGS: [&str; 6] = ["ID", "TTL", "EXPIRES", "USAGES", "DESCRIPTION", "EXTRA GROUPS"];
 
 /// Carries out a command on tokens.
@@ -43,8 +46,13 @@ pub(super) async fn run(session: &Session, command: &TokenCommand) -> Result<(),
 }
 
 async fn create(session: &Session, args: &TokenCreateArgs) -> Result<(), Failure> {
-    let token = match &args.given {
-        Some(text) => text.parse().map_err(|e| Failure::usage(format!("{e}")).hint("kubefed token generate prints a random one"))?,
+    let token = match args.given.as_deref() {
+        Some("-") => typed(&mut std::io::stdin().lock())?,
+        // Everybody on this machine can read the arguments of a program.
+        Some(_) => {
+            return Err(Failure::usage("a token is not taken from the command line, where everybody on this machine can read it")
+                .hint("pipe it: kubefed token generate | kubefed token create -"));
+        }
         None => random()?,
     };
     for group in &args.groups {
@@ -120,6 +128,13 @@ async fn delete(session: &Session, args: &TokenDeleteArgs) -> Result<(), Failure
         session.printer.data(&format!("bootstrap token \"{id}\" deleted"));
     }
     Ok(())
+}
+
+/// A token that is piped in.
+fn typed(input: &mut impl Read) -> Result<Token, Failure> {
+    let mut text = String::new();
+    input.take(LONGEST).read_to_string(&mut text).map_err(|e| Failure::new(format!("reading the token from standard input: {e}")))?;
+    text.trim().parse().map_err(|e| Failure::usage(format!("standard input: {e}")).hint("kubefed token generate prints a random one"))
 }
 
 fn random() -> Result<Token, Failure> {

@@ -31,6 +31,22 @@ pub fn cluster(object: &Value, errors: &mut Vec<FieldError>) {
     }
 }
 
+/// Longest reason of a revocation, in characters.
+const LONGEST_REASON: usize = 1024;
+
+/// Rules of a Credential: it is of a type that is known, and a reason is no book.
+pub fn credential(object: &Value, errors: &mut Vec<FieldError>) {
+    let spec = &object["spec"];
+    let type_ = text(&spec["type"]);
+    if !matches!(type_, "Certificate" | "Token") {
+        errors.push(FieldError::invalid("spec.type", type_, "must be Certificate or Token"));
+    }
+    let reason = text(&object["status"]["revoked"]["reason"]);
+    if reason.chars().count() > LONGEST_REASON {
+        errors.push(FieldError::invalid("status.revoked.reason", "<reason>", "must be no more than 1024 characters"));
+    }
+}
+
 fn is_cidr(text: &str) -> bool {
     let Some((address, bits)) = text.split_once('/') else { return false };
     let Ok(address) = address.parse::<IpAddr>() else { return false };

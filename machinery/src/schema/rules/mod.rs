@@ -58,6 +58,7 @@ pub(super) fn validate(gvk: &Gvk, object: &Value) -> Vec<FieldError> {
         ("discovery.k8s.io", "EndpointSlice") => discovery::endpoint_slice(object, &mut errors),
         ("authorization.k8s.io", _) => authorization::review(object, &mut errors),
         ("federation", "Cluster") => federation::cluster(object, &mut errors),
+        ("federation", "Credential") => federation::credential(object, &mut errors),
         _ => {}
     }
     errors

@@ -7,7 +7,7 @@ pub(super) const LEEWAY: i64 = 60;
 
 /// The claims of a token (RFC 7519), and Kubernetes' own.
 #[derive(Clone, Debug, Deserialize, Serialize)]
-pub(super) struct Claims {
+pub(crate) struct Claims {
     pub(super) aud: Audiences,
     /// This and the next two in seconds since the epoch.
     pub(super) exp: i64,
@@ -73,6 +73,11 @@ impl Audiences {
 }
 
 impl Claims {
+    /// Its id (`jti`).
+    pub(crate) fn id(&self) -> &str {
+        &self.jti
+    }
+
     /// The audiences among `wanted` that it is for, if it holds at `now` (seconds since the epoch).
     pub(super) fn check(&self, issuer: &str, wanted: &[String], now: i64) -> Result<Vec<String>, Refused> {
         if self.iss != issuer {

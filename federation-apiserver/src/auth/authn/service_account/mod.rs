@@ -10,15 +10,18 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use bytes::Bytes;
+use federation_api::credential;
 use jsonwebtoken::{Header, Validation};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use super::revoked::Revoked;
 use crate::auth::UserInfo;
 use crate::config::ServiceAccountConfig;
 use crate::registry::{Entry, Registry};
-use claims::{Audiences, Bound, Claims, Reference, user};
+pub(crate) use claims::Claims;
+use claims::{Audiences, Bound, Reference, user};
 use keys::{Signing, Verifying};
 
 pub(crate) use keys::KeyError;
@@ -48,6 +51,7 @@ type Files = (Vec<u8>, Vec<Vec<u8>>);
 pub(crate) struct ServiceAccounts {
     config: ServiceAccountConfig,
     keys: ArcSwap<Keys>,
+    revoked: Arc<Revoked>,
     accounts: Arc<Entry>,
     secrets: Arc<Entry>,
     /// Of member clusters.
@@ -116,10 +120,10 @@ fn digest(files: &Files) -> [u8; 32] {
 
 impl ServiceAccounts {
     /// With what is served; `None` where service accounts are not.
-    pub(crate) fn new(config: ServiceAccountConfig, keys: Keys, registry: &Registry) -> Option<Self> {
+    pub(crate) fn new(config: ServiceAccountConfig, keys: Keys, revoked: Arc<Revoked>, registry: &Registry) -> Option<Self> {
         let entry = |plural: &str| registry.find("", "v1", plural);
         let (accounts, secrets) = (entry("serviceaccounts")?, entry("secrets")?);
-        Some(Self { config, keys: ArcSwap::from_pointee(keys), accounts, secrets, pods: entry("pods"), nodes: entry("nodes") })
+        Some(Self { config, keys: ArcSwap::from_pointee(keys), revoked, accounts, secrets, pods: entry("pods"), nodes: entry("nodes") })
     }
 
     /// Takes over changed files; keeps the keys it has when they are bad.
@@ -173,11 +177,11 @@ impl ServiceAccounts {
         }
     }
 
-    /// Makes a token.
+    /// Makes a token, and says its id (`jti`).
     ///
     /// # Errors
     /// The cryptography library refuses the key.
-    pub(crate) fn issue(&self, wanted: &Wanted<'_>) -> Result<String, jsonwebtoken::errors::Error> {
+    pub(crate) fn issue(&self, wanted: &Wanted<'_>) -> Result<(String, String), jsonwebtoken::errors::Error> {
         let reference = |name: &str, uid: &str| Reference { name: name.to_owned(), uid: uid.to_owned() };
         let bound = |kind| wanted.bound.filter(|(of, ..)| *of == kind).map(|(_, name, uid)| reference(name, uid));
         let claims = Claims {
@@ -199,12 +203,18 @@ impl ServiceAccounts {
         let keys = self.keys.load();
         let signing = &keys.signing;
         let header = Header { typ: None, kid: Some(signing.id.clone()), ..Header::new(signing.algorithm) };
-        jsonwebtoken::encode(&header, &claims, &signing.key)
+        Ok((jsonwebtoken::encode(&header, &claims, &signing.key)?, claims.jti))
     }
 
-    /// Whom a bearer token stands for at `now` (seconds since the epoch), and for which of these audiences.
-    pub(super) fn by_token(&self, token: &str, audiences: &[String], now: i64) -> Option<(UserInfo, Vec<String>)> {
+    /// Whom a bearer token stands for at `now` (seconds since the epoch), and for which of these audiences; and what it says.
+    pub(super) fn by_token(&self, token: &str, audiences: &[String], now: i64) -> Option<(UserInfo, Vec<String>, Claims)> {
         let claims = self.verified(token)?;
+        let (user, audiences) = self.holds(&claims, audiences, now)?;
+        Some((user, audiences, claims))
+    }
+
+    /// Whom a token that was verified stands for at `now` (seconds since the epoch), and for which of these audiences.
+    pub(super) fn holds(&self, claims: &Claims, audiences: &[String], now: i64) -> Option<(UserInfo, Vec<String>)> {
         let refused =
             |why: &dyn fmt::Display| tracing::debug!(jti = claims.jti, sub = claims.sub, "token of a service account refused: {why}");
         let audiences = claims.check(&self.config.issuer, audiences, now).inspect_err(|why| refused(why)).ok()?;
@@ -216,6 +226,10 @@ impl ServiceAccounts {
             (self.of(Kind::Pod), within, pod.as_ref()),
             (self.of(Kind::Node), None, node.as_ref().filter(|_| pod.is_none())),
         ];
+        if self.revoked.has(&credential::of_token(&claims.jti)) {
+            refused(&"it was revoked");
+            return None;
+        }
         if !bound.into_iter().all(|(entry, namespace, reference)| reference.is_none_or(|r| entry.is_some_and(|e| there(e, namespace, r)))) {
             refused(&"what it is bound to is not there any more");
             return None;
