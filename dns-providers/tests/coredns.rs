@@ -48,6 +48,35 @@ async fn only_our_own_records_are_touched() {
 }
 
 #[tokio::test]
+async fn issue9_a_record_that_says_more_than_an_address_is_not_taken_over() {
+    let (_etcd, url) = support::etcd().await;
+    let mut raw = Client::connect([&url], None).await.unwrap();
+    let plain = r#"{"host":"192.0.2.1","ttl":60,"priority":0}"#;
+    let all = [
+        ("plain/x", plain, None),
+        ("more/x", r#"{"host":"192.0.2.1","ttl":60,"priority":10}"#, Some("has priority")),
+        ("mixed/x", plain, Some("has text")),
+        ("mixed/y", r#"{"text":"a word"}"#, None),
+        ("bare/x", plain, Some("has no host")),
+        ("bare/y", r#"{"ttl":60}"#, None),
+    ];
+    for (key, value, _) in all {
+        raw.put(format!("/skydns/com/example/{key}"), value, None).await.unwrap();
+    }
+    let (mine, zone) = open(&url, "fellowship").await;
+    let held = mine.read(&zone, &name("example.com")).await.unwrap();
+    for (key, _, why) in all.into_iter().filter(|(key, ..)| key.ends_with('x')) {
+        let at = name(&format!("{}.example.com", key.strip_suffix("/x").unwrap()));
+        let sets: Vec<_> = held.iter().filter(|one| one.set.name == at).cloned().collect();
+        let rejected = mine.adopt(&zone, &sets).await.unwrap();
+        assert_eq!(rejected.first().map(|one| why.is_some_and(|why| one.reason.contains(why))), why.map(|_| true), "{key} {rejected:?}");
+    }
+    let now = raw.get("/skydns/", Some(GetOptions::new().with_prefix())).await.unwrap();
+    let changed = now.kvs().iter().filter(|kv| kv.version() > 1).map(|kv| kv.key_str().unwrap()).collect::<Vec<_>>();
+    assert_eq!(changed, ["/skydns/com/example/plain/x"]);
+}
+
+#[tokio::test]
 async fn a_set_changes_in_one_transaction() {
     let (_etcd, url) = support::etcd().await;
     let mut raw = Client::connect([&url], None).await.unwrap();

@@ -15,8 +15,8 @@ pub struct Timeouts {
     /// For the next byte of an answer, by HTTP/1 then: with HTTP/2 an answer to another request would count as well. None: for
     /// ever.
     pub read: Option<Duration>,
-    /// With HTTP/2: how long nothing comes before the server is asked whether it is there, and how long it has to say so. A
-    /// connection that something on the way forgot is noticed within both, by watches too, which may wait for minutes.
+    /// With HTTP/2: how long nothing comes before the server is asked whether it is there; it has three times as long to say
+    /// so. A connection that something on the way forgot is noticed within both, by watches too, which may wait for minutes.
     pub silence: Duration,
 }
 
@@ -63,6 +63,17 @@ pub(super) enum Login {
     TokenFile(PathBuf, Option<String>),
     Basic(String, String),
     Exec(Box<exec::Call>),
+}
+
+impl Access {
+    /// What stands in the entries, or in files they name, and says who asks: the client certificate, PEM, and the token.
+    pub fn presented(&self) -> (Option<&[u8]>, Option<&str>) {
+        let token = match &self.login {
+            Login::Token(token) | Login::TokenFile(_, Some(token)) => Some(token.as_str()),
+            _ => None,
+        };
+        (self.identity.as_ref().map(|(certificate, _)| certificate.as_slice()), token)
+    }
 }
 
 #[derive(Clone, Default)]

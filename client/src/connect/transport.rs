@@ -126,11 +126,19 @@ fn connector(access: &Access, tls: rustls::ClientConfig) -> Result<Connector, St
 
 type Pool = Http<Connector, Body>;
 
+/// Bytes of one answer that a server may send before they are read.
+const STREAM_WINDOW: u32 = 1 << 20;
+/// The largest window there is (RFC 9113, 6.9.1).
+const LARGEST_WINDOW: u32 = (1 << 31) - 1;
+
 /// Connections to the server, none yet.
 fn pool(connector: &Connector, silence: Duration) -> Arc<Pool> {
     let mut builder = Http::builder(TokioExecutor::new());
     builder.timer(TokioTimer::new());
-    builder.http2_keep_alive_interval(silence).http2_keep_alive_timeout(silence).http2_keep_alive_while_idle(true);
+    // A process that stood still for a while finds the answer in the socket only after it looked at the time.
+    builder.http2_keep_alive_interval(silence).http2_keep_alive_timeout(3 * silence).http2_keep_alive_while_idle(true);
+    // Answers that wait to be read must not hold up the others of the connection: each has its own bound only.
+    builder.http2_initial_stream_window_size(STREAM_WINDOW).http2_initial_connection_window_size(LARGEST_WINDOW);
     Arc::new(builder.build(connector.clone()))
 }
 

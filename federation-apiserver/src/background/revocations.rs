@@ -119,6 +119,7 @@ impl Desk {
 
     fn see(&self, events: &[WatchEvent]) {
         let revoked = self.api.authn.revoked();
+        let now = Timestamp::now().as_second();
         let (mut more, mut lacking, mut complete) = (Vec::new(), false, false);
         for event in events {
             let Some(stored) = event.object() else {
@@ -128,6 +129,7 @@ impl Desk {
             };
             let object = stored.readable(credential::PLURAL);
             match (event.kind(), object) {
+                (EventKind::Added | EventKind::Modified, Some(object)) if kept_until(&object).is_some_and(|until| now > until) => {}
                 (EventKind::Added | EventKind::Modified, Some(object)) if object["status"]["revoked"].is_object() => {
                     more.push((object["spec"]["user"].clone(), known(&object)));
                 }
@@ -200,6 +202,8 @@ impl Desk {
 
     async fn put_all_back(&self, said: &Said) {
         let mut trouble = None;
+        // What has expired nobody puts back: the replicas that deleted it would do so again, and so on.
+        self.api.authn.revoked().forget(Timestamp::now().as_second());
         for (name, known) in &*self.api.authn.revoked().all() {
             match self.put_back(name, &known.object).await {
                 Ok(()) => {}

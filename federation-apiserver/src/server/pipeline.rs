@@ -2,7 +2,7 @@
 //! store, encode (the handlers). [`stages`] shows the order; each stage is a file of its own.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use daemon::supervise::guarded;
 use daemon::trace::{self, field};
@@ -11,6 +11,7 @@ use http::request::Parts;
 use http::{HeaderValue, Method, Request, Response};
 use http_body::Body as _;
 use http_body_util::{BodyExt as _, Full};
+use jiff::Timestamp;
 use machinery::status::ApiError;
 use serde_json::json;
 use tracing::field::Empty;
@@ -31,6 +32,8 @@ use crate::http::response::{self, Body, Written};
 use crate::metrics::{self, Ongoing, RequestLabels};
 use crate::registry::resource::Subresource;
 
+/// A body that takes no longer came with the head: nothing was taken back meanwhile.
+const AT_ONCE: Duration = Duration::from_millis(50);
 /// Paths that tell nothing but whether the server lives: probes carry no credentials.
 const OPEN_PATHS: [&str; 3] = ["/healthz", "/livez", "/readyz"];
 
@@ -41,6 +44,8 @@ struct Known {
     id: String,
     /// Who it is carried out as.
     user: UserInfo,
+    /// What proved who sent it.
+    proof: Option<Proof>,
     /// Who sent it, where that is somebody else.
     impersonator: Option<UserInfo>,
     record: Option<Record>,
@@ -74,12 +79,11 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
     );
     let proved = guarded("request", async { authenticate(server, caller, &parts, &info) }).await;
     trace::of_request(&span, &parts.headers, matches!(&proved, Some(Ok((user, _))) if user.in_group(MASTERS)));
-    let mut proof = None;
     let outcome = match proved {
         None => None,
         Some(Err(e)) => Some(Err(e)),
         Some(Ok((user, by))) => {
-            (known.user, proof) = (user, Some(by));
+            (known.user, known.proof) = (user, Some(by));
             let work = stages(server, caller, &parts, &query, &info, body, &mut known);
             let work = guarded("request", work).instrument(span.clone());
             if info.verb == Verb::Watch {
@@ -100,13 +104,13 @@ pub(super) async fn handle(server: &Arc<Served>, caller: &Caller, request: Reque
     };
     // What lasts ends with the credential of who asked for it, whoever he acts as.
     if response.body().is_stream()
-        && let (Some(proof), Caller::Connection(connected)) = (proof, caller)
+        && let (Some(proof), Caller::Connection(connected)) = (known.proof.take(), caller)
     {
         let user = known.impersonator.as_ref().unwrap_or(&known.user).clone();
         let ended = standing::ended(Arc::clone(&server.api.authn), Arc::clone(connected), user, proof);
         *response.body_mut() = std::mem::take(response.body_mut()).until(ended);
     }
-    let Known { id, user, impersonator, mut record, judged, taken } = known;
+    let Known { id, user, impersonator, mut record, judged, taken, proof: _ } = known;
     follow(&span, &id, &info, &user, &response);
     if !judged {
         // Who could not say who he is.
@@ -198,7 +202,7 @@ async fn stages(
     query: &Query,
     info: &Attributes,
     body: RequestBody,
-    Known { id, user, impersonator, record, judged, taken }: &mut Known,
+    Known { id, user, proof, impersonator, record, judged, taken }: &mut Known,
 ) -> Result<Response<Body>, ApiError> {
     *record = audit::begin(server.audit.as_ref(), id, parts, info, user, caller.address());
     *judged = true;
@@ -220,7 +224,15 @@ async fn stages(
         record.decided(allowed.is_ok());
     }
     allowed?;
+    let began = Instant::now();
     let (body, _bytes) = arrived(server, info, user, parts, record.as_mut(), body).await?;
+    // Who lets a body trickle in may have been taken back meanwhile.
+    if let (Caller::Connection(connected), Some(proof), true) = (caller, &*proof, began.elapsed() >= AT_ONCE) {
+        let who = impersonator.as_ref().unwrap_or(user);
+        if !server.api.authn.still(who, proof, &connected.peer(), Timestamp::now().as_second()) {
+            return Err(ApiError::unauthorized());
+        }
+    }
     let slot = server.inflight.enter(info, user)?;
     let counted = (info.verb != Verb::Watch).then(|| metrics::inflight(!info.verb.reads()));
     *taken = Some((slot, counted));

@@ -1,5 +1,6 @@
 //! Credentials that are revoked: on every replica at once, and for good.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use federation_apiserver::config::{ServiceAccountConfig, StorageConfig};
 use federation_apiserver::store::Command;
 use federation_apiserver::{Config, Profile, Server};
 use http::Request;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rcgen::KeyPair;
 use rustls::pki_types::ServerName;
@@ -254,6 +255,36 @@ async fn issue10_what_is_revoked_ends_on_every_replica_within_a_second() {
     let again = Replica::start(config).await;
     assert_eq!((again.asks(Some(&frodo), None).await, again.asks(None, Some(&sam)).await), (401, 401), "after a restart");
     assert_eq!(again.asks(Some(&other), None).await, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue10_a_body_that_was_begun_before_the_revocation_comes_to_nothing_after_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let etcd = EtcdServer::start();
+    let replica = Replica::start(authority(dir.path(), config(dir.path(), StorageConfig::Etcd(etcd.config())))).await;
+    let admin = replica.admin();
+    let (sam, sams) = token(&admin, "sam").await;
+    let stream = TlsConnector::from(Arc::new(client_config(None)))
+        .connect(ServerName::try_from("localhost").unwrap(), TcpStream::connect(&replica.at).await.unwrap())
+        .await
+        .unwrap();
+    let (mut sender, connection) = hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    tokio::spawn(connection);
+    let (piece, body) = futures::channel::mpsc::unbounded::<Result<hyper::body::Frame<Bytes>, Infallible>>();
+    let maps = "/api/v1/namespaces/default/configmaps";
+    let request = Request::post(format!("https://{}{maps}", replica.at)).header("content-type", "application/json");
+    let request = request.header("authorization", format!("Bearer {sam}")).body(StreamBody::new(body)).unwrap();
+    let say = |text: &'static str| piece.unbounded_send(Ok(hyper::body::Frame::data(text.into()))).unwrap();
+    say("{\"metadata\": ");
+    let answer = tokio::spawn(sender.send_request(request));
+    // The head is read before another request that begins later is answered.
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    revoke(&admin, &sams).await;
+    refused(&replica, None, Some(&sam)).await;
+    say("{\"name\": \"ring\"}}");
+    drop(piece);
+    assert_eq!(tokio::time::timeout(PATIENCE, answer).await.unwrap().unwrap().unwrap().status(), 401);
+    admin.expect(404, "GET", &format!("{maps}/ring"), Value::Null).await;
 }
 
 /// Comes back when etcd and the server work again.

@@ -103,7 +103,7 @@ pub enum WideFormat {
 
 /// List the record sets of the zone, and whose they are.
 ///
-/// OWNER is the federation whose mark a record set has, or <none>: a person, another program or Federation v1 wrote it.
+/// OWNER is the federation whose mark a record set has, or `<none>`: a person, another program or Federation v1 wrote it.
 /// Only A, AAAA and CNAME are listed: a federation writes no others but its marks.
 #[derive(Args, Debug)]
 #[command(

@@ -1,12 +1,20 @@
 //! Taking over records as they stand: only the field with the mark is written, guarded by what was read. Pure.
 
 use etcd_client::{Compare, CompareOp, KeyValue, Txn, TxnOp};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::batch::{Adoption, CHANGED};
 
 use super::plan::MAX_OPS;
 use super::skydns::{self, Record};
+
+/// All that a federation's records say.
+const FIELDS: [&str; 4] = ["host", "ttl", "group", "owner"];
+
+/// Whether a field says as much as one that is not there.
+fn is_nothing(value: &Value) -> bool {
+    value.is_null() || *value == json!(0) || *value == json!("") || *value == json!(false)
+}
 
 /// What marks all records of a name; nothing where all are marked.
 ///
@@ -21,9 +29,16 @@ pub(super) fn transaction(name: &Adoption<'_>, found: &[KeyValue], owner: &str) 
         let unreadable = |_| format!("key {} is no record; it is left alone", kv.key_str().unwrap_or_default());
         let mut whole: Map<String, Value> = serde_json::from_slice(kv.value()).map_err(unreadable)?;
         let record: Record = serde_json::from_slice(kv.value()).map_err(unreadable)?;
+        let besides = whole.iter().find(|(field, value)| !FIELDS.contains(&field.as_str()) && !is_nothing(value));
+        if let Some((field, _)) = besides {
+            let key = kv.key_str().unwrap_or_default();
+            return Err(format!("key {key} has {field}, which would be lost when the federation writes the name anew; it is left alone"));
+        }
+        if record.host.is_empty() {
+            return Err(format!("key {} has no host; it is left alone", kv.key_str().unwrap_or_default()));
+        }
         guards.push(Compare::mod_revision(kv.key(), CompareOp::Equal, kv.mod_revision()));
         if record.owner != owner {
-            // What else is in it stays: others may need it.
             whole.insert("owner".to_owned(), owner.into());
             ops.push(TxnOp::put(kv.key(), Value::Object(whole).to_string(), None));
         }

@@ -190,7 +190,7 @@ pub(super) fn provider(found: &Comparison, wanted: &Wanted) -> Link {
     let seen = format!("{} of {} names are as wanted; {} {} is {}", found.equal, wanted.sets.len(), one.name, one.kind, one.state.word());
     let mend = match one.state {
         State::Foreign => format!("{}: remove it at the provider, or take it over with kubefed dns adopt {}", one.reason, one.name),
-        _ => "the controller manager mends it within half a minute; if it stays, kubefed status says whether one works, and the Service's Events what the provider refuses".to_owned(),
+        _ => "the controller manager mends it within half a minute, ten on aws-route53; if it stays, kubefed status says whether one works, and the Service's Events what the provider refuses".to_owned(),
     };
     let well = wanted.sets.keys().filter(|name| !differ.contains_key(name.as_str())).count();
     Link::by_count("provider", well, wanted.sets.len().max(well + 1), seen, mend)

@@ -8,7 +8,7 @@ use super::told::{Answer, row};
 use super::wanted::Seen;
 use crate::cli::DnsDiffArgs;
 use crate::commands::Session;
-use crate::error::{EXIT_DIFFERS, EXIT_OK, Failure};
+use crate::error::{EXIT_DIFFERS, EXIT_NOT_COMPARED, EXIT_OK, Failure};
 
 pub(super) async fn run(session: &Session, args: &DnsDiffArgs) -> Result<u8, Failure> {
     let publisher = Publisher::find(session, &args.zone).await?;
@@ -28,7 +28,11 @@ pub(super) async fn run(session: &Session, args: &DnsDiffArgs) -> Result<u8, Fai
         }
         None => print(session, &found, zone.name.as_str()),
     }
-    Ok(if found.differences.is_empty() { EXIT_OK } else { EXIT_DIFFERS })
+    Ok(match (found.differences.is_empty(), found.not_compared.is_empty()) {
+        (false, _) => EXIT_DIFFERS,
+        (true, false) => EXIT_NOT_COMPARED,
+        (true, true) => EXIT_OK,
+    })
 }
 
 fn print(session: &Session, found: &Comparison, zone: &str) {
@@ -50,7 +54,7 @@ fn print(session: &Session, found: &Comparison, zone: &str) {
     printer.note(&format!("{} names in zone {zone} are as wanted, {} record sets differ.", found.equal, found.differences.len()));
     let any = |state: State| found.differences.iter().any(|one| one.state == state);
     if any(State::Missing) || any(State::Wrong) || any(State::Leftover) {
-        printer.note("The controller manager mends what is missing, wrong or leftover within half a minute; if it stays, kubefed status and the Events of the Service tell why.");
+        printer.note("The controller manager mends what is missing, wrong or leftover within half a minute, ten on aws-route53; if it stays, kubefed status and the Events of the Service tell why.");
     }
     if any(State::Foreign) {
         printer.note("What is foreign stays as it is: remove it at the provider, or take it over with kubefed dns adopt NAME.");

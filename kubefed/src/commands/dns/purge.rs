@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use dns_providers::{Change, Held};
+use federation_controller_manager::dns::Opened;
 use serde_json::json;
 
 use super::list;
@@ -29,10 +30,11 @@ pub(super) async fn run(session: &Session, args: &DnsPurgeArgs) -> Result<u8, Fa
         )));
     }
     let reading = format!("reading zone {}", zone.name);
-    let owned = async || -> Result<Vec<Held>, Failure> {
-        Ok(asked(limit, &reading, provider.read(zone, &zone.name)).await?.into_iter().filter(Held::owned).collect())
+    let owned = async |opened: &Opened| -> Result<Vec<Held>, Failure> {
+        let all = asked(limit, &reading, opened.provider().read(opened.zone(), &opened.tree().suffix)).await?;
+        Ok(all.into_iter().filter(Held::owned).collect())
     };
-    let ours = owned().await?;
+    let ours = owned(&opened).await?;
     let sets = Set::all(&ours, opened.tree());
     let whole = |done: &[Set], left: &BTreeMap<String, String>| {
         json!({"zone": zone.name, "provider": provider.name(), "federation": publisher.federation,
@@ -52,6 +54,12 @@ pub(super) async fn run(session: &Session, args: &DnsPurgeArgs) -> Result<u8, Fa
         }
         return Ok(EXIT_OK);
     }
+    if publisher.host.is_none() {
+        printer.note(&format!(
+            "Whether a controller manager of federation \"{}\" runs was not looked at; it would publish everything again.",
+            publisher.federation
+        ));
+    }
     let hint = "--yes removes them without asking, --dry-run shows them; nothing was removed";
     if !args.yes && !agreed(session, &format!("Remove {said}? Names that are in use stop to be answered."), hint)? {
         printer.note("Nothing was removed.");
@@ -61,7 +69,8 @@ pub(super) async fn run(session: &Session, args: &DnsPurgeArgs) -> Result<u8, Fa
     let deletions: Vec<Change> = ours.iter().map(|one| Change::Delete { name: one.set.name.clone(), kind: one.set.data.kind() }).collect();
     let rejected = asked(limit, &format!("removing records from zone {}", zone.name), provider.apply(zone, &deletions)).await?;
     let mut left: BTreeMap<String, String> = BTreeMap::new();
-    for one in owned().await? {
+    // A provider that remembers what it read is asked by another that does not.
+    for one in owned(&publisher.open().await?).await? {
         let reason = rejected.iter().find(|r| r.name == one.set.name).map_or("it was written again meanwhile", |r| &r.reason);
         left.insert(one.set.name.to_string(), reason.to_owned());
     }

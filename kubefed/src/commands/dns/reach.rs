@@ -1,6 +1,8 @@
 //! Finds a federation's DNS provider: as the control plane in a host has it, or as flags name it.
 
 use std::collections::BTreeMap;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -54,6 +56,10 @@ impl Publisher {
     /// There is none, or no such provider, and anything the host says.
     pub(super) async fn find(session: &Session, args: &ZoneArgs) -> Result<Self, Failure> {
         match (&args.dns_provider, &args.federation_name) {
+            (Some(_), Some(_)) if args.host.host_cluster_context.is_some() => {
+                Err(Failure::usage("--host-cluster-context and --dns-provider exclude each other")
+                    .hint("with --dns-provider the host is not asked; without it the provider is the one that the host names"))
+            }
             (Some(provider), Some(name)) => Self::by_flags(provider, name, args),
             _ => Self::in_host(session, args).await,
         }
@@ -228,7 +234,7 @@ async fn files(host: &Connection, federation: &Federation) -> Result<TempDir, Fa
         Failure::new(format!("keeping the DNS provider's configuration in a temporary directory: {error}"))
             .hint("make room in it, or name another with TMPDIR")
     };
-    let dir = tempfile::Builder::new().prefix("kubefed-dns-").tempdir().map_err(kept)?;
+    let dir = tempfile::Builder::new().prefix("kubefed-dns-").permissions(Permissions::from_mode(0o700)).tempdir().map_err(kept)?;
     let (there, here) = (format!("{}/", POD.config_dir), format!("{}/", dir.path().display()));
     for (key, content) in secret.data.unwrap_or_default() {
         // A key of a secret has no `/` in it.

@@ -55,9 +55,14 @@ pub(super) async fn run(session: &Session, args: &DnsVerifyArgs) -> Result<u8, F
     let publisher = Publisher::find(session, &args.zone).await?;
     let (tree, zone) = publisher.place().await?;
     let federation = session.federation(&publisher.federation).await?;
-    let Wanted { mut sets, untold, .. } = Seen::read(&federation).await?.wanted(&tree).await;
+    let Wanted { mut sets, mut untold, .. } = Seen::read(&federation).await?.wanted(&tree).await;
     let fits = |wanted: &Option<String>, is: &String| wanted.as_ref().is_none_or(|wanted| wanted == is);
     sets.retain(|name, _| tree.service_of(name).is_some_and(|s| fits(&args.service, &s.name) && fits(&args.namespace, &s.namespace)));
+    untold.retain(|service, _| fits(&args.service, &service.name) && fits(&args.namespace, &service.namespace));
+    if let (true, true, Some(service)) = (sets.is_empty(), untold.is_empty(), &args.service) {
+        return Err(Failure::new(format!("there are no names of a Service {service} in federation \"{}\"", publisher.federation))
+            .hint(format!("kubefed dns check {service} tells why a Service has none")));
+    }
     let servers = servers::find(&args.query.servers, &zone, &publisher.nameservers, args.query.query_timeout).await?;
     let limit = args.zone.host.timeout;
     let Ok(found) = timeout(limit, verify(&servers, &zone, &sets, &args.query)).await else {
@@ -72,7 +77,9 @@ pub(super) async fn run(session: &Session, args: &DnsVerifyArgs) -> Result<u8, F
     match args.output {
         Some(format) => {
             let silent: Vec<_> = found.silent.iter().map(|(server, why)| json!({"server": server.to_string(), "reason": why})).collect();
-            let value = json!({"zone": zone, "federation": publisher.federation, "answers": found.checked, "silent": silent});
+            let not_asked: Vec<_> =
+                untold.iter().map(|(service, reason)| json!({"service": service.to_string(), "reason": reason})).collect();
+            let value = json!({"zone": zone, "federation": publisher.federation, "answers": found.checked, "silent": silent, "notAsked": not_asked});
             session.printer.value(&value, format)?;
         }
         None => print(session, &found, &servers),
@@ -80,7 +87,7 @@ pub(super) async fn run(session: &Session, args: &DnsVerifyArgs) -> Result<u8, F
     for (service, reason) in &untold {
         session.printer.warn(&format!("names of Service {service} were not asked for: {reason}"));
     }
-    Ok(if found.is_well() { EXIT_OK } else { EXIT_FOUND })
+    Ok(if found.is_well() && untold.is_empty() { EXIT_OK } else { EXIT_FOUND })
 }
 
 /// Asks every server for every name, so many questions at a time.

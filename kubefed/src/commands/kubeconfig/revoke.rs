@@ -1,14 +1,17 @@
 //! `kubefed kubeconfig list` and `revoke`: what the federation issued, and taking it back.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use federation_api::credential::{self, CredentialSpec, CredentialStatus, Type};
 use federation_api::keys;
-use federation_client::Target;
+use federation_client::{Access, Environment, Target};
 use jiff::Timestamp;
 use k8s_openapi::api::authentication::v1::SelfSubjectReview;
 use kube::ResourceExt as _;
 use kube::api::{Api, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, DynamicObject, GroupVersionKind};
 use serde_json::{Value, json};
+use x509_parser::pem::parse_x509_pem;
 
 use crate::cli::{CredentialListArgs, RevokeArgs};
 use crate::commands::Session;
@@ -85,6 +88,28 @@ async fn here(session: &Session) -> Result<Connection, Failure> {
     Connection::open(&session.files().load()?, &target).await?.of_federation().await
 }
 
+/// Names that the credentials have which these commands are sent with.
+fn in_use(session: &Session) -> Result<Vec<String>, Failure> {
+    let target = Target { user: None, ..session.federation_target(session.global.context.as_deref())? };
+    let access = Access::resolve(&session.files().load()?, &target, &Environment::of_process())?;
+    let (certificate, token) = access.presented();
+    Ok(named(certificate, token))
+}
+
+/// Names of a certificate and a token among credentials. What cannot be read is none of the federation's.
+fn named(certificate: Option<&[u8]>, token: Option<&str>) -> Vec<String> {
+    let of_certificate = certificate.and_then(|text| {
+        let (_, pem) = parse_x509_pem(text).ok()?;
+        Some(credential::of_serial(pem.parse_x509().ok()?.raw_serial()))
+    });
+    let of_token = token.and_then(|token| {
+        let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
+        let claims: Value = serde_json::from_slice(&claims).ok()?;
+        Some(credential::of_token(claims["jti"].as_str()?))
+    });
+    of_certificate.into_iter().chain(of_token).collect()
+}
+
 /// Lists them.
 ///
 /// # Errors
@@ -133,12 +158,15 @@ pub(super) async fn revoke(session: &Session, args: &RevokeArgs) -> Result<(), F
 async fn many(session: &Session, at: &Connection, args: &RevokeArgs) -> Result<(), Failure> {
     let review = Api::<SelfSubjectReview>::all(at.client.clone()).create(&PostParams::default(), &SelfSubjectReview::default()).await;
     let review = review.map_err(|e| at.failed("asking who you are", &e))?;
+    let in_use = in_use(session)?;
     let own = review.status.and_then(|status| status.user_info).and_then(|user| user.username).unwrap_or_default();
     let mut count = 0_usize;
     for _ in 0..ROUNDS {
         let now = Timestamp::now();
         let mut left = known(at, args.user.as_deref()).await?;
         left.retain(|known| known.status.revoked.is_none() && !known.expired(now));
+        // The one in use is the last of one's own: after it nothing is answered.
+        left.sort_by_key(|known| in_use.contains(&known.name));
         if left.is_empty() {
             if count == 0 {
                 session.printer.note("There is nothing to revoke.");
@@ -203,5 +231,20 @@ async fn known(at: &Connection, user: Option<&str>) -> Result<Vec<Known>, Failur
             Some(token) => wanted = wanted.continue_token(&token),
             None => return Ok(all),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_use_is_known_by_its_serial_number_and_id() {
+        let mut params = rcgen::CertificateParams::default();
+        params.serial_number = Some(rcgen::SerialNumber::from_slice(&[0x1a, 0x02]));
+        let certificate = params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem();
+        let token = format!("e30.{}.c2ln", URL_SAFE_NO_PAD.encode(r#"{"jti": "7f9c"}"#));
+        assert_eq!(named(Some(certificate.as_bytes()), Some(&token)), ["certificate-1a02", "token-7f9c"]);
+        assert_eq!(named(Some(b"nothing"), Some("a bootstrap token")), Vec::<String>::new());
     }
 }
