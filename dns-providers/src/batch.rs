@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::mark::Mark;
 use crate::{Capabilities, Change, DnsName, Held, Kind, Owner, Rejected};
 
 /// All changes of a batch to one name.
@@ -60,13 +61,32 @@ impl Adoption<'_> {
         now.len() == self.sets.len() && now.iter().all(|one| self.sets.contains(&one))
     }
 
+    /// The mark of this federation for the sets, where marks are TXT records; nothing where it is there already. `marked` is
+    /// what stands in its place, with what it says if it is a mark, and `now` are the sets as they are now.
+    pub(crate) fn mark(&self, marked: Option<Option<Mark>>, now: &[Held], owner: &str) -> Result<Option<Mark>, LeftAlone> {
+        let wanted = Mark { owner: owner.to_owned(), kinds: self.kinds() };
+        if marked.as_ref().is_some_and(|there| there.as_ref() == Some(&wanted)) {
+            return Ok(None);
+        }
+        if !self.is_unchanged(now) {
+            return Err(LeftAlone(CHANGED.to_owned()));
+        }
+        match marked {
+            Some(None) => Err(LeftAlone("someone else's TXT record is where its mark would be; it is left alone".to_owned())),
+            Some(Some(other)) if other.owner != owner && Some(other.owner.as_str()) != self.from() => {
+                Err(LeftAlone(format!("it belongs to federation {}; it is left alone", other.owner)))
+            }
+            _ => Ok(Some(wanted)),
+        }
+    }
+
     /// The other federation that the sets are taken from, if they are of one.
-    pub(crate) fn from(&self) -> Option<&str> {
+    fn from(&self) -> Option<&str> {
         self.sets.iter().find_map(|held| if let Owner::Federation(name) = &held.owner { Some(name.as_str()) } else { None })
     }
 
     /// The types of the sets. An empty one stands for a mark whose set somebody took away.
-    pub(crate) fn kinds(&self) -> BTreeSet<Kind> {
+    fn kinds(&self) -> BTreeSet<Kind> {
         self.sets.iter().filter(|held| !held.set.data.is_empty()).map(|held| held.set.data.kind()).collect()
     }
 }

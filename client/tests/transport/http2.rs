@@ -25,7 +25,10 @@ const LONG: Duration = Duration::from_secs(3600);
 /// Longer than anything here takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// `/watch` says one word and goes on for ever, `/never` is not answered; all else is at once.
+/// Bytes of an answer that few of fill what a client lets come by default.
+const LARGE: usize = 2 << 20;
+
+/// `/watch` says one word and goes on for ever, `/large` is large, `/never` is not answered; all else is at once.
 async fn answer(
     request: Request<Incoming>,
 ) -> Result<Response<impl http_body::Body<Data = Bytes, Error = Box<dyn std::error::Error + Send + Sync>>>, Infallible> {
@@ -35,6 +38,7 @@ async fn answer(
             let first = futures::stream::iter([Ok::<_, Infallible>(Frame::data(Bytes::from_static(b"word")))]);
             Either::Left(StreamBody::new(futures::StreamExt::chain(first, futures::stream::pending())))
         }
+        "/large" => Either::Right(Full::from(vec![b' '; LARGE])),
         _ => Either::Right(Full::from("{}")),
     }))
 }
@@ -133,6 +137,22 @@ async fn issue8_who_gave_up_on_a_request_asks_again_by_another_connection() {
     assert!(tokio::time::timeout(Duration::from_millis(200), ask(&client, "/version")).await.is_err(), "nobody answers");
     tokio::time::timeout(PATIENCE, ask(&client, "/version")).await.expect("in time").unwrap();
     assert_eq!(server.connections(), 2);
+}
+
+#[tokio::test]
+async fn issue8_answers_that_wait_to_be_read_hold_up_no_others() {
+    let server = behind_a_road().await;
+    let client = server.client(Timeouts { silence: LONG, ..Timeouts::default() }).await;
+    ask(&client, "/version").await.unwrap();
+    let waiting = futures::future::join_all((0..16).map(|_| ask(&client, "/large"))).await;
+    // As much as the server may send of them is on its way.
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let read = async { ask(&client, "/version").await.unwrap().into_body().collect().await.unwrap().to_bytes() };
+    assert_eq!(tokio::time::timeout(PATIENCE, read).await.expect("in time"), "{}");
+    for answer in waiting {
+        assert_eq!(answer.unwrap().into_body().collect().await.unwrap().to_bytes().len(), LARGE);
+    }
+    assert_eq!(server.connections(), 1);
 }
 
 #[tokio::test]

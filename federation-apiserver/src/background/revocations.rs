@@ -272,6 +272,24 @@ mod tests {
         assert!(revoked.has("certificate-abc") && !revoked.has("certificate-abd"));
     }
 
+    #[tokio::test]
+    async fn issue10_what_has_expired_is_not_put_back() {
+        let server = Server::start(Config::in_memory(Profile::Federation)).await.unwrap();
+        server.wait_ready(Duration::from_secs(60)).await.unwrap();
+        let api = Arc::clone(server.api());
+        let entry = api.registry.find(keys::GROUP, keys::VERSION, credential::PLURAL).unwrap();
+        for (name, until) in [("certificate-1", "2020-01-01T00:00:00Z"), ("certificate-2", "3000-01-01T00:00:00Z")] {
+            let object = json!({"apiVersion": "federation/v1beta1", "kind": "Credential", "metadata": {"name": name, "uid": name},
+                "spec": {"type": "Certificate", "notAfter": until}, "status": {"revoked": {"reason": "lost"}}});
+            api.authn.revoked().put(vec![known(&object)]);
+        }
+        let (unwritten, lacking) = (AtomicBool::new(false), AtomicBool::new(false));
+        let desk = Desk { api, entry: Arc::clone(&entry), path: None, unwritten, lacking, work: Notify::new() };
+        desk.put_all_back(&Said::default()).await;
+        let found = async |name: &str| entry.store().get(None, name, ReadAt::Any).await.unwrap().is_some();
+        assert_eq!((found("certificate-1").await, found("certificate-2").await), (false, true));
+    }
+
     #[test]
     fn issue10_what_has_expired_is_not_read_from_the_file_and_labels_are_not_kept() {
         let dir = tempfile::tempdir().unwrap();

@@ -20,6 +20,7 @@ fn a_provider_that_is_named_wrongly_or_away() {
     for args in [
         &["dns", "list", "--dns-provider=coredns"][..],
         &["dns", "list", "--dns-zone-name=example.com."],
+        &[&["dns", "purge", "--host-cluster-context=rivendell"], DIRECT].concat(),
         &["dns", "list", "--federation-name=fellowship", "--dns-provider=palantir", "--dns-zone-name=example.com."],
         &["dns", "list", "--federation-name=Fellowship", "--dns-provider=coredns", "--dns-zone-name=example.com."],
         &["dns", "list", "--federation-name=fellowship", "--dns-provider=coredns", away],

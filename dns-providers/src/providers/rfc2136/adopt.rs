@@ -1,6 +1,6 @@
 //! Taking over a name as it stands: its mark is written where all its sets are as they were read. Pure.
 
-use crate::batch::{Adoption, CHANGED, LeftAlone};
+use crate::batch::{Adoption, LeftAlone};
 
 use super::held;
 use super::mark::Mark;
@@ -13,19 +13,6 @@ use super::view::View;
 /// Why the name is left alone.
 pub(super) fn step(name: &Adoption<'_>, view: &View, owner: &str) -> Result<Option<Step>, LeftAlone> {
     let node = view.at(name.name);
-    let marked = Mark { owner: owner.to_owned(), kinds: name.kinds() };
-    let there = node.mark.as_ref().and_then(Mark::read);
-    if there.as_ref() == Some(&marked) {
-        return Ok(None);
-    }
-    if !name.is_unchanged(&held::at(name.name, node, owner)) {
-        return Err(LeftAlone(CHANGED.to_owned()));
-    }
-    match (&node.mark, there) {
-        (None, _) => {}
-        (Some(_), None) => return Err(LeftAlone("someone else's TXT record is where its mark would be; it is left alone".to_owned())),
-        (Some(_), Some(mark)) if mark.owner == owner || Some(mark.owner.as_str()) == name.from() => {}
-        (Some(_), Some(mark)) => return Err(LeftAlone(format!("it belongs to federation {}; it is left alone", mark.owner))),
-    }
-    Ok(mark_step(name.name, node, &marked)?)
+    let Some(mark) = name.mark(node.mark.as_ref().map(Mark::read), &held::at(name.name, node, owner), owner)? else { return Ok(None) };
+    Ok(mark_step(name.name, node, &mark)?)
 }

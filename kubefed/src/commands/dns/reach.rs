@@ -234,7 +234,7 @@ async fn files(host: &Connection, federation: &Federation) -> Result<TempDir, Fa
         Failure::new(format!("keeping the DNS provider's configuration in a temporary directory: {error}"))
             .hint("make room in it, or name another with TMPDIR")
     };
-    let dir = tempfile::Builder::new().prefix("kubefed-dns-").permissions(Permissions::from_mode(0o700)).tempdir().map_err(kept)?;
+    let dir = own_directory().map_err(kept)?;
     let (there, here) = (format!("{}/", POD.config_dir), format!("{}/", dir.path().display()));
     for (key, content) in secret.data.unwrap_or_default() {
         // A key of a secret has no `/` in it.
@@ -248,9 +248,20 @@ async fn files(host: &Connection, federation: &Federation) -> Result<TempDir, Fa
     Ok(dir)
 }
 
+/// A temporary directory that only this user can enter.
+fn own_directory() -> std::io::Result<TempDir> {
+    tempfile::Builder::new().prefix("kubefed-dns-").permissions(Permissions::from_mode(0o700)).tempdir()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn issue9_nobody_else_enters_where_the_providers_secrets_are() {
+        let dir = own_directory().unwrap();
+        assert_eq!(dir.path().metadata().unwrap().permissions().mode() & 0o777, 0o700);
+    }
 
     #[test]
     fn the_flags_of_a_deployment_are_those_of_its_containers() {
