@@ -154,14 +154,15 @@ pub struct DnsDiffArgs {
 /// Ask name servers for the names the federation wants.
 ///
 /// Every server is asked for every name, by UDP, and by TCP where the answer is cut; what it says is compared with what the
-/// federation wants. Servers that do not answer at all are told once. Exit code 3 says that some answer is not as wanted.
+/// federation wants. Servers that do not answer at all are told once. Exit code 3 says that some answer is not as wanted,
+/// or that names were not asked for.
 #[derive(Args, Debug)]
 #[command(
     override_usage = "kubefed dns verify [SERVICE] [OPTIONS]",
     after_help = "Examples:\n  \
         # What one of the servers answers for one Service\n  \
         kubefed dns verify web -n shire --name-server=10.0.0.53 --host-cluster-context=rivendell\n\n\
-        Exit codes: 0 every answer is as wanted, 3 some answer is not."
+        Exit codes: 0 every answer is as wanted, 3 some answer is not, or names were not asked for."
 )]
 pub struct DnsVerifyArgs {
     /// Only names of Services of this name
