@@ -1,7 +1,7 @@
 //! `cargo xtask test`: the suites, in one place. CI calls only this.
 
 use std::process::Command;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use kit::{ApiServer, Options, programs, setup};
@@ -36,9 +36,26 @@ fn tests(more: &[&str]) -> Command {
     cargo(&[&["test", "--quiet", "--workspace"], more].concat())
 }
 
+/// How long the tests of a suite may take, without what is built for them: four times what the longest takes, on half of such a
+/// machine. One that hangs is told as such, and the suites after it run.
+const LONGEST: Duration = Duration::from_secs(25 * 60);
+
+/// Runs tests, after they were built.
+fn run_tests(more: &[&str], change: impl Fn(&mut Command)) -> Result<()> {
+    let targets = more.split(|word| *word == "--").next().unwrap_or_default();
+    shell::run(&mut tests(&[&["--no-run"], targets].concat()))?;
+    let mut command = tests(more);
+    change(&mut command);
+    shell::run_within(&mut command, LONGEST)
+}
+
 /// A test target whose tests are ignored elsewhere, because they need what only some machines have.
-fn real(target: &str) -> Command {
-    tests(&["--test", target, "--", "--ignored", "--nocapture"])
+fn real(target: &str) -> Result<()> {
+    real_with(target, |_| ())
+}
+
+fn real_with(target: &str, change: impl Fn(&mut Command)) -> Result<()> {
+    run_tests(&["--test", target, "--", "--ignored", "--nocapture"], change)
 }
 
 /// Builds the programs of the package that this test target is of.
@@ -61,7 +78,9 @@ fn dependencies() -> Result<()> {
 fn requests() -> Result<()> {
     let dir = tempfile::tempdir()?;
     let peer = ApiServer::start(dir.path(), Options::default())?;
-    shell::run(tests(&["--test", "requests"]).env("KUBE_SUBJECT_URL", peer.url()).env("KUBE_SUBJECT_TOKEN", peer.token()))
+    run_tests(&["--test", "requests"], |tests| {
+        tests.env("KUBE_SUBJECT_URL", peer.url()).env("KUBE_SUBJECT_TOKEN", peer.token());
+    })
 }
 
 /// The suite that runs our image.
@@ -77,32 +96,33 @@ const SUITES: &[Suite] = &[
         shell::run(cargo(&args).env("RUSTDOCFLAGS", "--deny warnings"))
     }),
     suite("unused", false, "every dependency of a crate is used by it", unused::check),
-    suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || shell::run(&mut tests(&[]))),
+    suite("workspace", false, "unit, property, snapshot and in-process tests; storage on a real etcd", || run_tests(&[], |_| ())),
     suite("dependencies", true, "cargo deny: one crypto library, known licences, known registries", dependencies),
     suite("demo", false, "the first run, told by `kubefed up --story`", || {
         programs_beside("flags")?;
         demo::story(false)
     }),
-    suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || shell::run(&mut real("kit"))),
+    suite("kit", true, "a real one-node cluster: pods, images, network cuts, crash and restart", || real("kit")),
     suite("oracle", true, "our API server against a real kube-apiserver, through kubectl", || {
         programs_beside("requests")?;
-        shell::run(&mut real("oracle"))
+        real("oracle")
     }),
     suite("kubeconfigs", true, "what a real kubectl reads of generated kubeconfigs and what it refuses, against ours; tutorials", || {
-        shell::run(&mut real("real_kubectl"))?;
-        shell::run(&mut real("bad_input"))
+        real("real_kubectl")?;
+        real("bad_input")
     }),
-    suite("config", true, "random commands of kubefed config on random files, against a real kubectl config", || {
-        shell::run(&mut real("real_config"))
-    }),
+    suite("config", true, "random commands of kubefed config on random files, against a real kubectl config", || real("real_config")),
     suite("requests", true, "the tests of our API server's answers, asked of a real kube-apiserver", requests),
     suite("coredns", true, "a real CoreDNS answers from the records we write", || {
-        shell::run(real("real_coredns").env("KIT_BIN", programs::built()?))
+        let kit = programs::built()?;
+        real_with("real_coredns", |tests| {
+            tests.env("KIT_BIN", &kit);
+        })
     }),
     suite(FELLOWSHIP, true, "the on-prem tutorial on three real clusters", || {
         image::build(None, image::REFERENCE)?;
         programs_beside("flags")?;
-        shell::run(&mut real("fellowship"))
+        real("fellowship")
     }),
 ];
 

@@ -125,7 +125,11 @@ async fn certificate(admin: &Subject, user: &str) -> (Identity, String) {
     let (_, pem) = parse_x509_pem(&cert).unwrap();
     let name = credential::of_serial(pem.parse_x509().unwrap().raw_serial());
     // Where several replicas signed at once, it is the only one in the end.
-    let alone = async { while named(admin, user).await != [name.as_str()] {} };
+    let alone = async {
+        while named(admin, user).await != [name.as_str()] {
+            tokio::task::yield_now().await;
+        }
+    };
     tokio::time::timeout(PATIENCE, alone).await.unwrap();
     ((cert, key.into_bytes()), name)
 }
@@ -293,7 +297,9 @@ async fn writable(etcd: &EtcdServer, admin: &Subject) {
     let path = "/api/v1/namespaces/default/configmaps";
     let works = async {
         let map = json!({"metadata": {"generateName": "works-"}}).to_string();
-        while admin.send("POST", path, &[("content-type", "application/json")], map.clone()).await.code != 201 {}
+        while admin.send("POST", path, &[("content-type", "application/json")], map.clone()).await.code != 201 {
+            tokio::task::yield_now().await;
+        }
     };
     tokio::time::timeout(PATIENCE, works).await.unwrap();
 }

@@ -7,9 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-mod source;
-
-use source::{members, root, shown, words};
+use crate::source::{members, root, shown, words};
 
 type Name = Vec<String>;
 

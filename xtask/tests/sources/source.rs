@@ -57,7 +57,7 @@ fn without_tests(tokens: &[String]) -> Vec<String> {
 }
 
 /// Words and signs, without comments and what is quoted.
-fn tokens(text: &str) -> Vec<String> {
+pub(crate) fn tokens(text: &str) -> Vec<String> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(first) = rest.chars().next() {

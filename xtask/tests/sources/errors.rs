@@ -3,9 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-mod source;
-
-use source::{members, root, shown, words};
+use crate::source::{members, root, shown, words};
 
 #[test]
 fn no_public_signature_fails_with_a_text() {
