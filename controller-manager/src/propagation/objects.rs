@@ -123,6 +123,14 @@ impl Objects {
         }
     }
 
+    /// The same after news from one cluster, if they are of any consequence. What is in a namespace waits for it, so a namespace
+    /// is always looked at.
+    pub(super) fn enqueue_after(&mut self, key: &ObjectKey, cluster: &str) {
+        if key.kind == NAMESPACE || self.entries.get_mut(key).is_none_or(|entry| entry.is_due(key.kind(), cluster)) {
+            self.enqueue(key);
+        }
+    }
+
     /// Namespaces first: what is in them waits for them.
     pub(super) fn enqueue_all(&mut self) {
         self.enqueue_where(|_, _| true);

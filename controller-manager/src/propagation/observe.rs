@@ -83,7 +83,7 @@ impl Controller {
                 entry.observe(&name, *seen);
                 let same = kind != NAMESPACE || whose(entry) == before;
                 self.delete_again(cluster, &key, &source);
-                self.objects.enqueue(&key);
+                self.objects.enqueue_after(&key, cluster);
                 if !same {
                     // What is in it may have waited for it.
                     self.objects.enqueue_namespace(&key.name);

@@ -145,7 +145,7 @@ impl Controller {
             self.later(wait, Timer::Key(key.clone()));
         }
         self.touch(key, uid);
-        self.objects.enqueue(key);
+        self.objects.enqueue_after(key, cluster);
         if key.kind == NAMESPACE {
             self.objects.enqueue_namespace(&key.name);
         }

@@ -25,6 +25,7 @@ const fn need(program: &'static str, package: &'static str, why: &'static str) -
 /// To compile the workspace.
 pub const BUILD: &[Need] = &[
     need("cc", "gcc", "C compiler"),
+    need("make", "make", "the servers' allocator"),
     need("protoc", "protobuf-compiler", "the etcd client's messages"),
     need("/usr/include/google/protobuf/descriptor.proto", "libprotobuf-dev", "the etcd client's messages"),
 ];
