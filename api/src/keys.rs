@@ -53,11 +53,26 @@ pub const INSECURE: &str = "federation.kubernetes.io/insecure";
 /// their names and addresses. `kubefed join` notes it; the controller manager does where it is missing.
 pub const CLUSTER_UID: &str = "federation.kubernetes.io/cluster-uid";
 
+/// Condition of a Cluster that tells, with status `False`, what is wrong with the end of the federation's credentials there. There
+/// is none while all is well.
+pub const CREDENTIALS_RENEWED: &str = "CredentialsRenewed";
+/// Reason of [`CREDENTIALS_RENEWED`]: the token has no end.
+pub const TOKEN_WITHOUT_END: &str = "TokenWithoutEnd";
+/// Reason of [`CREDENTIALS_RENEWED`]: the token ends within days, and nobody renews it.
+pub const TOKEN_ENDS_SOON: &str = "TokenEndsSoon";
+/// Reason of [`CREDENTIALS_RENEWED`]: the token should have been renewed by now.
+pub const TOKEN_NOT_RENEWED: &str = "TokenNotRenewed";
+/// Reasons of [`CREDENTIALS_RENEWED`] after which the member is lost one day, if nobody does anything.
+pub const CREDENTIALS_ENDING: [&str; 2] = [TOKEN_ENDS_SOON, TOKEN_NOT_RENEWED];
+
 /// Annotation on a Cluster: `kubefed join` changes it whenever it stored other credentials, so that they are read at once.
 pub const CREDENTIALS: &str = "federation.kubernetes.io/credentials";
 
 /// Key of a member's secret in the host: bearer token of the federation's account.
 pub const SECRET_TOKEN: &str = "token";
+/// Key of a member's secret: the terms of that token, by which the controller manager makes the next
+/// ([`TokenTerms`](crate::member_token::TokenTerms)); absent for tokens that others made.
+pub const SECRET_TOKEN_TERMS: &str = "token-terms";
 /// Key of a member's secret: PEM of the authority of its serving certificate; absent or empty is the system's roots.
 pub const SECRET_CA: &str = "ca.crt";
 /// Key of a member's secret: the URL the credentials are for. They are sent nowhere else.

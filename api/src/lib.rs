@@ -23,6 +23,7 @@ pub mod credential;
 pub mod duration;
 pub mod keys;
 pub mod kinds;
+pub mod member_token;
 pub mod names;
 pub mod preferences;
 pub mod record;

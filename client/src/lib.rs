@@ -28,7 +28,7 @@ pub mod yaml;
 
 pub use absent::if_there;
 pub use config::Config;
-pub use connect::{Access, Environment, Target};
+pub use connect::{Access, Bearer, Environment, Target};
 pub use error::Error;
 pub use kubeconfig::{AuthProvider, Cluster, Context, Exec, Files, Kubeconfig, Source, User};
 pub use trouble::Trouble;

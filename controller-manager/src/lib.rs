@@ -64,7 +64,8 @@ pub use config::Config;
 pub use election::LeadLost;
 pub use error::RunError;
 pub use manager::{Context, run, run_with, run_with_dns};
-pub use members::connect::{ConnectError, Connection, HostConnector, HostCredentials, MemberConnector};
+pub use members::connect::{ConnectError, Connection, HostConnector, HostCredentials, MemberConnector, StoreError};
+pub use members::credential::{Credential, Stored};
 
 /// The `federation-controller-manager` program, its name first among `args`: runs until SIGTERM or SIGINT.
 /// The exit code is 0 after an orderly end, 1 when it could not start or lost the lead, 64 for flags or files

@@ -189,6 +189,7 @@ async fn lead(
         tasks.restart_always("federation-watch", move || watch_left_alone(federation.clone(), kind, events.clone()));
     }
     tasks.spawn("records-reader", read_records(records.clone(), mailbox.clone()));
+    let clock = crate::time::Clock::of(&federation).await;
     let clusters = Clusters {
         federation: federation.clone(),
         name: name.clone(),
@@ -203,6 +204,7 @@ async fn lead(
         events: events.clone(),
         identities: Identities::default(),
         enabled: enabled.clone(),
+        clock,
     };
     tasks.spawn("clusters", clusters.run(tasks.child(), shutdown.clone()));
     writing.spawn("records-writer", records.clone().run(batch_queue));
@@ -214,7 +216,7 @@ async fn lead(
         loss_delay: config.monitor.loss_delay,
         review: config.review,
         scale_window: config.scale_window,
-        clock: crate::time::Clock::of(&federation).await,
+        clock,
         left_out: Arc::new(config.left_out.clone()),
         enabled,
     };

@@ -96,7 +96,7 @@ struct Members(HashMap<String, Api>);
 impl MemberConnector for Members {
     async fn connect(&self, cluster: &str, _: &ClusterSpec, _: bool, known: Option<&str>) -> Result<Option<Connection>, ConnectError> {
         let api = self.0.get(cluster).ok_or_else(|| ConnectError::Other("no such member".into()))?;
-        Ok(known.is_none().then(|| Connection { client: api.client(), fingerprint: "in memory".into() }))
+        Ok(known.is_none().then(|| Connection { client: api.client(), fingerprint: "in memory".into(), credential: None }))
     }
 }
 

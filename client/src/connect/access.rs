@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::bearer::Bearer;
 use super::exec;
 use super::proxy::Proxy;
 
@@ -59,6 +60,8 @@ pub(super) enum Login {
     /// Not at all, or by certificate alone.
     None,
     Token(String),
+    /// A token that is changed while the client is in use.
+    Shared(Bearer),
     /// A file with a token, and the token to use while it cannot be read.
     TokenFile(PathBuf, Option<String>),
     Basic(String, String),
@@ -73,6 +76,21 @@ impl Access {
             _ => None,
         };
         (self.identity.as_ref().map(|(certificate, _)| certificate.as_slice()), token)
+    }
+
+    /// Makes the token one that can be changed while clients of this access are in use: their connections stay. Nothing where no
+    /// token says who asks, or it comes from elsewhere than the entry.
+    pub fn share_token(&mut self) -> Option<Bearer> {
+        let Login::Token(token) = &self.login else { return None };
+        let bearer = Bearer::new(token).ok()?;
+        self.login = Login::Shared(bearer.clone());
+        Some(bearer)
+    }
+
+    /// The same way with another token.
+    #[must_use]
+    pub fn with_token(&self, token: &str) -> Self {
+        Self { login: Login::Token(token.to_owned()), ..self.clone() }
     }
 }
 

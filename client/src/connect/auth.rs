@@ -10,6 +10,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use super::access::Login;
+use super::bearer::{Bearer, bearer, sensitive};
 use super::exec;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -21,6 +22,7 @@ const TOKEN_FILE_LIFE: Duration = Duration::from_secs(50);
 pub(super) enum Authorizer {
     None,
     Fixed(HeaderValue),
+    Shared(Bearer),
     File(TokenFile),
     Plugin(Box<exec::Call>),
 }
@@ -37,6 +39,7 @@ impl Authorizer {
         Ok(match login {
             Login::None => Self::None,
             Login::Token(token) => Self::Fixed(bearer(token)?),
+            Login::Shared(bearer) => Self::Shared(bearer.clone()),
             Login::TokenFile(path, inline) => {
                 Self::File(TokenFile { path: path.clone(), inline: inline.clone(), cached: Mutex::default() })
             }
@@ -50,6 +53,7 @@ impl Authorizer {
         Ok(match self {
             Self::None => plain(None),
             Self::Fixed(header) => plain(Some(header.clone())),
+            Self::Shared(bearer) => plain(Some(bearer.header())),
             Self::File(file) => plain(Some(bearer(&file.token().await?)?)),
             Self::Plugin(call) => {
                 let given = call.credentials().await?;
@@ -66,16 +70,6 @@ impl Authorizer {
             _ => {}
         }
     }
-}
-
-fn bearer(token: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-    sensitive(&format!("Bearer {}", token.trim()))
-}
-
-fn sensitive(text: &str) -> Result<HeaderValue, http::header::InvalidHeaderValue> {
-    let mut value = HeaderValue::from_str(text)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// A file with a token.

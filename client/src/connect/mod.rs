@@ -2,6 +2,7 @@
 
 mod access;
 mod auth;
+mod bearer;
 mod exec;
 mod identity;
 mod proxy;
@@ -13,6 +14,7 @@ use std::path::PathBuf;
 use kube::Client;
 
 pub use access::{Access, Timeouts};
+pub use bearer::Bearer;
 pub(crate) use proxy::parse as proxy_url;
 pub use proxy::{Environment, Proxy};
 

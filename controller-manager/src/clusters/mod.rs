@@ -25,6 +25,7 @@ pub(crate) mod identity;
 mod joined;
 mod monitor;
 mod needs;
+mod renewal;
 pub(crate) mod rights;
 #[cfg(test)]
 mod tests;

@@ -23,11 +23,15 @@ use super::{
     identity::noted,
     joined::Joined,
     needs::Clusters,
+    renewal::Renewal,
 };
 use crate::{
     events::{About, Event},
     kinds::{Family, KINDS},
-    members::{Endpoints, Health, Member, Services, connect::server_url, job::Session, lane::Lane, news::News, watches::Watches},
+    members::{
+        Endpoints, Health, Member, Services, connect::server_url, credential::Credential, job::Session, lane::Lane, news::News,
+        watches::Watches,
+    },
 };
 
 /// For reading credentials from the host, and for writing status.
@@ -38,6 +42,7 @@ static EPOCH: AtomicU64 = AtomicU64::new(1);
 
 mod connect;
 mod status;
+mod token;
 
 struct Monitor {
     clusters: Clusters,
@@ -48,6 +53,10 @@ struct Monitor {
     /// Whether the member said through this client who it is.
     identified: bool,
     fingerprint: Option<String>,
+    /// The token the client shows, if it is one of a secret.
+    credential: Option<Box<Credential>>,
+    /// How its renewal goes.
+    renewal: Renewal,
     verdict: Verdict,
     status: ClusterStatus,
     /// When status was last written.
@@ -142,26 +151,7 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
         }
     }
 
-    let verdict = Verdict::new(clusters.monitor.failures);
-    let lost = first.status.is_ready().then(Instant::now);
-    let monitor = Monitor {
-        clusters,
-        name: first.name,
-        joined,
-        session,
-        client: None,
-        identified: false,
-        fingerprint: None,
-        verdict,
-        status: first.status,
-        written: None,
-        surveyed: None,
-        credentials_read: None,
-        problem: None,
-        lacks: Vec::new(),
-        unlabelled: false,
-        lost,
-    };
+    let monitor = Monitor::new(clusters, joined, session);
     tokio::select! {
         biased;
         () = stop.cancelled() => Ok(Done),
@@ -175,6 +165,33 @@ pub(super) async fn run(clusters: Clusters, joined: watch::Receiver<Joined>, sto
 }
 
 impl Monitor {
+    /// Nothing is known yet but what the Cluster says.
+    fn new(clusters: Clusters, joined: watch::Receiver<Joined>, session: watch::Sender<Option<Session>>) -> Self {
+        let verdict = Verdict::new(clusters.monitor.failures);
+        let Joined { name, status, .. } = joined.borrow().clone();
+        let lost = status.is_ready().then(Instant::now);
+        Self {
+            clusters,
+            name,
+            joined,
+            session,
+            client: None,
+            identified: false,
+            fingerprint: None,
+            credential: None,
+            renewal: Renewal::default(),
+            verdict,
+            status,
+            written: None,
+            surveyed: None,
+            credentials_read: None,
+            problem: None,
+            lacks: Vec::new(),
+            unlabelled: false,
+            lost,
+        }
+    }
+
     async fn watch(mut self) {
         loop {
             self.connect().await;
@@ -190,7 +207,9 @@ impl Monitor {
                     self.open();
                 }
                 self.survey().await;
+                self.renew().await;
             }
+            self.tell_of_token();
             self.write_status().await;
             let pause = if self.verdict.is_doubtful() { self.clusters.monitor.retry } else { self.clusters.monitor.period };
             let wake = Instant::now() + pause;

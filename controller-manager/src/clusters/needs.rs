@@ -8,6 +8,7 @@ use crate::{
     events::Events,
     kinds::PerKind,
     members::{MemberConnector, Members, news::Tell},
+    time::Clock,
 };
 
 /// What the cluster controller needs.
@@ -27,4 +28,6 @@ pub(crate) struct Clusters {
     pub(crate) identities: Identities,
     /// Kinds whose controllers are on.
     pub(crate) enabled: PerKind<bool>,
+    /// By which tokens end.
+    pub(crate) clock: Clock,
 }

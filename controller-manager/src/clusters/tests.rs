@@ -70,6 +70,7 @@ fn clusters(federation: kube::Client, tell: Tell) -> Clusters {
         events: Events::new(federation).0,
         identities: identity::Identities::default(),
         enabled: crate::kinds::PerKind::default(),
+        clock: crate::time::Clock::showing(crate::time::now()),
     }
 }
 

@@ -215,6 +215,11 @@ impl Access {
         Ok(())
     }
 
+    /// The token it shows; empty where it shows none.
+    pub(super) fn token(&self) -> &str {
+        &self.user.token
+    }
+
     /// What a client is made of. Nothing outside of `self` is read; credentials go over http too, if [`Access::may_go_to`]
     /// let them.
     pub(super) fn resolve(self, name: &str, server: &str, timeouts: Timeouts) -> Result<client::Access, client::Error> {

@@ -3,13 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use async_trait::async_trait;
-use federation_api::{cluster::ClusterSpec, keys};
+use federation_api::{cluster::ClusterSpec, keys, member_token::TokenTerms};
 use federation_client::connect::Timeouts;
 use k8s_openapi::api::core::v1::Secret;
+use kube::api::{Patch, PatchParams};
 use sha2::{Digest, Sha256};
 
-pub use super::access::ConnectError;
-use super::access::{ALLOWED, Access, Data};
+pub use super::{access::ConnectError, credential::StoreError};
+use super::{
+    access::{ALLOWED, Access, Data},
+    credential::{Credential, Stored, Tenure},
+};
 use crate::request::chain;
 
 #[cfg(test)]
@@ -25,6 +29,8 @@ pub struct Connection {
     pub client: kube::Client,
     /// Changes whenever the address or the credentials change.
     pub fingerprint: String,
+    /// The token it shows, where it shows one that is of a secret.
+    pub credential: Option<Box<Credential>>,
 }
 
 /// Whether the Cluster's annotations allow to talk to a member whose server is not checked.
@@ -47,6 +53,15 @@ pub trait MemberConnector: Send + Sync + 'static {
         insecure: bool,
         known: Option<&str>,
     ) -> Result<Option<Connection>, ConnectError>;
+
+    /// Puts another token of the member into the secret that the one in use came from, if nobody changed it since.
+    ///
+    /// # Errors
+    /// What is in the way; nothing is changed then.
+    async fn store(&self, stored: &Stored, token: &str, terms: &TokenTerms) -> Result<(), StoreError> {
+        let _ = (stored, token, terms);
+        Err(StoreError::NoHost)
+    }
 }
 
 /// Where members' credentials are: a client of the host cluster, and the control plane's namespace there.
@@ -69,11 +84,15 @@ impl HostConnector {
         Self { host }
     }
 
-    async fn read(&self, name: &str) -> Result<(String, Data), ConnectError> {
+    /// The secret's namespace and name, its data, and which one it is.
+    async fn read(&self, name: &str) -> Result<(String, Data, Stored), ConnectError> {
         let host = self.host.as_ref().ok_or(ConnectError::NoHost)?;
         let secret = format!("{}/{name}", host.namespace);
         match kube::Api::<Secret>::namespaced(host.client.clone(), &host.namespace).get(name).await {
-            Ok(found) => Ok((secret, found.data.unwrap_or_default())),
+            Ok(found) => {
+                let (uid, version) = (found.metadata.uid.unwrap_or_default(), found.metadata.resource_version.unwrap_or_default());
+                Ok((secret, found.data.unwrap_or_default(), Stored { name: name.to_owned(), uid, version }))
+            }
             Err(kube::Error::Api(status)) if status.reason == "NotFound" => Err(ConnectError::NoSecret { secret }),
             Err(error) => Err(ConnectError::Unreadable { secret, why: chain(&error) }),
         }
@@ -90,23 +109,45 @@ impl MemberConnector for HostConnector {
         known: Option<&str>,
     ) -> Result<Option<Connection>, ConnectError> {
         let server = server_url(spec)?;
-        let (access, fingerprint) = match &spec.secret_ref {
-            None if insecure => (Access::anonymous(), fingerprint(&server, &Data::new())),
+        let (access, mut data, stored) = match &spec.secret_ref {
+            None if insecure => (Access::anonymous(), Data::new(), None),
             None => return Err(ConnectError::Insecure),
             Some(secret) => {
-                let (secret, data) = self.read(&secret.name).await?;
+                let (secret, data, stored) = self.read(&secret.name).await?;
                 let access = Access::from_secret(&secret, &data)?;
                 access.may_go_to(&secret, &server, insecure)?;
-                (access, fingerprint(&server, &data))
+                (access, data, Some(stored))
             }
         };
+        let fingerprint = self::fingerprint(&server, &data);
         if known == Some(fingerprint.as_str()) {
             return Ok(None);
         }
         let timeouts = Timeouts { connect: CONNECT_TIMEOUT, ..Timeouts::default() };
-        let made = async { access.resolve(cluster, &server, timeouts)?.client().await };
-        let client = made.await.map_err(|e| ConnectError::Other(format!("no client can be made: {e}")))?;
-        Ok(Some(Connection { client, fingerprint }))
+        let unusable = |e| ConnectError::Other(format!("no client can be made: {e}"));
+        let token = access.token().to_owned();
+        let mut resolved = access.resolve(cluster, &server, timeouts).map_err(unusable)?;
+        let bearer = resolved.share_token();
+        let client = resolved.client().await.map_err(unusable)?;
+        let credential = bearer.zip(stored).map(|(bearer, stored)| {
+            // What stands beside a token is said of that token, and not of one in a kubeconfig.
+            let of_token = data.remove(keys::SECRET_TOKEN).is_some_and(|value| !value.0.is_empty());
+            let terms = data.remove(keys::SECRET_TOKEN_TERMS).filter(|_| of_token).and_then(|text| TokenTerms::parse(&text.0));
+            let (tenure, way) = (Tenure::of(&token, terms), self::fingerprint(&server, &data));
+            Box::new(Credential { way, token, bearer, access: resolved, stored, tenure })
+        });
+        Ok(Some(Connection { client, fingerprint, credential }))
+    }
+
+    async fn store(&self, stored: &Stored, token: &str, terms: &TokenTerms) -> Result<(), StoreError> {
+        let host = self.host.as_ref().ok_or(StoreError::NoHost)?;
+        let secret = format!("{}/{}", host.namespace, stored.name);
+        let api = kube::Api::<Secret>::namespaced(host.client.clone(), &host.namespace);
+        match api.patch(&stored.name, &PatchParams::default(), &Patch::Merge(stored.patch(token, terms))).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 409 => Err(StoreError::Changed(secret)),
+            Err(error) => Err(StoreError::Refused { secret, why: chain(&error) }),
+        }
     }
 }
 

@@ -290,7 +290,7 @@ impl MemberConnector for Members {
             return Ok(None);
         }
         let service = Linked { current: api.current.clone(), link: api.link.clone() };
-        Ok(Some(Connection { client: kube::Client::new(service, "default"), fingerprint: "in memory".into() }))
+        Ok(Some(Connection { client: kube::Client::new(service, "default"), fingerprint: "in memory".into(), credential: None }))
     }
 }
 

@@ -1,6 +1,9 @@
 //! `kubefed join`.
 
+use std::time::Duration;
+
 use clap::{ArgAction, Args};
+use federation_api::duration;
 
 use super::global::HostArgs;
 use super::values::{DryRun, NamedFormat, boolean};
@@ -15,6 +18,8 @@ use super::values::{DryRun, NamedFormat, boolean};
     after_help = "Examples:\n  \
         # Join the cluster of context gondor to the federation in rivendell\n  \
         kubefed join gondor --host-cluster-context=rivendell\n\n  \
+        # Another token, and none of the earlier ones\n  \
+        kubefed join gondor --host-cluster-context=rivendell --rotate\n\n  \
         # A context whose name cannot be a cluster's\n  \
         kubefed join gondor --host-cluster-context=rivendell --cluster-context=gondor_needs-no_king"
 )]
@@ -37,6 +42,13 @@ pub struct JoinArgs {
     /// Point an existing Cluster of this name to another API server
     #[arg(long)]
     pub replace: bool,
+    /// How long the federation's token in the member holds, 10 minutes at least; it is renewed at half of it. What is stored, or
+    /// 720h, if not given
+    #[arg(long, value_name = "DURATION", value_parser = duration::parse)]
+    pub token_life: Option<Duration>,
+    /// Make a new token in the member, and take the earlier ones back once the new one is in use
+    #[arg(long)]
+    pub rotate: bool,
     /// Wait until the federation says the cluster is ready
     #[arg(long, value_name = "BOOL", default_value = "true", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_parser = boolean, action = ArgAction::Set)]
     pub wait: bool,

@@ -272,3 +272,23 @@ async fn issue7_w7_deinit_of_what_never_was_is_an_error_and_of_what_is_left_is_n
     assert!(federation_client::if_there(secrets.get("mordor-federation-ca").await).unwrap().is_none());
     assert!(realm.command(&["deinit", "mordor"]).await.is_err());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue10_a_member_that_makes_no_tokens_with_an_end_goes_on_and_is_told() {
+    let (_dir, realm) = realm(&["gondor"]).await;
+    let good = stored(&realm).await;
+    assert!(!good.data.as_ref().unwrap().contains_key(keys::SECRET_TOKEN_TERMS));
+    let (code, _, said) = realm.told(&["join", "gondor"]).await;
+    assert!(code == Ok(0) && said.contains("kubefed join gondor --rotate gives it one that ends"), "{said}");
+    let failure = realm.command(&["join", "gondor", "--rotate"]).await.unwrap_err();
+    assert!(failure.message.contains("makes no tokens with an end"), "{failure}");
+    assert_eq!(stored(&realm).await.data, good.data);
+    let secrets = Api::<Secret>::namespaced(realm.member("gondor").unwrap(), SYSTEM).list(&ListParams::default()).await.unwrap();
+    assert_eq!(secrets.items.iter().map(ResourceExt::name_any).collect::<Vec<_>>(), ["gondor-rivendell-token"], "nothing is left");
+    eventually("the condition", async || {
+        let cluster = cluster(&realm, "gondor").await?;
+        let mut conditions = cluster.data["status"]["conditions"].as_array()?.iter();
+        conditions.any(|c| c["type"] == keys::CREDENTIALS_RENEWED && c["reason"] == keys::TOKEN_WITHOUT_END).then_some(())
+    })
+    .await;
+}

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use federation_api::keys::{SECRET_CA, SECRET_INSECURE, SECRET_PROXY, SECRET_SERVER, SECRET_TLS_SERVER_NAME, SECRET_TOKEN};
+use federation_api::keys::{
+    SECRET_CA, SECRET_INSECURE, SECRET_PROXY, SECRET_SERVER, SECRET_TLS_SERVER_NAME, SECRET_TOKEN, SECRET_TOKEN_TERMS,
+};
+use federation_api::member_token::TokenTerms;
 use federation_client::{Access as Reached, Cluster, Kubeconfig, User};
 use k8s_openapi::ByteString;
 use kube::api::DynamicObject;
@@ -27,6 +30,8 @@ pub struct Access {
     pub proxy: Option<String>,
     /// Token of the account.
     pub token: Option<Vec<u8>>,
+    /// Terms of that token, by which the next is made.
+    pub terms: Option<TokenTerms>,
 }
 
 impl Access {
@@ -39,6 +44,7 @@ impl Access {
             insecure: reached.insecure,
             proxy: reached.proxy.as_ref().map(|p| p.url().to_owned()),
             token: None,
+            terms: None,
         }
     }
 
@@ -47,6 +53,7 @@ impl Access {
         let text = |v: &str| ByteString(v.as_bytes().to_vec());
         let data = [
             (SECRET_TOKEN, self.token.clone().map(ByteString)),
+            (SECRET_TOKEN_TERMS, self.terms.as_ref().map(|terms| text(&terms.text()))),
             (SECRET_CA, self.ca.clone().map(ByteString)),
             (SECRET_SERVER, Some(text(&self.server))),
             (SECRET_TLS_SERVER_NAME, self.tls_server_name.as_deref().map(text)),
@@ -67,6 +74,7 @@ impl Access {
             insecure: text(SECRET_INSECURE).as_deref() == Some("true"),
             proxy: text(SECRET_PROXY),
             token: bytes(SECRET_TOKEN),
+            terms: bytes(SECRET_TOKEN_TERMS).and_then(|text| TokenTerms::parse(&text)),
         }
     }
 
@@ -117,6 +125,7 @@ mod tests {
             insecure: false,
             proxy: Some("socks5://127.0.0.1:1080".into()),
             token: None,
+            terms: None,
         };
         let yaml = "certificate-authority-data: aGk=, tls-server-name: minas-tirith, proxy-url: 'socks5://127.0.0.1:1080'";
         assert_eq!(read(yaml), whole);

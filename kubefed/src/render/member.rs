@@ -32,9 +32,22 @@ impl Member {
         member_account(&self.cluster, &self.host_context)
     }
 
-    /// Secret in the member that holds the account's token.
+    /// Secret in the member that holds the account's token without an end, where it has one; and the name of the role by which
+    /// the account makes its next tokens.
     pub fn token_secret(&self) -> String {
         format!("{}-token", self.account())
+    }
+
+    /// Secret in the member that tokens with an end hang on. There are two names, so that a token that hangs on one goes on until
+    /// another that hangs on the other was proven.
+    pub fn bound_secret(&self, now: Option<&str>, other: bool) -> String {
+        let [first, second] = [1, 2].map(|n| format!("{}-{n}", self.token_secret()));
+        if (now == Some(second.as_str())) == other { first } else { second }
+    }
+
+    /// Every secret in the member that a token of the account may hang on.
+    pub fn token_secrets(&self) -> [String; 3] {
+        [self.token_secret(), self.bound_secret(None, false), self.bound_secret(None, true)]
     }
 
     /// Cluster role and its binding.
@@ -64,10 +77,34 @@ impl Member {
         Object::new(&Namespace { metadata, ..Namespace::default() })
     }
 
-    /// Account, rights and token, in order.
+    /// As [`Member::meta`] for what belongs to the account's tokens, which is told from what a host has for its members: a host
+    /// may be its own member.
+    fn token_meta(&self, name: String) -> ObjectMeta {
+        let mut metadata = self.meta(name, true);
+        metadata.annotations.get_or_insert_default().insert("kubernetes.io/service-account.name".to_owned(), self.account());
+        metadata
+    }
+
+    /// A secret for tokens to hang on: while it is there they hold. Nothing is in it.
+    pub fn bound(&self, name: &str) -> Object {
+        Object::new(&Secret { metadata: self.token_meta(name.to_owned()), type_: Some("Opaque".to_owned()), ..Secret::default() })
+    }
+
+    /// A secret that the member fills with a token without an end: for members that make no others.
+    pub fn endless_token(&self) -> Object {
+        let type_ = Some("kubernetes.io/service-account-token".to_owned());
+        Object::new(&Secret { metadata: self.token_meta(self.token_secret()), type_, ..Secret::default() })
+    }
+
+    /// Account and rights, in order.
     pub fn objects(&self) -> Vec<Object> {
-        let mut token = self.meta(self.token_secret(), true);
-        token.annotations.get_or_insert_default().insert("kubernetes.io/service-account.name".to_owned(), self.account());
+        let renewal = PolicyRule {
+            api_groups: Some(vec![String::new()]),
+            resources: Some(vec!["serviceaccounts/token".to_owned()]),
+            resource_names: Some(vec![self.account()]),
+            verbs: vec!["create".to_owned()],
+            ..PolicyRule::default()
+        };
         vec![
             Object::new(&ServiceAccount { metadata: self.meta(self.account(), true), ..ServiceAccount::default() }),
             Object::new(&ClusterRole { metadata: self.meta(self.role(), false), rules: Some(rules()), aggregation_rule: None }),
@@ -76,7 +113,12 @@ impl Member {
                 role_ref: role_ref("ClusterRole", self.role()),
                 subjects: Some(vec![self.subject(self.account())]),
             }),
-            Object::new(&Secret { metadata: token, type_: Some("kubernetes.io/service-account-token".to_owned()), ..Secret::default() }),
+            Object::new(&Role { metadata: self.token_meta(self.token_secret()), rules: Some(vec![renewal]) }),
+            Object::new(&RoleBinding {
+                metadata: self.token_meta(self.token_secret()),
+                role_ref: role_ref("Role", self.token_secret()),
+                subjects: Some(vec![self.subject(self.account())]),
+            }),
         ]
     }
 
@@ -85,7 +127,8 @@ impl Member {
         Subject { kind: "ServiceAccount".to_owned(), name: account, namespace, api_group: None }
     }
 
-    /// Role and binding in the host cluster: the controller manager may read this member's secret, by name.
+    /// Role and binding in the host cluster: the controller manager may read this member's secret, by name, and put the next token
+    /// into it.
     /// One pair a member, so that joins do not write to one list, and `init` has none to reset.
     pub fn host_reader(&self) -> [Object; 2] {
         let name = self.federation.member_reader(&self.cluster);
@@ -93,7 +136,7 @@ impl Member {
             api_groups: Some(vec![String::new()]),
             resources: Some(vec!["secrets".to_owned()]),
             resource_names: Some(vec![self.secret.clone()]),
-            verbs: vec!["get".to_owned()],
+            verbs: vec!["get".to_owned(), "patch".to_owned()],
             ..PolicyRule::default()
         };
         [
@@ -169,7 +212,24 @@ mod tests {
         let federation = Federation { name: "fellowship".into(), namespace: "federation-system".into() };
         let member = Member { federation, cluster: "gondor".into(), host_context: "rivendell".into(), secret: "gondor-key".into() };
         let mut all = member.objects();
+        all.push(member.bound(&member.bound_secret(None, false)));
         all.extend(member.host_reader());
         insta::assert_snapshot!(to_yaml(&all).unwrap());
+    }
+
+    #[test]
+    fn issue10_tokens_move_between_two_secrets() {
+        let federation = Federation { name: "fellowship".into(), namespace: "federation-system".into() };
+        let member = Member { federation, cluster: "gondor".into(), host_context: "rivendell".into(), secret: "gondor".into() };
+        let (first, second) = ("gondor-rivendell-token-1", "gondor-rivendell-token-2");
+        assert_eq!(
+            [(None, false), (Some(first), false), (Some(second), false)].map(|(now, other)| member.bound_secret(now, other)),
+            [first, first, second]
+        );
+        assert_eq!(
+            [(None, true), (Some(first), true), (Some(second), true)].map(|(now, other)| member.bound_secret(now, other)),
+            [second, second, first]
+        );
+        assert_eq!(member.token_secrets(), ["gondor-rivendell-token", first, second]);
     }
 }

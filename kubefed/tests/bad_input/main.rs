@@ -17,6 +17,7 @@ mod host;
 mod kubeconfig;
 mod manager;
 mod member;
+mod member_token;
 mod names;
 mod proxies;
 mod support;

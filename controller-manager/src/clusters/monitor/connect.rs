@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::{Monitor, TIMEOUT};
-use crate::members::connect::allows_insecure;
+use crate::members::connect::{Connection, allows_insecure};
 
 /// Credentials are read again this often, or at once when the member does not answer.
 const CREDENTIALS_PERIOD: Duration = Duration::from_secs(30);
@@ -36,8 +36,11 @@ impl Monitor {
         };
         match result {
             Ok(None) => self.problem = None,
+            Ok(Some(connection)) if self.takes_token(&connection) => self.problem = None,
             Ok(Some(connection)) => {
                 self.problem = None;
+                self.credential = connection.credential;
+                self.renewal.succeeded();
                 let renewed = self.fingerprint.replace(connection.fingerprint).is_some();
                 self.client = Some(connection.client.clone());
                 // Another cluster may answer: a session is opened when it said that it is the one.
@@ -60,9 +63,24 @@ impl Monitor {
         }
     }
 
+    /// Takes another token into the client in hand, if nothing else changed: its connections and watches go on.
+    fn takes_token(&mut self, connection: &Connection) -> bool {
+        let newer = connection.credential.as_deref();
+        if !self.credential.as_deref_mut().zip(newer).is_some_and(|(held, newer)| held.take(newer)) {
+            return false;
+        }
+        self.fingerprint = Some(connection.fingerprint.clone());
+        self.renewal.succeeded();
+        // Whoever waits for the new one hears of it as soon as it was tried.
+        self.written = None;
+        tracing::info!(cluster = self.name, "another token is used from now on");
+        true
+    }
+
     /// Forgets the client, which may not be used any more.
     pub(super) fn disconnect(&mut self) {
         self.fingerprint = None;
+        self.credential = None;
         if self.client.take().is_some() {
             self.clusters.members.modify(&self.name, |m| m.client = None);
             self.close();

@@ -78,9 +78,10 @@ impl Monitor {
                 reason: RIGHTS_MISSING.into(),
                 message: lacking(&self.lacks),
                 last_probe_time: Some(now.clone()),
-                last_transition_time: Some(now),
+                last_transition_time: Some(now.clone()),
             });
         }
+        conditions.extend(self.token_condition(&now));
         let state = |c: &ClusterCondition| (c.type_.clone(), c.status.clone(), c.reason.clone());
         let same = conditions.iter().map(state).eq(self.status.conditions.iter().map(state));
         let fresh = self.written.is_some_and(|at| at.elapsed() < self.clusters.monitor.topology_period);

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use federation_api::keys::{CLUSTER_NAME, CONTROLLER_MANAGER_USER};
+use federation_api::keys::{CLUSTER_NAME, CONTROLLER_MANAGER_USER, FEDERATION_NAME};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
@@ -17,7 +17,7 @@ use crate::commands::init::{credentials::earlier, is_ours};
 use crate::connection::Connection;
 use crate::error::{EXIT_OK, Failure};
 use crate::render::credentials::Pair;
-use crate::render::names::{Federation, INSTANCE_LABEL};
+use crate::render::names::{Federation, MANAGED_BY_LABEL, MANAGER};
 
 /// Exit code that says that something ends soon, has ended or cannot be used.
 pub(super) const EXIT_DUE: u8 = 3;
@@ -43,14 +43,23 @@ pub(super) async fn run(session: &Session, host: &Connection, federation: &Feder
             told.push(mend);
         }
     }
+    for held in all.iter().filter(|held| held.is_endless_token()) {
+        session.printer.note(&format!("{} have no end; for some that are renewed: {}", held.name, held.mend(federation, &host.context)));
+    }
     Ok(if due.is_empty() { EXIT_OK } else { EXIT_DUE })
 }
 
 /// Everything of a federation that ends one day.
 pub(super) async fn all(session: &Session, host: &Connection, federation: &Federation, now: Timestamp) -> Result<Vec<Held>, Failure> {
-    let labels = format!("{INSTANCE_LABEL}={}", federation.name);
+    // Those of members are made by kubefed join, and name their federation in an annotation only.
+    let labels = format!("{MANAGED_BY_LABEL}={MANAGER}");
     let secrets = host.typed::<Secret>(&federation.namespace).list(&ListParams::default().labels(&labels)).await;
     let mut secrets = secrets.map_err(|e| host.failed("listing secrets", &e))?.items;
+    secrets.retain(|secret| {
+        let annotation = |key: &str| secret.annotations().get(key);
+        // A host that is its own member has secrets for the account there too.
+        annotation(FEDERATION_NAME) == Some(&federation.name) && annotation("kubernetes.io/service-account.name").is_none()
+    });
     let member = |secret: &Secret| secret.annotations().contains_key(CLUSTER_NAME);
     secrets.sort_by_key(|secret| (member(secret), secret.name_any() != federation.ca(), secret.name_any()));
     let mut all = in_host(federation, &secrets);

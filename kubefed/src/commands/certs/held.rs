@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use federation_api::keys::{CLUSTER_NAME, DEFAULT_SYSTEM_NAMESPACE, SECRET_CA, SECRET_TOKEN};
+use federation_api::keys::{CLUSTER_NAME, DEFAULT_SYSTEM_NAMESPACE, SECRET_CA, SECRET_TOKEN, SECRET_TOKEN_TERMS};
+use federation_api::member_token::TokenTerms;
 use federation_client::{Kubeconfig, Source, User};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::Secret;
@@ -21,6 +22,8 @@ pub(super) struct Held {
     /// Where it is kept.
     pub(super) place: String,
     pub(super) term: Term,
+    /// It ends soon only when less than this is left, whatever is asked: it is renewed by itself before.
+    pub(super) renewed: Option<Duration>,
     /// What makes it new.
     pub(super) mend: Mend,
 }
@@ -45,6 +48,8 @@ pub(super) enum Mend {
     Etcd,
     /// `kubefed join` of the cluster.
     Join(String),
+    /// `kubefed join --rotate` of the cluster.
+    Rotate(String),
     /// It is what everything else hangs on.
     Authority,
 }
@@ -82,6 +87,7 @@ impl Held {
             Term::Between(_, end) if *end <= now => State::Expired,
             Term::Between(begin, _) if *begin > now => State::Early,
             Term::Between(_, end) => {
+                let within = self.renewed.map_or(within, |renewed| renewed.min(within));
                 let within = SignedDuration::try_from(within).unwrap_or(SignedDuration::MAX);
                 if end.duration_since(now) < within { State::Soon } else { State::Good }
             }
@@ -108,12 +114,18 @@ impl Held {
             Mend::Init => format!("kubefed init {federation} {at} again, with its other flags"),
             Mend::Etcd => format!("kubefed init {federation} {at} again, with the new files for etcd"),
             Mend::Join(cluster) => format!("kubefed join {cluster} {at} --context={federation}"),
+            Mend::Rotate(cluster) => format!("kubefed join {cluster} {at} --context={federation} --rotate"),
             Mend::Authority => {
                 format!(
                     "while it is good nothing; after that, delete its secret and run kubefed init {federation} and join each cluster again"
                 )
             }
         }
+    }
+
+    /// Whether it is a member's token that has no end and could have one.
+    pub(super) fn is_endless_token(&self) -> bool {
+        self.term == Term::Endless && matches!(self.mend, Mend::Rotate(_))
     }
 
     /// Why it cannot be used, where it cannot.
@@ -154,7 +166,8 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
     for secret in secrets {
         let place = format!("secret {}/{}", federation.namespace, secret.name_any());
         let bytes = |key: &str| secret.data.as_ref()?.get(key).map(|value| value.0.as_slice()).filter(|value| !value.is_empty());
-        let mut add = |name: &str, term: Term, mend: Mend| all.push(Held { name: name.to_owned(), place: place.clone(), term, mend });
+        let mut add =
+            |name: &str, term: Term, mend: Mend| all.push(Held { name: name.to_owned(), place: place.clone(), term, renewed: None, mend });
         let name = secret.name_any();
         if name == federation.ca() {
             add("authority", bytes(CA_CERT).map_or_else(|| missing(CA_CERT), certificates), Mend::Authority);
@@ -177,7 +190,11 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
                 (None, Some(token)) => token_term(&String::from_utf8_lossy(token)),
                 (None, None) => missing(SECRET_TOKEN),
             };
-            add(&format!("{cluster}'s credentials"), credentials, mend());
+            let terms = bytes(SECRET_TOKEN_TERMS).filter(|_| bytes(KUBECONFIG).is_none()).and_then(TokenTerms::parse);
+            // It is renewed when half of its life is left, so that something is wrong by then.
+            let third = terms.as_ref().map(|terms| Duration::from_secs(terms.life().unsigned_abs() / 3));
+            let mend = if bytes(KUBECONFIG).is_some() { mend() } else { Mend::Rotate(cluster.clone()) };
+            all.push(Held { name: format!("{cluster}'s credentials"), place, term: credentials, renewed: third, mend });
         }
     }
     for (what, name) in
@@ -185,7 +202,8 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
     {
         if !secrets.iter().any(|secret| secret.name_any() == name) {
             let term = Term::Unreadable("the secret is missing".to_owned());
-            all.push(Held { name: what.to_owned(), place: format!("secret {}/{name}", federation.namespace), term, mend: Mend::Init });
+            let place = format!("secret {}/{name}", federation.namespace);
+            all.push(Held { name: what.to_owned(), place, term, renewed: None, mend: Mend::Init });
         }
     }
     all
@@ -195,7 +213,7 @@ pub(super) fn in_host(federation: &Federation, secrets: &[Secret]) -> Vec<Held> 
 pub(super) fn administrator(name: &str, user: &User) -> Option<Held> {
     let place = user.origin.as_deref().map_or_else(|| "the kubeconfig".to_owned(), |file| file.display().to_string());
     let term = (!user.client_certificate_data.is_empty()).then(|| certificates(&user.client_certificate_data))?;
-    Some(Held { name: "administrator".to_owned(), place: format!("user {name} of {place}"), term, mend: Mend::Renew })
+    Some(Held { name: "administrator".to_owned(), place: format!("user {name} of {place}"), term, renewed: None, mend: Mend::Renew })
 }
 
 fn missing(key: &str) -> Term {

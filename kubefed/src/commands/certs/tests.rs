@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use federation_api::keys;
+use federation_api::member_token::TokenTerms;
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::Deployment;
@@ -65,8 +66,13 @@ fn secrets(issued: &Issued) -> Vec<Secret> {
 #[test]
 fn what_ends_is_told_by_how_much_time_it_has_left() {
     let at = |text: &str| text.parse::<Timestamp>().unwrap();
-    let held =
-        |begin, end| Held { name: "apiserver".into(), place: "secret".into(), term: Term::Between(at(begin), at(end)), mend: Mend::Renew };
+    let held = |begin, end| Held {
+        name: "apiserver".into(),
+        place: "secret".into(),
+        term: Term::Between(at(begin), at(end)),
+        renewed: None,
+        mend: Mend::Renew,
+    };
     let now = at("2027-06-01T00:00:00Z");
     let state = |end| held("2027-01-01T00:00:00Z", end).state(now, 30 * DAY);
     assert_eq!(state("2027-07-01T00:00:01Z"), State::Good);
@@ -91,6 +97,33 @@ fn what_cannot_be_read_is_no_longer_good() {
     for endless in ["opaque", "a.b.c", &token(&json!({}))] {
         assert_eq!(in_host(&federation(), &[member(endless)])[0].term, Term::Endless, "{endless}");
     }
+}
+
+#[test]
+fn issue10_a_token_that_is_renewed_ends_soon_when_that_should_have_been() {
+    let now = Timestamp::now().as_second();
+    let state = |left: i64| {
+        let terms = TokenTerms {
+            namespace: "federation-system".into(),
+            account: "gondor-rivendell".into(),
+            bound_to: "gondor-rivendell-token-1".into(),
+            seconds: 3000,
+            issued: now + left - 3000,
+            expires: now + left,
+        };
+        let mut secret = member(&token(&json!({"exp": now + left})));
+        secret.data.as_mut().unwrap().insert(keys::SECRET_TOKEN_TERMS.into(), ByteString(terms.text().into_bytes()));
+        in_host(&federation(), &[secret]).remove(0).state(Timestamp::from_second(now).unwrap(), 30 * DAY)
+    };
+    assert_eq!([2999, 1001, 999, 0].map(state), [State::Good, State::Good, State::Soon, State::Expired]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn issue10_credentials_are_listed_as_join_makes_them() {
+    let host = Host::start(&secrets(&issued(Duration::ZERO))).await;
+    host.realm.join("gondor").await.unwrap();
+    let (_, table, notes) = host.kubefed(&["certs", "check", FEDERATION]).await;
+    assert!(table.contains("gondor's credentials") && notes.contains("gondor's credentials have no end"), "{table}{notes}");
 }
 
 struct Host {
@@ -189,7 +222,7 @@ async fn issue11_what_ends_soon_is_told_and_renewed() {
     let json: Value = serde_json::from_str(&json).unwrap();
     let states: Vec<_> = json["items"].as_array().unwrap().iter().map(|item| item["state"].as_str().unwrap()).collect();
     assert_eq!(states, ["good", "good", "good", "EXPIRED", "good"]);
-    assert_eq!(json["items"][3]["mend"], "kubefed join gondor --host-cluster-context=rivendell --context=fellowship");
+    assert_eq!(json["items"][3]["mend"], "kubefed join gondor --host-cluster-context=rivendell --context=fellowship --rotate");
 
     let before = host.data(federation().apiserver_credentials()).await;
     let renewing = host.kubefed(&["certs", "renew", FEDERATION]);

@@ -6,12 +6,15 @@ mod ready;
 mod token;
 
 use federation_api::cluster::ClusterSpec;
+use federation_api::member_token::{LONGEST_SECONDS, SHORTEST_SECONDS};
 use federation_api::names;
 use federation_client::{Access as Reached, Environment};
 use k8s_openapi::api::core::v1::Secret;
 use kube::ResourceExt;
 use kube::api::DynamicObject;
+use kube::core::ApiResource;
 
+use self::proof::Proven;
 use crate::cli::{DryRun, JoinArgs, NamedFormat};
 use crate::commands::names::one_name;
 use crate::commands::{Session, identity};
@@ -30,6 +33,15 @@ fn check(args: &JoinArgs) -> Result<&str, Failure> {
     names::namespace_name(&args.host.federation_system_namespace)?;
     if !args.secret_name.is_empty() {
         names::secret_name(&args.secret_name)?;
+    }
+    if let Some(life) = args.token_life {
+        let seconds = i64::try_from(life.as_secs()).unwrap_or(i64::MAX);
+        if !(SHORTEST_SECONDS..=LONGEST_SECONDS).contains(&seconds) {
+            return Err(Failure::usage(format!(
+                "invalid --token-life: {seconds} s is not between {SHORTEST_SECONDS} and {LONGEST_SECONDS} s"
+            ))
+            .hint("Kubernetes gives tokens for 10 minutes at least; for example --token-life=720h"));
+        }
     }
     if let Some(url) = &args.cluster_server {
         let uri: Result<http::Uri, _> = url.parse();
@@ -90,19 +102,24 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     printer.begin(&format!("Making an account for federation {} in {name}", member.federation.name));
     let namespace = session.namespace(&cluster, &member.namespace(), patience).await?;
     let made = namespace.max(cluster.apply_all(&member.objects()).await?);
-    let token = token::account_token(session, &cluster, &member, patience).await?;
-    printer.end(made.progress());
+    let stored = host.get(&ApiResource::erase::<Secret>(&()), Some(&member.federation.namespace), &member.secret).await?;
+    let stored = stored.filter(|s| super::leaving::is_of(s, &member.federation.name, Some(name)));
+    let before = stored.as_ref().map(Access::from_secret).unwrap_or_default();
+    let token = token::obtain(session, &cluster, &member, args, &before, &uid, patience).await?;
+    printer.end(made.max(token.change).progress());
 
     printer.begin(&format!("Trying its credentials at {}", access.server));
-    let access = proof::prove(session, access, &token, &uid, args.cluster_server.is_some(), patience).await?;
+    let Proven { access, tried } = proof::prove(session, access, &token, &uid, args.cluster_server.is_some(), patience).await?;
     printer.end("done");
 
     printer.begin(&format!("Storing them in {}", host.context));
     let secret = member.host_secret(&access, Some(&uid));
-    let stored = host.apply(&secret).await?;
+    // Who keeps the token is not asked again: the controller manager keeps what it renewed.
+    let same = stored.as_ref().is_some_and(|s| before == access && identity::noted(s) == Some(&uid));
+    let stored = if same { Change::Unchanged } else { host.apply(&secret).await? };
     printer.end(stored.max(host.apply_all(&member.host_reader()).await?).progress());
 
-    let before = ready::last_told(&federation, name).await?;
+    let told = ready::last_told(&federation, name).await?;
     let credentials = host.get(&secret.resource, secret.namespace.as_deref(), &secret.name).await?.and_then(|s| s.resource_version());
     let object = federated::cluster(&member, &access.server, Some(&uid), credentials.as_deref());
     let change = federation.apply(&object).await?;
@@ -111,9 +128,18 @@ pub async fn run(session: &Session, args: &JoinArgs) -> Result<(), Failure> {
     if args.wait {
         printer.begin(&format!("Waiting for {name} to be ready"));
         // What was said before these credentials says nothing about them.
-        let before = before.filter(|_| change != Change::Unchanged);
-        ready::wait(session, &federation, name, &access.server, before.as_deref(), patience).await?;
+        let told = told.filter(|_| change != Change::Unchanged);
+        ready::wait(session, &federation, name, &access.server, told.as_deref(), patience).await?;
         printer.end("done");
+    }
+    if let Some(terms) = access.terms.as_ref().filter(|_| args.rotate) {
+        if tried || args.wait {
+            printer.begin(&format!("Taking the earlier tokens in {name} back"));
+            token::revoke_others(&cluster, &member, terms).await?;
+            printer.end("done");
+        } else {
+            printer.warn("the earlier tokens were not taken back, since nobody has tried the new one: give --wait");
+        }
     }
     print(session, args, &object, change)
 }
@@ -158,7 +184,7 @@ async fn remove_old_secret(host: &Connection, member: &Member, existing: Option<
     let Some(old) = existing.and_then(|c| c.data["spec"]["secretRef"]["name"].as_str()).filter(|old| *old != member.secret) else {
         return Ok(());
     };
-    let resource = kube::core::ApiResource::erase::<Secret>(&());
+    let resource = ApiResource::erase::<Secret>(&());
     let secret = host.get(&resource, Some(&member.federation.namespace), old).await?;
     if let Some(secret) = secret.filter(|s| super::leaving::is_of(s, &member.federation.name, Some(&member.cluster))) {
         host.delete(&resource, &secret).await?;
@@ -176,6 +202,7 @@ fn dry_run(session: &Session, args: &JoinArgs, member: &Member, access: &Access)
     let cluster = federated::cluster(member, &access.server, None, None);
     let mut all = vec![member.namespace()];
     all.extend(member.objects());
+    all.push(member.bound(&member.bound_secret(None, false)));
     all.push(member.host_secret(access, None));
     all.extend(member.host_reader());
     all.push(cluster);

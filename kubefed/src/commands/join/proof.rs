@@ -3,14 +3,14 @@
 use std::error::Error;
 use std::time::Duration;
 
+use federation_api::member_token::TokenTerms;
 use federation_client::Target;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::{Api, Error as KubeError, ResourceExt};
 
-use super::token::Token;
 use crate::commands::Session;
 use crate::commands::identity::ANCHOR;
-use crate::connection::Connection;
+use crate::connection::{Change, Connection};
 use crate::error::Failure;
 use crate::render::access::{Access, STORED};
 use crate::wait::{Look, Patience, until};
@@ -18,14 +18,32 @@ use crate::wait::{Look, Patience, until};
 /// A token and the rights it has are known to all of a member's API servers within seconds.
 const SOON: Duration = Duration::from_secs(30);
 
+/// A token of the account.
+pub(super) struct Token {
+    pub(super) token: Vec<u8>,
+    /// The member's own idea of the authority of its serving certificate.
+    pub(super) ca: Option<Vec<u8>>,
+    /// By which the next is made; none for a token without an end.
+    pub(super) terms: Option<TokenTerms>,
+    /// Whether anything was made for it.
+    pub(super) change: Change,
+}
+
 /// The ways to check the member's server, best first. A context that names no authority, or asks for no check, says less than
 /// the member itself: its own authority is tried before.
 fn candidates(access: Access, token: &Token) -> Vec<Access> {
-    let access = Access { token: Some(token.token.clone()), ..access };
+    let access = Access { token: Some(token.token.clone()), terms: token.terms.clone(), ..access };
     match (&access.ca, &token.ca) {
         (None, Some(own)) => vec![Access { ca: Some(own.clone()), insecure: false, ..access.clone() }, access],
         _ => vec![access],
     }
+}
+
+/// What the federation will use.
+pub(super) struct Proven {
+    pub(super) access: Access,
+    /// Whether the member took it; it may not be reached from here.
+    pub(super) tried: bool,
 }
 
 /// What an attempt shows.
@@ -54,7 +72,7 @@ pub(super) async fn prove(
     uid: &str,
     elsewhere: bool,
     patience: Patience,
-) -> Result<Access, Failure> {
+) -> Result<Proven, Failure> {
     let (server, mut refused) = (access.server.clone(), None);
     let patience = Patience { limit: patience.limit.min(SOON), ..patience };
     for candidate in candidates(access, token) {
@@ -74,7 +92,7 @@ pub(super) async fn prove(
                          name its authority in the context and join again"
                     ));
                 }
-                return Ok(candidate);
+                return Ok(Proven { access: candidate, tried: true });
             }
             Outcome::Another(found) => {
                 return Err(Failure::new(format!("{server} is not the cluster of the context (uid {uid}) but another (uid {found})"))
@@ -82,7 +100,7 @@ pub(super) async fn prove(
             }
             Outcome::Unreachable(failure) | Outcome::NotYet(failure) => {
                 session.printer.warn(&format!("the credentials are stored untried, since {server} cannot be reached from here: {failure}"));
-                return Ok(candidate);
+                return Ok(Proven { access: candidate, tried: false });
             }
             Outcome::Untrusted(failure) => refused = Some(failure),
         }
@@ -92,6 +110,17 @@ pub(super) async fn prove(
         "the federation could not use it, so nothing was stored: name in the context the certificate-authority of this server, \
          and with tls-server-name a name that stands in its certificate",
     ))
+}
+
+/// Whether credentials that are stored are still good for this cluster, as far as can be told from here.
+///
+/// # Errors
+/// What in them cannot be used.
+pub(super) async fn stands(session: &Session, access: &Access, uid: &str) -> Result<bool, Failure> {
+    Ok(match attempt(session, access, uid).await? {
+        Outcome::Good | Outcome::Untrusted(_) | Outcome::Unreachable(_) => true,
+        Outcome::NotYet(_) | Outcome::Another(_) => false,
+    })
 }
 
 async fn attempt(session: &Session, access: &Access, uid: &str) -> Result<Outcome, Failure> {
@@ -130,7 +159,7 @@ mod tests {
 
     #[test]
     fn issue7_case_14_the_members_own_authority_is_tried_before_none() {
-        let token = |ca: Option<&[u8]>| Token { token: b"t".to_vec(), ca: ca.map(<[u8]>::to_vec) };
+        let token = |ca: Option<&[u8]>| Token { token: b"t".to_vec(), ca: ca.map(<[u8]>::to_vec), terms: None, change: Change::Unchanged };
         let access = |ca: Option<&[u8]>, insecure| Access {
             server: "https://gondor".into(),
             ca: ca.map(<[u8]>::to_vec),

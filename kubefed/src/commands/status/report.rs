@@ -203,6 +203,11 @@ impl Report {
         places.sort();
         places.truncate(LISTED);
         let counts = |name: &str| by_cluster.get(name).copied().unwrap_or_default();
+        let ends = |name: &String, status: &ClusterStatus| {
+            let told = status.conditions.iter().find(|c| keys::CREDENTIALS_ENDING.contains(&c.reason.as_str()))?;
+            Some((format!("cluster {name}: {}", told.message), format!("kubefed join {name} --rotate, before that")))
+        };
+        let ending: Vec<_> = clusters.iter().filter_map(|(name, status)| ends(name, status)).collect();
         let clusters: Vec<Cluster> = clusters.into_iter().map(|(name, status)| cluster(counts(&name), name, status)).collect();
         let mut problems = found;
         let mut problem = |what: String, mend: String| problems.push(Problem { what, mend });
@@ -235,6 +240,7 @@ impl Report {
                 format!("kubectl describe cluster {}; if its credentials or address are wrong, kubefed join it again", cluster.name),
             );
         }
+        ending.into_iter().for_each(|(what, mend)| problem(what, mend));
         for (state, count) in by_state {
             let mend = match state {
                 "Conflict" => {

@@ -3,7 +3,7 @@
 use federation_api::{cluster::ClusterSpec, keys};
 use federation_client::Kubeconfig;
 use k8s_openapi::api::core::v1::{Namespace, Secret, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding};
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
 use kube::api::DynamicObject;
 use kube::core::ApiResource;
 use serde_json::json;
@@ -27,6 +27,8 @@ pub(super) struct Leaving {
     namespace: String,
     account: String,
     token: String,
+    /// Secrets that tokens hang on.
+    tokens: [String; 3],
     role: String,
 }
 
@@ -113,6 +115,7 @@ impl Leaving {
             cluster: name.to_owned(),
             namespace: installed.federation.namespace.clone(),
             token: format!("{account}-token"),
+            tokens: ["", "-1", "-2"].map(|n| format!("{account}-token{n}")),
             account,
             role: annotation(keys::CLUSTER_ROLE_NAME).unwrap_or_else(|| member.role()),
         }
@@ -129,7 +132,7 @@ impl Leaving {
         let ns = &self.namespace;
         let mut all = vec![
             format!("clusterrolebinding and clusterrole {}", self.role),
-            format!("serviceaccount {ns}/{} and its secret {ns}/{}", self.account, self.token),
+            format!("serviceaccount {ns}/{} and its role, rolebinding and secrets {ns}/{}*", self.account, self.token),
         ];
         if fate != Fate::Orphan {
             all.push(format!("objects with label {}", managed(&self.federation)));
@@ -207,10 +210,12 @@ impl Leaving {
         let all = [
             (ApiResource::erase::<ClusterRoleBinding>(&()), None, &self.role),
             (ApiResource::erase::<ClusterRole>(&()), None, &self.role),
-            (ApiResource::erase::<Secret>(&()), ns, &self.token),
+            (ApiResource::erase::<RoleBinding>(&()), ns, &self.token),
+            (ApiResource::erase::<Role>(&()), ns, &self.token),
             (ApiResource::erase::<ServiceAccount>(&()), ns, &self.account),
         ];
-        for (resource, namespace, name) in all {
+        let tokens = self.tokens.iter().map(|name| (ApiResource::erase::<Secret>(&()), ns, name));
+        for (resource, namespace, name) in all.into_iter().chain(tokens) {
             let removed = async {
                 match member.get(&resource, namespace, name).await? {
                     Some(object) if is_of(&object, &self.federation, Some(&self.cluster)) => member.delete(&resource, &object).await,
@@ -243,6 +248,7 @@ mod tests {
             cluster: "gondor".into(),
             namespace: "federation-system".into(),
             token: member.token_secret(),
+            tokens: member.token_secrets(),
             account: member.account(),
             role: member.role(),
         };
