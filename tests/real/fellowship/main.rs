@@ -7,6 +7,7 @@
 
 mod heals;
 mod kinds;
+mod tokens;
 mod world;
 
 use std::time::Instant;
@@ -78,6 +79,9 @@ fn the_tutorial_runs_on_real_clusters() {
 
     step("every certificate is made anew");
     certificates_are_renewed(&world).unwrap();
+
+    step("gondor's token is renewed, moved and taken back");
+    tokens::all(&world).unwrap();
 
     step("leave");
     world.kubectl("fellowship", "delete namespace shire --timeout=120s").unwrap();
