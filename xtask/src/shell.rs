@@ -46,7 +46,7 @@ pub(crate) fn run_within(command: &mut Command, limit: Duration) -> Result<()> {
             return judge(command, status);
         }
         if start.elapsed() > limit {
-            kill(&family(child.id()))?;
+            kill(child.id())?;
             child.wait()?;
             bail!(
                 "`{}` went on for {} s and was killed\nhint: a test that hangs is named above: \"has been running for over 60 seconds\"",
@@ -88,9 +88,24 @@ fn family(first: u32) -> Vec<u32> {
     all
 }
 
-fn kill(all: &[u32]) -> Result<()> {
-    let pids = all.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
-    Command::new("sh").args(["-c", &format!("kill -9 {pids} 2>/dev/null")]).status().context("killing what went on for too long")?;
+/// Kills a process and all that came of it. They are held first, for one that runs may start others meanwhile.
+fn kill(first: u32) -> Result<()> {
+    let mut held: Vec<u32> = Vec::new();
+    for _ in 0..100 {
+        let new: Vec<u32> = family(first).into_iter().filter(|pid| !held.contains(pid)).collect();
+        if new.is_empty() {
+            break;
+        }
+        signal("STOP", &new)?;
+        held.extend(new);
+    }
+    signal("KILL", &held)
+}
+
+fn signal(name: &str, to: &[u32]) -> Result<()> {
+    let pids = to.iter().map(u32::to_string).collect::<Vec<_>>().join(" ");
+    // One that has ended meanwhile is no failure.
+    Command::new("sh").args(["-c", &format!("kill -{name} {pids} 2>/dev/null")]).status().context("ending what went on for too long")?;
     Ok(())
 }
 

@@ -36,7 +36,7 @@ fn tests(more: &[&str]) -> Command {
     cargo(&[&["test", "--quiet", "--workspace"], more].concat())
 }
 
-/// How long the tests of a suite may take, without what is built for them: four times what the longest takes, on half of such a
+/// How long the tests of a suite may take, without what is built for them but examples in documentation: four times what the longest takes, on half of such a
 /// machine. One that hangs is told as such, and the suites after it run.
 const LONGEST: Duration = Duration::from_secs(25 * 60);
 

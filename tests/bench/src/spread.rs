@@ -134,7 +134,7 @@ impl World {
     async fn quiet(&self, done: impl Fn(&Look) -> bool) -> Result<Instant> {
         let begin = Instant::now();
         let (mut last, mut known) = (begin, self.look().await?);
-        let mut worked_until = known.worked[0];
+        let (mut worked_until, mut was_busy) = (known.worked[0], false);
         loop {
             tokio::time::sleep(QUIET / 10).await;
             let now = worked(self.manager.id()).unwrap_or_default();
@@ -144,11 +144,14 @@ impl World {
                 last = Instant::now();
             } else {
                 let look = self.look().await?;
-                if look.federation != known.federation || look.members != known.members || !done(&look) {
+                // What was done while it was busy is no news.
+                let same = was_busy || (look.federation == known.federation && look.members == known.members);
+                if !same || !done(&look) {
                     last = Instant::now();
                 }
                 known = look;
             }
+            was_busy = busy;
             if last.elapsed() >= QUIET {
                 return Ok(last);
             }
