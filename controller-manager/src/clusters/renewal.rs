@@ -17,6 +17,8 @@ pub(crate) struct Renewal {
     backoff: Backoff,
     /// Not before this.
     pub(super) next: Option<Instant>,
+    /// Nor before this, whatever token is in use.
+    pub(super) rest: Option<Instant>,
     pub(super) failures: u32,
     /// Why the last one failed.
     pub(super) why: String,
@@ -26,14 +28,14 @@ pub(crate) struct Renewal {
 
 impl Default for Renewal {
     fn default() -> Self {
-        Self { backoff: Backoff::new(backoff::RENEWAL), next: None, failures: 0, why: String::new(), told: None }
+        Self { backoff: Backoff::new(backoff::RENEWAL), next: None, rest: None, failures: 0, why: String::new(), told: None }
     }
 }
 
 impl Renewal {
     /// Another token is in use: nothing has failed yet.
     pub(super) fn succeeded(&mut self) {
-        *self = Self { told: self.told, ..Self::default() };
+        *self = Self { told: self.told, rest: self.rest, ..Self::default() };
     }
 
     pub(super) fn failed(&mut self, why: String) {

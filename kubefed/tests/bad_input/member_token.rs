@@ -159,6 +159,22 @@ async fn issue10_a_members_token_ends_is_renewed_and_rotated() {
         assert_eq!(world.takes(token).await, taken);
     }
     world.places("rotated").await;
+
+    // As a rotation leaves it that ended before it took the earlier tokens back: its secret is there, and a token hangs on it.
+    let secrets = "/api/v1/namespaces/federation-system/secrets";
+    let (_, mut earlier) = world.get(&world.gondor, ADMIN, &format!("{secrets}/gondor-rivendell-token-2")).await;
+    let kept = earlier["metadata"]["annotations"].clone();
+    earlier["metadata"] = json!({"name": "gondor-rivendell-token-1", "annotations": kept});
+    create(&world.gondor.client(ADMIN), secrets, &earlier).await;
+    let asked = TokenTerms { bound_to: "gondor-rivendell-token-1".into(), ..terms.clone() };
+    let (status, _, body) = request(&world.gondor.client(ADMIN), "POST", &asked.path(), &asked.request()).await;
+    assert_eq!(status, 201, "{body}");
+    let left: Value = serde_json::from_str(&body).unwrap();
+    let left = left["status"]["token"].as_str().unwrap();
+    assert_eq!(world.takes(left).await, 200);
+    world.place.kubefed(&[JOIN, &["--rotate"]].concat()).fine();
+    assert_eq!((world.takes(left).await, world.takes(&third).await), (401, 401));
+    let (third, _) = world.stored().await;
     let table = world.place.kubefed(&["certs", "check", "fellowship", "--host-cluster-context=rivendell"]).out.clone();
     let row = table.lines().find(|line| line.starts_with("gondor's credentials")).unwrap_or(&table).to_owned();
     assert!(row.contains(" good ") && row.contains("secret federation-system/gondor"), "{table}");

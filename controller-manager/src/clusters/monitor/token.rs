@@ -21,6 +21,9 @@ use crate::{
 
 /// For one renewal with all its requests: questions for health wait meanwhile.
 const LIMIT: Duration = Duration::from_secs(5);
+/// Between two renewals.
+const REST: Duration = Duration::from_secs(60);
+
 impl Monitor {
     /// Renews the member's token, when it is time; the one in use is good for as long again.
     pub(super) async fn renew(&mut self) {
@@ -29,7 +32,8 @@ impl Monitor {
         // The first byte of a digest is as good as any chance, and the same each time it is looked at.
         let chance = self.fingerprint.as_deref().and_then(|f| u8::from_str_radix(f.get(..2)?, 16).ok()).unwrap_or_default();
         let due = self.clusters.clock.now().as_second() >= terms.renewal(chance);
-        if !due || self.renewal.next.is_some_and(|next| Instant::now() < next) {
+        let later = |at: Option<Instant>| at.is_some_and(|at| Instant::now() < at);
+        if !due || later(self.renewal.next) || later(self.renewal.rest) {
             return;
         }
         let uid = noted(&self.joined.borrow()).map(str::to_owned);
@@ -46,13 +50,16 @@ impl Monitor {
                 // What is stored counts, so it is read, as soon as it may be.
                 self.credentials_read = None;
                 self.renewal.succeeded();
-                // It is read before the next question; until then this one must not be renewed again.
-                self.renewal.next = Some(Instant::now() + LIMIT);
+                // It is read before the next question; until then this one must not be renewed again. And where clocks are apart,
+                // or a member gives less than it says, the next one would be due at once, for ever.
+                self.renewal.rest = Some(Instant::now() + REST);
                 return;
             }
             // Whoever it was, what he stored is read at once.
             Ok(Err(RenewalError::Store(StoreError::Changed(_)))) => {
                 self.credentials_read = None;
+                // Though the same stand in it: what is held of the secret is old.
+                self.fingerprint = None;
                 self.renewal.next = Some(Instant::now() + LIMIT);
                 return;
             }

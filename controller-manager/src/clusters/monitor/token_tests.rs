@@ -289,6 +289,30 @@ async fn issue10_what_somebody_else_stored_meanwhile_is_not_overwritten() {
     step(&mut monitor).await;
     assert_eq!((world.stored().0.as_str(), monitor.renewal.failures), ("first", 0));
     assert!(monitor.credentials_read.is_none(), "it is read again at once");
+    // What was changed was not the token: this one is still to be renewed.
+    *world.contended.lock().unwrap() = false;
+    let session = monitor.client.clone().unwrap();
+    monitor.renewal.next = None;
+    step(&mut monitor).await;
+    assert_eq!(world.stored().0, "made-2");
+    crate::request::Call::get("/api/v1/namespaces/kube-system").send(&session, LIMIT).await.unwrap();
+    step(&mut monitor).await;
+    assert_eq!(world.last("/healthz").as_deref(), Some("made-2"));
+}
+
+#[tokio::test]
+async fn issue10_where_clocks_are_apart_a_token_is_not_renewed_for_ever() {
+    let world = World::start(Some(&terms(0, 3600))).await;
+    world.made.store(1, Ordering::SeqCst);
+    // What the member gives is over by this clock as soon as it is given.
+    let mut monitor = world.monitor(2_000_000_000);
+    for _ in 0..4 {
+        step(&mut monitor).await;
+    }
+    assert_eq!((world.made.load(Ordering::SeqCst), world.stored().0.as_str()), (2, "made-1"));
+    monitor.renewal.rest = None;
+    step(&mut monitor).await;
+    assert_eq!(world.made.load(Ordering::SeqCst), 3, "but after a while");
 }
 
 #[tokio::test]

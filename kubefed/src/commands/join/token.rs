@@ -48,6 +48,10 @@ pub(super) async fn obtain(
         return account_token(session, cluster, member, patience).await;
     }
     let bound_to = member.bound_secret(kept.map(|terms| terms.bound_to.as_str()), args.rotate);
+    if args.rotate && (kept.is_some() || endless) {
+        // What hung on it before hangs on nothing else: an earlier rotation may have ended before it took that back.
+        remove(cluster, member, &bound_to).await?;
+    }
     let bound = cluster.apply(&member.bound(&bound_to)).await?;
     let seconds = args.token_life.map(|life| i64::try_from(life.as_secs()).unwrap_or(i64::MAX));
     let seconds = seconds.or_else(|| kept.map(|terms| terms.seconds)).unwrap_or(USUAL_SECONDS);
